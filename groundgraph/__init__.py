@@ -1,0 +1,1 @@
+"""Scene-graph generators trained from captions, without a single annotated box."""

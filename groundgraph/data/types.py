@@ -1,0 +1,130 @@
+"""What flows between the stages: small frozen dataclasses, shapes in their docstrings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A thing a caption speaks of.
+
+    text        the phrase as it stands ("the young boy"); span [start, end) are its characters in the caption
+    head        the head noun as it stands ("bikes"); head_span are its characters
+    name        head noun with its compounds, lemmatised and lower case ("bike", "tennis racket")
+    attributes  lemmatised adjectives ("young",)
+    """
+
+    text: str
+    head: str
+    name: str
+    span: Span
+    head_span: Span
+    attributes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """(subject, predicate, object): two indices into the caption's entities and a lemmatised predicate ("sit on")."""
+
+    subject: int
+    predicate: str
+    object: int
+
+
+@dataclass(frozen=True)
+class ParsedCaption:
+    """A caption with what its parser found in it."""
+
+    text: str
+    entities: tuple[Entity, ...] = ()
+    triplets: tuple[Triplet, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Which true objects a stretch of a caption means: `span` [start, end) of caption number `caption`."""
+
+    caption: int
+    span: Span
+    objects: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Annotated boxes of an image; never seen by training, only by evaluation.
+
+    boxes      [G, 4] float32 xyxy in pixels
+    labels     G category names
+    relations  (subject box, predicate name, object box), indices into boxes
+    mentions   which boxes the captions' words mean, where the data knows
+    """
+
+    boxes: np.ndarray
+    labels: tuple[str, ...]
+    relations: tuple[tuple[int, str, int], ...] = ()
+    mentions: tuple[Mention, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image with its weak supervision: captions, or unlocalized (subject, predicate, object) triplets of words."""
+
+    image_id: str
+    path: str
+    captions: tuple[str, ...] = ()
+    triplets: tuple[tuple[str, str, str], ...] = ()
+    truth: GroundTruth | None = None
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What a detector proposes for an image, best first.
+
+    boxes     [V, 4] float32 xyxy in pixels of the image
+    labels    [V] int64, index into the detector's categories; -1 where it commits to none
+    scores    [V] float32 in 0..1
+    features  [V, D] float32
+    size      (width, height) of the image in pixels
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    features: np.ndarray
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A predicted scene graph.
+
+    boxes             [N, 4] float32 xyxy in pixels
+    labels            [N] int64, 1..C of the evaluation vocabulary
+    scores            [N] float32
+    pairs             [P, 2] int64 (subject, object), best first
+    predicate_scores  [P, 1 + R] float32, column 0 = background
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    pairs: np.ndarray
+    predicate_scores: np.ndarray
+
+
+@dataclass
+class Skipped:
+    """What was left out and why; every stage adds to it and the report prints it."""
+
+    items: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, what: str, why: str) -> None:
+        self.items.append((what, why))
