@@ -1,0 +1,167 @@
+"""Grounding accuracy: is an entity's best region where the thing it names truly is?
+
+A tie for the best regions is broken at random: what is reported is the exact expectation over that draw, so that a rule
+that cannot tell two regions apart gets what chance gives it and the figures have no noise of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from groundgraph.data.types import Example, GroundTruth, Mention, ParsedCaption, Span
+
+Same = Callable[[str, str], bool]
+EntityObjects = list[list[tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class GroundedEntities:
+    """The entities of one image whose true boxes are known.
+
+    scores      [E, V] the higher, the rather the entity is that region
+    boxes       [V, 4] xyxy in pixels, the regions
+    true_boxes  E arrays [k, 4]; any of the k is right
+    groups      name -> [E] bool, which entities belong to it; "all" is always reported
+    """
+
+    scores: np.ndarray
+    boxes: np.ndarray
+    true_boxes: Sequence[np.ndarray]
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def region_hits(boxes: np.ndarray, true_boxes: Sequence[np.ndarray], threshold: float = 0.5) -> np.ndarray:
+    """Which regions are right for which entity: regions [V, 4] and E arrays of true boxes [k, 4] -> [E, V] bool.
+
+    A region is right where its IoU with any of the entity's boxes reaches the threshold; sides are x2 - x1.
+    """
+    hits = np.zeros((len(true_boxes), len(boxes)), bool)
+    if not hits.size:
+        return hits
+    owner = np.repeat(np.arange(len(true_boxes)), [len(b) for b in true_boxes])
+    true = np.concatenate([np.reshape(b, (-1, 4)) for b in true_boxes]).astype(np.float64)[:, None]
+    boxes = np.asarray(boxes, np.float64)[None]
+    sides = np.minimum(true[..., 2:], boxes[..., 2:]) - np.maximum(true[..., :2], boxes[..., :2])
+    shared = np.clip(sides, 0, None).prod(-1)
+    areas = [np.clip(b[..., 2:] - b[..., :2], 0, None).prod(-1) for b in (true, boxes)]
+    overlap = shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
+    np.logical_or.at(hits, owner, overlap >= threshold)
+    return hits
+
+
+def expected_recall(scores: np.ndarray, hits: np.ndarray, k: int = 1) -> np.ndarray:
+    """Probability that one of an entity's k best regions is right, ties being broken at random.
+
+    scores [E, V], hits [E, V] bool -> [E] float64. With k = 1 it is the mean correctness of the regions tied for the
+    top. Regions above the k-th best score are certainly among the k; the places left are drawn without replacement from
+    those that equal it: the miss probability is hypergeometric. Raises ValueError on a score that is not a number.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("a grounding score is not a number: the grounder diverged or a region has no features")
+    entities, regions = scores.shape
+    if not regions or not entities:
+        return np.zeros(entities)
+    k = min(k, regions)
+    border = np.partition(scores, regions - k, axis=1)[:, regions - k, None]
+    above, tied = scores > border, scores == border
+    places, members, right = k - above.sum(1), tied.sum(1), (tied & hits).sum(1)
+    miss = np.ones(entities)
+    for drawn in range(k):
+        still = drawn < places
+        miss *= np.where(still, np.clip(members - right - drawn, 0, None) / np.maximum(members - drawn, 1), 1.0)
+    return np.where((above & hits).any(1), 1.0, 1.0 - miss)
+
+
+def grounding_accuracy(
+    images: Iterable[GroundedEntities], groups: Sequence[str] = ("ambiguous", "unseen")
+) -> dict[str, dict[str, float | int | None]]:
+    """Grounding figures over the entities of many images, as fractions of 1.
+
+    Gives {"accuracy", "recall@3", "chance", "upper", "counts"}, each {"all" and each of `groups`: figure}. accuracy:
+    the top region is right; recall@3: one of the top three is (box recall of the pseudo labels); chance: a region drawn
+    uniformly is; upper: any region is. A group without an entity has None, and 0 in counts. An image without regions
+    counts 0 for its entities. Raises ValueError where shapes disagree, naming them.
+    """
+    rows, members = [np.zeros((0, 4))], [np.zeros((0, 1 + len(groups)), bool)]
+    for image in images:
+        entities, regions = len(image.true_boxes), len(image.boxes)
+        scores = np.asarray(image.scores, np.float64).reshape(entities, -1) if entities else np.zeros((0, regions))
+        if scores.shape != (entities, regions):
+            raise ValueError(f"scores are {np.shape(image.scores)} for {entities} entities and {regions} regions")
+        hits = region_hits(image.boxes, image.true_boxes)
+        chance = hits.mean(1) if regions else np.zeros(entities)
+        best = [expected_recall(scores, hits, k) for k in (1, 3)]
+        rows.append(np.column_stack([*best, chance, hits.any(1)]))
+        inside = [np.ones(entities, bool)]
+        inside += [np.asarray(image.groups.get(name, np.zeros(entities, bool)), bool) for name in groups]
+        members.append(np.column_stack(inside))
+    figures, masks = np.concatenate(rows), np.concatenate(members)
+    result = {name: {} for name in ("accuracy", "recall@3", "chance", "upper", "counts")}
+    for group, mask in zip(("all", *groups), masks.T, strict=True):
+        means = figures[mask].mean(0).tolist() if mask.any() else [None] * 4
+        for name, value in zip(result, [*means, int(mask.sum())], strict=True):
+            result[name][group] = value
+    return result
+
+
+def entity_truth(example: Example, parsed: Sequence[ParsedCaption]) -> EntityObjects:
+    """Which true objects each parsed entity means: [caption][entity] -> tuple of object indices, () where unknown.
+
+    parsed[c] is the parse of the caption that mentions call number c. An entity is tied to the mention whose span
+    overlaps its head noun; of several, the one that covers more of the head, then the shorter one. An example without
+    truth gives () everywhere.
+    """
+    mentions: dict[int, list[Mention]] = {}
+    for mention in example.truth.mentions if example.truth else ():
+        mentions.setdefault(mention.caption, []).append(mention)
+    return [
+        [_mentioned(entity.head_span, mentions.get(c, ())) for entity in caption.entities]
+        for c, caption in enumerate(parsed)
+    ]
+
+
+def category_truth(example: Example, parsed: Sequence[ParsedCaption], same: Same) -> EntityObjects:
+    """For data without mentions (COCO): an entity means every true box of the category its noun names, () if none.
+
+    same(word, category) says whether the noun names the category. Same layout as `entity_truth`.
+    """
+    labels = example.truth.labels if example.truth else ()
+    categories = sorted(set(labels))
+    names = {entity.name for caption in parsed for entity in caption.entities}
+    meant = {name: {c for c in categories if same(name, c)} for name in names}
+    objects = {name: tuple(i for i, label in enumerate(labels) if label in meant[name]) for name in names}
+    return [[objects[entity.name] for entity in caption.entities] for caption in parsed]
+
+
+def ambiguous(truth: GroundTruth, objects: Sequence[Sequence[int]]) -> np.ndarray:
+    """Which entities are ambiguous, [E] bool: the image holds another object of their category, which they do not mean.
+
+    objects gives each entity's true objects, as `entity_truth` does.
+    """
+    return np.array([_has_rival(truth.labels, tuple(meant)) for meant in objects], bool)
+
+
+def unseen(
+    truth: GroundTruth, objects: Sequence[Sequence[int]], detector_categories: Iterable[str], same: Same
+) -> np.ndarray:
+    """Which entities the detector was never taught, [E] bool: no true category of theirs is among its categories.
+
+    Names are compared by same(true category, detector category).
+    """
+    detector_categories = tuple(detector_categories)
+    known = {label: any(same(label, c) for c in detector_categories) for label in set(truth.labels)}
+    return np.array([bool(meant) and not any(known[truth.labels[i]] for i in meant) for meant in objects], bool)
+
+
+def _mentioned(head: Span, mentions: Iterable[Mention]) -> tuple[int, ...]:
+    ranked = [(min(head[1], m.span[1]) - max(head[0], m.span[0]), m.span[0] - m.span[1], m.objects) for m in mentions]
+    ranked = [r for r in ranked if r[0] > 0]
+    return max(ranked, key=lambda r: r[:2])[2] if ranked else ()
+
+
+def _has_rival(labels: Sequence[str], meant: tuple[int, ...]) -> bool:
+    categories = {labels[i] for i in meant}
+    return any(label in categories and i not in meant for i, label in enumerate(labels))
