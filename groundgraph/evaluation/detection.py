@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def detection_map(
         ],
     )
     figures = metric.compute()
-    # The summary's own mean exists for 100 boxes an image only; the table [IoU, recall, class, area, boxes] has them all.
+    # The summary's own mean takes 100 boxes an image; the table [IoU, recall, class, area, boxes] has them all.
     precision = figures["precision"][0, :, :, 0, -1].double().mean(0).tolist()
     labels = figures["classes"].reshape(-1).tolist()
     parts = {categories[k - 1]: p for k, p in zip(labels, precision, strict=True)}
@@ -58,4 +59,4 @@ def detection_map(
 
 
 def _slices(offsets: np.ndarray) -> list[slice]:
-    return [slice(a, b) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(offsets)]
