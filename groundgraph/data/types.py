@@ -47,11 +47,15 @@ class ParsedCaption:
 
 @dataclass(frozen=True)
 class Mention:
-    """Which true objects a stretch of a caption means: `span` [start, end) of caption number `caption`."""
+    """Which true objects a stretch of a caption means: `span` [start, end) of caption number `caption`.
+
+    For an unlocalized triplet, `caption` is its number and `entity` says which end of it: 0 the subject, 1 the object.
+    """
 
     caption: int
     span: Span
     objects: tuple[int, ...]
+    entity: int = -1
 
 
 @dataclass(frozen=True)

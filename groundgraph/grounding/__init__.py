@@ -1,1 +1,1 @@
-"""TODO"""
+"""Stage 1: which region each entity of a caption means."""

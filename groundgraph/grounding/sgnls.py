@@ -1,0 +1,18 @@
+"""The SGNLS rule: no training; a region whose detected category matches an entity is that entity (METHOD.md, 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from groundgraph.grounding.data import GroundingImage
+
+
+def sgnls_scores(images: Sequence[GroundingImage]) -> list[np.ndarray]:
+    """1 where the region's category matches the entity, else 0: a list of [E, V] float32.
+
+    The rule has no preference among matching regions, nor any answer for an entity that none matches: such rows tie,
+    and an accuracy breaks ties at random. The match is the object-aware teacher's (Eq. 6), whatever its row sums.
+    """
+    return [(image.object > 0).astype(np.float32) for image in images]
