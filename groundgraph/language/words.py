@@ -1,0 +1,77 @@
+"""Short lists of words that the parser's rules ask for, closed classes as far as English has them."""
+
+from __future__ import annotations
+
+RELATIVE = frozenset("who whom which that whose".split())
+BE = frozenset("be is are was were am being been 's 're".split())
+ARTICLES = frozenset("the a an his her its their this that these those each every some".split())
+
+# A noun of amount gives way to what it is an amount of: "a bunch of birds" speaks of birds.
+AMOUNTS = frozenset(
+    "bunch group pair couple lot lots number row line set series piece bit slice cluster herd flock variety kind type "
+    "dozen dozens hundred hundreds handful collection stack pile mound patch part side sort assortment array lots plenty "
+    "section chunk load bundle strip bits pieces mass crowd".split()
+)
+VESSELS = {
+    **dict.fromkeys(
+        "cup glass mug bowl bottle box bag basket vase jar can bucket pot pitcher tub case crate".split(), "in"
+    ),
+    **dict.fromkeys("plate tray platter dish".split(), "on"),
+}
+PICTURES = frozenset("picture photo photograph image view painting drawing map statue sculpture logo sign".split())
+
+GARMENTS = frozenset(
+    "shirt t-shirt tshirt tee hat cap pants pant trousers jeans jean shorts short dress skirt coat jacket suit sweater "
+    "sweatshirt hoodie vest uniform tie necktie helmet shoe shoes sneaker boot boots sandal glove gloves sock scarf belt "
+    "glasses sunglasses goggles robe gown apron bikini swimsuit costume outfit clothes clothing wetsuit jersey blouse "
+    "blazer tuxedo leggings overalls beanie visor bandana mask headband kimono sweatpants slacks pajamas attire gear "
+    "bonnet hood poncho veil turban".split()
+)
+
+COLOURS = frozenset(
+    "black white red green blue yellow brown gray grey orange pink purple silver gold golden tan beige blonde blond teal "
+    "maroon turquoise navy cream violet khaki colored colorful".split()
+)
+MATERIALS = frozenset(
+    "wood metal brick stone plastic concrete glass leather rubber steel marble stainless tile wicker iron dirt paper "
+    "cement wire cloth cotton denim plaid adult baby".split()
+)
+SHADES = frozenset("dark light bright pale deep".split())
+
+NUMBERS = {
+    w: str(i) for i, w in enumerate("one two three four five six seven eight nine ten eleven twelve".split(), start=1)
+}
+
+# Nouns in -ing that stand after another noun without being its verb ("brick building").
+ING_NOUNS = frozenset(
+    "building clothing ceiling railing awning painting evening morning lighting flooring siding crossing parking landing "
+    "frosting icing stuffing topping dressing marking lettering writing carving meeting wedding opening covering filling "
+    "bedding seasoning paneling molding moulding trimming lining coating roofing housing tubing piping string ring wing "
+    "king earring thing spring something nothing everything anything swing sling bring sibling duckling dumpling pudding "
+    "engraving drawing decking fencing rigging stitching ending being".split()
+)
+
+# Past participles of place: their "by" is a place too, not the one who did it ("a car parked by a tree").
+PLACED = frozenset(
+    "park seat place locate position situate leave plant tie stand sit lie lay dock anchor chain".split()
+)
+
+# Words between "in/on/at (the)" and "of" that make one preposition of the three.
+PLACES = frozenset(
+    "front top side back middle center centre edge end bottom base corner foot rear left right inside outside face "
+    "midst background foreground tip head".split()
+)
+FIXED_PREPOSITIONS = (
+    ("next", "to"),
+    ("close", "to"),
+    ("out", "of"),
+    ("off", "of"),
+    ("inside", "of"),
+    ("outside", "of"),
+    ("on", "top"),
+    ("in", "between"),
+    ("along", "with"),
+    ("out", "from"),
+    ("up", "to"),
+    ("down", "to"),
+)
