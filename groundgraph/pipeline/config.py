@@ -150,7 +150,7 @@ def bundled_recipes() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe's file: a path, else the bundled recipe of that name ("recipes/own-photos.yaml" and "own-photos" both do).
+    """A recipe's file: a path, else the bundled one of that name ("own-photos" or "recipes/own-photos.yaml").
 
     Raises RecipeError naming the bundled ones.
     """

@@ -1,0 +1,155 @@
+"""The command line: `groundgraph demo`, `run`, `predict`, `parse`, `recipes`, `experts train`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
+app.add_typer(experts, name="experts")
+console = Console()
+
+Setting = Annotated[list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
+    setting: Setting = None,
+) -> None:
+    """The whole method on a part of MiniGenome, in minutes: captions in, scene graphs out."""
+    _execute("demo", out, setting)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one (see `groundgraph recipes`).")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
+    setting: Setting = None,
+) -> None:
+    """Run a recipe; stages that are done and unchanged are skipped."""
+    _execute(recipe, out, setting)
+
+
+@app.command()
+def recipes() -> None:
+    """List the bundled recipes."""
+    import yaml
+
+    from groundgraph.pipeline.config import bundled_recipes
+
+    table = Table("recipe", "what it is")
+    for name, path in bundled_recipes().items():
+        table.add_row(name, yaml.safe_load(path.read_text(encoding="utf-8")).get("note", ""))
+    console.print(table)
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    out: Annotated[Path | None, typer.Option(help="Where pictures and graphs.json go; RUN/predictions by default.")] = None,
+    method: Annotated[str | None, typer.Option(help="Whose model: ours, sgnls or mil; the recipe's first by default.")] = None,
+    top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
+) -> None:
+    """Draw scene graphs on images and write them as JSON."""
+    with _errors():
+        from groundgraph.pipeline.predict import predict_images
+
+        written, skipped = predict_images(folder, images, out or folder / "predictions", method, top)
+        for what, why in skipped:
+            console.print(f"[yellow]skipped[/] {what}: {why}", highlight=False)
+        console.print(f"{written} scene graphs in {out or folder / 'predictions'}", highlight=False)
+        if not written:
+            raise typer.Exit(1)
+
+
+@app.command()
+def parse(
+    captions: Annotated[list[str], typer.Argument(help="One caption or more.")],
+) -> None:
+    """Show a caption's entities and triplets as JSON."""
+    with _errors():
+        from groundgraph.language import load_parser
+
+        found = [
+            {
+                "caption": c.text,
+                "entities": [{"name": e.name, "text": e.text, "attributes": list(e.attributes), "span": list(e.span)} for e in c.entities],
+                "triplets": [[c.entities[t.subject].name, t.predicate, c.entities[t.object].name] for t in c.triplets],
+            }
+            for c in load_parser("rules").parse(captions)
+        ]
+        typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=2, ensure_ascii=False))
+
+
+@experts.command()
+def train(
+    name: Annotated[str, typer.Argument(help="detector, text, vl or clip.")],
+    out: Annotated[Path | None, typer.Option(help="Where the checkpoint goes; the package's own folder by default.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time cap; the card's by default.")] = None,
+    seed: int = 0,
+) -> None:
+    """Train a bundled expert again, on its own part of MiniGenome, and write its card."""
+    with _errors():
+        from groundgraph.experts.train import train_expert
+
+        figures = train_expert(name, out, minutes, seed)
+        typer.echo(json.dumps(figures, indent=2))
+
+
+def _execute(recipe: str, out: Path | None, settings: list[str] | None) -> None:
+    with _errors():
+        from groundgraph.pipeline.config import find_recipe, load_recipe
+        from groundgraph.pipeline.run import Run, peak_memory
+        from groundgraph.pipeline.stages import stages
+
+        began = time.perf_counter()
+        loaded = load_recipe(find_recipe(recipe), settings or ())
+        work = Run(loaded, out or Path("runs") / loaded.name, console)
+        if loaded.note:
+            console.print(loaded.note, highlight=False)
+        ran = work.execute(stages(loaded))
+        _show(work.folder)
+        left_out = f"; {len(work.skipped.items)} things skipped, see the report" if work.skipped.items else ""
+        did = f"{len(ran)} stages run" if ran else "nothing had changed"
+        console.print(
+            f"{did}, {time.perf_counter() - began:.0f} s, {peak_memory() / 2**30:.1f} GiB at most{left_out}. "
+            f"Report: {work.folder / 'report.html'}",
+            highlight=False,
+        )
+
+
+def _show(folder: Path) -> None:
+    """The headline table."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    groups, ks = ("all", "ambiguous", "unseen"), ("R@20", "R@50", "R@100")
+    table = Table("method", *(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50", title="per cent")
+    for name, figures in metrics["methods"].items():
+        values = [*(figures["grounding"][g] for g in groups), *(figures["sgdet"][k] for k in ks), figures["mAP50"]]
+        table.add_row(name, *map(_per_cent, values))
+    table.add_row("chance", *(_per_cent(metrics["chance"][g]) for g in groups), style="dim")
+    console.print(table)
+
+
+def _per_cent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+class _errors:
+    """Errors the user can mend are one message and exit code 2, not a traceback."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ValueError | FileNotFoundError) and not isinstance(error, UnicodeError):
+            console.print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+            raise typer.Exit(2) from error

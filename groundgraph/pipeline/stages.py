@@ -1,0 +1,208 @@
+"""What a run is made of: one function a stage, in the order of the data flow.
+
+Each reads the artifacts of the stages before it, writes its own into the folder it is given, and gives its counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.minigenome import CATEGORIES, PREDICATES
+from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.data.records import example_record, parsed_record, write_lines
+from groundgraph.data.sources import load_examples
+from groundgraph.data.store import write_ragged, write_regions
+from groundgraph.data.types import Regions
+from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
+from groundgraph.experts import resolve
+from groundgraph.language import load_parser
+from groundgraph.language.concepts import match_matrix
+from groundgraph.language.encoder import TextEncoder
+from groundgraph.language.sentences import triplet_caption
+from groundgraph.pipeline import artifacts
+from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.methods import method_stages
+from groundgraph.pipeline.run import Run, Stage, file_identity
+from groundgraph.teachers.fusion import FUSION
+from groundgraph.teachers.interaction import InteractionTeacher
+from groundgraph.teachers.object import ObjectTeacher
+from groundgraph.vision.detectors import load_detector
+
+CHUNK = 64  # images handled between two steps of a progress bar
+
+
+def stages(recipe: Recipe) -> list[Stage]:
+    """The stages of a recipe, in order, with what each depends on."""
+    data = recipe.data.model_dump(mode="json")
+    files = [file_identity(data[k]) for k in ("captions", "instances") if data.get(k)]
+    interaction = recipe.teachers.interaction
+    listing = [
+        Stage("examples", (), [data, files], collect_examples),
+        Stage("parsed", ("examples",), recipe.parser.model_dump(), parse_captions),
+        Stage("vocabulary", ("parsed",), recipe.vocabulary.model_dump(), choose_vocabulary),
+        Stage("regions", ("examples",), [recipe.detector.model_dump(), expert_identity(recipe.detector.model)], find_regions),
+        Stage("text", ("parsed",), [recipe.text.model_dump(), expert_identity(recipe.text.model)], embed_text),
+        Stage(
+            "teachers",
+            ("parsed", "regions"),
+            [recipe.teachers.model_dump(), expert_identity(interaction.model) if interaction else None],
+            teach,
+        ),
+    ]
+    return [*listing, *method_stages(recipe)]
+
+
+def expert_identity(model: str) -> Any:
+    """What a model's name stands for, for a fingerprint: the files where it is local, the name where it is a hub id."""
+    place = Path(model) if Path(model).is_file() else Path(resolve(model))
+    return file_identity(place) if place.exists() else model
+
+
+def collect_examples(run: Run, folder: Path) -> dict[str, Any]:
+    """Read or draw the data: examples as JSON lines, a file a split."""
+    data, counts = run.recipe.data, {}
+    for split in run.recipe.splits:
+        if data.source == "minigenome":
+            drawn = MiniGenome(split, data.setting, run.folder / "images", getattr(data, split))
+            with run.bar(f"drawing {split} images", len(drawn)) as advance:
+                listed = [(advance(1), drawn[i])[1] for i in range(len(drawn))]
+        else:
+            listed = load_examples(data.source, data.images, data.captions, data.instances, run.skipped)
+        if not listed:
+            raise ValueError(f"{getattr(data, 'captions', split)}: no image with a caption is left; see what was skipped: {run.skipped.items[:3]}")
+        write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in listed))
+        counts[f"{split} images"] = len(listed)
+    return counts
+
+
+def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
+    """Captions to entities and triplets; bare triplets to sentences (METHOD.md section 1)."""
+    parser, counts = load_parser(run.recipe.parser.name, model=run.recipe.parser.model), Counter()
+    for split in run.recipe.splits:
+        listed = artifacts.examples(run, split)
+        records = []
+        with run.bar(f"parsing {split} captions", len(listed)) as advance:
+            for start in range(0, len(listed), CHUNK * 4):
+                part = listed[start : start + CHUNK * 4]
+                flat = parser.parse([caption for e in part for caption in e.captions])
+                place = 0
+                for example in part:
+                    found = flat[place : place + len(example.captions)] + [triplet_caption(*t) for t in example.triplets]
+                    place += len(example.captions)
+                    if not any(c.entities for c in found):
+                        run.skipped.add(example.image_id, "no caption names an entity")
+                    counts["captions"] += len(found)
+                    counts["entities"] += sum(len(c.entities) for c in found)
+                    counts["triplets"] += sum(len(c.triplets) for c in found)
+                    counts["captions without an entity"] += sum(not c.entities for c in found)
+                    records.append(parsed_record(example.image_id, found))
+                advance(len(part))
+        write_lines(folder / f"{split}.jsonl", records)
+    return dict(counts)
+
+
+def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
+    """The evaluation vocabulary: MiniGenome's, VG150's, or the words most images of the train split speak of."""
+    wanted = run.recipe.vocabulary
+    if wanted.name == "induced":
+        nouns: Counter[str] = Counter()
+        verbs: Counter[str] = Counter()
+        for captions in artifacts.parsed(run, "train"):
+            nouns.update({e.name for c in captions for e in c.entities})
+            verbs.update({t.predicate for c in captions for t in c.triplets})
+        chosen = [
+            [word for word, count in sorted(seen.items(), key=lambda w: (-w[1], w[0])) if count >= wanted.minimum][:most]
+            for seen, most in ((nouns, wanted.categories), (verbs, wanted.predicates))
+        ]
+        if not all(chosen):
+            raise ValueError(f"no word is said in {wanted.minimum} images or more: set vocabulary.minimum lower, or give more captions")
+    else:
+        chosen = [CATEGORIES, PREDICATES] if wanted.name == "minigenome" else [VG150_OBJECTS.names, VG150_PREDICATES.names]
+    content = {"categories": list(chosen[0]), "predicates": list(chosen[1])}
+    (folder / "vocabulary.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    return {name: len(words) for name, words in content.items()}
+
+
+def find_regions(run: Run, folder: Path) -> dict[str, Any]:
+    """Regions of every image, with labels, scores and features."""
+    wanted = run.recipe.detector
+    detector = load_detector(wanted.kind, wanted.model, count=wanted.regions)
+    (folder / "categories.json").write_text(json.dumps(list(detector.categories)), encoding="utf-8")
+    total = images = 0
+    for split in run.recipe.splits:
+        listed = artifacts.examples(run, split)
+        found: list[Regions | None] = []
+        with run.bar(f"finding regions in {split} images", len(listed)) as advance:
+            for start in range(0, len(listed), CHUNK):
+                part = listed[start : start + CHUNK]
+                found += detector.detect(part, run.skipped)
+                advance(len(part))
+        size = next((f.features.shape[1] for f in found if f is not None), 0)
+        if not size:
+            raise ValueError(f"no {split} image gave a region: {run.skipped.items[-1] if run.skipped.items else wanted.model}")
+        whole = [f if f is not None else no_regions(size) for f in found]
+        write_regions(folder / f"{split}.safetensors", [e.image_id for e in listed], whole)
+        total, images = total + sum(map(len, whole)), images + len(whole)
+    return {"images": images, "regions": total}
+
+
+def no_regions(size: int) -> Regions:
+    """What stands for an image that could not be read."""
+    return Regions(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, size), np.float32), (1, 1))
+
+
+def embed_text(run: Run, folder: Path) -> dict[str, Any]:
+    """E: every entity's embedding from its whole caption."""
+    encoder = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool)
+    count = 0
+    for split in run.recipe.splits:
+        listed, read = artifacts.parsed(run, split), artifacts.examples(run, split)
+        rows = []
+        with run.bar(f"reading {split} captions", len(listed)) as advance:
+            for start in range(0, len(listed), CHUNK * 4):
+                part = listed[start : start + CHUNK * 4]
+                flat = encoder.embed([caption for captions in part for caption in captions])
+                place = 0
+                for captions in part:
+                    rows.append(np.concatenate([np.zeros((0, encoder.size), np.float32), *flat[place : place + len(captions)]]))
+                    place += len(captions)
+                advance(len(part))
+        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in read], {"embeddings": rows})
+        count += sum(map(len, rows))
+    return {"entities": count}
+
+
+def teach(run: Run, folder: Path) -> dict[str, Any]:
+    """The teachers' targets (Eq. 6-8) and what they agree on (Eq. 9).
+
+    The measured split gets the object-aware ones alone, which the SGNLS rule answers with: nothing is trained on it.
+    """
+    wanted = run.recipe.teachers
+    objects = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
+    model = InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature) if wanted.interaction else None
+    counts: Counter[str] = Counter()
+    for split in run.recipe.splits:
+        listed, found, captions = artifacts.examples(run, split), artifacts.regions(run, split), artifacts.parsed(run, split)
+        columns: dict[str, list[np.ndarray]] = {"object": [], "interaction": [], "target": []}
+        use = model if split == "train" or split != run.recipe.measured else None
+        with run.bar(f"asking the teachers about {split} images", len(listed)) as advance:
+            for start in range(0, len(listed), CHUNK):
+                part = slice(start, start + CHUNK)
+                matched = objects.targets(None, found[part], captions[part])
+                looked = use.targets_of(listed[part], found[part], captions[part]) if use else None
+                for i, rows in enumerate(matched):
+                    one = np.concatenate(rows) if rows else np.zeros((0, len(found[start + i])), np.float32)
+                    two = np.concatenate(looked[i]) if looked and looked[i] else np.zeros_like(one)
+                    counts["entities"] += len(one)
+                    counts["entities of a category the detector found"] += int((one.sum(1) > 0).sum())
+                    target = FUSION[wanted.fusing](one if wanted.object else np.zeros_like(one), two)
+                    for name, value in zip(columns, (one, two, target), strict=True):
+                        columns[name].append(value.astype(np.float32))
+                advance(len(listed[part]))
+        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], columns)
+    return dict(counts)
