@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, replace
 
 from groundgraph.data.minigenome.drawing import GARMENTS, PEOPLE
-from groundgraph.data.minigenome.scenes import Scene
+from groundgraph.data.minigenome.builder import Scene
 
 SYNONYMS = {
     "man": ("man", "man", "guy"),
@@ -29,8 +29,9 @@ SYNONYMS = {
     "box": ("box",),
 }
 _PLURALS = {
-    "man": "men", "woman": "women", "box": "boxes", "bench": "benches", "bus": "buses", "lady": "ladies", "sheep": "sheep",
-    "bush": "bushes", "dress": "dresses", "pants": "pants", "trousers": "trousers", "puppy": "puppies", "couch": "couches",
+    "man": "men", "woman": "women", "box": "boxes", "bench": "benches", "bus": "buses", "lady": "ladies",
+    "sheep": "sheep", "bush": "bushes", "dress": "dresses", "pants": "pants", "trousers": "trousers",
+    "puppy": "puppies", "couch": "couches",
 }  # fmt: skip
 _MASS = frozenset({"pants", "trousers"})
 
@@ -157,7 +158,7 @@ def _relation(t: _Text, subject: Noun, predicate: str, obj: Noun, rng: random.Ra
     ing, finite = rng.choice(ings), rng.choice(plural if subject.plural else singular)
     who = "who" if subject.category in PEOPLE else "that"
     forms = ["participle"] * 5 + ["progressive"] * 4 + ["finite"] * 3 + ["relative", "relative finite", "there"]
-    if participle and subject.garment is None and not (obj.category in GARMENTS):
+    if participle and subject.garment is None and obj.category not in GARMENTS:
         forms += ["passive", "passive", "reduced passive", "object relative"]
     form = rng.choice(forms)
     object_is = "are" if obj.plural or obj.category in _MASS else "is"
@@ -181,7 +182,7 @@ def _relation(t: _Text, subject: Noun, predicate: str, obj: Noun, rng: random.Ra
 
 
 def _nouns(scene: Scene, relation: int, rng: random.Random) -> tuple[Noun, str, Noun]:
-    """A captioned relation's two nouns: alike subjects of the same object join in a plural, colours come where they help."""
+    """A captioned relation's two nouns: subjects alike join in a plural, colours come where they help."""
     subject, predicate, obj = scene.relations[relation]
     alike = tuple(
         s
