@@ -1,0 +1,101 @@
+"""Eq. 16 and the choice of pairs, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from groundgraph.data.types import Regions
+from groundgraph.sgg.batch import Outputs, collate
+from groundgraph.sgg.losses import LossConfig, sample_pairs, sgg_loss
+
+
+def batch_of(*targets, boxes=None):
+    regions = [
+        Regions(
+            np.tile(np.array([[0, 0, 9, 9]], np.float32), (len(t), 1)) if boxes is None else boxes,
+            np.zeros(len(t), int),
+            np.ones(len(t)),
+            np.zeros((len(t), 2)),
+            (50, 50),
+        )
+        for t in targets
+    ]
+    return collate(regions, [np.array(t) for t in targets])
+
+
+def sample(batch, relations, seed=0, **options):
+    generator = torch.Generator().manual_seed(seed)
+    relations = torch.tensor(relations, dtype=torch.int64).reshape(-1, 4)
+    pairs, predicates = sample_pairs(batch, relations, LossConfig(**options), generator)
+    return [(*p, k) for p, k in zip(map(tuple, pairs.tolist()), predicates.tolist(), strict=True)]
+
+
+def test_both_terms_are_means_by_hand():
+    # Image 0: labels 1, 0; image 1: label 2 and padding, whose logits must not matter.
+    batch = batch_of([1, 0], [2])
+    logits = torch.zeros(2, 2, 3)
+    logits[0, 0, 1], logits[1, 1] = math.log(2), 1e4
+    predicates = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    losses = sgg_loss(Outputs(logits, predicates), batch, torch.tensor([0, 1]), LossConfig(background_weight=0.5))
+    # Objects: -log(2/4), weight 1; -log(1/3), weight .5; -log(1/3), weight 1.
+    objects = (math.log(2) + 1.5 * math.log(3)) / 2.5
+    relations = (math.log(4 / 3) + math.log(2)) / 2
+    assert [float(x) for x in losses] == pytest.approx([objects + relations, objects, relations])
+
+
+def test_without_a_relation_or_a_label_the_loss_is_still_a_number():
+    batch = batch_of([0, 0])
+    outputs = Outputs(torch.zeros(1, 2, 3, requires_grad=True), torch.zeros(0, 2, requires_grad=True))
+    for weight in (0.0, 0.1):
+        losses = sgg_loss(outputs, batch, torch.zeros(0, dtype=torch.int64), LossConfig(background_weight=weight))
+        losses.total.backward()
+        assert losses.predicates.item() == 0
+        assert float(losses.objects.detach()) == pytest.approx(math.log(3) if weight else 0, abs=1e-6)
+
+
+def test_background_pairs_are_labelled_ones_first():
+    batch = batch_of([1, 0, 2, 3, 0])
+    chosen = sample(batch, [(0, 0, 2, 5)], pairs_per_image=6)
+    # One relation, and the five other ordered pairs of the labelled regions 0, 2, 3.
+    assert set(chosen) == {(0, 0, 2, 5), (0, 0, 3, 0), (0, 2, 0, 0), (0, 2, 3, 0), (0, 3, 0, 0), (0, 3, 2, 0)}
+    more = sample(batch, [(0, 0, 2, 5)], pairs_per_image=8)
+    assert len(set(more)) == 8
+    assert set(chosen) < set(more)
+    everything = sample(batch, [(0, 0, 2, 5)], pairs_per_image=100)
+    assert len(set(everything)) == len(everything) == 20
+    assert all(a != b for _, a, b, _ in everything)
+
+
+def test_relations_are_limited_drawn_anew_and_never_background():
+    batch = batch_of([1] * 6, [1] * 6)
+    relations = [(0, i, j, 1 + i) for i in range(3) for j in range(3, 6)]
+    seen = set()
+    for seed in range(20):
+        chosen = sample(batch, relations, seed, pairs_per_image=8, foreground_fraction=0.5)
+        assert len(chosen) == 8
+        assert sum(c[3] > 0 for c in chosen) == 4
+        assert not {c[:3] for c in chosen if not c[3]} & {r[:3] for r in relations}
+        seen |= {c for c in chosen if c[3]}
+    assert seen == set(relations)
+
+
+def test_an_image_without_a_relation_gives_no_pair_and_padding_none():
+    chosen = sample(batch_of([1, 2], [1, 2, 3, 0]), [(0, 0, 1, 1)], pairs_per_image=10)
+    assert set(chosen) == {(0, 0, 1, 1), (0, 1, 0, 0)}
+    assert sample(batch_of([1, 2]), []) == []
+    assert sample(batch_of([1]), []) == []
+
+
+def test_a_relation_listed_twice_counts_once_and_two_predicates_both_count():
+    chosen = sample(batch_of([1, 2]), [(0, 0, 1, 1), (0, 0, 1, 1), (0, 0, 1, 2)])
+    assert sorted(chosen) == [(0, 0, 1, 1), (0, 0, 1, 2), (0, 1, 0, 0)]
+
+
+def test_pairs_must_overlap_only_where_asked():
+    boxes = np.array([[0, 0, 10, 10], [5, 5, 15, 15], [30, 30, 40, 40]], np.float32)
+    batch = batch_of([1, 2, 3], boxes=boxes)
+    relations = [(0, 0, 1, 1), (0, 0, 2, 1)]
+    assert sorted(sample(batch, relations, overlapping=True)) == [(0, 0, 1, 1), (0, 1, 0, 0)]
+    assert len(sample(batch, relations)) == 6

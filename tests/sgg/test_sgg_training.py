@@ -1,0 +1,177 @@
+"""Training on a small world whose rule is learnable, checkpoints, and bad input."""
+
+import numpy as np
+import pytest
+import torch
+
+from groundgraph.data.types import GroundTruth, Regions
+from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
+from groundgraph.sgg.batch import Sizes
+from groundgraph.sgg.inference import predict
+from groundgraph.sgg.motifs import Motifs, MotifsConfig
+from groundgraph.sgg.training import TrainingConfig, load_sgg, predicate_counts, save_sgg, train_sgg
+
+CATEGORIES, PREDICATES = ("man", "woman", "dog", "tree", "car", "hat"), ("left of", "right of", "touches")
+SIZES = Sizes(features=8, detector_categories=4, categories=6, predicates=3)
+SMALL = MotifsConfig(hidden=32, pair=32, embedded=16, dropout=0.0)
+PROTOTYPES = np.random.default_rng(99).normal(size=(6, 8))
+
+
+def scene(seed):
+    """Four things in a row, and two background regions. Men and women relate to dogs and hats, by which side they are
+    on.
+
+    The detector knows the first four categories; the others show in the features alone.
+    """
+    rng = np.random.default_rng(seed)
+    category = np.concatenate([rng.permutation(6)[:4], [-1, -1]])
+    left = np.concatenate([rng.permutation(4) * 25.0, rng.uniform(0, 70, 2)])
+    boxes = np.stack([left, np.where(category < 0, 60, 10), left + 20, np.where(category < 0, 90, 40)], 1)
+    features = np.where(category[:, None] < 0, 0, PROTOTYPES[category]) + rng.normal(0, 0.2, (6, 8))
+    regions = Regions(
+        boxes.astype(np.float32),
+        np.where(category < 4, category, -1),
+        rng.random(6).astype(np.float32),
+        features.astype(np.float32),
+        (100, 100),
+    )
+    relations = [
+        (s, o, 1 if left[s] < left[o] else 2)
+        for s in range(4)
+        for o in range(4)
+        if category[s] in (0, 1) and category[o] in (2, 5)
+    ]
+    names = tuple(CATEGORIES[c] for c in category[:4])
+    truth = GroundTruth(boxes[:4].astype(np.float32), names, tuple((s, PREDICATES[p - 1], o) for s, o, p in relations))
+    return regions, category + 1, np.array(relations, np.int64).reshape(-1, 3), truth
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def train(images, model=None, **options):
+    torch.manual_seed(0)
+    model = model or Motifs(SIZES, SMALL)
+    scenes = [scene(i) for i in range(images)]
+    validate = options.pop("validate", None)
+    progress = options.pop("progress", None)
+    config = TrainingConfig(**({"images": 8, "rate": 1e-2} | options))
+    history = train_sgg(
+        model, [s[0] for s in scenes], lambda i, rng: (scenes[i][1], scenes[i][2]), config, validate, progress
+    )
+    return model, history
+
+
+def test_the_rule_is_learnt_and_holds_on_new_images():
+    model, history = train(64, epochs=14)
+    held_out = [scene(1000 + i) for i in range(40)]
+    truth = truth_arrays([s[3] for s in held_out], CATEGORIES, PREDICATES)
+    figures = sgdet_recall(truth, prediction_arrays(predict(model, [s[0] for s in held_out])))
+    assert figures["R@20"] > 0.9
+    # Right pairs and right sides come first: four things have twelve ordered pairs and at most four relations.
+    few = sgdet_recall(truth, prediction_arrays(predict(model, [s[0] for s in held_out])), ks=(4,))
+    assert few["R@4"] > 0.85
+    assert history[-1]["total"] < 0.2 * history[0]["total"]
+
+
+def test_same_seed_same_weights_and_the_global_generator_is_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    results = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = Motifs(SIZES, SMALL.model_copy(update={"dropout": 0.3}))
+        torch.manual_seed(5)
+        scenes = [scene(i) for i in range(10)]
+        train_sgg(model, [s[0] for s in scenes], lambda i, _, s=scenes: s[i][1:3], TrainingConfig(epochs=2, images=4))
+        assert torch.equal(torch.rand(1), expected)
+        results.append(model.state_dict())
+    assert all(torch.equal(results[0][k], results[1][k]) for k in results[0])
+
+
+def test_the_best_epoch_stays_and_progress_counts_steps():
+    figures, weights, steps = iter([0.1, 0.9, 0.3]), [], []
+
+    def validate(model):
+        weights.append({k: v.clone() for k, v in model.state_dict().items()})
+        return next(figures)
+
+    model, history = train(10, epochs=3, validate=validate, progress=lambda done, total, _: steps.append((done, total)))
+    assert [h["validation"] for h in history] == [0.1, 0.9, 0.3]
+    assert all(torch.equal(v, weights[1][k]) for k, v in model.state_dict().items())
+    assert steps == [(i + 1, 6) for i in range(6)]
+    assert not model.training
+
+
+@pytest.mark.parametrize("options", [{"optimizer": "sgd"}, {"schedule": "multistep"}, {"warmup": 0.0}])
+def test_other_optimisers_and_schedules_learn_too(options):
+    _, history = train(16, epochs=6, **options)
+    assert history[-1]["total"] < history[0]["total"]
+    if "schedule" in options:
+        assert history[-1]["rate"] == pytest.approx(1e-4)
+
+
+def test_labels_are_drawn_anew_and_images_without_a_relation_or_a_region_are_no_obstacle():
+    none = Regions(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), np.zeros((0, 8)), (100, 100))
+    single = scene(0)[0]
+    single = Regions(single.boxes[:1], single.labels[:1], single.scores[:1], single.features[:1], single.size)
+    calls = []
+
+    def draw(i, rng):
+        calls.append((i, int(rng.integers(1000))))
+        return np.array([1]), np.zeros((0, 3), np.int64)
+
+    model = Motifs(SIZES, SMALL)
+    history = train_sgg(model, [none, single, none], draw, TrainingConfig(epochs=5))
+    assert [i for i, _ in calls] == [1] * 5
+    assert len({number for _, number in calls}) > 1
+    assert history[-1]["predicates"] == 0
+    with pytest.raises(ValueError, match="no training image has a region"):
+        train_sgg(model, [none], draw)
+
+
+def test_the_frequency_bias_is_counted_on_the_drawn_labels():
+    scenes = [scene(i) for i in range(12)]
+    counts = predicate_counts(range(12), lambda i, _: scenes[i][1:3], np.random.default_rng(0), SIZES)
+    assert counts[:, :, 1:].sum() == sum(len(s[2]) for s in scenes)
+    assert counts.sum() == 12 * 4 * 3  # every ordered pair of labelled regions once
+    assert counts[0].sum() == counts[:, 0].sum() == 0
+    model, _ = train(12, Motifs(SIZES, SMALL.model_copy(update={"frequency_bias": True})), epochs=1)
+    assert model.frequency[1, 2, 0] > -0.1  # men and women never relate
+
+
+def test_a_stored_model_is_the_same_model(tmp_path):
+    model, _ = train(8, epochs=1)
+    save_sgg(tmp_path / "sgg", model, {"predicates": PREDICATES})
+    assert sorted(p.name for p in (tmp_path / "sgg").iterdir()) == ["config.json", "model.safetensors"]
+    loaded, extra = load_sgg(tmp_path / "sgg")
+    assert extra == {"predicates": list(PREDICATES)}
+    assert loaded.config == model.config
+    images = [scene(50)[0]]
+    np.testing.assert_array_equal(
+        predict(loaded, images)[0].predicate_scores, predict(model, images)[0].predicate_scores
+    )
+    (tmp_path / "sgg" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"model\.safetensors does not fit"):
+        load_sgg(tmp_path / "sgg")
+    with pytest.raises(ValueError, match=r"config\.json is no stored"):
+        load_sgg(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("labels", "relations", "message"),
+    [
+        ([7] + [0] * 5, [], "labels must lie"),
+        ([1] * 5, [], "differ in number"),
+        ([1] * 6, [(0, 6, 1)], "names a region"),
+        ([1] * 6, [(0, 1, 0)], "predicates must lie"),
+    ],
+)
+def test_wrong_labels_are_named(labels, relations, message):
+    with pytest.raises(ValueError, match=message):
+        train_sgg(Motifs(SIZES, SMALL), [scene(0)[0]], lambda i, rng: (np.array(labels), np.array(relations)))
