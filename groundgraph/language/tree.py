@@ -135,15 +135,13 @@ class Tree:
         head = self.heads[i]
         if self.deps[i] in ("compound", "nmod", "amod", "nummod", "det", "poss") and head > i:
             return True
-        return (
-            self.deps[i + 1] in ("compound", "nmod")
-            or self.heads[i + 1] == i
-            and self.deps[i + 1] in ("dep", "compound")
+        return self.deps[i + 1] in ("compound", "nmod") or (
+            self.heads[i + 1] == i and self.deps[i + 1] in ("dep", "compound")
         )
 
     @cached_property
     def meaning(self) -> dict[int, int]:
-        """Noun position -> the position that stands for it: an amount gives way to its thing, a compound part to its head."""
+        """Noun position -> the position that stands for it: an amount's is its thing's, a compound part's its head's."""
         found = {}
         for noun, first in self.nouns.items():
             for part in range(first, noun + 1):
@@ -181,7 +179,7 @@ class Tree:
         start, end = self.starts[first], self.starts[noun] + len(self.tokens[noun])
         shades = [a for a in attributes if any(a != b and b.endswith(" " + a) for b in attributes)]
         kept = tuple(
-            dict.fromkeys(a for a in attributes if a not in shades and a not in SHADES or len(attributes) == 1)
+            dict.fromkeys(a for a in attributes if (a not in shades and a not in SHADES) or len(attributes) == 1)
         )
         head_span = (self.starts[noun], end)
         return Entity("", self.tokens[noun], name, (start, end), head_span, kept)

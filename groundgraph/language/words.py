@@ -8,9 +8,9 @@ ARTICLES = frozenset("the a an his her its their this that these those each ever
 
 # A noun of amount gives way to what it is an amount of: "a bunch of birds" speaks of birds.
 AMOUNTS = frozenset(
-    "bunch group pair couple lot lots number row line set series piece bit slice cluster herd flock variety kind type "
-    "dozen dozens hundred hundreds handful collection stack pile mound patch part side sort assortment array lots plenty "
-    "section chunk load bundle strip bits pieces mass crowd".split()
+    "bunch group pair couple lot lots number row line set series piece bit slice cluster herd flock variety kind "
+    "type dozen dozens hundred hundreds handful collection stack pile mound patch part side sort assortment array "
+    "lots plenty section chunk load bundle strip bits pieces mass crowd".split()
 )
 VESSELS = {
     **dict.fromkeys(
@@ -21,20 +21,20 @@ VESSELS = {
 PICTURES = frozenset("picture photo photograph image view painting drawing map statue sculpture logo sign".split())
 
 GARMENTS = frozenset(
-    "shirt t-shirt tshirt tee hat cap pants pant trousers jeans jean shorts short dress skirt coat jacket suit sweater "
-    "sweatshirt hoodie vest uniform tie necktie helmet shoe shoes sneaker boot boots sandal glove gloves sock scarf belt "
-    "glasses sunglasses goggles robe gown apron bikini swimsuit costume outfit clothes clothing wetsuit jersey blouse "
-    "blazer tuxedo leggings overalls beanie visor bandana mask headband kimono sweatpants slacks pajamas attire gear "
-    "bonnet hood poncho veil turban".split()
+    "shirt t-shirt tshirt tee hat cap pants pant trousers jeans jean shorts short dress skirt coat jacket suit "
+    "sweater sweatshirt hoodie vest uniform tie necktie helmet shoe shoes sneaker boot boots sandal glove gloves "
+    "sock scarf belt glasses sunglasses goggles robe gown apron bikini swimsuit costume outfit clothes clothing "
+    "wetsuit jersey blouse blazer tuxedo leggings overalls beanie visor bandana mask headband kimono sweatpants "
+    "slacks pajamas attire gear bonnet hood poncho veil turban".split()
 )
 
 COLOURS = frozenset(
-    "black white red green blue yellow brown gray grey orange pink purple silver gold golden tan beige blonde blond teal "
-    "maroon turquoise navy cream violet khaki colored colorful".split()
+    "black white red green blue yellow brown gray grey orange pink purple silver gold golden tan beige blonde blond "
+    "teal maroon turquoise navy cream violet khaki colored colorful".split()
 )
 MATERIALS = frozenset(
-    "wood metal brick stone plastic concrete glass leather rubber steel marble stainless tile wicker iron dirt paper "
-    "cement wire cloth cotton denim plaid adult baby".split()
+    "wood metal brick stone plastic concrete glass leather rubber steel marble stainless tile wicker iron dirt "
+    "paper cement wire cloth cotton denim plaid adult baby".split()
 )
 SHADES = frozenset("dark light bright pale deep".split())
 
@@ -44,11 +44,11 @@ NUMBERS = {
 
 # Nouns in -ing that stand after another noun without being its verb ("brick building").
 ING_NOUNS = frozenset(
-    "building clothing ceiling railing awning painting evening morning lighting flooring siding crossing parking landing "
-    "frosting icing stuffing topping dressing marking lettering writing carving meeting wedding opening covering filling "
-    "bedding seasoning paneling molding moulding trimming lining coating roofing housing tubing piping string ring wing "
-    "king earring thing spring something nothing everything anything swing sling bring sibling duckling dumpling pudding "
-    "engraving drawing decking fencing rigging stitching ending being".split()
+    "building clothing ceiling railing awning painting evening morning lighting flooring siding crossing parking "
+    "landing frosting icing stuffing topping dressing marking lettering writing carving meeting wedding opening "
+    "covering filling bedding seasoning paneling molding moulding trimming lining coating roofing housing tubing "
+    "piping string ring wing king earring thing spring something nothing everything anything swing sling bring "
+    "sibling duckling dumpling pudding engraving drawing decking fencing rigging stitching ending being".split()
 )
 
 # Past participles of place: their "by" is a place too, not the one who did it ("a car parked by a tree").
