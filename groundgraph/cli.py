@@ -16,7 +16,9 @@ experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
 app.add_typer(experts, name="experts")
 console = Console()
 
-Setting = Annotated[list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")]
+Setting = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")
+]
 
 
 @app.command()
@@ -30,7 +32,9 @@ def demo(
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one (see `groundgraph recipes`).")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or the name of a bundled one (see `groundgraph recipes`).")
+    ],
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
 ) -> None:
@@ -55,8 +59,12 @@ def recipes() -> None:
 def predict(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    out: Annotated[Path | None, typer.Option(help="Where pictures and graphs.json go; RUN/predictions by default.")] = None,
-    method: Annotated[str | None, typer.Option(help="Whose model: ours, sgnls or mil; the recipe's first by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where pictures and graphs.json go; RUN/predictions by default.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Whose model: ours, sgnls or mil; the recipe's first by default.")
+    ] = None,
     top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
 ) -> None:
     """Draw scene graphs on images and write them as JSON."""
@@ -82,7 +90,10 @@ def parse(
         found = [
             {
                 "caption": c.text,
-                "entities": [{"name": e.name, "text": e.text, "attributes": list(e.attributes), "span": list(e.span)} for e in c.entities],
+                "entities": [
+                    {"name": e.name, "text": e.text, "attributes": list(e.attributes), "span": list(e.span)}
+                    for e in c.entities
+                ],
                 "triplets": [[c.entities[t.subject].name, t.predicate, c.entities[t.object].name] for t in c.triplets],
             }
             for c in load_parser("rules").parse(captions)
@@ -93,7 +104,9 @@ def parse(
 @experts.command()
 def train(
     name: Annotated[str, typer.Argument(help="detector, text, vl or clip.")],
-    out: Annotated[Path | None, typer.Option(help="Where the checkpoint goes; the package's own folder by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the checkpoint goes; the package's own folder by default.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time cap; the card's by default.")] = None,
     seed: int = 0,
 ) -> None:
@@ -131,7 +144,9 @@ def _show(folder: Path) -> None:
     """The headline table."""
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     groups, ks = ("all", "ambiguous", "unseen"), ("R@20", "R@50", "R@100")
-    table = Table("method", *(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50", title="per cent")
+    table = Table(
+        "method", *(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50", title="per cent"
+    )
     for name, figures in metrics["methods"].items():
         values = [*(figures["grounding"][g] for g in groups), *(figures["sgdet"][k] for k in ks), figures["mAP50"]]
         table.add_row(name, *map(_per_cent, values))

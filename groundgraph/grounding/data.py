@@ -55,7 +55,7 @@ class PaddedSet:
             if generator
             else torch.linspace(1, 0.5, mask.shape[1]).expand(mask.shape)
         )
-        chosen = (keys * mask).argsort(1, descending=True, stable=True)[:, :entities]
+        chosen = (keys * mask).argsort(dim=1, descending=True, stable=True)[:, :entities]
 
         def pick(values: Tensor) -> Tensor:
             return values[images].gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))

@@ -77,7 +77,9 @@ def grounding_images(run: Run, split: str) -> list[GroundingImage]:
     for example, found in zip(examples(run, split), regions(run, split), strict=True):
         words, taught = text[example.image_id]["embeddings"], targets[example.image_id]
         shape = (len(words), len(found))
-        images.append(GroundingImage(words, found.features, taught["object"].reshape(shape), taught["target"].reshape(shape)))
+        images.append(
+            GroundingImage(words, found.features, taught["object"].reshape(shape), taught["target"].reshape(shape))
+        )
     return images
 
 
@@ -86,7 +88,10 @@ def scores(run: Run, split: str, method: str) -> list[np.ndarray]:
     """A method's grounding scores [E, V], an image at a time."""
     store = Ragged(run.folder / f"grounding-{method}" / f"{split}.safetensors")
     counts = [len(r) for r in regions(run, split)]
-    return [store[e.image_id]["scores"].reshape(-1, v) if v else np.zeros((0, 0), np.float32) for e, v in zip(examples(run, split), counts, strict=True)]
+    return [
+        store[e.image_id]["scores"].reshape(-1, v) if v else np.zeros((0, 0), np.float32)
+        for e, v in zip(examples(run, split), counts, strict=True)
+    ]
 
 
 @_kept("sgg-{0}")
@@ -98,6 +103,12 @@ def graphs(run: Run, method: str) -> list[Graph]:
     for example in examples(run, run.recipe.measured):
         a = store[example.image_id]
         found.append(
-            Graph(a["boxes"].reshape(-1, 4), a["labels"], a["scores"], a["pairs"].reshape(-1, 2), a["predicate_scores"].reshape(-1, width))
+            Graph(
+                a["boxes"].reshape(-1, 4),
+                a["labels"],
+                a["scores"],
+                a["pairs"].reshape(-1, 2),
+                a["predicate_scores"].reshape(-1, width),
+            )
         )
     return found

@@ -58,14 +58,15 @@ class ParserConfig(Strict):
 
 
 class TextConfig(Strict):
-    """`model` is bundled:text, a hub id, a local folder, or package:NAME; `pool` the head noun's pieces or the phrase's."""
+    """`model`: bundled:text, a hub id, a local folder, package:NAME; `pool`: the head noun's pieces or the phrase's."""
 
     model: str = "bundled:text"
     pool: Literal["head", "phrase"] = "head"
 
 
 class DetectorConfig(Strict):
-    """`kind` torchvision (bundled:detector, a folder, a torchvision name), transformers (hub id or folder), precomputed (npz)."""
+    """`kind` and its `model`: torchvision (bundled:detector, a folder, torchvision's own name), transformers (a hub id
+    or folder), precomputed (an npz file)."""
 
     kind: Literal["torchvision", "transformers", "precomputed"] = "torchvision"
     model: str = "bundled:detector"
@@ -89,7 +90,7 @@ class TeacherConfig(Strict):
 
 
 class VocabularyConfig(Strict):
-    """The evaluation vocabulary: minigenome, vg150, or induced from the captions (words said in `minimum` images or more)."""
+    """The evaluation vocabulary: minigenome, vg150, or induced: words that captions of `minimum` images say."""
 
     name: Literal["minigenome", "vg150", "induced"] = "minigenome"
     categories: int = Field(150, ge=1)

@@ -40,7 +40,11 @@ def grounded(run: Run, method: str) -> list[GroundedEntities]:
     split, detector = run.recipe.measured, artifacts.detector_categories(run)
     pointed = run.recipe.data.source == "minigenome"
     rows = zip(
-        artifacts.examples(run, split), artifacts.parsed(run, split), artifacts.regions(run, split), artifacts.scores(run, split, method), strict=True
+        artifacts.examples(run, split),
+        artifacts.parsed(run, split),
+        artifacts.regions(run, split),
+        artifacts.scores(run, split, method),
+        strict=True,
     )
     found = []
     for example, captions, regions, scores in rows:
@@ -84,7 +88,9 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         record = run.record(stage)
         counts |= {f"{stage}: {name}": value for name, value in record["counts"].items()}
     for method in run.recipe.methods:
-        counts |= {f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()}
+        counts |= {
+            f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()
+        }
     metrics = {"methods": methods, "chance": chance, "counts": counts}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     return {"methods": len(methods), "images measured": len(listed)}

@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.store import write_ragged
-from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.pseudo_labels import PseudoLabels, draw_labels, top_regions
 from groundgraph.grounding.sgnls import sgnls_scores
 from groundgraph.grounding.training import grounder_scores, train_grounder
@@ -66,7 +65,9 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
         scored = {split: sgnls_scores(images) for split, images in data.items()}
     else:
         if method == "mil":
-            data = {split: [replace(i, target=np.zeros_like(i.target)) for i in images] for split, images in data.items()}
+            data = {
+                split: [replace(i, target=np.zeros_like(i.target)) for i in images] for split, images in data.items()
+            }
         config = run.recipe
         steps = config.grounder_training.epochs * max(1, len(data["train"]) // config.grounder_training.images)
         with run.bar(f"training the grounder ({method})", steps) as advance:
@@ -93,13 +94,22 @@ def label(run: Run, folder: Path, method: str) -> dict[str, Any]:
     rng = np.random.default_rng(run.recipe.seed)
     counts: Counter[str] = Counter()
     records = []
-    rows = zip(artifacts.examples(run, "train"), artifacts.parsed(run, "train"), artifacts.scores(run, "train", method), strict=True)
+    rows = zip(
+        artifacts.examples(run, "train"),
+        artifacts.parsed(run, "train"),
+        artifacts.scores(run, "train", method),
+        strict=True,
+    )
     for example, captions, scores in rows:
         named = artifacts.entities(captions)
         categories = [concepts.category(entity) for entity in named]
         # The rule's candidates are all that match; a trained grounder's are its best K.
         k, floor = (scores.shape[1], 0.0) if method == "sgnls" else (run.recipe.pseudo_labels.top, None)
-        regions, values = top_regions(scores, k, floor, rng) if scores.size else (np.full((len(named), k), -1), np.zeros((len(named), k)))
+        regions, values = (
+            top_regions(scores, k, floor, rng)
+            if scores.size
+            else (np.full((len(named), k), -1), np.zeros((len(named), k)))
+        )
         triplets, first = [], 0
         for caption in captions:
             for t in caption.triplets:
@@ -170,9 +180,15 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
             training,
             progress=lambda done, total, losses: advance(1),
         )
-    vocabularies = {"categories": list(objects.names), "predicates": list(predicates.names), "detector": list(categories)}
+    vocabularies = {
+        "categories": list(objects.names),
+        "predicates": list(predicates.names),
+        "detector": list(categories),
+    }
     save_sgg(folder, model, vocabularies)
-    (folder / "curves.json").write_text(json.dumps({k: [h[k] for h in history] for k in ("objects", "predicates")}), encoding="utf-8")
+    (folder / "curves.json").write_text(
+        json.dumps({k: [h[k] for h in history] for k in ("objects", "predicates")}), encoding="utf-8"
+    )
     split = run.recipe.measured
     measured = artifacts.regions(run, split)
     with run.bar(f"finding scene graphs ({method})", len(measured)) as advance:

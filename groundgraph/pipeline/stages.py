@@ -45,7 +45,12 @@ def stages(recipe: Recipe) -> list[Stage]:
         Stage("examples", (), [data, files], collect_examples),
         Stage("parsed", ("examples",), recipe.parser.model_dump(), parse_captions),
         Stage("vocabulary", ("parsed",), recipe.vocabulary.model_dump(), choose_vocabulary),
-        Stage("regions", ("examples",), [recipe.detector.model_dump(), expert_identity(recipe.detector.model)], find_regions),
+        Stage(
+            "regions",
+            ("examples",),
+            [recipe.detector.model_dump(), expert_identity(recipe.detector.model)],
+            find_regions,
+        ),
         Stage("text", ("parsed",), [recipe.text.model_dump(), expert_identity(recipe.text.model)], embed_text),
         Stage(
             "teachers",
@@ -74,7 +79,9 @@ def collect_examples(run: Run, folder: Path) -> dict[str, Any]:
         else:
             listed = load_examples(data.source, data.images, data.captions, data.instances, run.skipped)
         if not listed:
-            raise ValueError(f"{getattr(data, 'captions', split)}: no image with a caption is left; see what was skipped: {run.skipped.items[:3]}")
+            raise ValueError(
+                f"{getattr(data, 'captions', split)}: no image with a caption is left; skipped: {run.skipped.items[:3]}"
+            )
         write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in listed))
         counts[f"{split} images"] = len(listed)
     return counts
@@ -92,7 +99,9 @@ def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
                 flat = parser.parse([caption for e in part for caption in e.captions])
                 place = 0
                 for example in part:
-                    found = flat[place : place + len(example.captions)] + [triplet_caption(*t) for t in example.triplets]
+                    found = flat[place : place + len(example.captions)] + [
+                        triplet_caption(*t) for t in example.triplets
+                    ]
                     place += len(example.captions)
                     if not any(c.entities for c in found):
                         run.skipped.add(example.image_id, "no caption names an entity")
@@ -116,13 +125,19 @@ def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
             nouns.update({e.name for c in captions for e in c.entities})
             verbs.update({t.predicate for c in captions for t in c.triplets})
         chosen = [
-            [word for word, count in sorted(seen.items(), key=lambda w: (-w[1], w[0])) if count >= wanted.minimum][:most]
+            [word for word, count in sorted(seen.items(), key=lambda w: (-w[1], w[0])) if count >= wanted.minimum][
+                :most
+            ]
             for seen, most in ((nouns, wanted.categories), (verbs, wanted.predicates))
         ]
         if not all(chosen):
-            raise ValueError(f"no word is said in {wanted.minimum} images or more: set vocabulary.minimum lower, or give more captions")
+            raise ValueError(
+                f"no word is said in {wanted.minimum} images or more: lower vocabulary.minimum, or give more captions"
+            )
     else:
-        chosen = [CATEGORIES, PREDICATES] if wanted.name == "minigenome" else [VG150_OBJECTS.names, VG150_PREDICATES.names]
+        chosen = (
+            [CATEGORIES, PREDICATES] if wanted.name == "minigenome" else [VG150_OBJECTS.names, VG150_PREDICATES.names]
+        )
     content = {"categories": list(chosen[0]), "predicates": list(chosen[1])}
     (folder / "vocabulary.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     return {name: len(words) for name, words in content.items()}
@@ -144,7 +159,9 @@ def find_regions(run: Run, folder: Path) -> dict[str, Any]:
                 advance(len(part))
         size = next((f.features.shape[1] for f in found if f is not None), 0)
         if not size:
-            raise ValueError(f"no {split} image gave a region: {run.skipped.items[-1] if run.skipped.items else wanted.model}")
+            raise ValueError(
+                f"no {split} image gave a region: {run.skipped.items[-1] if run.skipped.items else wanted.model}"
+            )
         whole = [f if f is not None else no_regions(size) for f in found]
         write_regions(folder / f"{split}.safetensors", [e.image_id for e in listed], whole)
         total, images = total + sum(map(len, whole)), images + len(whole)
@@ -153,7 +170,13 @@ def find_regions(run: Run, folder: Path) -> dict[str, Any]:
 
 def no_regions(size: int) -> Regions:
     """What stands for an image that could not be read."""
-    return Regions(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, size), np.float32), (1, 1))
+    return Regions(
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.float32),
+        np.zeros((0, size), np.float32),
+        (1, 1),
+    )
 
 
 def embed_text(run: Run, folder: Path) -> dict[str, Any]:
@@ -169,7 +192,9 @@ def embed_text(run: Run, folder: Path) -> dict[str, Any]:
                 flat = encoder.embed([caption for captions in part for caption in captions])
                 place = 0
                 for captions in part:
-                    rows.append(np.concatenate([np.zeros((0, encoder.size), np.float32), *flat[place : place + len(captions)]]))
+                    rows.append(
+                        np.concatenate([np.zeros((0, encoder.size), np.float32), *flat[place : place + len(captions)]])
+                    )
                     place += len(captions)
                 advance(len(part))
         write_ragged(folder / f"{split}.safetensors", [e.image_id for e in read], {"embeddings": rows})
@@ -184,10 +209,18 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
     """
     wanted = run.recipe.teachers
     objects = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
-    model = InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature) if wanted.interaction else None
+    model = (
+        InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature)
+        if wanted.interaction
+        else None
+    )
     counts: Counter[str] = Counter()
     for split in run.recipe.splits:
-        listed, found, captions = artifacts.examples(run, split), artifacts.regions(run, split), artifacts.parsed(run, split)
+        listed, found, captions = (
+            artifacts.examples(run, split),
+            artifacts.regions(run, split),
+            artifacts.parsed(run, split),
+        )
         columns: dict[str, list[np.ndarray]] = {"object": [], "interaction": [], "target": []}
         use = model if split == "train" or split != run.recipe.measured else None
         with run.bar(f"asking the teachers about {split} images", len(listed)) as advance:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from groundgraph.data.minigenome.drawing import GARMENTS, PEOPLE
 from groundgraph.data.minigenome.builder import Scene
+from groundgraph.data.minigenome.drawing import GARMENTS, PEOPLE
 
 SYNONYMS = {
     "man": ("man", "man", "guy"),

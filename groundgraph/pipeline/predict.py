@@ -1,0 +1,78 @@
+"""Scene graphs of new images from a finished run: pictures and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from groundgraph.data.images import ImageError, open_image
+from groundgraph.data.types import Example, Skipped
+from groundgraph.pipeline.config import load_recipe
+from groundgraph.report.pictures import draw_graph, graph_json
+from groundgraph.sgg.inference import predict
+from groundgraph.sgg.training import load_sgg
+from groundgraph.vision.detectors import load_detector
+
+
+def predict_images(
+    run: Path, images: Sequence[Path], out: Path, method: str | None = None, top: int = 10
+) -> tuple[int, list[tuple[str, str]]]:
+    """Find and draw the scene graph of each image with a run's model.
+
+    run     a finished run's folder; nothing is written into it unless `out` lies there
+    out     gets NAME.png for each image, and graphs.json: {image: {"objects": [...], "relations": [...]}}
+    method  whose model; None: the first of the recipe
+    top     relations drawn and written an image
+    Gives how many graphs were written and what was skipped with the reason. Raises ValueError, naming the fix, where
+    `run` is no finished run or has no such method.
+    """
+    recipe_file = run / "recipe.yaml"
+    if not recipe_file.is_file():
+        raise ValueError(
+            f"{run} is no run's folder (it holds no recipe.yaml): give the folder that `groundgraph run` wrote"
+        )
+    recipe = load_recipe(recipe_file)
+    method = method or recipe.methods[0]
+    if not (run / f"sgg-{method}").is_dir():
+        done = sorted(p.name.removeprefix("sgg-") for p in run.glob("sgg-*") if p.suffix != ".tmp")
+        raise ValueError(
+            f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
+        )
+    model, vocabularies = load_sgg(run / f"sgg-{method}")
+    detector = load_detector(recipe.detector.kind, recipe.detector.model, count=recipe.detector.regions)
+    skipped, out = Skipped(), Path(out)
+    names = _names(images)
+    found = detector.detect([Example(str(path), str(path)) for path in images], skipped)
+    kept = [
+        (path, name, regions) for path, name, regions in zip(images, names, found, strict=True) if regions is not None
+    ]
+    graphs = predict(model, [regions for _, _, regions in kept], recipe.sgg.inference)
+    out.mkdir(parents=True, exist_ok=True)
+    records = {}
+    for (path, name, _), graph in zip(kept, graphs, strict=True):
+        try:
+            picture = open_image(path)
+        except ImageError as error:  # precomputed regions never opened it
+            skipped.add(str(path), str(error))
+            continue
+        draw_graph(picture, graph, vocabularies["categories"], vocabularies["predicates"], top).save(
+            out / f"{name}.png"
+        )
+        records[str(path)] = graph_json(graph, vocabularies["categories"], vocabularies["predicates"], top)
+    temporary = out / "graphs.json.tmp"
+    temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False), encoding="utf-8")
+    os.replace(temporary, out / "graphs.json")
+    return len(records), skipped.items
+
+
+def _names(images: Sequence[Path]) -> list[str]:
+    """A file name for each picture: the image's own, numbered where two are alike."""
+    names: list[str] = []
+    for path in images:
+        name, number = path.stem, 2
+        while name in names:
+            name, number = f"{path.stem}-{number}", number + 1
+        names.append(name)
+    return names
