@@ -111,14 +111,15 @@ def entity_truth(example: Example, parsed: Sequence[ParsedCaption]) -> EntityObj
     """Which true objects each parsed entity means: [caption][entity] -> tuple of object indices, () where unknown.
 
     parsed[c] is the parse of the caption that mentions call number c. An entity is tied to the mention whose span
-    overlaps its head noun; of several, the one that covers more of the head, then the shorter one. An example without
-    truth gives () everywhere.
+    overlaps its head noun; of several, the one that covers more of the head, then the shorter one. A mention that
+    names its entity by number (an unlocalized triplet's) is that entity's. An example without truth gives ()
+    everywhere.
     """
     mentions: dict[int, list[Mention]] = {}
     for mention in example.truth.mentions if example.truth else ():
         mentions.setdefault(mention.caption, []).append(mention)
     return [
-        [_mentioned(entity.head_span, mentions.get(c, ())) for entity in caption.entities]
+        [_mentioned(i, entity.head_span, mentions.get(c, ())) for i, entity in enumerate(caption.entities)]
         for c, caption in enumerate(parsed)
     ]
 
@@ -156,7 +157,10 @@ def unseen(
     return np.array([bool(meant) and not any(known[truth.labels[i]] for i in meant) for meant in objects], bool)
 
 
-def _mentioned(head: Span, mentions: Iterable[Mention]) -> tuple[int, ...]:
+def _mentioned(number: int, head: Span, mentions: Iterable[Mention]) -> tuple[int, ...]:
+    for mention in mentions:
+        if mention.entity == number:
+            return mention.objects
     ranked = [(min(head[1], m.span[1]) - max(head[0], m.span[0]), m.span[0] - m.span[1], m.objects) for m in mentions]
     ranked = [r for r in ranked if r[0] > 0]
     return max(ranked, key=lambda r: r[:2])[2] if ranked else ()

@@ -145,9 +145,8 @@ class Run:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 file.seek(0)
-                raise ValueError(
-                    f"{self.folder}: process {file.read().strip() or '?'} is working in this folder; wait for it or choose another"
-                ) from error
+                holder = file.read().strip() or "?"
+                raise ValueError(f"{self.folder}: process {holder} is at work in this folder; wait for it") from error
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()

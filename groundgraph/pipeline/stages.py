@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.data.images import open_image
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.data.sources import load_examples
 from groundgraph.data.store import write_ragged, write_regions
-from groundgraph.data.types import Regions
+from groundgraph.data.types import Example, ParsedCaption, Regions
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.experts import resolve
 from groundgraph.language import load_parser
@@ -205,37 +206,49 @@ def embed_text(run: Run, folder: Path) -> dict[str, Any]:
 def teach(run: Run, folder: Path) -> dict[str, Any]:
     """The teachers' targets (Eq. 6-8) and what they agree on (Eq. 9).
 
-    The measured split gets the object-aware ones alone, which the SGNLS rule answers with: nothing is trained on it.
+    The measured split of a data set that has others gets the object-aware ones alone, which the SGNLS rule answers
+    with: nothing is trained on it.
     """
     wanted = run.recipe.teachers
-    objects = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
-    model = (
-        InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature)
-        if wanted.interaction
-        else None
-    )
+    by_category = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
+    looker = None
+    if wanted.interaction:
+        looker = InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature)
+    fuse = FUSION[wanted.fusing]
     counts: Counter[str] = Counter()
     for split in run.recipe.splits:
-        listed, found, captions = (
-            artifacts.examples(run, split),
-            artifacts.regions(run, split),
-            artifacts.parsed(run, split),
-        )
+        listed, found = artifacts.examples(run, split), artifacts.regions(run, split)
+        captions = artifacts.parsed(run, split)
+        asked = looker if split == "train" or split != run.recipe.measured else None
         columns: dict[str, list[np.ndarray]] = {"object": [], "interaction": [], "target": []}
-        use = model if split == "train" or split != run.recipe.measured else None
         with run.bar(f"asking the teachers about {split} images", len(listed)) as advance:
             for start in range(0, len(listed), CHUNK):
                 part = slice(start, start + CHUNK)
-                matched = objects.targets(None, found[part], captions[part])
-                looked = use.targets_of(listed[part], found[part], captions[part]) if use else None
-                for i, rows in enumerate(matched):
-                    one = np.concatenate(rows) if rows else np.zeros((0, len(found[start + i])), np.float32)
-                    two = np.concatenate(looked[i]) if looked and looked[i] else np.zeros_like(one)
+                told = by_category.targets((), found[part], captions[part])
+                seen = look(asked, listed[part], found[part], captions[part]) if asked else [None] * len(told)
+                for regions, one, two in zip(found[part], told, seen, strict=True):
+                    empty = np.zeros((0, len(regions)), np.float32)
+                    one = np.concatenate([empty, *one])
+                    two = np.concatenate([empty, *two]) if two is not None else np.zeros_like(one)
+                    target = fuse(one if wanted.object else np.zeros_like(one), two)
                     counts["entities"] += len(one)
-                    counts["entities of a category the detector found"] += int((one.sum(1) > 0).sum())
-                    target = FUSION[wanted.fusing](one if wanted.object else np.zeros_like(one), two)
+                    counts["entities whose category the detector found"] += int((one.sum(1) > 0).sum())
                     for name, value in zip(columns, (one, two, target), strict=True):
-                        columns[name].append(value.astype(np.float32))
+                        columns[name].append(np.asarray(value, np.float32))
                 advance(len(listed[part]))
         write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], columns)
     return dict(counts)
+
+
+def look(
+    teacher: InteractionTeacher, listed: list[Example], found: list[Regions], captions: list[list[ParsedCaption]]
+) -> list[list[np.ndarray] | None]:
+    """Ask the interaction-aware teacher about the images that have regions; the others have nothing to ask about."""
+    full = [i for i, regions in enumerate(found) if len(regions)]
+    answers: list[list[np.ndarray] | None] = [None] * len(listed)
+    if full:
+        images = [open_image(listed[i].path) for i in full]
+        told = teacher.targets(images, [found[i] for i in full], [captions[i] for i in full])
+        for i, rows in zip(full, told, strict=True):
+            answers[i] = rows
+    return answers
