@@ -1,1 +1,1 @@
-"""TODO"""
+"""Detectors: images in, regions with features out."""

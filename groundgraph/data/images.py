@@ -1,0 +1,85 @@
+"""One safe way to find an image in a folder and to open it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 80_000_000  # below Pillow's own alarm; a small file that unpacks to more is refused
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; the message names the file and the fix."""
+
+
+def locate(folder: str | Path, name: str) -> Path:
+    """The path of an image that an annotation names, inside `folder`.
+
+    Links inside the folder are the user's own and followed. Raises ImageError where the name leads out of the folder
+    or no file is there.
+    """
+    parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
+    if not name or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts:
+        raise ImageError(f"{name!r}: leads out of the image folder {folder}; name images relative to that folder")
+    path = Path(folder) / name
+    if not path.is_file():
+        raise ImageError(f"{path}: no such image; check the image folder or leave the entry out")
+    return path
+
+
+def open_image(path: str | os.PathLike[str]) -> Image.Image:
+    """The image as RGB, upright (EXIF orientation applied), fully decoded; what is transparent turns white.
+
+    Raises ImageError for a missing, unreadable, truncated or oversized file.
+    """
+    with _opened(path) as image:
+        image.load()
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(width, height) of the upright image in pixels, from its header alone. Raises ImageError as `open_image`."""
+    with _opened(path) as image:
+        width, height = image.size
+        return (height, width) if image.getexif().get(_ORIENTATION) in _SIDEWAYS else (width, height)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """The open file; whatever its decoder raises, there or in the `with` block, becomes an ImageError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                yield image
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such image; check the image folder or leave the entry out") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{path}: too large ({error}; the limit is {MAX_PIXELS:,} pixels); scale it down or leave it out"
+        ) from error
+    except (UnidentifiedImageError, IsADirectoryError) as error:
+        raise ImageError(f"{path}: not an image that can be read; replace it or leave it out") from error
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and more on damaged files
+        raise ImageError(f"{path}: damaged or truncated ({error}); fetch it again or leave it out") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, np.float32)
+        top = values.max(initial=0)
+        image = Image.fromarray((values / 257 if top > 255 else values).clip(0, 255).astype(np.uint8))  # 65535 -> 255
+    if image.has_transparency_data:
+        page = Image.new("RGBA", image.size, "white")
+        page.alpha_composite(image.convert("RGBA"))
+        image = page
+    return image.convert("RGB")

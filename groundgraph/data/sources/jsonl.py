@@ -1,0 +1,99 @@
+"""JSON lines: an image with its captions or its unlocalized triplets on each line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from groundgraph.data.images import ImageError, locate
+from groundgraph.data.sources.coco import read_instances
+from groundgraph.data.types import Example, Skipped
+
+Words = tuple[str, str, str]
+
+
+def read_jsonl(
+    lines: str | Path, images: str | Path, skipped: Skipped, instances: str | Path | None = None
+) -> list[Example]:
+    """The examples of a JSONL file, in the order their images first occur; an image's id is its name in the file.
+
+    lines      {"image": NAME, "captions": [TEXT, ...]} or {"image": NAME, "triplets": [[SUBJECT, PREDICATE, OBJECT],
+               ...]}; several lines of one image are joined
+    images     the folder that NAME is relative to
+    instances  COCO JSON whose file_name is NAME, see `coco.read_instances`
+    Left out and recorded: images that are missing, outside the folder or without a caption or triplet; empty captions;
+    triplets that are not three words or phrases. Raises ValueError naming file, line and fix for anything else.
+    """
+    captions: dict[str, list[str]] = {}
+    triplets: dict[str, list[Words]] = {}
+    for number, entry in _read(lines):
+        where, name = f"{lines}, line {number}", entry["image"]
+        captions.setdefault(name, []).extend(_captions(entry, name, where, skipped))
+        triplets.setdefault(name, []).extend(_triplets(entry, name, where, skipped))
+    truths = {} if instances is None else read_instances(instances, skipped)
+    examples = []
+    for name in captions:
+        try:
+            path = locate(images, name)
+        except ImageError as error:
+            skipped.add(name, str(error))
+            continue
+        if captions[name] or triplets[name]:
+            found = tuple(captions[name]), tuple(triplets[name])
+            examples.append(Example(name, str(path), *found, truth=truths.get(name)))
+        else:
+            skipped.add(name, f"listed without a caption or triplet in {lines}")
+    return examples
+
+
+def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
+    """(line number from 1, entry), empty lines left out."""
+    try:
+        rows = Path(path).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file; give the path of a JSONL file of images and captions") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from error
+    entries = []
+    for number, row in enumerate(rows, 1):
+        if not row.strip():
+            continue
+        try:
+            entry = json.loads(row)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg}); write one object a line") from error
+        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+            raise ValueError(f'{path}, line {number}: has no "image"; write {{"image": NAME, "captions": [TEXT, ...]}}')
+        entries.append((number, entry))
+    return entries
+
+
+def _listed(entry: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = entry.get(key, [])
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: `{key}` must be a list in square brackets")
+    return value
+
+
+def _captions(entry: dict[str, Any], name: str, where: str, skipped: Skipped) -> list[str]:
+    kept = []
+    for value in _listed(entry, "captions", where):
+        if not isinstance(value, str):
+            raise ValueError(f"{where}: a caption must be text in quotes, not {json.dumps(value)}")
+        if text := " ".join(value.split()):
+            kept.append(text)
+        else:
+            skipped.add(name, f"{where}: an empty caption")
+    return kept
+
+
+def _triplets(entry: dict[str, Any], name: str, where: str, skipped: Skipped) -> list[Words]:
+    kept = []
+    for value in _listed(entry, "triplets", where):
+        words = [" ".join(w.split()) for w in value if isinstance(w, str)] if isinstance(value, list) else []
+        if len(words) == 3 and len(value) == 3 and all(words):
+            kept.append((words[0], words[1], words[2]))
+        else:
+            skipped.add(name, f"{where}: {json.dumps(value)} is not [subject, predicate, object]")
+    return kept

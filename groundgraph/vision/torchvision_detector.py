@@ -1,0 +1,191 @@
+"""Regions from any torchvision Faster R-CNN: the bundled small one, a folder of one's own, or torchvision's by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import softmax
+from torchvision.models import detection, get_model_weights
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import concat_box_prediction_layers
+from torchvision.ops import clip_boxes_to_image, nms
+from torchvision.transforms.functional import pil_to_tensor
+
+from groundgraph.data.types import Regions
+from groundgraph.experts import resolve
+from groundgraph.vision.detectors import ImageDetector
+from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
+
+SIDE_FLOOR = 1.0  # pixels; a thinner box is no region
+
+
+class TorchvisionDetector(ImageDetector):
+    """Regions of a Faster R-CNN: confident detections and class-agnostic proposals in one list.
+
+    Every proposal of the region proposal network is classified and its box refined. A region's score is the larger of
+    its best class probability and `objectness_weight` times its objectness, so things the classifier was never taught
+    keep a place; one suppression over all classes at IoU `suppression`, then the best `count`. Labels are -1 where the
+    foreground probability (1 - background) is below `commit`. Features are the box head's output for the final box.
+
+    model       torchvision FasterRCNN (its class 0 is background)
+    categories  names of its classes 1..C
+    """
+
+    def __init__(
+        self,
+        model: FasterRCNN,
+        categories: Sequence[str],
+        *,
+        count: int = 36,
+        objectness_weight: float = 0.3,
+        suppression: float = 0.65,
+        commit: float = 0.5,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(categories)
+        self.model = model.eval().to(device)
+        self.count, self.objectness_weight = count, objectness_weight
+        self.suppression, self.commit = suppression, commit
+
+    @classmethod
+    def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> TorchvisionDetector:
+        """From a detector folder (config.json + model.safetensors), `bundled:detector`, or a torchvision model's name.
+
+        Raises ValueError naming the file and the fix where it is neither or a file is broken.
+        """
+        name = resolve(source)
+        folder = Path(name)
+        if folder.is_dir():
+            return cls._from_folder(folder, count, device)
+        if name.startswith("fasterrcnn_") and hasattr(detection, name):
+            return cls._from_torchvision(name, count, device)
+        raise ValueError(
+            f"{source}: no such detector folder, and no Faster R-CNN of torchvision has that name; "
+            "give a folder with config.json and model.safetensors, or a name such as fasterrcnn_resnet50_fpn"
+        )
+
+    @classmethod
+    def _from_folder(cls, folder: Path, count: int | None, device: str) -> TorchvisionDetector:
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            settings, categories = dict(config["regions"]), config["categories"]
+            model = small_faster_rcnn(SmallConfig(**config["model"]), len(categories))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{folder / 'config.json'}: not a detector's config ({error!r}); train it anew") from error
+        try:
+            model.load_state_dict(load_file(folder / "model.safetensors"))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{folder / 'model.safetensors'}: cannot be loaded ({error}); train it anew") from error
+        if count is not None:
+            settings["count"] = count
+        return cls(model, categories, device=device, **settings)
+
+    @classmethod
+    def _from_torchvision(cls, name: str, count: int | None, device: str) -> TorchvisionDetector:
+        weights = get_model_weights(name).DEFAULT
+        names = weights.meta["categories"]
+        model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=len(names))
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        try:
+            state = torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True)
+            model.load_state_dict(state)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
+        return cls(model, names[1:], count=count or 36, device=device)
+
+    def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
+        """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
+        found: list[Regions] = []
+        for start in range(0, len(images), self.batch):
+            found += self._find(images[start : start + self.batch])
+        return found
+
+    @torch.inference_mode()
+    def _find(self, images: Sequence[Image.Image]) -> list[Regions]:
+        batch, maps = self._encode(images)
+        proposals, objectness = self._propose(batch, maps)
+        _, chance, boxes = self._classify(batch, maps, proposals)
+        kept, scores = [], []
+        for found, probability, objectlike in zip(boxes, chance, objectness, strict=True):
+            score = torch.maximum(probability[:, 1:].amax(1), self.objectness_weight * objectlike)
+            wide_enough = (found[:, 2:] - found[:, :2]).amin(1) >= SIDE_FLOOR
+            found, score = found[wide_enough], score[wide_enough]
+            keep = nms(found, score, self.suppression)[: self.count]
+            kept.append(found[keep])
+            scores.append(score[keep])
+        features, chance, _ = self._classify(batch, maps, kept)
+        return self._pack(images, batch, kept, features, chance, scores)
+
+    @torch.inference_mode()
+    def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
+        """See `ImageDetector.pool`; labels and scores are the classifier's for the given boxes."""
+        found: list[Regions] = []
+        for start in range(0, len(images), self.batch):
+            part, given = images[start : start + self.batch], boxes[start : start + self.batch]
+            batch, maps = self._encode(part)
+            scaled = [
+                torch.as_tensor(np.asarray(b, np.float32).reshape(-1, 4)).to(self._device) * self._scale(image, size)
+                for b, image, size in zip(given, part, batch.image_sizes, strict=True)
+            ]
+            features, chance, _ = self._classify(batch, maps, scaled)
+            packed = self._pack(part, batch, scaled, features, chance, [c[:, 1:].amax(1) for c in chance])
+            found += [
+                Regions(np.asarray(b, np.float32).reshape(-1, 4), r.labels, r.scores, r.features, r.size)
+                for b, r in zip(given, packed, strict=True)
+            ]
+        return found
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _scale(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
+        """Factors [4] from pixels of the image to pixels of the network's input."""
+        return torch.tensor([size[1] / image.width, size[0] / image.height] * 2, device=self._device)
+
+    def _encode(self, images: Sequence[Image.Image]) -> tuple[ImageList, dict[str, Tensor]]:
+        pixels = [pil_to_tensor(image).to(self._device).float() / 255 for image in images]
+        batch, _ = self.model.transform(pixels)
+        return batch, self.model.backbone(batch.tensors)
+
+    def _propose(self, batch: ImageList, maps: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Proposals [P, 4] and their objectness [P] an image: what `rpn.forward` does, with the scores kept."""
+        rpn, levels = self.model.rpn, list(maps.values())
+        objectness, corrections = rpn.head(levels)
+        anchors = rpn.anchor_generator(batch, levels)
+        sizes = [o[0].numel() for o in objectness]
+        objectness, corrections = concat_box_prediction_layers(objectness, corrections)
+        proposals = rpn.box_coder.decode(corrections, anchors).view(len(anchors), -1, 4)
+        return rpn.filter_proposals(proposals, objectness, batch.image_sizes, sizes)
+
+    def _classify(
+        self, batch: ImageList, maps: dict[str, Tensor], boxes: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Features [P, D], class probabilities [P, 1 + C], boxes refined for the best foreground class [P, 4]."""
+        heads, counts = self.model.roi_heads, [len(b) for b in boxes]
+        features = heads.box_head(heads.box_roi_pool(maps, boxes, batch.image_sizes))
+        logits, corrections = heads.box_predictor(features)
+        chance = softmax(logits, -1)
+        decoded = heads.box_coder.decode(corrections, boxes)
+        best = chance[:, 1:].argmax(1) + 1
+        refined = decoded[torch.arange(len(best), device=best.device), best].split(counts)
+        inside = [clip_boxes_to_image(b, size) for b, size in zip(refined, batch.image_sizes, strict=True)]
+        return list(features.split(counts)), list(chance.split(counts)), inside
+
+    def _pack(self, images, batch, boxes, features, chance, scores) -> list[Regions]:
+        packed = []
+        for image, size, b, f, c, s in zip(images, batch.image_sizes, boxes, features, chance, scores, strict=True):
+            label = torch.where(1 - c[:, 0] >= self.commit, c[:, 1:].argmax(1), -1)
+            pixels = b / self._scale(image, size)
+            arrays = (x.cpu().numpy() for x in (pixels, label, s, f))
+            packed.append(Regions(*arrays, size=image.size))
+        return packed
