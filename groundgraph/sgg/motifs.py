@@ -28,11 +28,11 @@ class MotifsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hidden: int = Field(192, gt=0, multiple_of=2)
+    hidden: int = Field(128, gt=0, multiple_of=2)
     pair: int = Field(256, gt=0)
     embedded: int = Field(64, gt=0)
     layers: int = Field(1, gt=0)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
     order: Literal["confidence", "left-right"] = "confidence"
     frequency_bias: bool = False
 
@@ -141,7 +141,8 @@ class Motifs(nn.Module):
         product = self.subject(states).flatten(0, 1)[first] * self.object(states).flatten(0, 1)[second]
         boxes = batch.boxes.flatten(0, 1)
         geometry = self.spatial(pair_geometry(boxes[first], boxes[second], batch.sizes[image]))
-        logits = self.predicates(self.dropout(product * geometry))
+        # Around 1, so that the product of the two states is there to learn from before the geometry says anything.
+        logits = self.predicates(self.dropout(product * (1 + geometry)))
         if self.config.frequency_bias:
             flat = labels.flatten()
             logits = logits + self.frequency[flat[first], flat[second]]

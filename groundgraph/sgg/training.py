@@ -31,10 +31,10 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(10, gt=0)
-    images: int = Field(32, gt=0)
+    epochs: int = Field(8, gt=0)
+    images: int = Field(16, gt=0)
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    rate: float = Field(2e-3, gt=0)
+    rate: float = Field(4e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     schedule: Literal["cosine", "multistep"] = "cosine"
