@@ -17,14 +17,14 @@ from groundgraph.language.lemmas import PREPOSITIONS, name_lemma, predicate_lemm
 
 @cache
 def _key(name: str) -> str:
-    """A name as it is compared: last word in base form, no hyphens, no last plural s, no "human" ("Jeans" -> "jean")."""
+    """A name as it is compared: last word in base form, no hyphens, last plural s or "human" (Jeans -> jean)."""
     base = name_lemma(name.replace("-", " ").replace("_", " ")).removeprefix("human ")
     return base[:-1] if base.endswith("s") and not base.endswith("ss") and len(base) > 3 else base
 
 
 @cache
 def _nouns() -> tuple[dict[str, tuple[str, ...]], dict[str, frozenset[str]], frozenset[str]]:
-    """(key -> its synonyms' keys in listed order, key -> keys of its wider categories, phrases not meant by their head)."""
+    """(key -> its synonyms' keys as listed, key -> keys of wider categories, phrases their head word misnames)."""
     raw = json.loads(resources.files("groundgraph.language").joinpath("synonyms.json").read_text(encoding="utf-8"))
     same: dict[str, tuple[str, ...]] = {}
     for group in raw["same"]:
@@ -68,9 +68,8 @@ def same_concept(word: str, category_name: str) -> bool:
 def match_matrix(names: Sequence[str], categories: Sequence[str]) -> np.ndarray:
     """[len(names), len(categories)] bool: which name means which category (Eq. 6's test); a name is looked up once."""
     unique = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    table = np.array([_row(name, tuple(categories)) for name in unique], dtype=bool).reshape(
-        len(unique), len(categories)
-    )
+    rows = [_row(name, tuple(categories)) for name in unique]
+    table = np.array(rows, dtype=bool).reshape(len(unique), len(categories))
     return table[[unique[name] for name in names]] if len(names) else table
 
 

@@ -141,7 +141,7 @@ class Tree:
 
     @cached_property
     def meaning(self) -> dict[int, int]:
-        """Noun position -> the position that stands for it: an amount's is its thing's, a compound part's its head's."""
+        """Noun -> the noun that stands for it: an amount's is its thing's, a compound part's its head's."""
         found = {}
         for noun, first in self.nouns.items():
             for part in range(first, noun + 1):
