@@ -24,7 +24,7 @@ from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 SEEN = tuple(name for name in CATEGORIES if name not in UNSEEN)
 IMAGES, HELDOUT, BATCH, RATE = 24_000, 600, 16, 1e-3
-REGIONS = {"count": 36, "objectness_weight": 0.3, "suppression": 0.65, "commit": 0.5}
+REGIONS = {"count": 36, "objectness_weight": 0.3, "suppression": 0.65, "commit": 0.6}
 COMMAND = "groundgraph experts train detector"
 
 

@@ -94,9 +94,9 @@ def small_faster_rcnn(config: SmallConfig, categories: int) -> FasterRCNN:
             tuple(tuple(sizes) for sizes in config.anchors), (tuple(config.ratios),) * len(config.anchors)
         ),
         rpn_pre_nms_top_n_train=150,
-        rpn_pre_nms_top_n_test=150,
+        rpn_pre_nms_top_n_test=100,
         rpn_post_nms_top_n_train=100,
-        rpn_post_nms_top_n_test=100,
+        rpn_post_nms_top_n_test=64,
         rpn_batch_size_per_image=64,
         rpn_fg_iou_thresh=0.6,
         rpn_nms_thresh=0.7,

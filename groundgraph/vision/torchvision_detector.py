@@ -34,7 +34,8 @@ class TorchvisionDetector(ImageDetector):
     Every proposal of the region proposal network is classified and its box refined. A region's score is the larger of
     its best class probability and `objectness_weight` times its objectness, so things the classifier was never taught
     keep a place; one suppression over all classes at IoU `suppression`, then the best `count`. Labels are -1 where the
-    foreground probability (1 - background) is below `commit`. Features are the box head's output for the final box.
+    best class's probability for the final box is below `commit`: on things never taught that separates better than
+    1 - background, which such things share. Features are the box head's output for the final box.
 
     model       torchvision FasterRCNN (its class 0 is background)
     categories  names of its classes 1..C
@@ -184,7 +185,8 @@ class TorchvisionDetector(ImageDetector):
     def _pack(self, images, batch, boxes, features, chance, scores) -> list[Regions]:
         packed = []
         for image, size, b, f, c, s in zip(images, batch.image_sizes, boxes, features, chance, scores, strict=True):
-            label = torch.where(1 - c[:, 0] >= self.commit, c[:, 1:].argmax(1), -1)
+            best, label = c[:, 1:].max(1)
+            label = torch.where(best >= self.commit, label, -1)
             pixels = b / self._scale(image, size)
             arrays = (x.cpu().numpy() for x in (pixels, label, s, f))
             packed.append(Regions(*arrays, size=image.size))
