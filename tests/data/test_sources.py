@@ -55,7 +55,7 @@ def test_coco_records_what_it_leaves_out(folder):
     assert len(skipped) == 8
     for what, why in (("2", "no such image"), ("3", "out of the image folder"), ("4", "without a caption")):
         assert why in said[what]
-    assert [why for what, why in skipped if what == "1"][0].startswith("an empty caption")
+    assert next(why for what, why in skipped if what == "1").startswith("an empty caption")
     assert any("listed twice" in why for _, why in skipped) and "does not list" in said["9"]
     assert "captions.json: annotations[5]" in said and "captions.json: images[5]" in said
 
