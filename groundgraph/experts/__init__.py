@@ -6,6 +6,8 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,9 +41,25 @@ def resolve(name: str | os.PathLike[str]) -> str:
         if not (path / "config.json").is_file():
             raise ValueError(f"{path} is no model folder: it holds no config.json (`save_pretrained` writes one)")
         return str(path)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or os.sep != "/" and os.sep in name:
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or (os.sep != "/" and os.sep in name):
         raise ValueError(f"{path} does not exist: give a model folder, a hub id such as owner/name, or bundled:NAME")
     return name
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Load a transformers model without its progress bars and weight reports on the terminal."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def cache_folder() -> Path:

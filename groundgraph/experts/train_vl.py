@@ -22,6 +22,7 @@ from groundgraph.experts.corpus import Corpus, draw
 from groundgraph.experts.train_text import mask_words
 from groundgraph.experts.vl_data import Captions, prepare
 from groundgraph.experts.vl_evaluation import grounding, matching, tag_grounding
+from groundgraph.experts.vl_parsing import canonical, parse
 from groundgraph.experts.workbench import Budget, card, command_line, save
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
 from groundgraph.teachers.preparation import Preparation
@@ -86,7 +87,7 @@ def build(text_model: str, channels: int = 128) -> AlbefModel:
     return model.to(memory_format=torch.channels_last)
 
 
-def train_tags(bench: Bench, minutes: float, size: int = 64, rate: float = 2e-3) -> Budget:
+def train_tags(bench: Bench, minutes: float, size: int = 64, rate: float = 1.5e-3) -> Budget:
     """Phase 1: the tower and a tag head, `size` pictures a step."""
     model, head = bench.model, bench.head
     weights = [*model.tower.parameters(), *model.adapter.parameters(), *head.parameters()]
@@ -222,8 +223,6 @@ def train_vl(
     out: Path, minutes: float = 48, seed: int = 0, pictures: int = PICTURES, text_model: str = "bundled:text"
 ) -> dict[str, float]:
     """Train and save the vision-language model; returns its held-out figures."""
-    from groundgraph.experts.vl_parsing import canonical, parse
-
     torch.manual_seed(seed)
     corpus, held_out = draw("expert", pictures), draw("heldout", min(HELD_OUT, pictures))
     tokenizer = AutoTokenizer.from_pretrained(resolve(text_model))

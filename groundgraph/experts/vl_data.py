@@ -41,7 +41,7 @@ class Captions:
     picture  [M] the picture of each
     of       captions of each picture
     triples  triplets of words of each caption
-    guides   (caption, word piece, tag) rows [G, 3]: the tags that say where the word at that place is, sorted
+    guides   of each caption, (place of a word piece, the two tags that say where its thing is)
     tags     tag -> number; has  tags of each picture
     swaps    (slot, the other two words) -> captions with such a triplet, for plausible negatives
     said     triplets of each picture
@@ -97,12 +97,12 @@ def prepare(
     corpus: Corpus,
     parse: Callable[[Sequence[str]], Sequence[ParsedCaption]],
     tokenizer,
-    canonical: Callable[[str], str] = str,
+    canonical: Callable[[str, str, str], Triple | None],
     least: int = 20,
 ) -> Captions:
     """Parse and tokenise a corpus; tags seen in fewer than `least` pictures are left out.
 
-    canonical  maps an entity's name to the word it is counted under ("guy" -> "man")
+    canonical  maps a parsed triplet to the words it is counted under ("guy" -> "man"), or to None to leave it out
     """
     texts = [text for captions in corpus.texts for text in captions]
     picture = np.array([i for i, captions in enumerate(corpus.texts) for _ in captions])
@@ -115,11 +115,11 @@ def prepare(
         return_offsets_mapping=True,
         return_tensors="np",
     )
-    names = {name: canonical(name) for name in {e.name for c in parsed for e in c.entities}}
-    triples = [
-        [(names[c.entities[t.subject].name], t.predicate, names[c.entities[t.object].name]) for t in c.triplets]
+    words = [
+        [canonical(c.entities[t.subject].name, t.predicate, c.entities[t.object].name) for t in c.triplets]
         for c in parsed
     ]
+    triples = [[triple for triple in row if triple] for row in words]
     of: list[list[int]] = [[] for _ in range(len(corpus))]
     said: list[set[Triple]] = [set() for _ in range(len(corpus))]
     swaps: dict[tuple[int, str, str], list[int]] = defaultdict(list)
@@ -133,9 +133,11 @@ def prepare(
     tags = {tag: n for n, (tag, count) in enumerate(counts.most_common()) if count >= least}
     has = [sorted({tags[tag] for triple in s for tag in triplet_tags(triple) if tag in tags}) for s in said]
     guides = []
-    for caption, words, offsets in zip(parsed, triples, encoded["offset_mapping"], strict=True):
+    for caption, found, offsets in zip(parsed, words, encoded["offset_mapping"], strict=True):
         rows = []
-        for t, triple in zip(caption.triplets, words, strict=True):
+        for t, triple in zip(caption.triplets, found, strict=True):
+            if triple is None:
+                continue
             for role, entity in enumerate((caption.entities[t.subject], caption.entities[t.object])):
                 numbers = tuple(tags[tag] for tag in role_tags(triple, role) if tag in tags)
                 rows += [(place, numbers) for place in pieces(offsets, entity) if len(numbers) == 2]

@@ -19,7 +19,11 @@ from groundgraph.teachers.gradcam import cam
 from groundgraph.teachers.interaction import region_scores
 from groundgraph.teachers.preparation import Preparation
 
-NOUN_OF_TAGS = {0: (("noun",), ("subject",), ("noun", "subject")), 1: (("noun",), ("object",), ("noun", "object"))}
+# Which tags' maps are added up, by role.
+TAGS_TRIED = {
+    0: (("noun",), ("subject",), ("noun", "subject"), ("triplet",), ("noun", "triplet")),
+    1: (("noun",), ("object",), ("noun", "object"), ("triplet",), ("noun", "triplet")),
+}
 
 
 def rivals(scene: Scene, predicate: str, target: int) -> list[int]:
@@ -80,7 +84,7 @@ def tag_grounding(
                     "subject": ("subject", *words[:2]),
                     "object": ("object", *words[1:]),
                 }
-                for kinds in NOUN_OF_TAGS[role]:
+                for kinds in TAGS_TRIED[role]:
                     numbers = [tags[known[k]] for k in kinds if known[k] in tags]
                     if len(numbers) < len(kinds):
                         continue

@@ -1,0 +1,41 @@
+"""Which word pieces of an encoded caption belong to an entity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from groundgraph.data.types import ParsedCaption, Span
+
+
+def piece_mask(offsets: np.ndarray, captions: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """[E, T] bool: the pieces that share a character with each entity's span.
+
+    offsets   [B, T, 2] first and past-last character of each piece, as a fast tokenizer gives them; special pieces
+              and padding have none (0, 0)
+    captions  [E] which caption each entity stands in
+    spans     [E, 2] its characters [start, end)
+    A row without a True is an entity beyond the model's length (or a span without a letter).
+    """
+    own = offsets[captions]
+    start, end = own[..., 0], own[..., 1]
+    return (start < spans[:, 1:]) & (end > spans[:, :1]) & (end > start)
+
+
+def spans_of(captions: Sequence[ParsedCaption], pool: str = "head") -> tuple[np.ndarray, np.ndarray]:
+    """Every entity's caption number [E] and characters [E, 2]: of its head noun, or of its whole phrase ("phrase")."""
+    counts = [len(caption.entities) for caption in captions]
+    entities = (entity for caption in captions for entity in caption.entities)
+    spans: list[Span] = [entity.head_span if pool == "head" else entity.span for entity in entities]
+    return np.repeat(np.arange(len(captions)), counts), np.array(spans, np.int64).reshape(-1, 2)
+
+
+def length_limit(tokenizer, positions: int | None) -> int:
+    """How many pieces a model reads: the smaller of its positions and its tokenizer's limit.
+
+    Raises ValueError for a tokenizer without character offsets.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"{type(tokenizer).__name__} gives no character offsets: entities need a fast tokenizer")
+    return int(min(tokenizer.model_max_length, positions or 512))
