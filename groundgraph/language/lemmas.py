@@ -83,7 +83,7 @@ def predicate_lemma(text: str) -> str:
 
 
 PREPOSITIONS = frozenset(
-    "aboard about above across after against along alongside amid among amongst around as at atop before behind "
+    "aboard about above across after against along alongside amid among amongst around at atop before behind "
     "below beneath beside besides between beyond by down during for from in inside into like near of off on onto "
     "opposite out outside over past per through throughout to toward towards under underneath until up upon via "
     "with within without next close".split()

@@ -20,6 +20,7 @@ from groundgraph.language.words import (
     SHADES,
 )
 
+_ALSO_ADVERBS = frozenset("beneath underneath inside outside behind near above below under over around".split())
 SUBJECTS = ("nsubj", "nsubjpass", "csubj")
 
 
@@ -66,7 +67,27 @@ class Tree:
                 follows = tags[i + 1] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
                 if follows and words[i] not in ING_NOUNS and base != words[i] and is_base(base, "verb"):
                     tags[i] = "VBG"
-                    deps[i] = "broken"
+                    self._free_gerund(i)
+            elif tag == "VBG" and before[:2] == "NN" and self._swallows(i):
+                self._free_gerund(i)
+
+    def _swallows(self, i: int) -> bool:
+        """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""
+        joined = self.heads[i - 1] == i and self.deps[i - 1] in ("compound", "nmod", "npadvmod")
+        return (self.deps[i] == "amod" and self.heads[i] > i) or (joined and self.deps[i] in ("pobj", "dobj", "pcomp"))
+
+    def _free_gerund(self, i: int) -> None:
+        """Splits "shirt holding bottle", read as one thing: the noun before the verb takes the whole's place."""
+        deps, heads, noun = self.deps, self.heads, i - 1
+        top = heads[i] if heads[i] > i and self.tags[heads[i]][:2] == "NN" else i
+        for k in range(noun):
+            if heads[k] in (top, i) and deps[k] in ("det", "amod", "compound", "nummod", "poss"):
+                heads[k] = noun
+        heads[noun] = noun if heads[top] == top else heads[top]
+        deps[noun] = deps[top]
+        if top != i:
+            heads[top], deps[top] = i, "dobj"
+        heads[i], deps[i] = noun, "acl"
 
     def _find_prepositions(self) -> None:
         words, tags = self.words, self.tags
@@ -81,7 +102,9 @@ class Tree:
                 i = end + 1
                 continue
             simple = tags[i] == "IN" and words[i] in PREPOSITIONS and self.deps[i] != "mark"
-            if simple or (tags[i] in ("TO", "RB", "RP", "VBG", "JJ", "CC", "VB") and self._governs(i)):
+            loose = tags[i] == "RB" and words[i] in _ALSO_ADVERBS
+            loose = loose and tags[i + 1 : i + 2] in (["DT"], ["NN"], ["NNS"], ["JJ"], ["PRP$"], ["CD"])
+            if simple or loose or (tags[i] in ("TO", "RB", "RP", "VBG", "JJ", "CC", "VB") and self._governs(i)):
                 self.prepositions[i] = (words[i], i)
                 self.inside[i] = i
             i += 1

@@ -75,3 +75,9 @@ FIXED_PREPOSITIONS = (
     ("up", "to"),
     ("down", "to"),
 )
+
+PEOPLE = frozenset(
+    "man woman boy girl person people child kid guy lady baby gentleman male female player skier surfer skateboarder "
+    "snowboarder rider cyclist biker batter catcher pitcher umpire worker chef waiter officer policeman fireman farmer "
+    "bride groom couple driver toddler spectator pedestrian dude cowboy tourist student teenager".split()
+)

@@ -1,0 +1,247 @@
+"""Who does what to whom in one caption's tree: subjects, objects, agents and antecedents of its verbs."""
+
+from __future__ import annotations
+
+from groundgraph.language.lemmas import PREPOSITIONS, lemma
+from groundgraph.language.tree import SUBJECTS, Tree
+from groundgraph.language.words import BE, GARMENTS, PEOPLE, PLACED, RELATIVE
+
+OBJECTS = ("dobj", "obj", "dative", "oprd")
+CLAUSES = ("xcomp", "advcl", "ccomp", "conj", "aux", "dep", "parataxis", "auxpass")
+# What a garment keeps for itself; anything else said of a worn one is said of its wearer.
+OF_GARMENTS = frozenset({"of", "with", "on", "for", "from"})
+
+
+class Clauses:
+    """Questions about a tree's words by position; a noun that isn't there (pronouns, "it") is an empty list."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+
+    def is_verb(self, i: int) -> bool:
+        return self.tree.tags[i][0] == "V" or self.tree.words[i] in BE
+
+    def is_person(self, noun: int) -> bool:
+        return lemma(self.tree.words[noun], "noun") in PEOPLE
+
+    def is_garment(self, noun: int) -> bool:
+        return self.tree.words[noun] in GARMENTS or lemma(self.tree.words[noun], "noun") in GARMENTS
+
+    def with_label(self, i: int, *labels: str) -> list[int]:
+        """Children of i with one of the dependency labels."""
+        t = self.tree
+        return [c for c in t.children[i] if t.deps[c] in labels]
+
+    def things(self, i: int) -> list[int]:
+        """The noun at i and those joined to it by "and"; nothing for pronouns.
+
+        "A box and a boy wearing trousers": a person after a thing (or the reverse) with a clause of its own opens a
+        new sentence and isn't joined.
+        """
+        t = self.tree
+        if i not in t.meaning:
+            return [k for k in t.coordinated(i) if k in t.meaning]
+        found = [i]
+        for k in t.coordinated(i):
+            if k in t.meaning and (self.is_person(k) == self.is_person(i) or not self._has_clause(k)):
+                found.append(k)
+        return found
+
+    def _has_clause(self, noun: int) -> bool:
+        t = self.tree
+        own = any(c > noun and (t.deps[c] in ("acl", "relcl") or c in t.prepositions) for c in t.children[noun])
+        return own or t.tags[noun + 1 : noun + 2] in (["VBG"], ["VBZ"], ["VBN"])
+
+    def left_of(self, i: int) -> list[int]:
+        """The nearest noun to the left that isn't an object, else the nearest of all."""
+        t = self.tree
+        nouns = [k for k in t.nouns if k < i]
+        free = [k for k in nouns if t.deps[k] not in ("pobj", "dobj", "poss")]
+        return [(free or nouns)[-1]] if nouns else []
+
+    def antecedent(self, verb: int) -> list[int]:
+        """What the relative pronoun in the verb's clause stands for: the noun that the clause hangs on."""
+        t, seen = self.tree, set()
+        while verb not in seen:
+            seen.add(verb)
+            head = t.heads[verb]
+            if t.deps[verb] in ("relcl", "acl"):
+                return self.doers(head, verb) if head in t.meaning else self.left_of(verb)
+            verb = head
+        return self.left_of(verb)
+
+    def doers(self, noun: int, clause: int) -> list[int]:
+        """The nouns that a clause after `noun` speaks of: its "and" chain, or the chain's last where kinds differ.
+
+        A clause on a worn garment speaks of the wearer ("a man in a red shirt holding a cup") unless it's passive.
+        """
+        t = self.tree
+        chain = [noun, *(k for k in t.coordinated(noun) if k < clause and k in t.meaning)]
+        if len({self.is_person(k) for k in chain}) > 1:
+            chain = chain[-1:]
+        elif len(chain) == 1:
+            chain = self.joined(noun)
+        return self.wearer(chain[-1]) or chain if not self.passive(clause) else chain
+
+    def joined(self, noun: int) -> list[int]:
+        """A noun with those before it in its "and" chain: what follows the last is true of all."""
+        t, found = self.tree, [noun]
+        while t.deps[noun] == "conj" and t.heads[noun] in t.meaning:
+            noun = t.heads[noun]
+            if self._has_clause(noun):
+                break
+            found.append(noun)
+        rooted = t.deps[found[-1]] in ("ROOT", *SUBJECTS, "attr")
+        return found[::-1] if rooted else found[:1]
+
+    def wearer(self, noun: int) -> list[int]:
+        """Who wears the garment at `noun`, where the caption says it just before; else nobody."""
+        t = self.tree
+        if not self.is_garment(noun):
+            return []
+        head = t.heads[noun]
+        if t.deps[noun] == "pobj" and t.words[head] == "in":
+            people = [t.heads[head]]
+        elif t.deps[noun] == "dobj" and lemma(t.words[head], "verb") == "wear" and t.deps[head] == "acl":
+            people = [t.heads[head]]
+        else:
+            return []
+        return [p for p in people if p in t.meaning and p < noun and not self.is_garment(p)]
+
+    def subjects(self, verb: int, depth: int = 0) -> list[int]:
+        """Nouns that do what the verb says (or, of a passive, that it is done to)."""
+        t = self.tree
+        given = self.with_label(verb, *SUBJECTS)
+        if not given and (t.words[verb] in BE or self.with_label(verb, "expl")):
+            given = self.with_label(verb, "attr")
+        if given:
+            # Of two clauses run into one, the nearest subject is the verb's own.
+            child = self._after_marker(given[-1], verb)
+            if t.words[child] in RELATIVE and child not in t.meaning:
+                return self.antecedent(verb)
+            if child in t.meaning:
+                return self.things(child)
+            if t.tags[child] in ("DT", "EX"):
+                return [k for c in self.with_label(verb, "attr") for k in self.things(c)]
+        if depth > 8:
+            return []
+        head = t.heads[verb]
+        if t.deps[verb] in ("acl", "relcl") and head in t.meaning:
+            return self.doers(head, verb)
+        if t.deps[verb] in CLAUSES and head != verb:
+            if head in t.meaning and head < verb:
+                return self.doers(head, verb)
+            if self.is_verb(head):
+                return self.subjects(head, depth + 1)
+        if given or t.deps[verb] == "pcomp":
+            return []
+        lefts = [c for c in t.children[verb] if c < verb and c in t.meaning]
+        return self.things(lefts[-1]) if lefts else self.left_of(verb)
+
+    def _after_marker(self, subject: int, verb: int) -> int:
+        """The first noun after "as" or "while" where the parser took a subject from before it."""
+        t = self.tree
+        for marker in range(subject + 1, verb):
+            if t.words[marker] in ("as", "while") and marker not in t.inside:
+                after = [k for k in t.nouns if marker < k < verb]
+                return after[0] if after else subject
+        return subject
+
+    def passive(self, verb: int) -> bool:
+        """Whether the verb's subject is what it is done to."""
+        t = self.tree
+        if t.tags[verb] not in ("VBN", "VBD"):
+            return False
+        marks = {t.deps[c] for c in t.children[verb]}
+        if {"auxpass", "nsubjpass", "agent"} & marks:
+            return True
+        if t.tags[verb] == "VBN":
+            return not {"dobj", "aux", "nsubj"} & marks
+        # "a sheep walked by a man": people are done by rarely, things do by people never.
+        return any(self.is_person(o) for o in self.by(verb)) and not any(map(self.is_person, self.subjects(verb)))
+
+    def by(self, verb: int) -> list[int]:
+        """Nouns after the verb's "by"."""
+        t = self.tree
+        return [o for c in t.children[verb] if c in t.prepositions and t.words[c] == "by" for o in self.objects_of(c)]
+
+    def agents(self, verb: int) -> list[int]:
+        """Who does what a passive verb says; nobody for verbs of place ("a car parked by a tree")."""
+        placed = lemma(self.tree.words[verb], "verb") in PLACED
+        return self.by(verb) if not placed and self.passive(verb) else []
+
+    def gap(self, verb: int) -> list[int]:
+        """In a relative clause with a subject of its own, the noun that the clause lacks: "a horse a man is riding"."""
+        t = self.tree
+        head = t.heads[verb]
+        if t.deps[verb] not in ("relcl", "acl", "ccomp", "advcl") or head not in t.meaning or head > verb:
+            return []
+        return [head] if any(t.words[c] not in RELATIVE for c in self.with_label(verb, *SUBJECTS)) else []
+
+    def stranded(self, verb: int) -> list[int]:
+        """Prepositions of the verb left without an object ("the beach a girl is standing on")."""
+        t = self.tree
+        loose = [c for c in self.with_label(verb, "prep", "prt") if t.words[c] in PREPOSITIONS]
+        return [c for c in loose if not t.children[c]]
+
+    def next_noun(self, i: int) -> list[int]:
+        """The noun that follows i with nothing but its own articles and adjectives between."""
+        t = self.tree
+        k = i + 1
+        while k < len(t.words) and k not in t.meaning:
+            if t.tags[k] not in ("DT", "PRP$", "JJ", "CD"):
+                return []
+            k += 1
+        return self.things(t.meaning[k]) if k in t.meaning else []
+
+    def objects(self, verb: int) -> list[int]:
+        """Nouns that the verb acts on."""
+        t = self.tree
+        direct = self.with_label(verb, *OBJECTS)
+        found = [k for c in direct for k in self.things(c)]
+        if any(t.words[c] in RELATIVE and c not in t.meaning for c in direct):
+            return found + self.antecedent(verb)
+        if not found and not self.stranded(verb) and not any(c in t.prepositions for c in direct):
+            reached = any(self.objects_of(c) == [] for c in t.children[verb] if c in t.prepositions)
+            relative = any(
+                t.words[o] in RELATIVE for c in t.children[verb] if c in t.prepositions for o in t.children[c]
+            )
+            found = [] if reached or relative else self.gap(verb)
+        if not found:
+            # "holding and eating an apple": the last verb's object is everyone's.
+            shared = [c for c in t.coordinated(verb) if t.tags[c] == t.tags[verb]]
+            own = self.with_label(verb, "prt", "advmod", "acomp", "xcomp")
+            if shared and not own and not any(c in t.prepositions for c in t.children[verb]):
+                found = [k for c in self.with_label(shared[0], "dobj") for k in self.things(c)]
+        return found
+
+    def objects_of(self, preposition: int) -> list[int]:
+        """Nouns that a preposition leads to."""
+        t = self.tree
+        _, end = t.prepositions[preposition]
+        objects: list[int] = []
+        for k in range(preposition, end + 1):
+            for c in self.with_label(k, "pobj"):
+                if c > end:
+                    if t.words[c] in RELATIVE and c not in t.meaning:
+                        return self.antecedent(t.heads[preposition])
+                    objects += self.things(c)
+        if not objects:
+            shared = [c for c in t.coordinated(preposition) if c in t.prepositions]
+            if shared:
+                return self.objects_of(shared[-1])
+        return objects or self.next_noun(end)
+
+    def governor(self, preposition: int) -> tuple[int, str]:
+        """The noun or verb a preposition belongs to, and the adjective passed on the way up ("full of")."""
+        t = self.tree
+        _, end = t.prepositions[preposition]
+        i, adjective = t.heads[preposition], ""
+        for _ in range(8):
+            if not (preposition <= i <= end or (t.deps[preposition] == "conj" and i in t.prepositions)):
+                if i in t.meaning or self.is_verb(i):
+                    break
+                if t.tags[i] in ("JJ", "JJR") and t.deps[i] in ("acomp", "amod", "acl", "ROOT", "oprd"):
+                    adjective = t.words[i]
+            i = t.heads[i]
+        return i, adjective
