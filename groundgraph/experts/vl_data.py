@@ -28,9 +28,13 @@ def triplet_tags(triple: Triple) -> tuple[Tag, ...]:
 
 
 def role_tags(triple: Triple, role: int) -> tuple[Tag, ...]:
-    """The tags that tell where a triplet's subject (role 0) or object (role 1) is: its noun, its half, the whole."""
+    """The tags that tell where a triplet's subject (role 0) or object (role 1) is: its noun, its half, the whole.
+
+    The noun's map alone prefers an idle namesake, which is the clearer sight; the others' spill onto the partner.
+    """
     s, p, o = triple
-    return (("noun", s), ("subject", s, p)) if role == 0 else (("noun", o), ("object", p, o))
+    own = (("noun", s), ("subject", s, p)) if role == 0 else (("noun", o), ("object", p, o))
+    return *own, ("triplet", s, p, o)
 
 
 @dataclass
@@ -41,7 +45,7 @@ class Captions:
     picture  [M] the picture of each
     of       captions of each picture
     triples  triplets of words of each caption
-    guides   of each caption, (place of a word piece, the two tags that say where its thing is)
+    guides   of each caption, (place of a word piece, the three tags that say where its thing is)
     tags     tag -> number; has  tags of each picture
     swaps    (slot, the other two words) -> captions with such a triplet, for plausible negatives
     said     triplets of each picture
@@ -140,7 +144,7 @@ def prepare(
                 continue
             for role, entity in enumerate((caption.entities[t.subject], caption.entities[t.object])):
                 numbers = tuple(tags[tag] for tag in role_tags(triple, role) if tag in tags)
-                rows += [(place, numbers) for place in pieces(offsets, entity) if len(numbers) == 2]
+                rows += [(place, numbers) for place in pieces(offsets, entity) if len(numbers) == 3]
         guides.append(rows)
     ids = torch.from_numpy(encoded["input_ids"]).long()
     return Captions(ids, picture, of, triples, guides, tags, has, dict(swaps), said)

@@ -83,6 +83,7 @@ def tag_grounding(
                     "noun": ("noun", words[2 * role]),
                     "subject": ("subject", *words[:2]),
                     "object": ("object", *words[1:]),
+                    "triplet": ("triplet", *words),
                 }
                 for kinds in TAGS_TRIED[role]:
                     numbers = [tags[known[k]] for k in kinds if known[k] in tags]

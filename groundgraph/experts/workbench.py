@@ -109,6 +109,8 @@ def save(folder: Path, model: torch.nn.Module, tokenizer, card: str, *extra: Cal
         (scratch / "README.md").write_text(card, encoding="utf-8")
         for function in extra:
             function(scratch)
+        for file in scratch.iterdir():
+            file.chmod(0o644)
 
 
 def card(title: str, what: str, facts: Mapping[str, object], figures: Mapping[str, object], command: str) -> str:
