@@ -35,7 +35,7 @@ class PrecomputedRegions:
                 arrays = {name: file[name] for name in _AXES if name in file}
         except FileNotFoundError as error:
             raise ValueError(f"{source}: no such file of regions") from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:  # TypeError: a bare npy array
             raise ValueError(f"{source}: damaged, or no npz file of plain arrays ({error}); make it anew") from error
         for name, axes in _AXES.items():
             if name not in arrays:

@@ -80,15 +80,16 @@ class TorchvisionDetector(ImageDetector):
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             settings, categories = dict(config["regions"]), config["categories"]
             model = small_faster_rcnn(SmallConfig(**config["model"]), len(categories))
+            if count is not None:
+                settings["count"] = count
+            detector = cls(model, categories, device=device, **settings)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{folder / 'config.json'}: not a detector's config ({error!r}); train it anew") from error
         try:
             model.load_state_dict(load_file(folder / "model.safetensors"))
         except (OSError, SafetensorError, RuntimeError) as error:
             raise ValueError(f"{folder / 'model.safetensors'}: cannot be loaded ({error}); train it anew") from error
-        if count is not None:
-            settings["count"] = count
-        return cls(model, categories, device=device, **settings)
+        return detector
 
     @classmethod
     def _from_torchvision(cls, name: str, count: int | None, device: str) -> TorchvisionDetector:
@@ -99,7 +100,7 @@ class TorchvisionDetector(ImageDetector):
         try:
             state = torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True)
             model.load_state_dict(state)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # a damaged file makes the reader fail in any way: EOFError, IndexError, ...
             raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
         return cls(model, names[1:], count=count or 36, device=device)
 
@@ -134,7 +135,7 @@ class TorchvisionDetector(ImageDetector):
             part, given = images[start : start + self.batch], boxes[start : start + self.batch]
             batch, maps = self._encode(part)
             scaled = [
-                torch.as_tensor(np.asarray(b, np.float32).reshape(-1, 4)).to(self._device) * self._scale(image, size)
+                torch.from_numpy(np.array(b, np.float32).reshape(-1, 4)).to(self._device) * self._scale(image, size)
                 for b, image, size in zip(given, part, batch.image_sizes, strict=True)
             ]
             features, chance, _ = self._classify(batch, maps, scaled)
