@@ -9,7 +9,7 @@ from groundgraph.language.words import BE, GARMENTS, PEOPLE, PLACED, RELATIVE
 OBJECTS = ("dobj", "obj", "dative", "oprd")
 CLAUSES = ("xcomp", "advcl", "ccomp", "conj", "aux", "dep", "parataxis", "auxpass")
 # What a garment keeps for itself; anything else said of a worn one is said of its wearer.
-OF_GARMENTS = frozenset({"of", "with", "on", "for", "from"})
+OF_GARMENTS = frozenset({"of", "on", "for", "from"})
 
 
 class Clauses:
@@ -81,7 +81,7 @@ class Clauses:
             chain = chain[-1:]
         elif len(chain) == 1:
             chain = self.joined(noun)
-        return self.wearer(chain[-1]) or chain if not self.passive(clause) else chain
+        return chain if t.tags[clause] in ("VBN", "VBD") else self.wearer(chain[-1]) or chain
 
     def joined(self, noun: int) -> list[int]:
         """A noun with those before it in its "and" chain: what follows the last is true of all."""
@@ -101,9 +101,9 @@ class Clauses:
             return []
         head = t.heads[noun]
         if t.deps[noun] == "pobj" and t.words[head] == "in":
-            people = [t.heads[head]]
-        elif t.deps[noun] == "dobj" and lemma(t.words[head], "verb") == "wear" and t.deps[head] == "acl":
-            people = [t.heads[head]]
+            people = self.subjects(t.heads[head]) if self.is_verb(t.heads[head]) else [t.heads[head]]
+        elif t.deps[noun] == "dobj" and lemma(t.words[head], "verb") == "wear":
+            people = self.subjects(head)
         else:
             return []
         return [p for p in people if p in t.meaning and p < noun and not self.is_garment(p)]

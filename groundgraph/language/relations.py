@@ -7,7 +7,7 @@ from itertools import pairwise
 from groundgraph.language.clauses import OF_GARMENTS, Clauses
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import ARTICLES, BE, PLACED, VESSELS
+from groundgraph.language.words import ARTICLES, BE, PLACED, TRIMMINGS, VESSELS
 
 
 class Relations:
@@ -64,7 +64,8 @@ class Relations:
             elif text == "of":
                 self._of(governor, objects)
             else:
-                owners = [] if text in OF_GARMENTS else c.wearer(governor)
+                trimmed = text == "with" and any(t.words[o] in TRIMMINGS for o in objects)
+                owners = [] if text in OF_GARMENTS or trimmed else c.wearer(governor)
                 together = t.deps[governor] in ("ROOT", *SUBJECTS, "attr", "conj")
                 self._placed(owners or (c.joined(governor) if together else [governor]), text, objects)
         elif c.is_verb(governor):
@@ -80,7 +81,8 @@ class Relations:
         if not objects and p in c.stranded(verb):
             objects = c.gap(verb)
         subjects = c.subjects(verb)
-        if t.words[verb] in BE or (c.with_label(verb, "dobj", "dative", "oprd") and text != "with"):
+        direct = c.with_label(verb, "dobj", "dative", "oprd")
+        if t.words[verb] in BE or (direct and (text != "with" or base == "wear")):
             self._placed(subjects, text, objects)
             return
         for o in objects:

@@ -15,13 +15,14 @@ from groundgraph.language.words import (
     ING_NOUNS,
     MATERIALS,
     NUMBERS,
+    PEOPLE,
     PICTURES,
     PLACES,
     SHADES,
 )
 
 _ALSO_ADVERBS = frozenset("beneath underneath inside outside behind near above below under over around".split())
-SUBJECTS = ("nsubj", "nsubjpass", "csubj")
+SUBJECTS = ("nsubj", "nsubjpass")
 
 
 class Tree:
@@ -39,6 +40,7 @@ class Tree:
         self.tokens, self.tags, self.deps, self.heads, self.starts = tokens, tags, deps, heads, starts
         self.words = [token.lower() for token in tokens]
         self._retag()
+        self._rejoin()
         self.children: list[list[int]] = [[] for _ in tokens]
         for i, head in enumerate(heads):
             if head != i:
@@ -51,7 +53,7 @@ class Tree:
 
     def _retag(self) -> None:
         """Mends the two commonest slips: a bare noun read as a verb, and a gerund after its subject read as a noun."""
-        words, tags, deps = self.words, self.tags, self.deps
+        words, tags = self.words, self.tags
         last = len(words) - 1
         for i, tag in enumerate(tags):
             before = tags[i - 1] if i else ""
@@ -62,19 +64,39 @@ class Tree:
                 is_noun = is_base(lemma(words[i], "noun"), "noun") and words[i] not in BE
                 if opens and after in verbs and is_noun and words[i] not in PREPOSITIONS and words[i] not in COLOURS:
                     tags[i] = "NNS" if words[i] != lemma(words[i], "noun") else "NN"
-            elif tag in ("NN", "NNP") and i and i < last and before[:2] == "NN" and words[i].endswith("ing"):
-                base = lemma(words[i], "verb")
-                follows = tags[i + 1] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
-                if follows and words[i] not in ING_NOUNS and base != words[i] and is_base(base, "verb"):
-                    tags[i] = "VBG"
-                    self._free_gerund(i)
+                elif opens and tag == "JJ" and is_noun and self._gerund(i + 1) and not is_base(words[i], "adj"):
+                    tags[i] = "NN"
+            elif tag in ("NN", "NNP") and i and before[:2] == "NN" and self._gerund(i):
+                tags[i] = "VBG"
+                self._free_gerund(i)
             elif tag == "VBG" and before[:2] == "NN" and self._swallows(i):
                 self._free_gerund(i)
+
+    def _gerund(self, i: int) -> bool:
+        """Whether the noun at i, with more after it, may be a verb in -ing."""
+        word, after = self.words[i], self.tags[i + 1 : i + 2]
+        if not word.endswith("ing") or word in ING_NOUNS or not after:
+            return False
+        base = lemma(word, "verb")
+        known = base != word and is_base(base, "verb")
+        return known and after[0] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
+
+    def _rejoin(self) -> None:
+        """ "A man with a hat and a bag": a thing joined to a person after "with" belongs to what the person has."""
+        for k, dep in enumerate(self.deps):
+            head = self.heads[k]
+            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.words[head] not in PEOPLE:
+                continue
+            before = next((p for p in range(k - 1, head, -1) if self.deps[p] == "pobj"), None)
+            if before is not None and self.words[self.heads[before]] == "with" and self.words[k] not in PEOPLE:
+                self.heads[k] = before
 
     def _swallows(self, i: int) -> bool:
         """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""
         joined = self.heads[i - 1] == i and self.deps[i - 1] in ("compound", "nmod", "npadvmod")
-        return (self.deps[i] == "amod" and self.heads[i] > i) or (joined and self.deps[i] in ("pobj", "dobj", "pcomp"))
+        return (self.deps[i] in ("amod", "compound") and self.heads[i] > i) or (
+            joined and self.deps[i] in ("pobj", "dobj", "pcomp")
+        )
 
     def _free_gerund(self, i: int) -> None:
         """Splits "shirt holding bottle", read as one thing: the noun before the verb takes the whole's place."""

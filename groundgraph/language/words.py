@@ -81,3 +81,9 @@ PEOPLE = frozenset(
     "snowboarder rider cyclist biker batter catcher pitcher umpire worker chef waiter officer policeman fireman farmer "
     "bride groom couple driver toddler spectator pedestrian dude cowboy tourist student teenager".split()
 )
+
+# What a garment is "with", where anything else is with its wearer.
+TRIMMINGS = frozenset(
+    "stripes stripe pattern patterns logo letters lettering collar sleeve sleeves button buttons dots spots number "
+    "numbers print design writing words pocket pockets hood zipper lace flowers trim fur brim".split()
+)
