@@ -56,7 +56,7 @@ def curves(run: Run) -> dict[str, dict[str, list[float]]]:
 
 
 def choose_cases(run: Run) -> list[Case]:
-    """Captions with known truth that tell the methods apart: first where ours is right and another wrong, then failures."""
+    """Captions with known truth that tell methods apart: ours right and another wrong, then failures."""
     split, methods = run.recipe.measured, run.recipe.methods
     examples, parsed, regions = (read(run, split) for read in (artifacts.examples, artifacts.parsed, artifacts.regions))
     scores = {method: artifacts.scores(run, split, method) for method in methods}

@@ -22,6 +22,7 @@ _FINE = 2  # everything is drawn this many times larger and then reduced, since 
 
 Rect = tuple[float, float, float, float]
 Point = tuple[float, float]
+Arrow = tuple[Point, str, Point, str]  # from, predicate, to, colour
 
 
 def draw_graph(
@@ -42,14 +43,16 @@ def draw_graph(
     boxes = [canvas.scaled(item["box"]) for item in shown["objects"]]
     colours = [PALETTE[i % len(PALETTE)] for i in range(len(boxes))]
     canvas.boxes(boxes, colours)
+    arrows = []
     if shown["relations"]:
         dots = canvas.dots(boxes, colours)
-        canvas.captions(boxes, _numbered([item["category"] for item in shown["objects"]]), colours)
-        canvas.arrows(
-            [(dots[r["subject"]], r["predicate"], dots[r["object"]], colours[r["subject"]]) for r in shown["relations"]]
-        )
-    else:
-        canvas.captions(boxes, _numbered([item["category"] for item in shown["objects"]]), colours)
+        arrows = [
+            (dots[r["subject"]], r["predicate"], dots[r["object"]], colours[r["subject"]]) for r in shown["relations"]
+        ]
+    # All lines before any tag, so that none strikes through a word.
+    curves = canvas.arrows(arrows)
+    canvas.captions(boxes, _numbered([item["category"] for item in shown["objects"]]), colours)
+    canvas.predicates(curves, arrows)
     return canvas.finished()
 
 
@@ -162,8 +165,9 @@ class _Canvas:
         self.size = tuple(max(1, round(v * side / long)) * _FINE for v in image.size)
         self.image = image.resize(self.size, Image.Resampling.BICUBIC)
         self.draw = ImageDraw.Draw(self.image)
-        self.line = max(2, round(side / 220)) * _FINE
-        self.font = _font(max(12, round(side / lines)) * _FINE)
+        letters = max(12, round(side / lines))
+        self.line = max(2, round(letters / 6)) * _FINE
+        self.font = _font(letters * _FINE)
         self.taken: list[Rect] = []
 
     def finished(self) -> Image.Image:
@@ -213,12 +217,16 @@ class _Canvas:
             down = (y0 - height, y0, y1, y1 - height, y0 - 2 * height, y1 + height, (y0 + y1 - height) / 2)
             self._tag([(x, y) for y in down for x in across], name, colour, _ink(colour), None)
 
-    def arrows(self, relations: Sequence[tuple[Point, str, Point, str]]) -> None:
-        """Arrows (from, predicate, to, colour); all lines first, so that no line strikes through a predicate."""
+    def arrows(self, relations: Sequence[Arrow]) -> list[list[Point]]:
+        """The arrows' lines and heads; gives each line's points."""
         curves = [_curve(start, end) for start, _, end, _ in relations]
         for curve, (_, _, end, colour) in zip(curves, relations, strict=True):
             for fill, extra in (("white", _FINE * 1.5), (colour, 0)):
                 self._arrow(curve, end, fill, extra)
+        return curves
+
+    def predicates(self, curves: Sequence[Sequence[Point]], relations: Sequence[Arrow]) -> None:
+        """Each arrow's predicate on a white tag on or beside its line."""
         for curve, (_, predicate, _, colour) in zip(curves, relations, strict=True):
             width, height = self._extent(predicate)
             along = [curve[round(t * (len(curve) - 1))] for t in (0.5, 0.4, 0.6, 0.3, 0.7)]
