@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-Draw = Literal["one", "every"]
+Draw = Literal["uniform", "score", "every"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,14 @@ def top_regions(
     return regions, values
 
 
-def draw_labels(pseudo: PseudoLabels, rng: np.random.Generator, draw: Draw = "one") -> tuple[np.ndarray, np.ndarray]:
+def draw_labels(
+    pseudo: PseudoLabels, rng: np.random.Generator, draw: Draw = "uniform"
+) -> tuple[np.ndarray, np.ndarray]:
     """What one training step takes for true: labels [V] (0 = background, category + 1) and relations [R, 3].
 
-    draw "one": a candidate an entity, at random (the paper). "every": all candidates of an entity at once and every
-    pair of them (SGNLS). A relation is (subject region, object region, predicate + 1). Whether its boxes must
+    draw "uniform": one candidate an entity, each equally likely (the paper). "score": one, with probability softmax of
+    the candidates' a_ij, for detectors whose regions hardly overlap, where second and third candidates are other
+    things. "every": all candidates of an entity at once and every pair of them (SGNLS). A relation is (subject region, object region, predicate + 1). Whether its boxes must
     overlap is the business of the SGG model's loss. The rules, METHOD.md section 5:
     - a region that no entity takes is background;
     - of two entities of different categories that take one region, the higher score wins, and the loser's triplets on
@@ -63,12 +66,11 @@ def draw_labels(pseudo: PseudoLabels, rng: np.random.Generator, draw: Draw = "on
     """
     labels = np.zeros(pseudo.count, np.int64)
     usable = (pseudo.regions >= 0) & (pseudo.categories >= 0)[:, None]
-    if draw == "one" and usable.size:
-        taken = usable & (
-            np.cumsum(usable, 1) == 1 + (rng.random(len(usable)) * usable.sum(1)).astype(np.int64)[:, None]
-        )
-    else:
-        taken = usable
+    taken = usable
+    if draw != "every" and usable.size:  # the largest of logits with Gumbel noise is a draw from their softmax
+        noisy = rng.gumbel(size=usable.shape) + (pseudo.scores if draw == "score" else 0.0)
+        best = np.where(usable, noisy, -np.inf).argmax(1)
+        taken = usable & (np.arange(usable.shape[1]) == best[:, None])
     entity, slot = np.nonzero(taken)
     region = pseudo.regions[entity, slot]
     order = np.argsort(pseudo.scores[entity, slot], kind="stable")  # the best writes last

@@ -99,9 +99,10 @@ class VocabularyConfig(Strict):
 
 
 class PseudoLabelConfig(Strict):
-    """`top`: the K best regions an entity keeps."""
+    """`top`: the K best regions an entity keeps; `draw`: how a training step draws one of them (uniform: the paper)."""
 
     top: int = Field(3, ge=1)
+    draw: Literal["uniform", "score"] = "uniform"
 
 
 class SggConfig(Strict):

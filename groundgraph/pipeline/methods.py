@@ -41,13 +41,13 @@ def method_stages(recipe: Recipe) -> list[Stage]:
             Stage(
                 f"pseudo-{method}",
                 (f"grounding-{method}", "vocabulary"),
-                [recipe.pseudo_labels.model_dump(), recipe.seed],
+                [recipe.pseudo_labels.top, recipe.seed],
                 partial(label, method=method),
             ),
             Stage(
                 f"sgg-{method}",
                 (f"pseudo-{method}", "regions"),
-                [recipe.sgg.model_dump(), recipe.seed],
+                [recipe.sgg.model_dump(), recipe.pseudo_labels.draw, recipe.seed],
                 partial(learn_graphs, method=method),
             ),
         ]
@@ -163,7 +163,7 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     regions, categories = artifacts.regions(run, "train"), artifacts.detector_categories(run)
     objects, predicates = artifacts.vocabulary(run)
     pseudo = read_pseudo_labels(run.folder / f"pseudo-{method}" / "train.jsonl", [len(r) for r in regions])
-    draw = "every" if method == "sgnls" else "one"
+    draw = "every" if method == "sgnls" else run.recipe.pseudo_labels.draw
     sizes = Sizes(regions[0].features.shape[1], len(categories), len(objects), len(predicates))
     kind = SGG_MODELS[wanted.model]
     training = wanted.training.model_copy(update={"seed": run.recipe.seed})

@@ -44,6 +44,15 @@ def test_one_candidate_an_entity_each_equally_often():
     assert seen[2] == 0 and np.all(np.abs(seen[[0, 1, 3]] / 3000 - 1 / 3) < 0.03)
 
 
+def test_drawing_by_score_follows_the_softmax():
+    p = pseudo([2], [[0, 1, 3]], [[2, 1, 0]], [])
+    seen, generator = np.zeros(4), rng()
+    for _ in range(3000):
+        seen += draw_labels(p, generator, "score")[0] > 0
+    e = np.exp([2, 1, 0])
+    assert np.all(np.abs(seen[[0, 1, 3]] / 3000 - e / e.sum()) < 0.03)
+
+
 def test_regions_nobody_takes_are_background_and_unknown_entities_take_none():
     labels, relations = draw_labels(pseudo([1, -1], [[0], [2]], [[1], [9]], [[0, 1, 5]]), rng())
     assert labels.tolist() == [2, 0, 0, 0] and len(relations) == 0

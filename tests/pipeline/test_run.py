@@ -45,7 +45,10 @@ def test_every_artifact_is_there(demo):
     run = Run(load_recipe(folder / "recipe.yaml"), folder)
     assert len(artifacts.examples(run, "test")) == 16
     for scores, found, captions in zip(
-        artifacts.scores(run, "test", "ours"), artifacts.regions(run, "test"), artifacts.parsed(run, "test"), strict=True
+        artifacts.scores(run, "test", "ours"),
+        artifacts.regions(run, "test"),
+        artifacts.parsed(run, "test"),
+        strict=True,
     ):
         assert scores.shape == (len(artifacts.entities(captions)), len(found)) and len(found) <= 36
     for image in artifacts.grounding_images(run, "train"):
@@ -68,7 +71,9 @@ def test_predict_draws_and_writes(demo, tmp_path):
     folder, _ = demo
     images = sorted((folder / "images").glob("test-*.png"))[:2]
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
-    result = invoke("predict", folder, *images, tmp_path / "broken.jpg", tmp_path / "absent.png", "--out", tmp_path / "out")
+    result = invoke(
+        "predict", folder, *images, tmp_path / "broken.jpg", tmp_path / "absent.png", "--out", tmp_path / "out"
+    )
     assert result.exit_code == 0, result.output
     graphs = json.loads((tmp_path / "out" / "graphs.json").read_text())
     assert set(graphs) == {str(i) for i in images} and result.output.count("skipped") == 2
@@ -119,7 +124,9 @@ OWN = [
 def test_own_photos_skip_count_and_lose_nothing_else(photos, tmp_path):
     folder, captions = photos
     settings = [*OWN, f"data.images={folder}", f"data.captions={captions}"]
-    result = invoke("run", "recipes/own-photos.yaml", "--out", tmp_path / "run", *(w for s in settings for w in ("--set", s)))
+    result = invoke(
+        "run", "recipes/own-photos.yaml", "--out", tmp_path / "run", *(w for s in settings for w in ("--set", s))
+    )
     assert result.exit_code == 0, result.output
     run = Run(load_recipe(tmp_path / "run" / "recipe.yaml"), tmp_path / "run")
     whole = [r for r in artifacts.regions(run, "train") if len(r)]
