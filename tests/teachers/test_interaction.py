@@ -117,7 +117,7 @@ def test_stored_images_are_opened(tmp_path):
     got = teacher.targets_of(examples, found, captions)
     np.testing.assert_allclose(got[0][0], teacher.targets([picture(0)], found[:1], captions[:1])[0][0])
     assert got[1][0].shape == (1, 0)
-    with pytest.raises(ValueError, match="absent.png"):
+    with pytest.raises(ValueError, match=r"absent\.png"):
         teacher.targets_of(examples[1:], found[:1], captions[1:])
 
 
