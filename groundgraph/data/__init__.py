@@ -1,1 +1,1 @@
-"""TODO"""
+"""What comes in and what is stored."""

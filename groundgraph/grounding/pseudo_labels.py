@@ -56,8 +56,9 @@ def draw_labels(
 
     draw "uniform": one candidate an entity, each equally likely (the paper). "score": one, with probability softmax of
     the candidates' a_ij, for detectors whose regions hardly overlap, where second and third candidates are other
-    things. "every": all candidates of an entity at once and every pair of them (SGNLS). A relation is (subject region, object region, predicate + 1). Whether its boxes must
-    overlap is the business of the SGG model's loss. The rules, METHOD.md section 5:
+    things. "every": all candidates of an entity at once and every pair of them (SGNLS). A relation is (subject region,
+    object region, predicate + 1). Whether its boxes must overlap is the business of the SGG model's loss.
+    The rules, METHOD.md section 5:
     - a region that no entity takes is background;
     - of two entities of different categories that take one region, the higher score wins, and the loser's triplets on
       that region go with it;

@@ -22,8 +22,9 @@ class GrounderTraining(BaseModel):
     """How the grounder is trained; the defaults are the official code's where the paper is silent, but for one.
 
     The official weight decay, 1e-3, goes with h and v of unit length; on the paper's form it shrinks a grounder without
-    teachers to nothing, so ours is a tenth. A step takes `images` images with at most `entities` entities of each, for both losses. The learning rate halves
-    when the validation loss has not fallen by .5 % for `patience` epochs; the best epoch's weights are kept.
+    teachers to nothing, so ours is a tenth. A step takes `images` images with at most `entities` entities of each, for
+    both losses. The learning rate halves when the validation loss has not fallen by .5 % for `patience` epochs; the
+    best epoch's weights are kept.
     """
 
     model_config = ConfigDict(extra="forbid")

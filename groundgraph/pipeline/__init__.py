@@ -1,1 +1,1 @@
-"""TODO"""
+"""What a run is made of: recipes, stages, resume."""

@@ -117,7 +117,8 @@ def photos(tmp_path):
 
 OWN = [
     "data.source=jsonl", "detector.kind=torchvision", "detector.model=bundled:detector", "text.model=bundled:text",
-    "vocabulary.minimum=1", "grounder.dimension=32", "grounder_training.epochs=2", "sgg.training.epochs=1", "methods=[ours]",
+    "vocabulary.minimum=1", "grounder.dimension=32", "grounder_training.epochs=2", "sgg.training.epochs=1",
+    "methods=[ours]",
 ]  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def test_no_such_recipe_names_the_bundled_ones(tmp_path):
     with pytest.raises(RecipeError, match="own-photos"):
         find_recipe("nothing.yaml")
     (tmp_path / "bad.yaml").write_text("name: [")
-    with pytest.raises(RecipeError, match="bad.yaml"):
+    with pytest.raises(RecipeError, match=r"bad\.yaml"):
         load_recipe(tmp_path / "bad.yaml")
 
 
