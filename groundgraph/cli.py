@@ -124,6 +124,7 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None) -> None:
         from groundgraph.pipeline.run import Run, peak_memory
         from groundgraph.pipeline.stages import stages
 
+        _quiet_transformers()
         began = time.perf_counter()
         loaded = load_recipe(find_recipe(recipe), settings or ())
         work = Run(loaded, out or Path("runs") / loaded.name, console)
@@ -138,6 +139,13 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None) -> None:
             f"Report: {work.folder / 'report.html'}",
             highlight=False,
         )
+
+
+def _quiet_transformers() -> None:
+    """transformers draws bars of its own into ours while it loads weights."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _show(folder: Path) -> None:
