@@ -107,6 +107,20 @@ class Regions:
 
 
 @dataclass(frozen=True)
+class SoftLabels:
+    """What a training step takes for true of one image, as distributions instead of decisions.
+
+    objects     [V, 1 + C] float32, rows sum to 1: of every region, column 0 = background
+    pairs       [R, 2] int64 (subject region, object region), each pair once and no region with itself
+    predicates  [R, 1 + P] float32, rows sum to 1: of every listed pair, column 0 = background
+    """
+
+    objects: np.ndarray
+    pairs: np.ndarray
+    predicates: np.ndarray
+
+
+@dataclass(frozen=True)
 class Graph:
     """A predicted scene graph.
 
