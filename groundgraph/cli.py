@@ -1,4 +1,4 @@
-"""The command line: `groundgraph demo`, `run`, `predict`, `parse`, `recipes`, `experts train`."""
+"""The command line: `groundgraph demo`, `run`, `predict`, `parse`, `evaluate-parser`, `recipes`, `experts train`."""
 
 from __future__ import annotations
 
@@ -99,6 +99,29 @@ def parse(
             for c in load_parser("rules").parse(captions)
         ]
         typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=2, ensure_ascii=False))
+
+
+@app.command()
+def evaluate_parser(
+    gold: Annotated[Path, typer.Argument(metavar="CSV", help="Captions with known graphs: columns caption and graph.")],
+    out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+) -> None:
+    """Score the parser on captions with known graphs: precision, recall and f1 of their facts."""
+    with _errors():
+        from groundgraph.evaluation.parsing import evaluate_parser, read_gold
+        from groundgraph.language import load_parser
+
+        read = read_gold(gold)
+        scores = evaluate_parser(load_parser("rules"), read)
+        table = Table("facts", "precision", "recall", "f1")
+        for group, figures in scores.items():
+            table.add_row(group, *(f"{value:.3f}" for value in figures.values()))
+        console.print(table)
+        if read.skipped:
+            console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {gold}", highlight=False)
+        if out:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
 @experts.command()

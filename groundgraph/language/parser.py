@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from threadpoolctl import ThreadpoolController
+
 from groundgraph.data.types import ParsedCaption, Triplet
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.relations import Relations
@@ -28,6 +30,8 @@ class RuleParser:
             self.nlp = spacy.load(model, exclude=unused)
         except OSError as error:
             raise ValueError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
+        _use_numpy_products(self.nlp)
+        self.libraries = ThreadpoolController()
         missing = {"tagger", "parser"} - set(self.nlp.pipe_names)
         if missing:
             raise ValueError(f"the spaCy model {model!r} lacks {sorted(missing)}; take one with a tagger and a parser")
@@ -40,11 +44,23 @@ class RuleParser:
         unique = list(dict.fromkeys(captions))
         # Capitals alone would make every word a name.
         readable = [text[:LONGEST].lower() if text.isupper() and text.isascii() else text[:LONGEST] for text in unique]
-        parsed = {
-            text: read_tree(text, doc)
-            for text, doc in zip(unique, self.nlp.pipe(readable, batch_size=256), strict=True)
-        }
+        # Products this small are slower shared out over cores, by far where the cores are busy.
+        with self.libraries.limit(limits=1, user_api="blas"):
+            docs = self.nlp.pipe(readable, batch_size=256)
+            parsed = {text: read_tree(text, doc) for text, doc in zip(unique, docs, strict=True)}
         return [parsed[text] for text in captions]
+
+
+def _use_numpy_products(nlp) -> None:
+    """Lets NumPy multiply the network's matrices: its library knows newer processors than spaCy's own (three times
+    the speed with AVX-512); the products differ by rounding alone."""
+    from thinc.api import NumpyOps
+
+    products = NumpyOps(use_blis=False)
+    for _, pipe in nlp.pipeline:
+        for layer in pipe.model.walk() if hasattr(pipe, "model") else ():
+            if isinstance(layer.ops, NumpyOps):
+                layer.ops = products
 
 
 def read_tree(text: str, doc) -> ParsedCaption:

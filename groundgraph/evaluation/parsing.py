@@ -1,0 +1,146 @@
+"""Scores of a caption parser on captions with known graphs (FACTUAL's files): facts right, found and true."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from groundgraph.data.types import ParsedCaption
+from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
+
+# A fact as FACTUAL writes them: (thing,), (thing, "is", attribute) or (thing, predicate, thing).
+Fact = tuple[str, ...]
+GROUPS = ("all", "objects", "attributes", "relations")
+GRAPH_COLUMNS = ("graph", "scene_graph")
+
+
+@dataclass(frozen=True)
+class GoldGraphs:
+    """A FACTUAL-style file: `captions`, as many lists of `facts`, and how many facts were malformed and `skipped`."""
+
+    captions: list[str]
+    facts: list[list[Fact]]
+    skipped: int = 0
+
+
+def read_graph(text: str) -> tuple[list[Fact], int]:
+    """A graph in FACTUAL's writing, "( dog , is , brown ) , ( dog , on , bed )", and how many facts had no such form."""
+    facts, skipped = [], 0
+    for piece in text.split(")"):
+        opened = piece.partition("(")[2]
+        if not opened.strip():
+            skipped += bool(piece.strip(" ,\n"))  # words outside the brackets
+            continue
+        fact = tuple(" ".join(part.split()) for part in opened.split(","))
+        if len(fact) in (1, 3) and all(fact):
+            facts.append(fact)
+        else:
+            skipped += 1
+    return facts, skipped
+
+
+def read_gold(path: Path | str) -> GoldGraphs:
+    """Reads a CSV with a header, a column `caption` and a column `graph` (FACTUAL's own: `scene_graph`).
+
+    Other columns are ignored. Raises ValueError, naming file and column, where one of the two is missing, a row is cut
+    short, or the file has no row or isn't UTF-8.
+    """
+    captions, graphs, skipped = [], [], 0
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            column = next((name for name in GRAPH_COLUMNS if name in header), None)
+            if "caption" not in header or column is None:
+                raise ValueError(
+                    f"{path}: a header with the columns caption and graph is needed; it has {', '.join(header) or 'none'}"
+                )
+            for row in reader:
+                if row["caption"] is None or row[column] is None:
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: the row is cut short; give a caption and a graph"
+                    )
+                facts, odd = read_graph(row[column])
+                captions.append(row["caption"])
+                graphs.append(facts)
+                skipped += odd
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
+    if not captions:
+        raise ValueError(f"{path}: no captions below the header; give a row a caption")
+    return GoldGraphs(captions, graphs, skipped)
+
+
+def parsed_facts(caption: ParsedCaption) -> list[Fact]:
+    """A parser's finding as facts; a thing of which nothing is said is a fact by itself, as FACTUAL has it."""
+    names = [e.name for e in caption.entities]
+    facts: list[Fact] = [(e.name, "is", a) for e in caption.entities for a in e.attributes]
+    facts += [(names[t.subject], t.predicate, names[t.object]) for t in caption.triplets]
+    spoken = {end for t in caption.triplets for end in (t.subject, t.object)}
+    alone = (k for k, e in enumerate(caption.entities) if k not in spoken and not e.attributes)
+    return facts + [(names[k],) for k in alone]
+
+
+@cache
+def lemmatised(fact: Fact) -> Fact:
+    """A fact in base forms, lower case: the one rule for both sides, whoever parsed.
+
+    A thing's last word as a noun ("tennis rackets" -> "tennis racket"); a predicate's first as a verb, without
+    auxiliaries and articles ("is sitting on the" -> "sit on"); each word of an attribute as an adjective, then as a
+    verb ("taller" -> "tall", "painted" -> "paint").
+    """
+    if len(fact) == 1:
+        return (name_lemma(fact[0]),)
+    subject, predicate, last = fact
+    if predicate == "is":
+        words = (lemma(lemma(word, "adj"), "verb") for word in last.lower().split())
+        return name_lemma(subject), "is", " ".join(words)
+    return name_lemma(subject), predicate_lemma(predicate), name_lemma(last)
+
+
+def fact_sets(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
+    """The lemmatised facts of one caption as sets.
+
+    all         the facts as they are written: attributes, relations, things of which nothing is said
+    objects     every thing that any of them names
+    attributes  (thing, "is", attribute)
+    relations   (thing, predicate, thing)
+    """
+    every = {lemmatised(fact) for fact in facts}
+    attributes = {fact for fact in every if len(fact) == 3 and fact[1] == "is"}
+    relations = {fact for fact in every if len(fact) == 3} - attributes
+    objects = {fact[:1] for fact in every} | {fact[2:] for fact in relations}
+    return {"all": every, "objects": objects, "attributes": attributes, "relations": relations}
+
+
+def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> dict[str, dict[str, float]]:
+    """Micro precision, recall and f1 of each of GROUPS over captions: facts found and true, a caption at a time.
+
+    Counts are summed over the captions before dividing; a ratio of nothing is 0. Raises ValueError where the two sides
+    don't have equally many captions. Equality of the sets `all` is FACTUAL's set match (Li et al. 2023, section 5).
+    """
+    if len(found) != len(true):
+        raise ValueError(f"{len(found)} captions were parsed but {len(true)} have graphs; give one each")
+    counts = {group: [0, 0, 0] for group in GROUPS}
+    for ours, theirs in zip(map(fact_sets, found), map(fact_sets, true), strict=True):
+        for group, count in counts.items():
+            count[0] += len(ours[group] & theirs[group])
+            count[1] += len(ours[group])
+            count[2] += len(theirs[group])
+    return {group: _ratios(*count) for group, count in counts.items()}
+
+
+def _ratios(right: int, said: int, true: int) -> dict[str, float]:
+    return {
+        "precision": right / said if said else 0.0,
+        "recall": right / true if true else 0.0,
+        "f1": 2 * right / (said + true) if said + true else 0.0,
+    }
+
+
+def evaluate_parser(parser, gold: GoldGraphs) -> Mapping[str, dict[str, float]]:
+    """Scores of anything with `parse(captions) -> ParsedCaptions` on a file's captions; see `score_facts`."""
+    return score_facts([parsed_facts(c) for c in parser.parse(gold.captions)], gold.facts)
