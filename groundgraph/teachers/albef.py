@@ -5,14 +5,18 @@ Li et al., "Align before Fuse" (NeurIPS 2021). Any vision model of transformers 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import inspect
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, BertOnlyMLMHead
+
+from groundgraph.experts import quietly
+from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
+from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
+from groundgraph.teachers.preparation import Preparation
 
 
 class AlbefConfig(PreTrainedConfig):
@@ -61,25 +65,10 @@ def _sub_config(config: PreTrainedConfig | dict | None, default: str) -> PreTrai
     return AutoConfig.for_model(settings.pop("model_type", default), **settings)
 
 
-@dataclass
-class ImageStates:
-    """What the tower saw.
-
-    states  [B, N, d]: `extra` tokens without a place (a [CLS] token), then the grid's cells row by row
-    grid    (h, w)
-    extra   how many tokens come before the cells
-    """
-
-    states: torch.Tensor
-    grid: tuple[int, int]
-    extra: int = 0
-
-
-class AlbefModel(PreTrainedModel):
+class AlbefModel(CrossAttending, PreTrainedModel):
     """Image tower + BERT text encoder with late cross-attention + match and masked-word heads.
 
-    Captions come as [B, K, T]: K captions for each of B pictures. They share the picture's keys and values, because a
-    word's cross-attention does not depend on the other words: all K * T words of a picture are queries at once.
+    Captions come as [B, K, T]: K captions for each of B pictures (`CrossAttending` says what becomes of them).
     """
 
     config_class = AlbefConfig
@@ -96,6 +85,9 @@ class AlbefModel(PreTrainedModel):
         text = config.text_config
         text._attn_implementation = "eager"  # the fused kernels do not return attention probabilities
         self.tower = AutoModel.from_config(config.vision_config)
+        # Towers that can interpolate their position embeddings then take pictures of any size.
+        any_size = "interpolate_pos_encoding" in inspect.signature(self.tower.forward).parameters
+        self.tower_options = {"interpolate_pos_encoding": True} if any_size else {}
         width = _width(config.vision_config)
         adapter = [] if width == text.hidden_size else [nn.Linear(width, text.hidden_size)]
         norm = [nn.LayerNorm(text.hidden_size, eps=text.layer_norm_eps)] if config.image_norm else []
@@ -122,71 +114,24 @@ class AlbefModel(PreTrainedModel):
             init.zeros_(module.token_type_ids)
 
     @property
+    def fusion_layer(self) -> int:
+        """The first layer that looks at the picture."""
+        return self.config.fusion_layer
+
+    @property
     def cam_layer(self) -> int:
         """The layer Grad-CAM is taken from unless another is asked for."""
         return self.config.fusion_layer if self.config.cam_layer is None else self.config.cam_layer
 
     def image_states(self, pixel_values: torch.Tensor) -> ImageStates:
         """[B, 3, H, W] -> the tower's states, [B, N, d], with their grid."""
-        states = self.tower(pixel_values=pixel_values).last_hidden_state
+        states = self.tower(pixel_values=pixel_values, **self.tower_options).last_hidden_state
         if states.ndim == 4:
             grid, extra = tuple(states.shape[2:]), 0
             states = states.flatten(2).transpose(1, 2)
         else:
-            grid, extra = _grid(tuple(pixel_values.shape[2:]), states.shape[1], self.config.vision_config)
+            grid, extra = grid_of(tuple(pixel_values.shape[2:]), states.shape[1], self.config.vision_config)
         return ImageStates(self.adapter(states), grid, extra)
-
-    def text_states(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Words before they see the picture: ids and mask [B, K, T] (1 = a word) -> [B, K, T, d]."""
-        shape = input_ids.shape
-        states = self.embeddings(input_ids.flatten(0, 1))
-        blocked = self._blocked(mask)
-        for layer in self.layers[: self.config.fusion_layer]:
-            states = layer(states, blocked)
-        return states.view(*shape, -1)
-
-    def fuse(
-        self,
-        text: torch.Tensor,
-        mask: torch.Tensor,
-        image: ImageStates,
-        layers: slice | None = None,
-        attention: dict[int, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """The cross-attending layers: text [B, K, T, d], mask [B, K, T] -> [B, K, T, d].
-
-        layers     a part of them, counted among all text layers (default: all that cross-attend)
-        attention  filled, for the layer numbers it holds as keys, with probabilities [B, heads, K * T, N]
-        """
-        batch, captions, length, width = text.shape
-        blocked = self._blocked(mask)
-        states = text.flatten(0, 1)
-        start, stop, _ = (layers or slice(self.config.fusion_layer, None)).indices(len(self.layers))
-        for number in range(start, stop):
-            layer = self.layers[number]
-            states = layer.attention(states, blocked)[0].view(batch, captions * length, width)
-            seen, probabilities = layer.crossattention.self(states, encoder_hidden_states=image.states)
-            if attention is not None and number in attention:
-                attention[number] = probabilities
-            states = layer.crossattention.output(seen, states)
-            states = layer.feed_forward_chunk(states).view(batch * captions, length, width)
-        return states.view(batch, captions, length, width)
-
-    def match_logits(self, fused: torch.Tensor) -> torch.Tensor:
-        """[B, K, T, d] -> [B, K, 2]; index 1 = the caption is true of the picture."""
-        return self.match(fused[:, :, 0])
-
-    def forward(
-        self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> torch.Tensor:
-        """Match logits [B, K, 2] of K captions for each picture: ids and mask [B, K, T]."""
-        image = self.image_states(pixel_values)
-        return self.match_logits(self.fuse(self.text_states(input_ids, attention_mask), attention_mask, image))
-
-    def _blocked(self, mask: torch.Tensor) -> torch.Tensor:
-        """[B, K, T] -> what self-attention adds to its scores, [B * K, 1, 1, T]; every word sees every word."""
-        blocked = (1.0 - mask.flatten(0, 1).to(self.dtype))[:, None, None]
-        return blocked * torch.finfo(self.dtype).min
 
 
 def _width(config: PreTrainedConfig) -> int:
@@ -195,20 +140,29 @@ def _width(config: PreTrainedConfig) -> int:
     return sizes[-1] if sizes and config.model_type != "vit" else config.hidden_size
 
 
-def _grid(size: tuple[int, int], tokens: int, config: PreTrainedConfig) -> tuple[tuple[int, int], int]:
-    """Rows and columns of a tower that returns tokens, and how many tokens have no place.
+def open_looker(
+    place: str,
+    layer: int | None = None,
+    tokenizer: str | None = None,
+    image_size: int | None = None,
+    batch: int = 16,
+    device: str | None = None,
+) -> GradCamLooker:
+    """Grad-CAM of a saved `AlbefModel`: a folder or hub id with its tokenizer and image settings.
 
-    From its patch size; for towers that merge patches, from the stride that fits. Raises ValueError if none fits.
+    Raises ValueError where weights, tokenizer or image settings are missing.
     """
-    patch = getattr(config, "patch_size", None)
-    patch = patch[0] if isinstance(patch, list | tuple) else patch
-    strides = ([patch] if patch else []) + [2**i for i in range(7)]
-    for most in (0, 8):  # registers and class tokens are few
-        for stride in strides:
-            h, w = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
-            if 0 <= tokens - h * w <= most or (stride == patch and 0 <= tokens - h * w <= 8):
-                return (h, w), tokens - h * w
-    raise ValueError(f"the tower '{config.model_type}' gives {tokens} tokens for {size} pixels: no grid fits")
+    try:
+        with quietly():
+            model, report = AlbefModel.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
+    except (OSError, KeyError) as error:
+        raise ValueError(f"no vision-language model could be loaded from '{place}' ({error})") from error
+    if missing := sorted(k for k in report["missing_keys"] if not k.startswith("tower.pooler.")):
+        raise ValueError(f"'{place}' lacks {len(missing)} weights of an ALBEF model, such as {missing[0]}")
+    side = getattr(model.config.vision_config, "image_size", None)
+    default = Preparation((side, side)) if isinstance(side, int) else None
+    preparation = Preparation.from_pretrained(place, default).resized(image_size)
+    return GradCamLooker(model, load_tokenizer(tokenizer or place), preparation, layer, batch, device)
 
 
 AutoConfig.register("albef", AlbefConfig, exist_ok=True)

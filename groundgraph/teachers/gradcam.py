@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from groundgraph.teachers.albef import AlbefModel, ImageStates
+from groundgraph.teachers.cross_attention import CrossAttending, ImageStates
 
 
 def cam(
-    model: AlbefModel, image: ImageStates, input_ids: torch.Tensor, mask: torch.Tensor, layer: int | None = None
+    model: CrossAttending, image: ImageStates, input_ids: torch.Tensor, mask: torch.Tensor, layer: int | None = None
 ) -> torch.Tensor:
     """Attention times the positive gradient of the match score, averaged over heads (ALBEF's recipe).
 
@@ -18,15 +18,13 @@ def cam(
 
     One backward pass of the summed score serves every word of every caption, since a caption's score depends on its
     own attention alone. Only what follows the layer's attention keeps a graph; the tower gets no gradient.
+    Raises ValueError for a layer that does not cross-attend.
     """
-    layer = model.cam_layer if layer is None else layer
-    first, last = model.config.fusion_layer, len(model.layers)
-    if not first <= layer < last:
-        raise ValueError(f"layer {layer} does not cross-attend: layers {first} to {last - 1} do")
+    layer = model.looking_layer(layer)
     image = ImageStates(image.states.detach(), image.grid, image.extra)
     with torch.no_grad():
         states = model.text_states(input_ids, mask)
-        states = model.fuse(states, mask, image, slice(first, layer))
+        states = model.fuse(states, mask, image, slice(model.fusion_layer, layer))
     kept: dict[int, torch.Tensor] = {layer: states}
     with torch.enable_grad():
         # The gradient is asked for at the probabilities, so the backward pass ends there and enters no weight.

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
-from groundgraph.data.images import open_image
-from groundgraph.data.types import Example, ParsedCaption, Regions
+from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.experts import resolve
-from groundgraph.language.pieces import length_limit, piece_mask, spans_of
-from groundgraph.teachers.albef import AlbefConfig, AlbefModel
-from groundgraph.teachers.gradcam import cam
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers import albef, albef_checkpoint, blip
+from groundgraph.teachers.looker import Looker
 
 TEMPERATURE = 1.0  # of Eq. 8, chosen on validation images
+
+# What kind of model a name stands for -> who opens it: a file by its ending, a folder or hub id by its model_type.
+# Each takes (place, layer, tokenizer, image_size, batch, device); a new kind is a new file and a line here.
+KINDS: dict[str, Callable[..., Looker]] = {
+    "albef": albef.open_looker,
+    ".pth": albef_checkpoint.open_looker,
+    "blip": blip.open_looker,
+}
 
 
 def region_scores(maps: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -59,13 +64,16 @@ def interaction_targets(scores: np.ndarray, temperature: float) -> np.ndarray:
 
 
 class InteractionTeacher:
-    """Targets from a vision-language model's Grad-CAM.
+    """Targets from where a vision-language model looks.
 
-    model        "bundled:vl", a hub id or a local folder of an `AlbefModel` with its tokenizer and image settings
+    model        "bundled:vl"; a hub id or local folder of an `AlbefModel` or of transformers' BLIP for image-text
+                 retrieval; or a file of ALBEF's authors, such as ALBEF.pth or refcoco.pth
     layer        the cross-attending layer, counted from 0 among all text layers; None = the model's own choice
     temperature  of Eq. 8
+    tokenizer    a folder, hub id or package:NAME; None = the model's own (for a .pth file bert-base-uncased)
+    image_size   side in pixels that pictures are resized to; None = the model's own. Positions are interpolated
     batch        pictures a forward pass
-    beyond       counts the entities that stood beyond the model's length so far: their rows are uniform
+    device       None = a GPU if there is one
     Raises ValueError where the model is missing or is of another kind.
     """
 
@@ -74,89 +82,45 @@ class InteractionTeacher:
         model: str = "bundled:vl",
         layer: int | None = None,
         temperature: float = TEMPERATURE,
+        tokenizer: str | None = None,
+        image_size: int | None = None,
         batch: int = 16,
         device: str | None = None,
     ):
-        from transformers import AutoConfig, AutoTokenizer
+        kind, place = kind_of(model)
+        self.looker = KINDS[kind](
+            place, layer=layer, tokenizer=tokenizer, image_size=image_size, batch=batch, device=device
+        )
+        self.temperature = temperature
 
-        place = resolve(model)
-        try:
-            config = AutoConfig.from_pretrained(place)
-            if not isinstance(config, AlbefConfig):
-                raise ValueError(
-                    f"'{model}' is a {config.model_type} model; the interaction-aware teacher takes ALBEF's"
-                )
-            self.model = AlbefModel.from_pretrained(place, dtype=torch.float32)
-            self.tokenizer = AutoTokenizer.from_pretrained(place)
-        except (OSError, KeyError) as error:
-            raise ValueError(f"no vision-language model could be loaded from '{model}' ({error})") from error
-        self.preparation = Preparation.from_pretrained(place, getattr(config.vision_config, "image_size", None))
-        self.limit = length_limit(self.tokenizer, config.text_config.max_position_embeddings)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model.to(self.device).eval()
-        self.layer, self.temperature, self.batch, self.beyond = layer, temperature, batch, 0
+    @property
+    def beyond(self) -> int:
+        """How many entities stood beyond the model's length so far: their rows are uniform."""
+        return self.looker.beyond
 
     def targets(
         self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
     ) -> list[list[np.ndarray]]:
         """For each image and caption, [E, V] float32 (Eq. 8); a row is uniform where the map is all zero."""
         out = []
-        for found, maps in zip(regions, self.maps(images, captions), strict=True):
+        for found, maps in zip(regions, self.looker.maps(images, captions), strict=True):
             own = [interaction_targets(region_scores(m, found.boxes, found.size), self.temperature) for m in maps]
             out.append(own)
         return out
 
-    def targets_of(
-        self, examples: Sequence[Example], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
-    ) -> list[list[np.ndarray]]:
-        """The same for stored images, opened here; one without a region or an entity is not even opened."""
-        needed = [
-            i for i, texts in enumerate(captions) if len(regions[i]) and any(caption.entities for caption in texts)
-        ]
-        pictures = [open_image(examples[i].path) for i in needed]
-        found = self.targets(pictures, [regions[i] for i in needed], [captions[i] for i in needed])
-        out = [[np.zeros((len(c.entities), len(regions[i])), np.float32) for c in t] for i, t in enumerate(captions)]
-        for i, rows in zip(needed, found, strict=True):
-            out[i] = rows
-        return out
 
-    def maps(
-        self, images: Sequence[Image.Image], captions: Sequence[Sequence[ParsedCaption]]
-    ) -> list[list[np.ndarray]]:
-        """Grad-CAM maps of every entity: for each image and caption, [E, h, w] float32, not normalised."""
-        if len(images) != len(captions):
-            raise ValueError(f"{len(images)} images but captions of {len(captions)}")
-        out: list[list[np.ndarray]] = [[] for _ in images]
-        # Images of like caption counts go together, so that few rows are padding.
-        order = sorted(range(len(images)), key=lambda i: len(captions[i]))
-        for start in range(0, len(order), self.batch):
-            part = order[start : start + self.batch]
-            for i, own in zip(part, self._maps([images[i] for i in part], [captions[i] for i in part]), strict=True):
-                out[i] = own
-        return out
+def kind_of(model: str) -> tuple[str, str]:
+    """A model's name -> its key in `KINDS` and the file, folder or hub id it stands for. ValueError if unknown."""
+    from transformers import AutoConfig
 
-    def _maps(self, images: list[Image.Image], captions: list[Sequence[ParsedCaption]]) -> list[list[np.ndarray]]:
-        most = max((len(texts) for texts in captions), default=0)
-        if not most:
-            return [[] for _ in images]
-        rows = [[*texts, *[ParsedCaption("")] * (most - len(texts))] for texts in captions]
-        flat = [caption for row in rows for caption in row]
-        encoded = self.tokenizer(
-            [caption.text for caption in flat],
-            padding=True,
-            truncation=True,
-            max_length=self.limit,
-            return_offsets_mapping=True,
-            return_tensors="pt",
-        )
-        ids, mask = (encoded[k].view(len(images), most, -1).to(self.device) for k in ("input_ids", "attention_mask"))
-        with torch.no_grad():
-            states = self.model.image_states(self.preparation(images).to(self.device))
-        found = cam(self.model, states, ids, mask, self.layer).flatten(0, 1)  # [B * K, T, h, w]
-        which, spans = spans_of(flat)
-        pieces = piece_mask(encoded["offset_mapping"].numpy(), which, spans)
-        self.beyond += int((~pieces.any(1)).sum())
-        weights = torch.from_numpy(pieces / np.maximum(pieces.sum(1, keepdims=True), 1)).to(found)
-        merged = torch.einsum("et,ethw->ehw", weights, found[torch.from_numpy(which).to(found.device)]).cpu().numpy()
-        parts = np.split(merged, np.cumsum([len(caption.entities) for caption in flat])[:-1])
-        return [parts[b * most : b * most + len(texts)] for b, texts in enumerate(captions)]
+    ending = Path(model).suffix
+    if ending in KINDS:
+        return ending, str(Path(model).expanduser())
+    place = resolve(model)
+    try:
+        kind = AutoConfig.from_pretrained(place).model_type
+    except (OSError, KeyError) as error:
+        raise ValueError(f"no vision-language model could be loaded from '{model}' ({error})") from error
+    if kind not in KINDS:
+        raise ValueError(f"'{model}' is a {kind} model; the interaction-aware teacher takes {', '.join(KINDS)}")
+    return kind, place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 FILE = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"  # where transformers 5 saves the settings of a model's text and image side together
 HALF = (0.5, 0.5, 0.5)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # ALBEF's, BLIP's too
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,20 @@ class Preparation:
     resample: int = Image.Resampling.BICUBIC
 
     @classmethod
-    def from_pretrained(cls, model: str, default_size: int | None = None) -> Preparation:
+    def from_pretrained(cls, model: str, default: Preparation | None = None) -> Preparation:
         """Read a model's settings; `model` is a local folder or a hub id.
 
         A centre crop in the settings is left out: it would cut regions off. Raises ValueError where no settings are
-        found and no default size is given, or where they are not readable.
+        found and no default is given, or where they are not readable.
         """
-        path = Path(model) / FILE
-        if not path.is_file() and not Path(model).is_dir():
-            from transformers.utils import cached_file
-
-            found = cached_file(model, FILE, _raise_exceptions_for_missing_entries=False)
-            path = Path(found) if found else path
-        if not path.is_file():
-            if default_size is None:
+        path = _file(model, FILE) or _file(model, PROCESSOR)
+        if path is None:
+            if default is None:
                 raise ValueError(f"{model} holds no {FILE}: it says how pictures are resized; add one to the folder")
-            return cls((default_size, default_size))
+            return default
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = settings["image_processor"] if path.name == PROCESSOR else settings
             return cls(
                 _size(settings.get("crop_size") or settings["size"]),
                 tuple(settings.get("image_mean") or HALF),
@@ -56,6 +54,10 @@ class Preparation:
             )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a readable image processor's file ({error})") from error
+
+    def resized(self, side: int | None) -> Preparation:
+        """The same with pictures of side x side pixels; None leaves the size as it is."""
+        return self if side is None else replace(self, size=(side, side))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the settings as the preprocessor_config.json that transformers' image processors read too."""
@@ -82,6 +84,17 @@ class Preparation:
         """[B, H, W, 3] uint8 of the right size -> [B, 3, H, W] float32."""
         mean, std = (torch.tensor(v, dtype=torch.float32) for v in (self.mean, self.std))
         return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def _file(model: str, name: str) -> Path | None:
+    """A file of a local folder, or of a hub id (cached or fetched); None where it has none."""
+    path = Path(model) / name
+    if path.is_file() or Path(model).is_dir():
+        return path if path.is_file() else None
+    from transformers.utils import cached_file
+
+    found = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
+    return Path(found) if found else None
 
 
 def _size(value: int | dict) -> tuple[int, int]:

@@ -3,7 +3,8 @@ import torch
 from tiny_albef import TOWERS, tiny_model
 from transformers import AutoModel, BertConfig, ResNetConfig
 
-from groundgraph.teachers.albef import AlbefConfig, AlbefModel, _grid
+from groundgraph.teachers.albef import AlbefConfig, AlbefModel
+from groundgraph.teachers.cross_attention import grid_of
 
 IDS = torch.tensor(
     [[[2, 5, 7, 12, 5, 9, 3, 0], [2, 6, 8, 12, 3, 0, 0, 0]], [[2, 5, 10, 3, 0, 0, 0, 0], [2, 6, 11, 3, 0, 0, 0, 0]]]
@@ -83,8 +84,8 @@ def test_grids_of_token_towers():
     class Merging:  # Swin merges 4-px patches down to a stride of 32
         model_type, patch_size = "swin", 4
 
-    assert _grid((384, 384), 577, Patches) == ((24, 24), 1)
-    assert _grid((224, 112), 98, Patches) == ((14, 7), 0)
-    assert _grid((224, 224), 49, Merging) == ((7, 7), 0)
+    assert grid_of((384, 384), 577, Patches) == ((24, 24), 1)
+    assert grid_of((224, 112), 98, Patches) == ((14, 7), 0)
+    assert grid_of((224, 224), 49, Merging) == ((7, 7), 0)
     with pytest.raises(ValueError, match="no grid fits"):
-        _grid((224, 224), 300, Patches)
+        grid_of((224, 224), 300, Patches)

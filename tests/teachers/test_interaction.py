@@ -6,7 +6,7 @@ from PIL import Image
 from tiny_albef import TOWERS, save_tiny
 from transformers import BertConfig, BertModel
 
-from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
+from groundgraph.data.types import Entity, ParsedCaption, Regions
 from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
 
 
@@ -80,9 +80,9 @@ def test_batches_do_not_change_the_answer(tower, tmp_path):
     together = teacher.targets(pictures, found, captions)
     assert [[rows.shape for rows in image] for image in together] == [[(2, 4), (0, 4)], [], [(1, 0), (1, 0), (2, 0)]]
     np.testing.assert_allclose(together[0][0].sum(1), 1, rtol=1e-5)
-    maps = teacher.maps(pictures, captions)
+    maps = teacher.looker.maps(pictures, captions)
     for i in (0, 2):
-        alone = teacher.maps([pictures[i]], [captions[i]])[0]
+        alone = teacher.looker.maps([pictures[i]], [captions[i]])[0]
         for a, b in zip(alone, maps[i], strict=True):
             assert a.shape[1:] == (3, 3)
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
@@ -93,10 +93,10 @@ def test_batches_do_not_change_the_answer(tower, tmp_path):
 def test_an_entity_is_the_mean_over_its_pieces(tmp_path):
     teacher = InteractionTeacher(save_tiny(tmp_path, "resnet"))
     text = "a wagons"  # pieces: [CLS] a wa ##gon ##s [SEP]
-    whole = teacher.maps([picture(1)], [[caption(text, "wagons")]])[0][0]
-    parts = teacher.maps([picture(1)], [[caption(text, "wa", "gon")]])[0][0]
+    whole = teacher.looker.maps([picture(1)], [[caption(text, "wagons")]])[0][0]
+    parts = teacher.looker.maps([picture(1)], [[caption(text, "wa", "gon")]])[0][0]
     last = ParsedCaption(text, (Entity("s", "s", "s", (7, 8), (7, 8)),))
-    parts = np.concatenate([parts, teacher.maps([picture(1)], [[last]])[0][0]])
+    parts = np.concatenate([parts, teacher.looker.maps([picture(1)], [[last]])[0][0]])
     np.testing.assert_allclose(whole[0], parts.mean(0), rtol=1e-4, atol=1e-8)
 
 
@@ -106,19 +106,6 @@ def test_an_entity_beyond_the_length_is_uniform_and_counted(tmp_path):
     (((row,),),) = ([t[0]] for t in teacher.targets([picture(0)], [regions(4)], [[far]]))
     np.testing.assert_allclose(row, 0.25)
     assert teacher.beyond == 1
-
-
-def test_stored_images_are_opened(tmp_path):
-    teacher = InteractionTeacher(save_tiny(tmp_path / "model", "vit"))
-    picture(0).save(tmp_path / "0.png")
-    captions = [[caption("a dog", "dog")], [caption("a dog", "dog")]]
-    examples = [Example("0", str(tmp_path / "0.png")), Example("1", str(tmp_path / "absent.png"))]
-    found = [regions(3), regions(0)]  # without regions the picture is not needed
-    got = teacher.targets_of(examples, found, captions)
-    np.testing.assert_allclose(got[0][0], teacher.targets([picture(0)], found[:1], captions[:1])[0][0])
-    assert got[1][0].shape == (1, 0)
-    with pytest.raises(ValueError, match=r"absent\.png"):
-        teacher.targets_of(examples[1:], found[:1], captions[1:])
 
 
 def test_another_kind_of_model_is_refused(tmp_path):

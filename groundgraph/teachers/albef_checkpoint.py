@@ -1,0 +1,221 @@
+"""The files of ALBEF's authors, `ALBEF.pth`, `refcoco.pth` and their like, read into `AlbefModel`.
+
+Li et al., "Align before Fuse" (NeurIPS 2021), github.com/salesforce/ALBEF. Such a file holds a timm-style ViT
+(`visual_encoder`), a BERT whose later layers cross-attend (`text_encoder`), the match head (`itm_head`), and much that
+only their training needs: momentum copies (`..._m`), queues, contrastive projections.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, normalizers
+from tokenizers.processors import TemplateProcessing
+from transformers import BertConfig, ViTConfig, ViTModel
+
+from groundgraph.experts import quietly
+from groundgraph.teachers.albef import AlbefConfig, AlbefModel
+from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
+from groundgraph.teachers.preparation import CLIP_MEAN, CLIP_STD, Preparation
+
+TOKENIZER = "bert-base-uncased"
+HEAD = 64  # channels an attention head, in every ViT and BERT of theirs
+VIT_EPS, BERT_EPS = 1e-6, 1e-12
+
+# Their names of a block's parts -> those that ViT checkpoints of transformers have on the hub.
+VIT_BLOCK = {
+    "norm1": "layernorm_before",
+    "attn.qkv": "attention.attention.qkv",
+    "attn.proj": "attention.output.dense",
+    "norm2": "layernorm_after",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+ATTENTION = ("self.query", "self.key", "self.value", "output.dense", "output.LayerNorm")
+FEED_FORWARD = ("intermediate.dense", "output.dense", "output.LayerNorm")
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint file, bare or under "model", without running any code in it.
+
+    Raises ValueError for an absent or broken file, and for one that holds anything but tensors and plain values.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: give the path of an ALBEF checkpoint")
+    try:
+        # Mapped, not read: most of a training checkpoint is momentum copies and optimizer states.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} was refused: it holds more than tensors and plain values, and loading that could run code. "
+            "Ask whoever made it for the bare state_dict"
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not a readable PyTorch checkpoint ({error})") from error
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a model's weights by name")
+    return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def load_checkpoint(path: str | Path) -> AlbefModel:
+    """An `AlbefModel` with the file's weights, every size read off its tensors; float32, on the CPU.
+
+    The Grad-CAM layer is the third that cross-attends (ALBEF's own choice: 8 of 12). A file without the masked-word
+    head (one that was fine-tuned) leaves ours untrained; nothing here uses it.
+    Raises ValueError naming the file and what it lacks.
+    """
+    path = Path(path)
+    tensors = read_tensors(path)
+    prefix = "text_encoder.bert." if any(k.startswith("text_encoder.bert.") for k in tensors) else "text_encoder."
+    config = _config(path, tensors, prefix)
+    tower = _take(path, tensors, _tower_names(config))
+    for name in [k for k in tower if ".qkv." in k]:
+        for part, rows in zip(("query", "key", "value"), tower.pop(name).chunk(3), strict=True):
+            tower[name.replace("qkv", part)] = rows
+    rest = _take(
+        path, tensors, _text_names(config, prefix, masked_words="text_encoder.cls.predictions.bias" in tensors)
+    )
+    try:
+        with quietly():
+            # By way of ViTModel, since it knows its hub names in every version of transformers.
+            vit = ViTModel.from_pretrained(None, config=config.vision_config, state_dict=tower, add_pooling_layer=False)
+            weights = rest | {f"tower.{name}": value for name, value in vit.state_dict().items()}
+            model = AlbefModel.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds weights whose sizes do not fit together ({error})") from error
+    model.tower.pooler = None
+    return model
+
+
+def open_looker(
+    place: str,
+    layer: int | None = None,
+    tokenizer: str | None = None,
+    image_size: int | None = None,
+    batch: int = 16,
+    device: str | None = None,
+) -> GradCamLooker:
+    """Grad-CAM of an ALBEF checkpoint file; pictures by default of the size it was trained on.
+
+    Raises ValueError for a file that is no such checkpoint, and where there is no tokenizer.
+    """
+    model = load_checkpoint(place)
+    side = image_size or model.config.vision_config.image_size
+    words = albef_tokenizer(tokenizer or TOKENIZER)
+    return GradCamLooker(model, words, Preparation((side, side), CLIP_MEAN, CLIP_STD), layer, batch, device)
+
+
+def albef_tokenizer(name: str = TOKENIZER):
+    """A BERT tokenizer that reads captions as ALBEF's does: [CLS] and the words, no [SEP], no punctuation.
+
+    Character places still count in the caption as it was written. Raises ValueError where there is no tokenizer.
+    """
+    tokenizer = load_tokenizer(name)
+    backend = tokenizer.backend_tokenizer
+    cls = tokenizer.cls_token
+    backend.post_processor = TemplateProcessing(single=f"{cls} $A", special_tokens=[(cls, tokenizer.cls_token_id)])
+    dropped = normalizers.Replace(Regex(r"""[,.'!?"()*#:;~]"""), "")
+    parted = normalizers.Replace(Regex("[-/]"), " ")
+    backend.normalizer = normalizers.Sequence([dropped, parted, backend.normalizer])
+    return tokenizer
+
+
+def _config(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> AlbefConfig:
+    """Every size, off the tensors' shapes."""
+    patch, positions, wide = (
+        "visual_encoder.patch_embed.proj.weight",
+        "visual_encoder.pos_embed",
+        "visual_encoder.blocks.0.mlp.fc1.weight",
+    )
+    words, places, kinds = (f"{prefix}embeddings.{k}_embeddings.weight" for k in ("word", "position", "token_type"))
+    wide_text = f"{prefix}encoder.layer.0.intermediate.dense.weight"
+    shapes = _take(path, tensors, {name: name for name in (patch, positions, wide, words, places, kinds, wide_text)})
+    shape = {name: tuple(value.shape) for name, value in shapes.items()}
+    side = math.isqrt(shape[positions][1] - 1)
+    if side**2 != shape[positions][1] - 1:
+        raise ValueError(f"{path}: {positions} is for {shape[positions][1] - 1} patches, which are no square")
+    vision_width, text_width = shape[patch][0], shape[words][1]
+    if vision_width != text_width:
+        raise ValueError(f"{path}: image states of {vision_width} and text of {text_width} channels are not supported")
+    if text_width % HEAD:
+        raise ValueError(f"{path}: {text_width} channels do not divide into heads of {HEAD}")
+    layers = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.")
+    looking = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.crossattention\.", distinct=True)
+    if not looking:
+        raise ValueError(f"{path}: no layer of its text encoder has a crossattention, so it is no ALBEF checkpoint")
+    fusion = layers - looking
+    return AlbefConfig(
+        ViTConfig(
+            hidden_size=vision_width,
+            num_hidden_layers=_count(tensors, r"visual_encoder\.blocks\.(\d+)\."),
+            num_attention_heads=vision_width // HEAD,
+            intermediate_size=shape[wide][0],
+            image_size=side * shape[patch][2],
+            patch_size=shape[patch][2],
+            num_channels=shape[patch][1],
+            layer_norm_eps=VIT_EPS,
+        ),
+        BertConfig(
+            vocab_size=shape[words][0],
+            hidden_size=text_width,
+            num_hidden_layers=layers,
+            num_attention_heads=text_width // HEAD,
+            intermediate_size=shape[wide_text][0],
+            max_position_embeddings=shape[places][0],
+            type_vocab_size=shape[kinds][0],
+            layer_norm_eps=BERT_EPS,
+        ),
+        fusion_layer=fusion,
+        projection_dim=0,
+        cam_layer=max(fusion, min(fusion + 2, layers - 2)),
+    )
+
+
+def _count(tensors: dict[str, torch.Tensor], pattern: str, distinct: bool = False) -> int:
+    """How many layers the names speak of: up to the highest number, or only those that occur."""
+    numbers = {int(found[1]) for found in (re.match(pattern, name) for name in tensors) if found}
+    return len(numbers) if distinct else max(numbers, default=-1) + 1
+
+
+def _both(pairs: dict[str, str]) -> dict[str, str]:
+    """Modules' names -> their weights' and biases' names."""
+    return {f"{theirs}.{kind}": f"{ours}.{kind}" for theirs, ours in pairs.items() for kind in ("weight", "bias")}
+
+
+def _tower_names(config: AlbefConfig) -> dict[str, str]:
+    """The file's names of the image tower -> transformers' (hub) names."""
+    modules = {"patch_embed.proj": "embeddings.patch_embeddings.projection", "norm": "layernorm"}
+    for i in range(config.vision_config.num_hidden_layers):
+        modules |= {f"blocks.{i}.{theirs}": f"encoder.layer.{i}.{ours}" for theirs, ours in VIT_BLOCK.items()}
+    names = {"cls_token": "embeddings.cls_token", "pos_embed": "embeddings.position_embeddings"} | _both(modules)
+    return {f"visual_encoder.{theirs}": ours for theirs, ours in names.items()}
+
+
+def _text_names(config: AlbefConfig, prefix: str, masked_words: bool) -> dict[str, str]:
+    """The file's names of the text encoder and the heads -> `AlbefModel`'s."""
+    names = {f"{prefix}embeddings.{k}_embeddings.weight": f"embeddings.{k}_embeddings.weight" for k in
+             ("word", "position", "token_type")}  # fmt: skip
+    modules = {f"{prefix}embeddings.LayerNorm": "embeddings.LayerNorm", "itm_head": "match"}
+    for i in range(config.text_config.num_hidden_layers):
+        kinds = ("attention",) if i < config.fusion_layer else ("attention", "crossattention")
+        parts = [*(f"{kind}.{part}" for kind in kinds for part in ATTENTION), *FEED_FORWARD]
+        modules |= {f"{prefix}encoder.layer.{i}.{part}": f"layers.{i}.{part}" for part in parts}
+    if masked_words:  # its decoder is the word embeddings
+        names["text_encoder.cls.predictions.bias"] = "words.predictions.bias"
+        for part in ("transform.dense", "transform.LayerNorm"):
+            modules[f"text_encoder.cls.predictions.{part}"] = f"words.predictions.{part}"
+    return names | _both(modules)
+
+
+def _take(path: Path, tensors: dict[str, torch.Tensor], names: dict[str, str]) -> dict[str, torch.Tensor]:
+    """The named tensors by their new names, float32 and out of the mapped file. ValueError for what is missing."""
+    if missing := [name for name in names if name not in tensors]:
+        raise ValueError(f"{path} is no whole ALBEF checkpoint: it lacks {len(missing)} weights, such as {missing[0]}")
+    return {new: tensors[name].to(torch.float32, copy=True) for name, new in names.items()}
