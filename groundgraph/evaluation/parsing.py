@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
 Fact = tuple[str, ...]
 GROUPS = ("all", "objects", "attributes", "relations")
 GRAPH_COLUMNS = ("graph", "scene_graph")
+_BRACKETS = re.compile(r"\(([^()]*)\)")
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,14 @@ class GoldGraphs:
 
 
 def read_graph(text: str) -> tuple[list[Fact], int]:
-    """A graph in FACTUAL's writing, "( dog , is , brown ) , ( dog , on , bed )", and how many facts had no such form."""
-    facts, skipped = [], 0
-    for piece in text.split(")"):
-        opened = piece.partition("(")[2]
-        if not opened.strip():
-            skipped += bool(piece.strip(" ,\n"))  # words outside the brackets
-            continue
-        fact = tuple(" ".join(part.split()) for part in opened.split(","))
-        if len(fact) in (1, 3) and all(fact):
-            facts.append(fact)
-        else:
-            skipped += 1
-    return facts, skipped
+    """The facts of a graph in FACTUAL's writing, and how many pieces had no such form.
+
+    "( dog , is , brown ) , ( dog , on , bed )"; a thing of which nothing is said stands alone: "( dog )".
+    """
+    pieces = [tuple(" ".join(part.split()) for part in piece.split(",")) for piece in _BRACKETS.findall(text)]
+    facts = [fact for fact in pieces if len(fact) in (1, 3) and all(fact)]
+    outside = _BRACKETS.sub("", text).strip(" ,\n")
+    return facts, len(pieces) - len(facts) + bool(outside)
 
 
 def read_gold(path: Path | str) -> GoldGraphs:
@@ -55,19 +52,16 @@ def read_gold(path: Path | str) -> GoldGraphs:
             header = reader.fieldnames or []
             column = next((name for name in GRAPH_COLUMNS if name in header), None)
             if "caption" not in header or column is None:
-                raise ValueError(
-                    f"{path}: a header with the columns caption and graph is needed; it has {', '.join(header) or 'none'}"
-                )
+                names = ", ".join(header) or "none"
+                raise ValueError(f"{path}: columns caption and graph are needed in the header; it has {names}")
             for row in reader:
                 if row["caption"] is None or row[column] is None:
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: the row is cut short; give a caption and a graph"
-                    )
+                    raise ValueError(f"{path}, line {reader.line_num}: a row cut short; give a caption and a graph")
                 facts, odd = read_graph(row[column])
                 captions.append(row["caption"])
                 graphs.append(facts)
                 skipped += odd
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
         raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
     if not captions:
         raise ValueError(f"{path}: no captions below the header; give a row a caption")
@@ -75,13 +69,11 @@ def read_gold(path: Path | str) -> GoldGraphs:
 
 
 def parsed_facts(caption: ParsedCaption) -> list[Fact]:
-    """A parser's finding as facts; a thing of which nothing is said is a fact by itself, as FACTUAL has it."""
+    """What a parser found in a caption, as facts: its things, their attributes, their relations."""
     names = [e.name for e in caption.entities]
-    facts: list[Fact] = [(e.name, "is", a) for e in caption.entities for a in e.attributes]
-    facts += [(names[t.subject], t.predicate, names[t.object]) for t in caption.triplets]
-    spoken = {end for t in caption.triplets for end in (t.subject, t.object)}
-    alone = (k for k, e in enumerate(caption.entities) if k not in spoken and not e.attributes)
-    return facts + [(names[k],) for k in alone]
+    facts: list[Fact] = [(name,) for name in names]
+    facts += [(e.name, "is", a) for e in caption.entities for a in e.attributes]
+    return facts + [(names[t.subject], t.predicate, names[t.object]) for t in caption.triplets]
 
 
 @cache
@@ -104,16 +96,18 @@ def lemmatised(fact: Fact) -> Fact:
 def fact_sets(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
     """The lemmatised facts of one caption as sets.
 
-    all         the facts as they are written: attributes, relations, things of which nothing is said
-    objects     every thing that any of them names
+    all         attributes, relations, and the things of which neither says anything: a graph as FACTUAL writes it
+    objects     every thing that is named
     attributes  (thing, "is", attribute)
     relations   (thing, predicate, thing)
     """
     every = {lemmatised(fact) for fact in facts}
-    attributes = {fact for fact in every if len(fact) == 3 and fact[1] == "is"}
-    relations = {fact for fact in every if len(fact) == 3} - attributes
-    objects = {fact[:1] for fact in every} | {fact[2:] for fact in relations}
-    return {"all": every, "objects": objects, "attributes": attributes, "relations": relations}
+    said = {fact for fact in every if len(fact) == 3}
+    attributes = {fact for fact in said if fact[1] == "is"}
+    relations = said - attributes
+    named = {fact[:1] for fact in said} | {fact[2:] for fact in relations}
+    objects = named | (every - said)
+    return {"all": said | (objects - named), "objects": objects, "attributes": attributes, "relations": relations}
 
 
 def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> dict[str, dict[str, float]]:

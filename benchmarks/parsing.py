@@ -1,0 +1,115 @@
+"""Our parser against the registry's rule-based one (`scenegraphparser`): quality by one scorer, and speed, in one run.
+
+    pip install -e ".[bench]"
+    python benchmarks/parsing.py [CSV]
+
+CSV is a FACTUAL-style file, ../shared/data/factual/dev.csv by default. Both parsers run the same spaCy model, each the way
+its documentation shows: ours takes a list of captions, the reference one caption at a time. Repetitions alternate, and
+a parser's time is its best. The share of captions whose whole graph is right is FACTUAL's set match; where
+`factualscenegraph` is installed, its own scorer checks that share caption by caption and adds its SPICE (without merging
+synonyms within a graph). The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from groundgraph.evaluation.parsing import Fact, fact_sets, parsed_facts, read_gold, score_facts
+from groundgraph.language import load_parser
+from groundgraph.language.lemmas import MODEL
+from groundgraph.language.words import NUMBERS
+
+DEFAULT = Path(__file__).parents[2] / "shared/data/factual/dev.csv"
+REPEATS = 5
+
+
+def reference_facts(graph: dict) -> list[Fact]:
+    """The reference's graph as facts, in its favour: articles are no attributes, numbers are digits as in FACTUAL."""
+    entities = graph["entities"]
+    names = [entity["lemma_head"] for entity in entities]
+    facts: list[Fact] = [(name,) for name in names]
+    for name, entity in zip(names, entities, strict=True):
+        for modifier in entity["modifiers"]:
+            if modifier["dep"] != "det":
+                word = modifier["lemma_span"]
+                facts.append((name, "is", NUMBERS.get(word, word)))
+    relations = graph["relations"]
+    return facts + [(names[r["subject"]], r["lemma_relation"], names[r["object"]]) for r in relations]
+
+
+def timed(parsers: dict[str, Callable[[Sequence[str]], list]], captions: Sequence[str]) -> tuple[dict, dict]:
+    """What each parser gives for the captions, and how many of them it reads a second, at best of REPEATS."""
+    given, best = {}, dict.fromkeys(parsers, float("inf"))
+    for parse in parsers.values():
+        parse(captions[:20])
+    for _ in range(REPEATS):
+        for name, parse in parsers.items():
+            began = time.perf_counter()
+            given[name] = parse(captions)
+            best[name] = min(best[name], time.perf_counter() - began)
+    return given, {name: len(captions) / seconds for name, seconds in best.items()}
+
+
+def written(facts: Sequence[Fact]) -> str:
+    """The lemmatised facts of a caption as FACTUAL writes a graph."""
+    return " , ".join(f"( {' , '.join(fact)} )" for fact in sorted(fact_sets(facts)["all"]))
+
+
+def field_scores(found: Sequence[Sequence[Fact]], true: Sequence[Sequence[Fact]]) -> dict[str, float]:
+    """Set match, ours and the field's (they must agree), and the field's SPICE, as means over captions."""
+    exact = [fact_sets(a)["all"] == fact_sets(b)["all"] for a, b in zip(found, true, strict=True)]
+    scores = {"set_match": sum(exact) / len(exact)}
+    try:
+        from factual_scene_graph.evaluation.set_match_evaluation import eval_set_match
+        from factual_scene_graph.evaluation.spice_evaluation import eval_spice
+    except ImportError as error:
+        print(f"factualscenegraph's own scores are left out ({error})")
+        return scores
+    graphs = [(written(a), written(b)) for a, b in zip(found, true, strict=True)]
+    theirs = [bool(eval_set_match(a, [b])) for a, b in graphs]
+    if theirs != exact:
+        raise SystemExit(
+            f"set match differs from factualscenegraph's on {sum(map(bool.__ne__, theirs, exact))} captions"
+        )
+    spice = [eval_spice(a, [b], merge_tuples_synonyms=False) for a, b in graphs]
+    return scores | {"spice": sum(spice) / len(spice)}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("csv", nargs="?", type=Path, default=DEFAULT)
+    gold = read_gold(arguments.parse_args().csv)
+    try:
+        import sng_parser
+    except ImportError as error:
+        raise SystemExit(f"the reference parser is not installed ({error}): pip install scenegraphparser") from error
+    reference = sng_parser.Parser("spacy", model=MODEL)
+    ours = load_parser("rules")
+    given, speed = timed(
+        {"groundgraph": ours.parse, "reference": lambda captions: [reference.parse(text) for text in captions]},
+        gold.captions,
+    )
+    found = {
+        "groundgraph": [parsed_facts(caption) for caption in given["groundgraph"]],
+        "reference": [reference_facts(graph) for graph in given["reference"]],
+    }
+    figures: dict = {"captions": len(gold.captions), "ratio": round(speed["groundgraph"] / speed["reference"], 2)}
+    for name, facts in found.items():
+        scores = score_facts(facts, gold.facts)
+        for group, score in scores.items():
+            print(f"{name:12} {group:11}", *(f"{measure} {value:.3f}" for measure, value in score.items()))
+        field = field_scores(facts, gold.facts)
+        print(f"{name:12}", *(f"{measure} {value:.3f}" for measure, value in field.items()))
+        print(f"{name:12} {speed[name]:.0f} captions a second")
+        figures[name] = {group: round(score["f1"], 4) for group, score in scores.items()}
+        figures[name] |= {measure: round(value, 4) for measure, value in field.items()}
+        figures[name]["captions_a_second"] = round(speed[name])
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Parser scores against counts made by hand, and the files they come from."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from groundgraph.cli import app
+from groundgraph.data.types import Entity, ParsedCaption, Triplet
+from groundgraph.evaluation.parsing import (
+    GROUPS,
+    evaluate_parser,
+    fact_sets,
+    lemmatised,
+    parsed_facts,
+    read_gold,
+    read_graph,
+    score_facts,
+)
+
+GRAPH = "( dogs , is , 2 ) , ( dogs , sit on , bench ) , ( bench , is , wooden ) , ( tree )"
+
+
+def test_graphs_are_read_as_they_are_written():
+    facts = [("dogs", "is", "2"), ("dogs", "sit on", "bench"), ("bench", "is", "wooden"), ("tree",)]
+    assert read_graph(GRAPH) == (facts, 0)
+    assert read_graph("") == ([], 0)
+    assert read_graph("(tennis  racket,is,red)") == ([("tennis racket", "is", "red")], 0)
+    # Two parts, an empty part, an unclosed bracket: skipped and counted.
+    assert read_graph("( a , b ) , ( cat , , mat ) , ( dog ) , ( cat , on , m") == ([("dog",)], 3)
+
+
+@pytest.mark.parametrize(
+    ("written", "base"),
+    [
+        (("Dogs",), ("dog",)),
+        (("tennis rackets", "is", "Painted"), ("tennis racket", "is", "paint")),
+        (("boys", "is", "2"), ("boy", "is", "2")),
+        (("men", "are sitting on the", "benches"), ("man", "sit on", "bench")),
+        (("cup", "in front of", "plates"), ("cup", "in front of", "plate")),
+    ],
+)
+def test_base_forms(written, base):
+    assert lemmatised(written) == base
+
+
+def test_sets_of_facts():
+    found = fact_sets(read_graph(GRAPH)[0])
+    assert found["attributes"] == {("dog", "is", "2"), ("bench", "is", "wooden")}
+    assert found["relations"] == {("dog", "sit on", "bench")}
+    assert found["objects"] == {("dog",), ("bench",), ("tree",)}
+    assert found["all"] == {("tree",)} | found["attributes"] | found["relations"]
+
+
+def test_scores_by_hand():
+    true = [read_graph(GRAPH)[0], [("man", "wear", "hat")]]
+    found = [
+        # Right: (dog is 2) and (dog sit on bench), said twice in different forms; wrong: (bench is red).
+        [("dog", "is", "2"), ("dogs", "sitting on", "bench"), ("dog", "sit on", "benches"), ("bench", "is", "red")],
+        # The relation is turned round; a thing is invented.
+        [("hat", "wear", "man"), ("sky",)],
+    ]
+    scores = score_facts(found, true)
+    assert tuple(scores) == GROUPS
+    # all: 3 + 2 facts said, 4 + 1 true, 2 right.
+    assert scores["all"] == pytest.approx({"precision": 2 / 5, "recall": 2 / 5, "f1": 2 / 5})
+    # objects: dog, bench; hat, man, sky said; dog, bench, tree; man, hat true; 4 right.
+    assert scores["objects"] == pytest.approx({"precision": 4 / 5, "recall": 4 / 5, "f1": 4 / 5})
+    # attributes: 2 said, 2 true, 1 right.
+    assert scores["attributes"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2})
+    # relations: 2 said, 2 true, 1 right.
+    assert scores["relations"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2})
+
+
+def test_counts_are_summed_before_dividing_and_captions_do_not_mix():
+    a, b = [("cat", "on", "mat")], [("dog", "on", "bed"), ("dog", "under", "sun"), ("dog", "by", "tree")]
+    scores = score_facts([a, []], [a, b])["relations"]
+    assert scores == pytest.approx({"precision": 1.0, "recall": 1 / 4, "f1": 2 / 5})
+    assert score_facts([a, b], [b, a])["relations"]["f1"] == 0
+
+
+def test_nothing_said_and_nothing_true():
+    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert score_facts([], []) == dict.fromkeys(GROUPS, nothing)
+    assert score_facts([[]], [[]])["all"] == nothing
+    assert score_facts([[("cat",)]], [[]])["all"] == nothing
+    with pytest.raises(ValueError, match="2 captions were parsed but 1 have graphs"):
+        score_facts([[], []], [[]])
+
+
+def test_what_a_parser_found_as_facts():
+    def thing(name, *attributes):
+        return Entity(name, name, name, (0, 1), (0, 1), attributes)
+
+    caption = ParsedCaption("", (thing("dog", "brown"), thing("bed"), thing("lamp")), (Triplet(0, "on", 1),))
+    assert parsed_facts(caption) == [("dog",), ("bed",), ("lamp",), ("dog", "is", "brown"), ("dog", "on", "bed")]
+    # A thing stands alone where nothing else is said of it.
+    said = {("dog", "is", "brown"), ("dog", "on", "bed"), ("lamp",)}
+    assert fact_sets(parsed_facts(caption))["all"] == said
+
+
+class Parrot:
+    """Finds a dog in every caption."""
+
+    def parse(self, captions):
+        return [ParsedCaption(text, (Entity("dog", "dog", "dog", (0, 3), (0, 3)),)) for text in captions]
+
+
+@pytest.mark.parametrize("column", ["graph", "scene_graph"])
+def test_files(tmp_path, column):
+    path = tmp_path / "gold.csv"
+    path.write_text(f'id,caption,{column}\n1,a dog,( dog )\n2,"a cat, black","( cat , is , black ) , ( x , y )"\n')
+    gold = read_gold(path)
+    assert gold.captions == ["a dog", "a cat, black"]
+    assert gold.facts == [[("dog",)], [("cat", "is", "black")]]
+    assert gold.skipped == 1
+    assert evaluate_parser(Parrot(), gold)["all"] == pytest.approx({"precision": 0.5, "recall": 0.5, "f1": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it has none"),
+        (b"caption,text\na,b\n", "columns caption and graph are needed in the header; it has caption, text"),
+        (b"caption,graph\n", "no captions"),
+        (b"caption,graph\na dog\n", "line 2: a row cut short"),
+        (b"caption,graph\n\xff\xfe,( a )\n", "not a CSV file in UTF-8"),
+    ],
+)
+def test_bad_files(tmp_path, content, message):
+    path = tmp_path / "gold.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        read_gold(path)
+    assert str(path) in str(error.value)
+
+
+def test_command(tmp_path):
+    gold, out = tmp_path / "gold.csv", tmp_path / "new" / "scores.json"
+    gold.write_text('caption,graph\na man rides a brown horse,"( man , ride , horse ) , ( horse , is , brown )"\n')
+    result = CliRunner().invoke(app, ["evaluate-parser", str(gold), "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    perfect = {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert json.loads(out.read_text()) == dict.fromkeys(GROUPS, perfect)
+    assert "relations" in result.output
+    gold.write_text("caption\na dog\n")
+    result = CliRunner().invoke(app, ["evaluate-parser", str(gold)])
+    assert result.exit_code == 2
+    assert "columns caption and graph" in result.output
+
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+
+
+@pytest.mark.skipif(not (SHARED / "data/factual/dev.csv").exists(), reason="needs ../shared")
+def test_every_fact_of_factual_is_read():
+    gold = read_gold(SHARED / "data/factual/dev.csv")
+    assert len(gold.captions) == 1000
+    assert gold.skipped == 0
+    assert all(gold.facts)
