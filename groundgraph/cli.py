@@ -63,7 +63,7 @@ def predict(
         Path | None, typer.Option(help="Where pictures and graphs.json go; RUN/predictions by default.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="Whose model: ours, sgnls or mil; the recipe's first by default.")
+        str | None, typer.Option(help="Whose model, by its grounder's name; the recipe's first by default.")
     ] = None,
     top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
 ) -> None:

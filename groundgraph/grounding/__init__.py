@@ -1,1 +1,24 @@
-"""Stage 1: which region each entity of a caption means."""
+"""Stage 1: which region each entity of a caption means.
+
+A grounder scores every region of an image for every entity. One that learns is an nn.Module with two methods
+(`training.Trainable`); a new one is a file and a line here.
+"""
+
+from __future__ import annotations
+
+from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.ours import Mil, Ours
+from groundgraph.grounding.sgnls import Sgnls
+from groundgraph.grounding.training import Learned
+
+LEARNED = {"ours": Ours, "mil": Mil}
+GROUNDERS = ("ours", "sgnls", "mil")
+
+
+def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls:
+    """A grounder by its name, untrained. Raises ValueError for an unknown name."""
+    if name == "sgnls":
+        return Sgnls()
+    if name not in LEARNED:
+        raise ValueError(f"there is no grounder {name!r}: choose one of {', '.join(GROUNDERS)}")
+    return Learned(LEARNED[name], config or GroundingConfig())

@@ -1,9 +1,9 @@
-"""What every grounder is given: a data set's entities and regions as a few padded tensors."""
+"""What every grounder is given: a data set's entities, regions and targets as a few padded tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -12,40 +12,98 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GroundingImage:
-    """One image's entities (of all its captions, one after the other) and regions.
+    """One image's entities (of all its captions, one after the other), regions, and what the teachers say.
 
     embeddings   [E, de] float32, entities in their captions' context
     features     [V, dv] float32, regions
     object       [E, V] float32, the object-aware teacher's targets (Eq. 6); rows may be empty
-    target       [E, V] float32, what the teachers agreed on (Eq. 9); rows may be empty
+    interaction  [E, V] float32, the interaction-aware teacher's (Eq. 8); rows may be empty. None: it was not asked
+    reliability  [E, 2] float32, the two teachers' weights (Eq. 11, expert-guided). None: a half each
+    triplets     [T, 2] int64, subject and object of each triplet as rows of embeddings. None: no triplets
+    predicates   [T, de] float32, embeddings of their predicates
     """
 
     embeddings: np.ndarray
     features: np.ndarray
     object: np.ndarray
-    target: np.ndarray
+    interaction: np.ndarray | None = None
+    reliability: np.ndarray | None = None
+    triplets: np.ndarray | None = None
+    predicates: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        shape = (len(self.embeddings), len(self.features))
-        for name in ("object", "target"):
+        entities, regions, width = len(self.embeddings), len(self.features), np.shape(self.embeddings)[1]
+        absent = {
+            "interaction": np.zeros((entities, regions), np.float32),
+            "reliability": np.full((entities, 2), 0.5, np.float32),
+            "triplets": np.zeros((0, 2), np.int64),
+            "predicates": np.zeros((0, width), np.float32),
+        }
+        for name, value in absent.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        shapes = {name: (entities, regions) for name in ("object", "interaction")}
+        shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width)}
+        for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(
-                    f"{name} is {getattr(self, name).shape} for {shape[0]} entities and {shape[1]} regions"
+                    f"{name} is {getattr(self, name).shape}, not {shape}, for {entities} entities, {regions} regions "
+                    f"and {len(self.triplets)} triplets"
                 )
 
 
 @dataclass(frozen=True)
 class PaddedSet:
-    """Images padded to the largest: entities [N, E, de], regions [N, V, dv], their masks, targets [N, E, V]."""
+    """Images padded to the largest of them.
+
+    embeddings [N, E, de], entities [N, E] bool (True = real); features [N, V, dv], regions [N, V] bool
+    object, interaction [N, E, V] targets; reliability [N, E, 2]
+    triplets [N, T, 2] int64 (subject, object; padding is 0), triplet_mask [N, T] bool, predicates [N, T, de]
+    """
 
     embeddings: Tensor
     entities: Tensor
     features: Tensor
     regions: Tensor
-    targets: Tensor
+    object: Tensor
+    interaction: Tensor
+    reliability: Tensor
+    triplets: Tensor
+    triplet_mask: Tensor
+    predicates: Tensor
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    def take(self, images: Tensor, chosen: Tensor, real: Tensor) -> PaddedSet:
+        """Some entities of some images: images [n], chosen [n, k] places of entities, real [n, k] which of them count.
+
+        A triplet stays where both its ends do.
+        """
+
+        def pick(values: Tensor) -> Tensor:
+            return values[images].gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+
+        # Where an entity went: a column beyond the last stands for "not taken".
+        width, kept = self.entities.shape[1], chosen.shape[1]
+        place = torch.full((len(images), width + 1), -1)
+        columns = torch.where(real, chosen, width)
+        place.scatter_(1, columns, torch.arange(kept).expand_as(columns))
+        place[:, width] = -1
+        triplets = place.gather(1, self.triplets[images].flatten(1)).view(len(images), -1, 2)
+        mask = self.triplet_mask[images] & (triplets >= 0).all(-1)
+        return PaddedSet(
+            embeddings=pick(self.embeddings),
+            entities=real,
+            features=self.features[images],
+            regions=self.regions[images],
+            object=pick(self.object),
+            interaction=pick(self.interaction),
+            reliability=pick(self.reliability),
+            triplets=triplets.masked_fill(~mask.unsqueeze(-1), 0),
+            triplet_mask=mask,
+            predicates=self.predicates[images],
+        )
 
     def sample(self, images: Tensor, entities: int, generator: torch.Generator | None) -> PaddedSet:
         """The given images, at most `entities` entities each: drawn at random, or the first without a generator."""
@@ -56,17 +114,22 @@ class PaddedSet:
             else torch.linspace(1, 0.5, mask.shape[1]).expand(mask.shape)
         )
         chosen = (keys * mask).argsort(dim=1, descending=True, stable=True)[:, :entities]
+        return self.take(images, chosen, mask.gather(1, chosen))
 
-        def pick(values: Tensor) -> Tensor:
-            return values[images].gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+    def of_entities(self, rows: Tensor) -> PaddedSet:
+        """The given entities [n, 2] (image, place), each image once with those of its entities that are asked for."""
+        images, owner = torch.unique(rows[:, 0], return_inverse=True)
+        order = owner.argsort(stable=True)
+        owner, places = owner[order], rows[order, 1]
+        counts = torch.bincount(owner, minlength=len(images))
+        column = torch.arange(len(owner)) - (counts.cumsum(0) - counts)[owner]
+        chosen = torch.zeros(len(images), int(counts.max()), dtype=torch.int64)
+        chosen[owner, column] = places
+        return self.take(images, chosen, torch.arange(chosen.shape[1]) < counts[:, None])
 
-        return PaddedSet(
-            pick(self.embeddings),
-            mask.gather(1, chosen),
-            self.features[images],
-            self.regions[images],
-            pick(self.targets),
-        )
+    def to(self, device: torch.device | str) -> PaddedSet:
+        """The same on another device."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 def pad(images: Sequence[GroundingImage]) -> PaddedSet:
@@ -74,14 +137,28 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
     images = [image for image in images if len(image.embeddings) and len(image.features)]
     if not images:
         raise ValueError("no image has both an entity and a region: check the captions and the detector")
-    n, e, v = len(images), max(len(i.embeddings) for i in images), max(len(i.features) for i in images)
-    embeddings = torch.zeros(n, e, images[0].embeddings.shape[1])
-    features = torch.zeros(n, v, images[0].features.shape[1])
-    entities, regions = torch.zeros(n, e, dtype=torch.bool), torch.zeros(n, v, dtype=torch.bool)
-    targets = torch.zeros(n, e, v)
+    n, de, dv = len(images), images[0].embeddings.shape[1], images[0].features.shape[1]
+    e, v = max(len(i.embeddings) for i in images), max(len(i.features) for i in images)
+    t = max(len(i.triplets) for i in images)
+    out = PaddedSet(
+        embeddings=torch.zeros(n, e, de),
+        entities=torch.zeros(n, e, dtype=torch.bool),
+        features=torch.zeros(n, v, dv),
+        regions=torch.zeros(n, v, dtype=torch.bool),
+        object=torch.zeros(n, e, v),
+        interaction=torch.zeros(n, e, v),
+        reliability=torch.full((n, e, 2), 0.5),
+        triplets=torch.zeros(n, t, 2, dtype=torch.int64),
+        triplet_mask=torch.zeros(n, t, dtype=torch.bool),
+        predicates=torch.zeros(n, t, de),
+    )
     for k, image in enumerate(images):
-        ne, nv = len(image.embeddings), len(image.features)
-        embeddings[k, :ne], entities[k, :ne] = torch.from_numpy(image.embeddings), True
-        features[k, :nv], regions[k, :nv] = torch.from_numpy(image.features), True
-        targets[k, :ne, :nv] = torch.from_numpy(image.target)
-    return PaddedSet(embeddings, entities, features, regions, targets)
+        ne, nv, nt = len(image.embeddings), len(image.features), len(image.triplets)
+        out.entities[k, :ne], out.regions[k, :nv], out.triplet_mask[k, :nt] = True, True, True
+        for name, size in (
+            ("embeddings", ne), ("features", nv), ("reliability", ne), ("triplets", nt), ("predicates", nt)
+        ):  # fmt: skip
+            getattr(out, name)[k, :size] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
+        for name in ("object", "interaction"):
+            getattr(out, name)[k, :ne, :nv] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
+    return out

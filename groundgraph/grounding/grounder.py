@@ -1,35 +1,28 @@
-"""The student: entities and regions in one space, and how well each region fits each entity (Eq. 1-3)."""
+"""The student: entities and regions in one space, and how well each region fits each entity (Eq. 1-3, 12)."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+from torch.nn.functional import dropout, normalize
 
-
-class GrounderConfig(BaseModel):
-    """The grounder's sizes. `dimension` is d of Eq. 1-2; dropout acts on h, one mask an entity (0: none)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    dimension: int = 768
-    dropout: float = 0.2
+from groundgraph.grounding.config import GroundingConfig
 
 
 class Grounder(nn.Module):
-    """H = En_txt(E), V = En_vis(X), a_ij = FC_att(h_i * v_j): METHOD.md Eq. 1-3.
+    """H = En_txt(E), V = En_vis(X), a_ij = FC_att(h_i * v_j), and the adaptor FC_adp: METHOD.md Eq. 1-3 and 12.
 
-    The official code drops entries of every product h_i * v_j; here one mask an entity, on h, serves all its regions.
-    That is an approximation: it keeps the scores one matrix product, and [Ne, Nv, d] is never materialised.
+    The released code drops entries of every product h_i * v_j; by default one mask an entity, on h, serves all its
+    regions. That is an approximation: it keeps the scores one matrix product, and [Ne, Nv, d] is never materialised.
     """
 
-    def __init__(self, text_size: int, visual_size: int, config: GrounderConfig | None = None):
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
         super().__init__()
-        config = config or GrounderConfig()
-        d = config.dimension
+        self.config = config or GroundingConfig()
+        d = self.config.dimension
         self.text = _mlp(text_size, d)  # Eq. 1
         self.visual = _mlp(visual_size, d)  # Eq. 2
         self.attend = nn.Linear(d, 1)  # FC_att of Eq. 3
-        self.dropout = nn.Dropout(config.dropout)
+        self.adaptor = nn.Linear(d, 1) if self.config.fusing == "self" else None  # FC_adp of Eq. 12
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -45,12 +38,36 @@ class Grounder(nn.Module):
 
     def scores(self, h: Tensor, v: Tensor) -> Tensor:
         """H [..., Ne, d], V [..., Nv, d] -> A [..., Ne, Nv]; FC_att(h * v) = (w * h) . v + b (Eq. 3)."""
-        weighted = self.dropout(h) * self.attend.weight[0]
+        if self.config.normalise:
+            h, v = normalize(h, dim=-1), normalize(v, dim=-1)
+        share = self.config.dropout if self.training else 0.0
+        if share and self.config.dropout_on == "product":
+            return self.attend(dropout(h.unsqueeze(-2) * v.unsqueeze(-3), share)).squeeze(-1)
+        weighted = dropout(h, share) * self.attend.weight[0]
         return weighted @ v.transpose(-1, -2) + self.attend.bias
+
+    def reliability(self, attention: Tensor, h: Tensor, v: Tensor) -> Tensor:
+        """FC_adp of an attended feature and its entity, without a gradient into v (Eq. 10, 12).
+
+        attention [..., Ne, Nv], H [..., Ne, d], V [..., Nv, d] -> [..., Ne]. The adaptor reads the product of the
+        two, as FC_att does. Raises ValueError where the grounder is not self-guided.
+        """
+        if self.adaptor is None:
+            raise ValueError('this grounder has no adaptor: build it with fusing "self"')
+        attended = attention @ v.detach()
+        if self.config.normalise:
+            attended = normalize(attended, dim=-1)
+        h = h if self.config.text_gradient else h.detach()
+        return self.adaptor(attended * h).squeeze(-1)
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
         """E [..., Ne, de], X [..., Nv, dv] -> A [..., Ne, Nv], every entity against the regions of its own image."""
         return self.scores(self.encode_text(embeddings), self.encode_regions(features))
+
+    def everywhere(self, h: Tensor, v: Tensor) -> Tensor:
+        """H [B, Ne, d], V [B', Nv, d] -> [B, Ne, B', Nv], every entity against every region of every image."""
+        flat = self.scores(h.flatten(0, 1), v.flatten(0, 1))
+        return flat.view(*h.shape[:2], *v.shape[:2])
 
 
 def _mlp(inputs: int, d: int) -> nn.Sequential:

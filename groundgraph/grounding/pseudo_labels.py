@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from groundgraph.data.types import SoftLabels
+
 Draw = Literal["uniform", "score", "every"]
+NEGLIGIBLE = 1e-3  # a region with less of an entity's softmax is no candidate for soft labels
+LEAST_PAIR = 0.05  # a pair of regions that a triplet means with less than this is not listed
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class PseudoLabels:
     categories  [E] int64, each entity's category in the evaluation vocabulary, from 0; -1 = none
     regions     [E, K] int64, candidate regions, best first; -1 = no more
     scores      [E, K] float32, the grounder's a_ij of each candidate
+    weights     [E, K] float32, each candidate's share of softmax_j(a_ij) over all the image's regions
     triplets    [T, 3] int64 (subject entity, object entity, predicate from 0)
     count       V, the image's regions
     """
@@ -24,6 +30,7 @@ class PseudoLabels:
     categories: np.ndarray
     regions: np.ndarray
     scores: np.ndarray
+    weights: np.ndarray
     triplets: np.ndarray
     count: int
 
@@ -47,6 +54,87 @@ def top_regions(
         below = (values <= floor) | (regions < 0)
         regions[below], values[below] = -1, 0.0
     return regions, values
+
+
+def softmax_shares(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """What candidates [E, K] (-1 pads) hold of softmax_j(a_ij) over all regions of scores [E, V]: [E, K] float32."""
+    if not scores.size:
+        return np.zeros(regions.shape, np.float32)
+    shares = np.exp(scores - scores.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    return np.where(regions >= 0, np.take_along_axis(shares, regions.clip(0), 1), 0).astype(np.float32)
+
+
+def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftLabels:
+    """Label distributions instead of a draw: every region is weighted by softmax(a_i) (the paper's outlook).
+
+    categories, predicates  C and P of the evaluation vocabulary. Ours, since the paper leaves the form open:
+    - an entity is region j with probability w_ij; entities of one category are mentions of things of one kind, so a
+      region shows category c with 1 - prod_i (1 - w_ij) over its entities, and nothing with the product over all
+      categories; the two are scaled to sum to 1;
+    - a triplet holds between regions j and k with w_sj w_ok; of several that say the same predicate the surest counts;
+      pairs below LEAST_PAIR are not listed; a pair's background is the product of (1 - p) over its predicates, and all
+      are scaled to sum to 1.
+    """
+    entities = np.flatnonzero(pseudo.categories >= 0)
+    weights = np.zeros((len(pseudo.categories), pseudo.count), np.float32)
+    row, slot = np.nonzero((pseudo.regions >= 0) & (pseudo.categories >= 0)[:, None])
+    weights[row, pseudo.regions[row, slot]] = pseudo.weights[row, slot]
+    absent = np.ones((1 + categories, pseudo.count), np.float32)
+    np.multiply.at(absent, pseudo.categories[entities] + 1, 1 - weights[entities])
+    objects = 1 - absent.T
+    objects[:, 0] = absent[1:].prod(0)
+    objects /= objects.sum(1, keepdims=True)
+
+    held: np.ndarray = np.zeros((pseudo.count, pseudo.count, 1 + predicates), np.float32)
+    subject, object_, predicate = pseudo.triplets.T
+    joint = weights[subject][:, :, None] * weights[object_][:, None, :]
+    np.maximum.at(held, (slice(None), slice(None), predicate + 1), joint.transpose(1, 2, 0))
+    held[np.arange(pseudo.count), np.arange(pseudo.count)] = 0  # a triplet on one region says nothing
+    pairs = np.argwhere(held.max(2) >= LEAST_PAIR)
+    spread = held[pairs[:, 0], pairs[:, 1]]
+    spread[:, 0] = (1 - spread[:, 1:]).prod(1)
+    spread /= np.maximum(spread.sum(1, keepdims=True), 1e-12)
+    return SoftLabels(objects, pairs.astype(np.int64), spread)
+
+
+def pseudo_record(name: str, pseudo: PseudoLabels, nouns: Sequence[str]) -> dict[str, Any]:
+    """One image's pseudo labels as JSON: its entities with their candidates (region, score, weight), its triplets."""
+    rows = zip(nouns, pseudo.categories, pseudo.regions, pseudo.scores, pseudo.weights, strict=True)
+    return {
+        "id": name,
+        "entities": [
+            {
+                "name": noun,
+                "category": int(category),
+                "regions": regions[regions >= 0].tolist(),
+                "scores": [round(v, 5) for v in scores[regions >= 0].tolist()],
+                "weights": [round(v, 5) for v in weights[regions >= 0].tolist()],
+            }
+            for noun, category, regions, scores, weights in rows
+        ],
+        "triplets": pseudo.triplets.tolist(),
+    }
+
+
+def pseudo_of(record: dict[str, Any], count: int) -> PseudoLabels:
+    """The inverse of `pseudo_record`, for an image of `count` regions."""
+    entities = record["entities"]
+    width = max((len(e["regions"]) for e in entities), default=0)
+    regions = np.full((len(entities), width), -1, np.int64)
+    scores, weights = np.zeros((2, len(entities), width), np.float32)
+    for row, entity in enumerate(entities):
+        filled = slice(len(entity["regions"]))
+        regions[row, filled], scores[row, filled] = entity["regions"], entity["scores"]
+        weights[row, filled] = entity["weights"]
+    return PseudoLabels(
+        np.array([e["category"] for e in entities], np.int64),
+        regions,
+        scores,
+        weights,
+        np.array(record["triplets"], np.int64).reshape(-1, 3),
+        count,
+    )
 
 
 def draw_labels(

@@ -9,10 +9,18 @@ import numpy as np
 from groundgraph.grounding.data import GroundingImage
 
 
-def sgnls_scores(images: Sequence[GroundingImage]) -> list[np.ndarray]:
-    """1 where the region's category matches the entity, else 0: a list of [E, V] float32.
+class Sgnls:
+    """1 where the region's category matches the entity, else 0.
 
     The rule has no preference among matching regions, nor any answer for an entity that none matches: such rows tie,
     and an accuracy breaks ties at random. The match is the object-aware teacher's (Eq. 6), whatever its row sums.
     """
-    return [(image.object > 0).astype(np.float32) for image in images]
+
+    every_match = True  # all matching regions are an entity's candidates, not its best K
+
+    def __init__(self, config: object = None) -> None:
+        pass
+
+    def scores(self, images: Sequence[GroundingImage]) -> list[np.ndarray]:
+        """A list of [E, V] float32, an array an image."""
+        return [(image.object > 0).astype(np.float32) for image in images]

@@ -71,16 +71,35 @@ def detector_categories(run: Run) -> tuple[str, ...]:
 
 @_kept("teachers")
 def grounding_images(run: Run, split: str) -> list[GroundingImage]:
-    """What the grounder is given of a split."""
+    """What the grounders are given of a split."""
     text, targets = (Ragged(run.folder / stage / f"{split}.safetensors") for stage in ("text", "teachers"))
+    trusted = run.folder / "reliability" / f"{split}.safetensors"
+    weights = Ragged(trusted) if run.recipe.asks_expert and trusted.exists() else None
     images = []
-    for example, found in zip(examples(run, split), regions(run, split), strict=True):
-        words, taught = text[example.image_id]["embeddings"], targets[example.image_id]
-        shape = (len(words), len(found))
+    for example, captions, found in zip(examples(run, split), parsed(run, split), regions(run, split), strict=True):
+        words, taught = text[example.image_id], targets[example.image_id]
+        shape = (len(words["embeddings"]), len(found))
         images.append(
-            GroundingImage(words, found.features, taught["object"].reshape(shape), taught["target"].reshape(shape))
+            GroundingImage(
+                words["embeddings"],
+                found.features,
+                taught["object"].reshape(shape),
+                taught["interaction"].reshape(shape),
+                weights[example.image_id]["weights"] if weights else None,
+                triplet_rows(captions),
+                words["predicates"],
+            )
         )
     return images
+
+
+def triplet_rows(captions: list[ParsedCaption]) -> np.ndarray:
+    """Subject and object of an image's triplets as rows of its entities: [T, 2] int64."""
+    firsts = np.cumsum([0, *(len(c.entities) for c in captions)])
+    rows = [
+        (first + t.subject, first + t.object) for first, c in zip(firsts, captions, strict=False) for t in c.triplets
+    ]
+    return np.array(rows, np.int64).reshape(-1, 2)
 
 
 @_kept("grounding-{1}")

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from groundgraph.grounding.grounder import GrounderConfig
-from groundgraph.grounding.training import GrounderTraining
+from groundgraph.grounding import GROUNDERS
+from groundgraph.grounding.config import GroundingConfig
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.training import TrainingConfig
+from groundgraph.teachers.clip import PROMPTS
 
-Method = Literal["ours", "sgnls", "mil"]
+GrounderName = Literal[GROUNDERS]
 
 
 class RecipeError(ValueError):
@@ -81,12 +82,23 @@ class InteractionConfig(Strict):
     temperature: float = Field(1.0, gt=0)
 
 
+class ImageTextConfig(Strict):
+    """The image-text model that weighs the teachers where fusing is "expert"; the prompts' features are averaged.
+
+    prompts: {name} is an entity's noun, {text} its phrase; temperature: of the softmax over the two cosines (Eq. 11).
+    """
+
+    model: str = "bundled:clip"
+    prompts: tuple[str, ...] = Field(PROMPTS, min_length=1)
+    temperature: float = Field(0.1, gt=0)
+
+
 class TeacherConfig(Strict):
-    """Who teaches "ours"; null leaves a teacher out."""
+    """Who teaches "ours" (false or null leaves a teacher out), and who says which of the two to trust."""
 
     object: bool = True
     interaction: InteractionConfig | None = InteractionConfig()
-    fusing: Literal["average"] = "average"
+    expert: ImageTextConfig | None = ImageTextConfig()
 
 
 class VocabularyConfig(Strict):
@@ -99,8 +111,10 @@ class VocabularyConfig(Strict):
 
 
 class PseudoLabelConfig(Strict):
-    """`top`: the K best regions an entity keeps; `draw`: how a training step draws one of them (uniform: the paper)."""
+    """kind "hard": the `top` best regions of an entity, of which a training step draws one, each equally likely (draw
+    "uniform": the paper) or by its score. kind "soft": all regions, weighted by softmax(a_i), as distributions."""
 
+    kind: Literal["hard", "soft"] = "hard"
     top: int = Field(3, ge=1)
     draw: Literal["uniform", "score"] = "uniform"
 
@@ -112,8 +126,12 @@ class SggConfig(Strict):
     inference: InferenceConfig = InferenceConfig()
 
 
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 class Recipe(Strict):
-    """A whole run."""
+    """A whole run. `grounder`: one name or several, each with an SGG model of its own trained on its labels."""
 
     name: str
     note: str = ""
@@ -123,12 +141,30 @@ class Recipe(Strict):
     detector: DetectorConfig = DetectorConfig()
     teachers: TeacherConfig = TeacherConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    methods: tuple[Method, ...] = Field(("ours", "sgnls", "mil"), min_length=1)
-    grounder: GrounderConfig = GrounderConfig()
-    grounder_training: GrounderTraining = GrounderTraining()
+    grounder: Annotated[tuple[GrounderName, ...], BeforeValidator(_listed), Field(min_length=1)] = ("ours",)
+    grounding: GroundingConfig = GroundingConfig()
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     sgg: SggConfig = SggConfig()
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Recipe:
+        if len(set(self.grounder)) < len(self.grounder):
+            raise ValueError("a grounder is named twice: name each once")
+        if self.grounding.fusing == "expert" and self._two_teachers and self.teachers.expert is None:
+            raise ValueError(
+                "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
+            )
+        return self
+
+    @property
+    def _two_teachers(self) -> bool:
+        return "ours" in self.grounder and self.teachers.object and self.teachers.interaction is not None
+
+    @property
+    def asks_expert(self) -> bool:
+        """Whether an image-text model weighs the teachers."""
+        return self.grounding.fusing == "expert" and self._two_teachers
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     methods: dict[str, Any] = {}
     chance = dict.fromkeys(GROUPS)
     counts: dict[str, Any] = {}
-    for method in run.recipe.methods:
+    for method in run.recipe.grounder:
         figures = grounding_accuracy(grounded(run, method))
         chance, counts = figures["chance"], {f"{g} entities measured": figures["counts"][g] for g in GROUPS}
         all_graphs = artifacts.graphs(run, method)
@@ -87,7 +87,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     for stage in ("examples", "parsed", "teachers"):
         record = run.record(stage)
         counts |= {f"{stage}: {name}": value for name, value in record["counts"].items()}
-    for method in run.recipe.methods:
+    for method in run.recipe.grounder:
         counts |= {
             f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()
         }

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import save_file
 
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.store import write_ragged
-from groundgraph.grounding.pseudo_labels import PseudoLabels, draw_labels, top_regions
-from groundgraph.grounding.sgnls import sgnls_scores
-from groundgraph.grounding.training import grounder_scores, train_grounder
+from groundgraph.grounding import build_grounder
+from groundgraph.grounding.pseudo_labels import (
+    NEGLIGIBLE,
+    PseudoLabels,
+    draw_labels,
+    pseudo_of,
+    pseudo_record,
+    soft_labels,
+    softmax_shares,
+    top_regions,
+)
+from groundgraph.grounding.training import Learned
 from groundgraph.language.concepts import ConceptMap
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
@@ -30,24 +37,25 @@ from groundgraph.sgg.training import save_sgg, train_sgg
 
 
 def method_stages(recipe: Recipe) -> list[Stage]:
-    """Three stages a method, then the figures and the report of all."""
+    """Three stages a grounder, then the figures and the report of all."""
     listing: list[Stage] = []
-    learnt = [recipe.grounder.model_dump(), recipe.grounder_training.model_dump(), recipe.seed]
-    for method in recipe.methods:
+    labelling, seed = recipe.pseudo_labels, recipe.seed
+    for method in recipe.grounder:
         # The rule learns nothing, so nothing of the grounder's settings touches it.
-        how = [recipe.seed] if method == "sgnls" else learnt
+        how = [seed] if method == "sgnls" else [recipe.grounding.model_dump(), seed]
+        weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
         listing += [
-            Stage(f"grounding-{method}", ("text", "teachers"), how, partial(ground, method=method)),
+            Stage(f"grounding-{method}", ("text", "teachers", *weighed), how, partial(ground, method=method)),
             Stage(
                 f"pseudo-{method}",
                 (f"grounding-{method}", "vocabulary"),
-                [recipe.pseudo_labels.top, recipe.seed],
+                [labelling.kind, labelling.top, seed],
                 partial(label, method=method),
             ),
             Stage(
                 f"sgg-{method}",
                 (f"pseudo-{method}", "regions"),
-                [recipe.sgg.model_dump(), recipe.pseudo_labels.draw, recipe.seed],
+                [recipe.sgg.model_dump(), labelling.kind, labelling.draw, seed],
                 partial(learn_graphs, method=method),
             ),
         ]
@@ -60,32 +68,25 @@ def method_stages(recipe: Recipe) -> list[Stage]:
 def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
     """Train the grounder (or apply the rule) and score every region for every entity."""
     data = {split: artifacts.grounding_images(run, split) for split in run.recipe.splits}
-    model = None
-    if method == "sgnls":
-        scored = {split: sgnls_scores(images) for split, images in data.items()}
-    else:
-        if method == "mil":
-            data = {
-                split: [replace(i, target=np.zeros_like(i.target)) for i in images] for split, images in data.items()
-            }
-        config = run.recipe
-        steps = config.grounder_training.epochs * max(1, len(data["train"]) // config.grounder_training.images)
-        with run.bar(f"training the grounder ({method})", steps) as advance:
-            model, curves = train_grounder(
-                data["train"],
-                data.get("validation", []),
-                config.grounder,
-                config.grounder_training,
-                config.seed,
-                lambda done, total: advance(1),
-            )
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors")
+    grounder, parameters = build_grounder(method, run.recipe.grounding), 0
+    if isinstance(grounder, Learned):
+        total = run.recipe.grounding.epochs
+        with run.bar(f"training the grounder ({method})", total) as advance:
+            seen = [0]
+
+            def step(done: int, steps: int) -> None:
+                epochs = done * total // steps
+                advance(epochs - seen[0])
+                seen[0] = epochs
+
+            curves = grounder.train(data["train"], data.get("validation", []), run.recipe.seed, step)
+        grounder.save(folder)
         (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-        scored = {split: grounder_scores(model, images) for split, images in data.items()}
+        parameters = sum(p.numel() for p in grounder.model.parameters())
     for split in dict.fromkeys(("train", run.recipe.measured)):
         names = [e.image_id for e in artifacts.examples(run, split)]
-        write_ragged(folder / f"{split}.safetensors", names, {"scores": scored[split]})
-    return {"parameters": sum(p.numel() for p in model.parameters()) if model else 0}
+        write_ragged(folder / f"{split}.safetensors", names, {"scores": grounder.scores(data[split])})
+    return {"parameters": parameters}
 
 
 def label(run: Run, folder: Path, method: str) -> dict[str, Any]:
@@ -103,58 +104,46 @@ def label(run: Run, folder: Path, method: str) -> dict[str, Any]:
     for example, captions, scores in rows:
         named = artifacts.entities(captions)
         categories = [concepts.category(entity) for entity in named]
-        # The rule's candidates are all that match; a trained grounder's are its best K.
-        k, floor = (scores.shape[1], 0.0) if method == "sgnls" else (run.recipe.pseudo_labels.top, None)
-        regions, values = (
-            top_regions(scores, k, floor, rng)
-            if scores.size
-            else (np.full((len(named), k), -1), np.zeros((len(named), k)))
-        )
-        triplets, first = [], 0
-        for caption in captions:
-            for t in caption.triplets:
-                predicate = concepts.predicate(t.predicate)
-                kept = predicate >= 0 and categories[first + t.subject] >= 0 and categories[first + t.object] >= 0
-                counts["triplets" if kept else "triplets dropped"] += 1
-                if kept:
-                    triplets.append([first + t.subject, first + t.object, predicate])
-            first += len(caption.entities)
+        regions, values = candidates(run, scores, len(named), method, rng)
+        said = [t for caption in captions for t in caption.triplets]
+        triplets = []
+        for (subject, object_), t in zip(artifacts.triplet_rows(captions).tolist(), said, strict=True):
+            predicate = concepts.predicate(t.predicate)
+            kept = predicate >= 0 and categories[subject] >= 0 and categories[object_] >= 0
+            counts["triplets" if kept else "triplets dropped"] += 1
+            if kept:
+                triplets.append([subject, object_, predicate])
         counts["entities"] += sum(c >= 0 for c in categories)
         counts["entities dropped"] += sum(c < 0 for c in categories)
-        records.append(
-            {
-                "id": example.image_id,
-                "entities": [
-                    {
-                        "name": e.name,
-                        "category": c,
-                        "regions": [int(r) for r in chosen if r >= 0],
-                        "scores": [round(float(v), 5) for r, v in zip(chosen, value, strict=True) if r >= 0],
-                    }
-                    for e, c, chosen, value in zip(named, categories, regions, values, strict=True)
-                ],
-                "triplets": triplets,
-            }
+        pseudo = PseudoLabels(
+            np.array(categories, np.int64),
+            regions,
+            values,
+            softmax_shares(scores, regions),
+            np.array(triplets, np.int64).reshape(-1, 3),
+            scores.shape[1],
         )
+        records.append(pseudo_record(example.image_id, pseudo, [entity.name for entity in named]))
     write_lines(folder / "train.jsonl", records)
     return dict(counts)
 
 
-def read_pseudo_labels(path: Path, counts: list[int]) -> list[PseudoLabels]:
-    """What `label` wrote: one an image, with the image's number of regions from `counts`."""
-    found = []
-    for record, count in zip(read_lines(path), counts, strict=True):
-        entities = record["entities"]
-        width = max((len(e["regions"]) for e in entities), default=0)
-        regions = np.full((len(entities), width), -1, np.int64)
-        scores = np.zeros((len(entities), width), np.float32)
-        for row, entity in enumerate(entities):
-            regions[row, : len(entity["regions"])] = entity["regions"]
-            scores[row, : len(entity["scores"])] = entity["scores"]
-        categories = np.array([e["category"] for e in entities], np.int64)
-        triplets = np.array(record["triplets"], np.int64).reshape(-1, 3)
-        found.append(PseudoLabels(categories, regions, scores, triplets, count))
-    return found
+def candidates(
+    run: Run, scores: np.ndarray, entities: int, method: str, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The regions an entity keeps, best first, and their scores: [E, K] each, -1 pads.
+
+    The rule's are all that match; a trained grounder's are its best K; for soft labels all with a share to speak of.
+    """
+    wanted = run.recipe.pseudo_labels
+    if not scores.size:
+        return np.full((entities, wanted.top), -1), np.zeros((entities, wanted.top), np.float32)
+    if method == "sgnls":
+        return top_regions(scores, scores.shape[1], 0.0, rng)
+    if wanted.kind == "hard":
+        return top_regions(scores, wanted.top, None, rng)
+    regions, values = top_regions(scores, scores.shape[1], None, rng)
+    return np.where(softmax_shares(scores, regions) < NEGLIGIBLE, -1, regions), values
 
 
 def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
@@ -162,8 +151,16 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     wanted = run.recipe.sgg
     regions, categories = artifacts.regions(run, "train"), artifacts.detector_categories(run)
     objects, predicates = artifacts.vocabulary(run)
-    pseudo = read_pseudo_labels(run.folder / f"pseudo-{method}" / "train.jsonl", [len(r) for r in regions])
-    draw = "every" if method == "sgnls" else run.recipe.pseudo_labels.draw
+    records = read_lines(run.folder / f"pseudo-{method}" / "train.jsonl")
+    pseudo = [pseudo_of(record, len(found)) for record, found in zip(records, regions, strict=True)]
+    labelling = run.recipe.pseudo_labels
+    how = "every" if method == "sgnls" else labelling.draw
+
+    def draw(i: int, rng: np.random.Generator) -> Any:
+        if labelling.kind == "soft" and method != "sgnls":
+            return soft_labels(pseudo[i], len(objects), len(predicates))
+        return draw_labels(pseudo[i], rng, how)
+
     sizes = Sizes(regions[0].features.shape[1], len(categories), len(objects), len(predicates))
     kind = SGG_MODELS[wanted.model]
     training = wanted.training.model_copy(update={"seed": run.recipe.seed})
@@ -176,7 +173,7 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
         history = train_sgg(
             model,
             regions,
-            lambda i, rng: draw_labels(pseudo[i], rng, draw),
+            draw,
             training,
             progress=lambda done, total, losses: advance(1),
         )

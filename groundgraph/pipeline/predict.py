@@ -34,7 +34,7 @@ def predict_images(
             f"{run} is no run's folder (it holds no recipe.yaml): give the folder that `groundgraph run` wrote"
         )
     recipe = load_recipe(recipe_file)
-    method = method or recipe.methods[0]
+    method = method or recipe.grounder[0]
     if not (run / f"sgg-{method}").is_dir():
         done = sorted(p.name.removeprefix("sgg-") for p in run.glob("sgg-*") if p.suffix != ".tmp")
         raise ValueError(

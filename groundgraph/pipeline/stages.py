@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from groundgraph.data.images import open_image
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.data.sources import load_examples
-from groundgraph.data.store import write_ragged, write_regions
-from groundgraph.data.types import Example, ParsedCaption, Regions
+from groundgraph.data.store import Ragged, write_ragged, write_regions
+from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.experts import resolve
 from groundgraph.language import load_parser
@@ -29,7 +30,8 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.methods import method_stages
 from groundgraph.pipeline.run import Run, Stage, file_identity
-from groundgraph.teachers.fusion import FUSION
+from groundgraph.teachers.clip import ImageTextModel
+from groundgraph.teachers.fusion import expert_weights
 from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher
 from groundgraph.vision.detectors import load_detector
@@ -56,10 +58,19 @@ def stages(recipe: Recipe) -> list[Stage]:
         Stage(
             "teachers",
             ("parsed", "regions"),
-            [recipe.teachers.model_dump(), expert_identity(interaction.model) if interaction else None],
+            [
+                recipe.teachers.model_dump(exclude={"expert"}),
+                expert_identity(interaction.model) if interaction else None,
+            ],
             teach,
         ),
     ]
+    if recipe.asks_expert:
+        expert = recipe.teachers.expert
+        listing += [
+            Stage("crops", ("regions",), [expert.model, expert_identity(expert.model)], describe_regions),
+            Stage("reliability", ("crops", "teachers"), expert.model_dump(), weigh_teachers),
+        ]
     return [*listing, *method_stages(recipe)]
 
 
@@ -181,12 +192,16 @@ def no_regions(size: int) -> Regions:
 
 
 def embed_text(run: Run, folder: Path) -> dict[str, Any]:
-    """E: every entity's embedding from its whole caption."""
+    """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
     encoder = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool)
     count = 0
     for split in run.recipe.splits:
         listed, read = artifacts.parsed(run, split), artifacts.examples(run, split)
-        rows = []
+        said = [t.predicate for captions in listed for caption in captions for t in caption.triplets]
+        words = {word: row for row, word in enumerate(dict.fromkeys(said))}
+        alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in words]
+        table = np.concatenate([np.zeros((0, encoder.size), np.float32), *encoder.embed(alone)])
+        rows, predicates = [], []
         with run.bar(f"reading {split} captions", len(listed)) as advance:
             for start in range(0, len(listed), CHUNK * 4):
                 part = listed[start : start + CHUNK * 4]
@@ -196,15 +211,23 @@ def embed_text(run: Run, folder: Path) -> dict[str, Any]:
                     rows.append(
                         np.concatenate([np.zeros((0, encoder.size), np.float32), *flat[place : place + len(captions)]])
                     )
+                    predicates.append(table[[words[t.predicate] for c in captions for t in c.triplets]])
                     place += len(captions)
                 advance(len(part))
-        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in read], {"embeddings": rows})
+        columns = {"embeddings": rows, "predicates": predicates}
+        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in read], columns)
         count += sum(map(len, rows))
     return {"entities": count}
 
 
+def taught_splits(run: Run) -> list[str]:
+    """The splits whose images the teachers look at: all but the measured one of a data set that has others."""
+    splits = run.recipe.splits
+    return [split for split in splits if split == "train" or split != run.recipe.measured]
+
+
 def teach(run: Run, folder: Path) -> dict[str, Any]:
-    """The teachers' targets (Eq. 6-8) and what they agree on (Eq. 9).
+    """The teachers' targets (Eq. 6-8).
 
     The measured split of a data set that has others gets the object-aware ones alone, which the SGNLS rule answers
     with: nothing is trained on it.
@@ -214,13 +237,12 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
     looker = None
     if wanted.interaction:
         looker = InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature)
-    fuse = FUSION[wanted.fusing]
     counts: Counter[str] = Counter()
     for split in run.recipe.splits:
         listed, found = artifacts.examples(run, split), artifacts.regions(run, split)
         captions = artifacts.parsed(run, split)
-        asked = looker if split == "train" or split != run.recipe.measured else None
-        columns: dict[str, list[np.ndarray]] = {"object": [], "interaction": [], "target": []}
+        asked = looker if split in taught_splits(run) else None
+        columns: dict[str, list[np.ndarray]] = {"object": [], "interaction": []}
         with run.bar(f"asking the teachers about {split} images", len(listed)) as advance:
             for start in range(0, len(listed), CHUNK):
                 part = slice(start, start + CHUNK)
@@ -230,10 +252,9 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
                     empty = np.zeros((0, len(regions)), np.float32)
                     one = np.concatenate([empty, *one])
                     two = np.concatenate([empty, *two]) if two is not None else np.zeros_like(one)
-                    target = fuse(one if wanted.object else np.zeros_like(one), two)
                     counts["entities"] += len(one)
                     counts["entities whose category the detector found"] += int((one.sum(1) > 0).sum())
-                    for name, value in zip(columns, (one, two, target), strict=True):
+                    for name, value in zip(columns, (one, two), strict=True):
                         columns[name].append(np.asarray(value, np.float32))
                 advance(len(listed[part]))
         write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], columns)
@@ -252,3 +273,48 @@ def look(
         for i, rows in zip(full, told, strict=True):
             answers[i] = rows
     return answers
+
+
+def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
+    """What the image-text model makes of every region's crop, once an image."""
+    expert, count = ImageTextModel(run.recipe.teachers.expert.model), 0
+    for split in taught_splits(run):
+        listed, found = artifacts.examples(run, split), artifacts.regions(run, split)
+        rows: list[np.ndarray] = []
+        with run.bar(f"looking at regions of {split} images", len(listed)) as advance:
+            for start in range(0, len(listed), CHUNK):
+                part = range(start, min(start + CHUNK, len(listed)))
+                full = [i for i in part if len(found[i])]
+                seen = expert.region_features([open_image(listed[i].path) for i in full], [found[i] for i in full])
+                told = dict(zip(full, seen, strict=True))
+                rows += [told.get(i, np.zeros((0, expert.width), np.float32)) for i in part]
+                advance(len(part))
+        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], {"features": rows})
+        count += sum(map(len, rows))
+    return {"crops": count}
+
+
+def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
+    """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
+    wanted = run.recipe.teachers.expert
+    expert, shares = ImageTextModel(wanted.model, wanted.prompts), []
+    for split in taught_splits(run):
+        listed, parsed = artifacts.examples(run, split), artifacts.parsed(run, split)
+        seen, told = (Ragged(run.folder / stage / f"{split}.safetensors") for stage in ("crops", "teachers"))
+        words = [artifacts.entities(captions) for captions in parsed]
+        features = expert.entity_features([entity for part in words for entity in part])
+        said = np.split(features, np.cumsum([len(part) for part in words])[:-1])
+        rows: list[np.ndarray] = []
+        with run.bar(f"weighing the teachers of {split} images", len(listed)) as advance:
+            for example, entities in zip(listed, said, strict=True):
+                regions, targets = seen[example.image_id]["features"], told[example.image_id]
+                shape = (len(entities), len(regions))
+                one, two = (torch.from_numpy(targets[k].reshape(shape)) for k in ("object", "interaction"))
+                crops, sentences = torch.from_numpy(regions), torch.from_numpy(entities)
+                weights = expert_weights(one, two, crops, sentences, wanted.temperature)
+                rows.append(weights.numpy())
+                shares += weights[(one.sum(1) > 0) & (two.sum(1) > 0), 0].tolist()
+                advance(1)
+        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], {"weights": rows})
+    mean = float(np.mean(shares)) if shares else None
+    return {"entities with two teachers": len(shares), "mean weight of the object-aware teacher": mean}

@@ -47,7 +47,7 @@ def write_summary(run: Run, folder: Path) -> dict[str, Any]:
 def curves(run: Run) -> dict[str, dict[str, list[float]]]:
     """Training curves by stage, of the stages that have any."""
     found = {}
-    for method in run.recipe.methods:
+    for method in run.recipe.grounder:
         for stage in (f"grounding-{method}", f"sgg-{method}"):
             file = run.folder / stage / "curves.json"
             if file.is_file():
@@ -57,7 +57,7 @@ def curves(run: Run) -> dict[str, dict[str, list[float]]]:
 
 def choose_cases(run: Run) -> list[Case]:
     """Captions with known truth that tell methods apart: ours right and another wrong, then failures."""
-    split, methods = run.recipe.measured, run.recipe.methods
+    split, methods = run.recipe.measured, run.recipe.grounder
     examples, parsed, regions = (read(run, split) for read in (artifacts.examples, artifacts.parsed, artifacts.regions))
     scores = {method: artifacts.scores(run, split, method) for method in methods}
     rng = np.random.default_rng(run.recipe.seed)
@@ -98,7 +98,7 @@ def choose_cases(run: Run) -> list[Case]:
 
 def picture_graphs(run: Run) -> list[GraphPicture]:
     """The first method's scene graphs of a few measured images."""
-    method, split = run.recipe.methods[0], run.recipe.measured
+    method, split = run.recipe.grounder[0], run.recipe.measured
     objects, predicates = (v.names for v in artifacts.vocabulary(run))
     pictures = []
     for example, graph in zip(artifacts.examples(run, split), artifacts.graphs(run, method), strict=True):

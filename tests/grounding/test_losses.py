@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from groundgraph.grounding.losses import bag_similarity, distillation_loss, mil_loss
+from groundgraph.grounding.losses import bag_similarity, distillation_loss, mil_loss, mil_weight
 
 
 def sigmoid(x):
@@ -33,6 +33,23 @@ def test_mil_loss_by_hand():
     similarity = torch.tensor([[0.7, 0.6, 0.1], [0.3, 0.2, 0.9], [0.5, 0.5, 0.5]])
     hinges = [0.6 - 0.7 + 0.2, 0.0, 0.3 - 0.2 + 0.2, 0.9 - 0.2 + 0.2, 0.2, 0.2]
     assert mil_loss(similarity, 0.2).item() == pytest.approx(sum(hinges) / 6, abs=1e-6)
+
+
+def test_bag_similarity_as_released_has_no_sigmoid_and_sees_padding():
+    scores = torch.tensor([[[[1.0, 2.0]], [[-1.0, 0.0]]]])  # one caption of two entities, one image
+    entities, regions = torch.tensor([[True, True]]), torch.tensor([[True, False]])
+    assert bag_similarity(scores, entities, regions, sigmoid=False).item() == pytest.approx((1.0 - 1.0) / 2)
+    assert bag_similarity(scores, entities, regions, sigmoid=False, padding=True).item() == pytest.approx(1.0)
+
+
+def test_mil_loss_as_released_counts_the_diagonal_as_zero():
+    similarity = torch.tensor([[0.7, 0.6], [0.3, 0.1]])
+    hinges = [max(0, 0 - 0.7 + 0.2), 0.6 - 0.7 + 0.2, 0.3 - 0.1 + 0.2, 0 - 0.1 + 0.2]
+    assert mil_loss(similarity, 0.2, diagonal=True).item() == pytest.approx(sum(hinges) / 4, abs=1e-6)
+
+
+def test_the_released_decay():
+    assert [round(mil_weight(e), 6) for e in (0, 4, 5, 8, 9, 14)] == [1, 1, 0.8, 0.2, 0, 0]
 
 
 def test_mil_loss_of_one_image_is_zero():

@@ -1,15 +1,26 @@
 """The rules of METHOD.md section 5, each on a case small enough to see."""
 
+import json
+
 import numpy as np
 
-from groundgraph.grounding.pseudo_labels import PseudoLabels, draw_labels, top_regions
+from groundgraph.grounding.pseudo_labels import (
+    PseudoLabels,
+    draw_labels,
+    pseudo_of,
+    pseudo_record,
+    soft_labels,
+    softmax_shares,
+    top_regions,
+)
 
 
-def pseudo(categories, regions, scores, triplets, count=4):
+def pseudo(categories, regions, scores, triplets, count=4, weights=None):
     return PseudoLabels(
         np.array(categories),
         np.array(regions),
         np.array(scores, np.float32),
+        np.array(scores if weights is None else weights, np.float32),
         np.array(triplets, np.int64).reshape(-1, 3),
         count,
     )
@@ -89,8 +100,57 @@ def test_every_candidate_for_the_rule():
 
 
 def test_nothing_to_draw():
-    empty = PseudoLabels(
-        np.zeros(0, np.int64), np.zeros((0, 3), np.int64), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int64), 2
-    )
+    none = np.zeros((0, 3), np.float32)
+    empty = PseudoLabels(np.zeros(0, np.int64), none.astype(np.int64), none, none, none.astype(np.int64), 2)
     labels, relations = draw_labels(empty, rng())
     assert labels.tolist() == [0, 0] and relations.shape == (0, 3)
+
+
+def test_shares_are_of_the_softmax_over_all_regions():
+    scores = np.array([[1.0, 3.0, 2.0]], np.float32)
+    e = np.exp([1, 3, 2])
+    shares = softmax_shares(scores, np.array([[1, 2, -1]]))
+    np.testing.assert_allclose(shares, [[e[1] / e.sum(), e[2] / e.sum(), 0]], rtol=1e-5)
+
+
+def test_soft_labels_by_hand():
+    # Two mentions of category 0 and one of category 2, whose word sits elsewhere; an entity without a category.
+    p = pseudo(
+        [0, 0, 2, -1],
+        [[0, 1], [0, -1], [2, 0], [1, -1]],
+        np.zeros((4, 2)),
+        [[0, 2, 1], [1, 2, 1], [0, 2, 0], [2, 2, 0]],
+        3,
+        [[0.6, 0.4], [0.5, 0.0], [0.9, 0.1], [1.0, 0.0]],
+    )
+    found = soft_labels(p, 3, 2)
+    a, c = 1 - 0.4 * 0.5, 0.1  # region 0: category 0 by either mention, category 2
+    rows = [
+        [(1 - a) * (1 - c), a, 0, c],
+        [1 - 0.4, 0.4, 0, 0],
+        [1 - 0.9, 0, 0, 0.9],
+    ]
+    np.testing.assert_allclose(found.objects, [np.array(r) / sum(r) for r in rows], rtol=1e-5)
+    # Pairs (0, 2): predicate 1 by the surer of two, .6 x .9; predicate 0 the same. (1, 2): .4 x .9.
+    # (1, 0) is .4 x .1, below the floor; (2, 0) of the triplet with itself: .9 x .1 and (0, 2) .1 x .9.
+    assert found.pairs.tolist() == [[0, 2], [1, 2], [2, 0]]
+    ends = [[(1 - 0.54) ** 2, 0.54, 0.54], [(1 - 0.36) ** 2, 0.36, 0.36], [1 - 0.09, 0.09, 0]]
+    np.testing.assert_allclose(found.predicates, [np.array(r) / sum(r) for r in ends], rtol=1e-5)
+
+
+def test_soft_labels_of_an_image_without_entities_are_background():
+    none = np.zeros((0, 3), np.float32)
+    empty = PseudoLabels(np.zeros(0, np.int64), none.astype(np.int64), none, none, none.astype(np.int64), 2)
+    found = soft_labels(empty, 4, 2)
+    assert found.objects.tolist() == [[1, 0, 0, 0, 0]] * 2 and found.pairs.shape == (0, 2)
+    assert found.predicates.shape == (0, 3)
+
+
+def test_a_record_is_plain_json_and_comes_back():
+    p = pseudo([1, -1], [[0, 2], [3, -1]], [[0.5, 0.25], [1.5, 0]], [[0, 1, 3]], 4, [[0.5, 0.25], [0.75, 0]])
+    record = json.loads(json.dumps(pseudo_record("a", p, ["man", "sky"])))
+    assert record["entities"][1] == {"name": "sky", "category": -1, "regions": [3], "scores": [1.5], "weights": [0.75]}
+    again = pseudo_of(record, 4)
+    for name in ("categories", "regions", "scores", "weights", "triplets"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(p, name))
+    assert again.count == 4
