@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -12,18 +12,23 @@ from torch import Tensor
 
 from groundgraph.data.types import Regions
 
+Unions = Callable[[int, np.ndarray], np.ndarray]
+"""(image's place in the list of regions, its pairs [q, 2]) -> visual features of the boxes around both, [q, U]."""
+
 
 @dataclass(frozen=True)
 class Sizes:
     """The sizes that the data set the model by.
 
-    features: D; detector_categories: size of the detector's own vocabulary; categories: C; predicates: P.
+    features: D; detector_categories: size of the detector's own vocabulary; categories: C; predicates: P; unions: U,
+    the size of a union box's visual feature, 0 where there is none (precomputed regions).
     """
 
     features: int
     detector_categories: int
     categories: int
     predicates: int
+    unions: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,11 @@ class Batch:
 
     features [B, V, D] float32, boxes [B, V, 4] float32 xyxy in pixels, labels [B, V] int64 of the detector (-1 none),
     scores [B, V] float32, mask [B, V] bool (True = a real region), sizes [B, 2] float32 (width, height) in pixels
-    targets  [B, V] int64 in 0..C: labels that are known (training; given boxes), None where the model decodes them
+    targets  [B, V] int64 in 0..C: labels that are known (training; PredCls), None where the model decodes them
+    soft     [B, V, 1 + C] float32: the distributions of which targets are the likeliest labels, None where labels are
+             hard
     pairs    [Q, 3] int64 (image, subject region, object region): the pairs to be scored
+    unions   [Q, U] float32: the pairs' visual union features, None where the detector gives none
     """
 
     features: Tensor
@@ -43,7 +51,9 @@ class Batch:
     mask: Tensor
     sizes: Tensor
     targets: Tensor | None = None
+    soft: Tensor | None = None
     pairs: Tensor | None = None
+    unions: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -57,9 +67,12 @@ class Outputs(NamedTuple):
     predicates: Tensor
 
 
-def collate(regions: Sequence[Regions], targets: Sequence[np.ndarray] | None = None) -> Batch:
-    """Pad the regions of several images into one batch; `targets` are known labels [V] in 0..C, an array an image.
+def collate(
+    regions: Sequence[Regions], targets: Sequence[np.ndarray] | None = None, soft: Sequence[np.ndarray] | None = None
+) -> Batch:
+    """Pad the regions of several images into one batch.
 
+    targets are known labels [V] in 0..C, an array an image; soft, their distributions [V, 1 + C] where labels are soft.
     Raises ValueError where an image has no region, the feature sizes differ, or targets do not fit their regions.
     """
     lengths = np.array([len(r) for r in regions])
@@ -68,8 +81,9 @@ def collate(regions: Sequence[Regions], targets: Sequence[np.ndarray] | None = N
     widths = {r.features.shape[1] for r in regions}
     if len(widths) > 1:
         raise ValueError(f"features of {sorted(widths)} dimensions in one data set: extract all with one detector")
-    if targets is not None and any(len(t) != n for t, n in zip(targets, lengths, strict=True)):
-        raise ValueError("labels and regions of an image differ in number")
+    for known in (targets, soft):
+        if known is not None and any(len(t) != n for t, n in zip(known, lengths, strict=True)):
+            raise ValueError("labels and regions of an image differ in number")
     mask = np.arange(lengths.max())[None] < lengths[:, None]
 
     def padded(parts: Sequence[np.ndarray], dtype: type, fill: float = 0) -> Tensor:
@@ -86,7 +100,28 @@ def collate(regions: Sequence[Regions], targets: Sequence[np.ndarray] | None = N
         mask=torch.from_numpy(mask),
         sizes=torch.tensor([r.size for r in regions], dtype=torch.float32),
         targets=None if targets is None else padded(targets, np.int64),
+        soft=None if soft is None else padded(soft, np.float32),
     )
+
+
+def with_pairs(batch: Batch, pairs: Tensor, images: Sequence[int], unions: Unions | None = None) -> Batch:
+    """The batch with the pairs to be scored and, where `unions` gives them, their visual union features.
+
+    pairs [Q, 3]; images: the place of each of the batch's images in the whole list. Raises ValueError where `unions`
+    gives an image another number of rows than it has pairs.
+    """
+    if unions is None:
+        return replace(batch, pairs=pairs)
+    order = pairs[:, 0].argsort(stable=True)
+    counts = torch.bincount(pairs[:, 0], minlength=len(images)).tolist()
+    parts = [part.cpu().numpy() for part in pairs[order, 1:].split(counts)]
+    rows = [np.asarray(unions(int(i), part), np.float32) for i, part in zip(images, parts, strict=True) if len(part)]
+    if [len(row) for row in rows] != [n for n in counts if n]:
+        raise ValueError("union features and pairs of an image differ in number")
+    features = torch.from_numpy(np.concatenate(rows)) if rows else torch.zeros(0, 0)
+    back = torch.empty_like(order)
+    back[order] = torch.arange(len(order), device=order.device)
+    return replace(batch, pairs=pairs, unions=features.to(pairs.device)[back])
 
 
 def box_iou(boxes: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Scene-graph detection (SGDet): from regions to graphs with a trained model."""
+"""From regions to scene graphs with a trained model: detection (SGDet), and given boxes (SGCls) or labels (PredCls)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,17 +11,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from groundgraph.data.types import Graph, Regions
-from groundgraph.sgg.batch import Batch, box_iou, collate, ordered_pairs
+from groundgraph.sgg.batch import Batch, Unions, collate, ordered_pairs, with_pairs
+from groundgraph.sgg.decoding import commit_labels, suppress
+
+Task = Literal["sgdet", "sgcls", "predcls"]
 
 
 class InferenceConfig(BaseModel):
-    """pairs: kept an image; nms: IoU above which the lower of two boxes with one label falls; overlapping: only pairs
-    whose boxes overlap, where the data set's evaluation says so; images: how many go through the model at once."""
+    """pairs: kept an image; overlapping: only pairs whose boxes overlap, where the data set's evaluation says so;
+    images: how many go through the model at once. nms and duplicates are what becomes of two overlapping boxes with one
+    label: "drop": of two with IoU > nms the lower falls; "relabel": the surest label is committed first and denied to
+    the boxes whose IoU with it is at least nms, which take their next best (published, with .3)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pairs: int = Field(100, gt=0)
     nms: float = Field(0.5, ge=0, le=1)
+    duplicates: Literal["drop", "relabel"] = "drop"
     overlapping: bool = False
     images: int = Field(16, gt=0)
 
@@ -32,14 +38,26 @@ def predict(
     regions: Sequence[Regions],
     config: InferenceConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    task: Task = "sgdet",
+    labels: Sequence[np.ndarray] | None = None,
+    unions: Unions | None = None,
 ) -> list[Graph]:
     """Scene graphs of images from their regions; an image without regions gets an empty graph.
 
-    An object's label is its best category, its score that category's probability. Of boxes with one label that
-    overlap, the best stays. The pairs that are left are ranked by subject score x object score x best predicate score,
-    the first config.pairs kept. progress(done, total) is called after each batch. The model's mode is left as it was.
+    task    "sgdet": regions are what a detector proposes, and config says what becomes of duplicates. "sgcls":
+            regions are the true boxes, with features that the detector pooled from them; the graph has these boxes, in
+            order, and labels are the model's. "predcls": the labels are given too, and the objects' scores are 1.
+            With given boxes every pair counts, overlapping or not.
+    labels  for predcls: [V] int in 1..C, an array an image
+    unions  the detector's features of the boxes around pairs, for a model with `union: visual`
+
+    An object's label is its best category, its score that category's probability. The pairs are ranked by subject
+    score x object score x best predicate score, the first config.pairs kept. progress(done, total) is called after
+    each batch. The model's mode is left as it was. Raises ValueError where task and labels do not fit.
     """
     config = config or InferenceConfig()
+    _check_task(model, regions, task, labels)
     device = next(model.parameters()).device
     graphs = [_empty(model.sizes.predicates)] * len(regions)
     filled = [i for i in range(len(regions)) if len(regions[i])]
@@ -48,8 +66,10 @@ def predict(
     try:
         for start in range(0, len(filled), config.images):
             here = filled[start : start + config.images]
-            batch = collate([regions[i] for i in here]).to(device)
-            for i, graph in zip(here, _graphs(model, batch, config), strict=True):
+            batch = collate([regions[i] for i in here], None if labels is None else [labels[i] for i in here])
+            pairs = ordered_pairs(batch, config.overlapping and task == "sgdet")
+            batch = with_pairs(batch, pairs, here, unions).to(device)
+            for i, graph in zip(here, _graphs(model, batch, config, task), strict=True):
                 graphs[i] = graph
             if progress:
                 progress(min(start + config.images, len(filled)), len(filled))
@@ -58,32 +78,38 @@ def predict(
     return graphs
 
 
-def suppress(boxes: Tensor, labels: Tensor, scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
-    """Non-maximum suppression within each label, for a batch of images: which boxes stay, [B, V] bool.
-
-    boxes [B, V, 4], labels and scores [B, V], mask [B, V] (padding never stays). A box falls where a better one of its
-    label that stays has IoU > threshold with it; of equal scores the earlier is better.
-    """
-    order = scores.masked_fill(~mask, -1).argsort(dim=1, descending=True, stable=True)
-    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
-    labels, mask = labels.gather(1, order), mask.gather(1, order)
-    rivals = (box_iou(boxes) > threshold) & (labels[:, :, None] == labels[:, None])
-    rivals = torch.triu(rivals & mask[:, :, None], diagonal=1).float()
-    # "Stays unless one that stays is better" has one solution; every round settles one more place of the ranking.
-    stays = mask
-    while True:
-        fallen = torch.bmm(stays[:, None].float(), rivals)[:, 0] > 0
-        settled = mask & ~fallen
-        if torch.equal(settled, stays):
-            return torch.zeros_like(mask).scatter(1, order, stays)
-        stays = settled
+def _check_task(model: nn.Module, regions: Sequence[Regions], task: str, labels: Sequence[np.ndarray] | None) -> None:
+    if task not in get_args(Task):
+        raise ValueError(f"task is {task!r}: it is one of {', '.join(get_args(Task))}")
+    if (labels is not None) != (task == "predcls"):
+        raise ValueError(f"task {task}: labels are given for predcls, and for predcls only")
+    if labels is None:
+        return
+    if len(labels) != len(regions):
+        raise ValueError(f"{len(labels)} images with labels for {len(regions)} with boxes")
+    flat = np.concatenate([np.asarray(part).reshape(-1) for part in labels]) if len(labels) else np.zeros(0)
+    if ((flat < 1) | (flat > model.sizes.categories)).any():
+        raise ValueError(f"given labels must lie in 1..{model.sizes.categories}")
 
 
-def _graphs(model: nn.Module, batch: Batch, config: InferenceConfig) -> list[Graph]:
-    pairs = ordered_pairs(batch, config.overlapping)
-    outputs = model(replace(batch, pairs=pairs))
-    scores, labels = outputs.objects.float().softmax(-1)[..., 1:].max(-1)
-    stays = suppress(batch.boxes, labels, scores, batch.mask, config.nms)
+def _objects(batch: Batch, logits: Tensor, config: InferenceConfig, task: Task) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels [B, V] in 1..C, their scores [B, V], and which boxes stay [B, V]."""
+    if task == "predcls":
+        return batch.targets, torch.ones_like(batch.scores), batch.mask
+    probabilities = logits.float().softmax(-1)
+    if task == "sgdet" and config.duplicates == "relabel":
+        labels = commit_labels(probabilities, batch.boxes, batch.mask, config.nms)
+        return labels, probabilities.gather(-1, labels[..., None])[..., 0], batch.mask
+    scores, labels = probabilities[..., 1:].max(-1)
+    labels = labels + 1
+    if task == "sgcls":
+        return labels, scores, batch.mask
+    return labels, scores, suppress(batch.boxes, labels, scores, batch.mask, config.nms)
+
+
+def _graphs(model: nn.Module, batch: Batch, config: InferenceConfig, task: Task) -> list[Graph]:
+    outputs, pairs = model(batch), batch.pairs
+    labels, scores, stays = _objects(batch, outputs.objects, config, task)
     image, subject, object_ = pairs.unbind(1)
     predicates = outputs.predicates.float().softmax(-1)
     strength = scores[image, subject] * scores[image, object_] * predicates[:, 1:].amax(-1)
@@ -98,7 +124,7 @@ def _graphs(model: nn.Module, batch: Batch, config: InferenceConfig) -> list[Gra
     rows, kept = row.gather(1, index).cpu(), (best >= 0).cpu()
     pairs, predicates = pairs.cpu(), predicates.cpu()
     node = (stays.cumsum(1) - 1).cpu()
-    boxes, labels, scores, stays = (t.cpu() for t in (batch.boxes, labels + 1, scores, stays))
+    boxes, labels, scores, stays = (t.cpu() for t in (batch.boxes, labels, scores, stays))
     graphs = []
     for i in range(len(kept)):
         chosen = rows[i][kept[i]]

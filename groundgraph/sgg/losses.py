@@ -1,4 +1,4 @@
-"""L_SGG = L_obj + L_rel (Eq. 16): cross-entropy on objects and on the predicates of sampled pairs."""
+"""L_SGG = L_obj + L_rel (Eq. 16): cross-entropy on objects and on the predicates of sampled pairs, hard or soft."""
 
 from __future__ import annotations
 
@@ -48,22 +48,50 @@ def sample_pairs(
     no pair: silence about it is no evidence that its things do not interact. A relation counts once, however often it
     is listed.
     """
-    images, width = batch.mask.shape
     relations = torch.unique(relations.reshape(-1, 4), dim=0)
+    order = torch.randperm(len(relations), generator=generator)
+    chosen, background = _choose(batch, relations[:, :3], order, config, generator)
+    predicates = torch.cat([relations[chosen, 3], relations.new_zeros(len(background))])
+    return torch.cat([relations[chosen, :3], background]), predicates
+
+
+def sample_soft_pairs(
+    batch: Batch, pairs: Tensor, predicates: Tensor, config: LossConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """`sample_pairs` of soft labels: pairs [R, 3] with distributions [R, 1 + P] -> the same of Q chosen pairs.
+
+    A pair is drawn in proportion to its share of predicates (all but background): where that is 1 for every listed
+    pair, this is the hard rule. A pair that is nothing but background is never drawn.
+    """
+    share = 1 - predicates[:, 0]
+    listed = share > 1e-6
+    pairs, predicates, share = pairs[listed], predicates[listed], share[listed]
+    # The order of waiting times of a race with these rates is a draw without replacement in proportion to them.
+    order = (torch.empty(len(pairs)).exponential_(generator=generator) / share).argsort()
+    chosen, background = _choose(batch, pairs, order, config, generator)
+    nothing = predicates.new_zeros(len(background), predicates.shape[1])
+    nothing[:, 0] = 1
+    return torch.cat([pairs[chosen], background]), torch.cat([predicates[chosen], nothing])
+
+
+def _choose(
+    batch: Batch, pairs: Tensor, order: Tensor, config: LossConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Which of the pairs [R, 3] to train on, taken in `order` [R], and the background pairs [G, 3] beside them."""
+    images, width = batch.mask.shape
     open_ = batch.mask[:, :, None] & batch.mask[:, None] & ~torch.eye(width, dtype=torch.bool)
     if config.overlapping:
         open_ &= box_iou(batch.boxes) > 0
-        relations = relations[open_[relations[:, 0], relations[:, 1], relations[:, 2]]]
-    shuffled = relations[torch.randperm(len(relations), generator=generator)]
-    shuffled = shuffled[shuffled[:, 0].argsort(stable=True)]
-    count = torch.bincount(shuffled[:, 0], minlength=images)
-    place = torch.arange(len(shuffled)) - (count.cumsum(0) - count)[shuffled[:, 0]]
-    most = max(1, round(config.pairs_per_image * config.foreground_fraction))
-    chosen = shuffled[place < most]
+        order = order[open_[tuple(pairs[order].T)]]
+    owner = pairs[order, 0]
+    order, owner = (x[owner.argsort(stable=True)] for x in (order, owner))
+    count = torch.bincount(owner, minlength=images)
+    place = torch.arange(len(order)) - (count.cumsum(0) - count)[owner]
+    chosen = order[place < max(1, round(config.pairs_per_image * config.foreground_fraction))]
 
-    taken = torch.bincount(chosen[:, 0], minlength=images)
+    taken = torch.bincount(pairs[chosen, 0], minlength=images)
     wanted = torch.where(taken > 0, config.pairs_per_image - taken, 0)
-    open_[relations[:, 0], relations[:, 1], relations[:, 2]] = False
+    open_[tuple(pairs.T)] = False
     labelled = batch.targets > 0
     both = labelled[:, :, None] & labelled[:, None]
     key = torch.rand(open_.shape, generator=generator) + both
@@ -71,21 +99,26 @@ def sample_pairs(
     best, index = key.topk(min(int(wanted.max()), key.shape[1]), dim=1)
     image, column = ((best >= 0) & (torch.arange(index.shape[1]) < wanted[:, None])).nonzero(as_tuple=True)
     index = index[image, column]
-    background = torch.stack([image, index // width, index % width], 1)
-    pairs = torch.cat([chosen[:, :3], background])
-    return pairs, torch.cat([chosen[:, 3], chosen.new_zeros(len(background))])
+    return chosen, torch.stack([image, index // width, index % width], 1)
 
 
 def sgg_loss(outputs: Outputs, batch: Batch, predicates: Tensor, config: LossConfig) -> Losses:
     """Eq. 16, each term a mean: over all real regions (class 0 where no entity took one, weighted) and over the pairs.
 
-    batch.targets [B, V] and predicates [Q] are the labels of outputs.objects and outputs.predicates.
+    The labels of outputs.objects are batch.soft [B, V, 1 + C] where there is one, else batch.targets [B, V]; those of
+    outputs.predicates are `predicates`, [Q] int64 or distributions [Q, 1 + P]. The cross-entropy of a distribution p is
+    sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one.
     """
-    logits = outputs.objects[batch.mask]
+    logits = outputs.objects[batch.mask].float()
     weight = logits.new_ones(logits.shape[1])
     weight[0] = config.background_weight
-    targets = batch.targets[batch.mask]
+    if batch.soft is None:
+        targets = batch.targets[batch.mask]
+        total = weight[targets].sum()
+    else:
+        targets = batch.soft[batch.mask]
+        total = (targets * weight).sum()
     # Dividing by the total weight is what makes it a mean; with weight 0 and nothing but background there is no weight.
-    objects = cross_entropy(logits, targets, weight, reduction="sum") / weight[targets].sum().clamp(min=1e-6)
-    relations = cross_entropy(outputs.predicates, predicates, reduction="sum") / max(1, len(predicates))
+    objects = cross_entropy(logits, targets, weight, reduction="sum") / total.clamp(min=1e-6)
+    relations = cross_entropy(outputs.predicates.float(), predicates, reduction="sum") / max(1, len(predicates))
     return Losses(objects + relations, objects, relations)

@@ -1,9 +1,12 @@
-"""Neural Motifs (Zellers et al. 2018) on precomputed region features: METHOD.md section 5.
+"""Neural Motifs (Zellers et al. 2018) on region features: METHOD.md section 5.
 
 Regions in sequence pass a bidirectional LSTM (object context), a decoder that labels them one after the other, and a
 second bidirectional LSTM that knows the labels (edge context); a pair is the product of its subject's and its object's
-state and of the two boxes' geometry. Visual features of the union box do not exist for precomputed regions; the
-official runs had none.
+state and of what the box around both shows.
+
+Where this departs from Zellers et al. and from Scene-Graph-Benchmark: plain LSTMs for highway LSTMs, label embeddings
+learnt instead of begun with GloVe, and a decoder that is told "background" of a background region (theirs is told its
+own best category, and so cannot decode all places of a training sequence at once).
 """
 
 from __future__ import annotations
@@ -16,14 +19,21 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from groundgraph.sgg.batch import Batch, Outputs, Sizes
+from groundgraph.sgg.decoding import commit_labels
+from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, box_geometry, known_or_best
 
 
 class MotifsConfig(BaseModel):
     """Sizes of the model; the defaults fit MiniGenome.
 
     hidden: of the LSTMs (official 512); pair: of a pair's product (official 1536); embedded: of labels and geometry.
-    order: by the detector's score, or from left to right. frequency_bias: add the log frequency of the predicates
-    between two labels, counted on the pseudo labels, to the predicate logits (off, as officially).
+    order: by the detector's score, from left to right, the largest first, or random (drawn anew at each step of
+    training, fixed at inference). decoder_features: the decoder sees the region beside its context, as published.
+    commit: at inference the surest label is committed first and denied to the boxes whose IoU with it is at least this
+    (published .3), before the edge context is told; null: each region's own best. union: what a pair's boxes add to it:
+    nothing, their geometry (as in the released weakly supervised runs), or the detector's feature of the box around
+    both as well (as published). frequency_bias: add the log frequency of the predicates between two labels, counted on
+    the pseudo labels, to the predicate logits (published; off in the weakly supervised runs).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,7 +43,10 @@ class MotifsConfig(BaseModel):
     embedded: int = Field(64, gt=0)
     layers: int = Field(1, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
-    order: Literal["confidence", "left-right"] = "confidence"
+    order: Literal["confidence", "left-right", "size", "random"] = "confidence"
+    decoder_features: bool = False
+    commit: float | None = Field(None, gt=0, le=1)
+    union: UnionKind = "spatial"
     frequency_bias: bool = False
 
 
@@ -47,38 +60,29 @@ class Motifs(nn.Module):
         super().__init__()
         self.sizes, self.config = sizes, config or MotifsConfig()
         c, labels = self.config, 1 + sizes.categories
+        region = c.hidden + 2 * c.embedded
         self.features = nn.Sequential(nn.LayerNorm(sizes.features), nn.Linear(sizes.features, c.hidden), nn.ReLU())
         self.detected = nn.Embedding(sizes.detector_categories + 1, c.embedded)  # the last one: no label
         self.geometry = nn.Sequential(nn.Linear(9, c.embedded), nn.ReLU())
-        self.object_context = self._lstm(c.hidden + 2 * c.embedded)
+        self.object_context = self._lstm(region)
         # The decoder's first input is a start token, numbered after the labels.
         self.previous = nn.Embedding(labels + 1, c.embedded)
-        self.decoder = nn.LSTM(c.hidden + c.embedded, c.hidden, batch_first=True)
+        seen = c.hidden + c.embedded + (region if c.decoder_features else 0)
+        self.decoder = nn.LSTM(seen, c.hidden, batch_first=True)
         self.objects = nn.Linear(c.hidden, labels)
         self.label = nn.Embedding(labels, c.embedded)
         self.edge_context = self._lstm(2 * c.hidden + c.embedded)
         self.subject = nn.Linear(c.hidden + c.embedded, c.pair)
         self.object = nn.Linear(c.hidden + c.embedded, c.pair)
-        self.spatial = nn.Sequential(nn.Linear(15, c.embedded), nn.ReLU(), nn.Linear(c.embedded, c.pair))
+        self.union = UnionFeature(c.union, sizes, c.embedded, c.pair) if c.union != "none" else None
         self.predicates = nn.Linear(c.pair, 1 + sizes.predicates)
         self.dropout = nn.Dropout(c.dropout)
-        if c.frequency_bias:
-            self.register_buffer("frequency", torch.zeros(labels, labels, 1 + sizes.predicates))
+        self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
 
     def _lstm(self, width: int) -> nn.LSTM:
         c = self.config
         dropout = c.dropout if c.layers > 1 else 0.0
         return nn.LSTM(width, c.hidden // 2, c.layers, batch_first=True, bidirectional=True, dropout=dropout)
-
-    def set_frequency(self, counts: Tensor) -> None:
-        """Take the frequency bias from counts [1 + C, 1 + C, 1 + P] of (subject label, object label, predicate).
-
-        Column 0 counts pairs without a relation. Raises ValueError where the configuration has no frequency bias.
-        """
-        if not self.config.frequency_bias:
-            raise ValueError("this model has no frequency bias: set frequency_bias in its configuration")
-        counts = counts.to(self.frequency) + 1e-3  # keeps the logarithm of what was never seen finite
-        self.frequency.copy_((counts / counts.sum(-1, keepdim=True)).log())
 
     def forward(self, batch: Batch) -> Outputs:
         """Score objects and pairs; the decoder and the edges are told batch.targets, where these are given."""
@@ -86,13 +90,14 @@ class Motifs(nn.Module):
         regions = torch.cat([features, self._detected(batch), self.geometry(box_geometry(batch))], -1)
         order = self._order(batch)
         lengths = batch.mask.sum(1).cpu()
-        context = _run(self.object_context, _take(self.dropout(regions), order), lengths)
+        regions = _take(self.dropout(regions), order)
+        context = _run(self.object_context, regions, lengths)
         told = None if batch.targets is None else _take(batch.targets, order)
-        logits = self._decode(context, told, lengths)
+        logits = self._decode(
+            torch.cat([context, regions], -1) if self.config.decoder_features else context, told, lengths
+        )
 
-        # What has no label, or background, goes on as its best category: at inference every region has one.
-        best = logits[..., 1:].detach().argmax(-1) + 1
-        labels = best if told is None else torch.where(told > 0, told, best)
+        labels = self._labels(batch, logits, told, order)
         named = self.label(labels)
         inputs = torch.cat([_take(features, order), context, named], -1)
         edges = _run(self.edge_context, self.dropout(inputs), lengths)
@@ -111,9 +116,27 @@ class Motifs(nn.Module):
 
     def _order(self, batch: Batch) -> Tensor:
         """Places of the regions in the sequence, padding last: [B, V] int64."""
-        left_right = self.config.order == "left-right"
-        key = batch.boxes[..., ::2].mean(-1) if left_right else -batch.scores
+        boxes = batch.boxes
+        match self.config.order:
+            case "confidence":
+                key = -batch.scores
+            case "left-right":
+                key = boxes[..., ::2].mean(-1)
+            case "size":
+                key = -(boxes[..., 2:] - boxes[..., :2]).prod(-1)
+            case _ if self.training:
+                key = torch.rand_like(batch.scores)
+            case _:  # multiples of the golden ratio, of which no two are near each other, scatter the places
+                place = torch.arange(boxes.shape[1], device=boxes.device, dtype=torch.float64)
+                key = (place * 0.6180339887).frac().expand(batch.mask.shape)
         return key.masked_fill(~batch.mask, torch.inf).argsort(dim=1, stable=True)
+
+    def _labels(self, batch: Batch, logits: Tensor, told: Tensor | None, order: Tensor) -> Tensor:
+        """The label each region goes into the edge context with: [B, V] in 1..C, all in sequence order."""
+        if told is None and self.config.commit is not None:
+            boxes, mask = _take(batch.boxes, order), _take(batch.mask, order)
+            return commit_labels(logits.float().softmax(-1), boxes, mask, self.config.commit)
+        return known_or_best(logits, told)
 
     def _decode(self, context: Tensor, told: Tensor | None, lengths: Tensor) -> Tensor:
         """Label logits [B, V, 1 + C] in sequence order; each label is decoded knowing the one before it."""
@@ -137,51 +160,12 @@ class Motifs(nn.Module):
         if batch.pairs is None or not len(batch.pairs):
             return states.new_zeros((0, 1 + self.sizes.predicates))
         image, subject, object_ = batch.pairs.unbind(1)
-        first, second = image * states.shape[1] + subject, image * states.shape[1] + object_
-        product = self.subject(states).flatten(0, 1)[first] * self.object(states).flatten(0, 1)[second]
-        boxes = batch.boxes.flatten(0, 1)
-        geometry = self.spatial(pair_geometry(boxes[first], boxes[second], batch.sizes[image]))
-        # Around 1, so that the product of the two states is there to learn from before the geometry says anything.
-        logits = self.predicates(self.dropout(product * (1 + geometry)))
-        if self.config.frequency_bias:
-            flat = labels.flatten()
-            logits = logits + self.frequency[flat[first], flat[second]]
-        return logits
-
-
-def box_geometry(batch: Batch) -> Tensor:
-    """A box in fractions of its image: centre, width, height, corners, area: [B, V, 9]."""
-    scale = batch.sizes.repeat(1, 2)[:, None]
-    corners = batch.boxes / scale
-    sides = corners[..., 2:] - corners[..., :2]
-    centre = (corners[..., 2:] + corners[..., :2]) / 2
-    return torch.cat([centre, sides, corners, sides.prod(-1, keepdim=True)], -1)
-
-
-def pair_geometry(subject: Tensor, object_: Tensor, sizes: Tensor) -> Tensor:
-    """How two boxes lie: boxes [Q, 4] and image sizes [Q, 2] -> [Q, 15], all within about -4..4.
-
-    In units of the union box: the four corner offsets, the subject's sides, the object's sides; the log ratios of their
-    sides; IoU, and the share of each that lies in the other; the union's sides in fractions of the image.
-    """
-    low, high = torch.minimum(subject, object_), torch.maximum(subject, object_)
-    union = (high[:, 2:] - low[:, :2]).clamp(min=1e-3)
-    sides = [(b[:, 2:] - b[:, :2]).clamp(min=1e-3) for b in (subject, object_)]
-    shared = (low[:, 2:] - high[:, :2]).clamp(min=0).prod(1, keepdim=True)
-    areas = [s.prod(1, keepdim=True) for s in sides]
-    return torch.cat(
-        [
-            (object_ - subject) / union.repeat(1, 2),
-            sides[0] / union,
-            sides[1] / union,
-            (sides[1] / sides[0]).log(),
-            shared / (areas[0] + areas[1] - shared),
-            shared / areas[0],
-            shared / areas[1],
-            union / sizes,
-        ],
-        1,
-    )
+        pair = self.subject(states)[image, subject] * self.object(states)[image, object_]
+        if self.union is not None:
+            # Around 1, so that the product of the two states is there to learn from before the union says anything.
+            pair = pair * (1 + self.union(batch))
+        logits = self.predicates(self.dropout(pair))
+        return logits if self.frequency is None else logits + self.frequency(labels, batch.pairs)
 
 
 def _take(values: Tensor, order: Tensor) -> Tensor:

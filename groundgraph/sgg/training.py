@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +19,17 @@ from torch import nn
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg import SGG_MODELS
-from groundgraph.sgg.batch import Batch, Sizes, collate
-from groundgraph.sgg.losses import LossConfig, sample_pairs, sgg_loss
-
-Draw = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+from groundgraph.sgg.batch import Sizes, Unions
+from groundgraph.sgg.checkpoint import Parts, TrainingState, load_checkpoint, save_checkpoint
+from groundgraph.sgg.examples import Draw, Examples
+from groundgraph.sgg.losses import LossConfig, Losses, sgg_loss
 
 
 class TrainingConfig(BaseModel):
     """Optimisation. warmup and milestones are fractions of all steps; milestones, each dividing the rate by 10, belong
-    to the "multistep" schedule (official), "cosine" falls to 0. momentum belongs to "sgd"."""
+    to the "multistep" schedule (official), "cosine" falls to 0. momentum belongs to "sgd". precision: of the model's
+    forward pass (fp16, official, needs a GPU; the loss and the weights stay fp32). patience: epochs without a better
+    validation figure after which training stops; null: never."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,6 +43,8 @@ class TrainingConfig(BaseModel):
     warmup: float = Field(0.05, ge=0, lt=1)
     milestones: tuple[float, ...] = (0.6, 0.85)
     clip: float = Field(5.0, gt=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    patience: int | None = Field(None, gt=0)
     seed: int = 0
     loss: LossConfig = LossConfig()
 
@@ -52,109 +56,112 @@ def train_sgg(
     config: TrainingConfig | None = None,
     validate: Callable[[nn.Module], float] | None = None,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    *,
+    unions: Unions | None = None,
+    checkpoint: str | Path | None = None,
+    interval: int = 200,
 ) -> list[dict[str, float]]:
     """Train on images' regions with labels from draw(i, rng); gives one record an epoch.
 
     draw      -> labels [V] in 0..C (0 = background) and relations [R, 3] (subject region, object region, predicate
-              1..P) of image i, called at each step, so that pseudo labels may draw another candidate each time; an
-              image without a relation still trains objects, one without regions is left out
-    validate  a figure of the model, higher is better, asked after each epoch; the best epoch's weights stay in the
-              model
+              1..P) of image i, or its SoftLabels; called at each step, so that pseudo labels may draw another
+              candidate each time; an image without a relation still trains objects, one without regions is left out
+    validate  a figure of the model, higher is better (recall, say), asked after each epoch; the best epoch's weights
+              stay in the model
     progress  called after each step with (steps done, all steps, the step's losses)
+    unions    the detector's features of the boxes around pairs, for a model with `union: visual`
+    checkpoint, interval
+              a file that holds the whole training after every `interval` steps and each epoch; where it exists,
+              training goes on from it, with the same losses as if it had never stopped. It is left for the caller to
+              delete
 
     A record holds the epoch's mean "total", "objects", "predicates" loss, "rate", "seconds" and, with validate,
     "validation". Same seed, same numbers (dropout included; the global generator is left as it was). Raises ValueError
-    where no image has a region, where drawn labels are out of range, or where the loss stops being a number.
+    where no image has a region, where drawn labels are out of range, where the loss stops being a number, or where the
+    checkpoint is damaged or another training's.
     """
     config = config or TrainingConfig()
     usable = np.array([i for i in range(len(regions)) if len(regions[i])], np.int64)
     if not len(usable):
         raise ValueError("no training image has a region: check the detector's output")
-    device = next(model.parameters()).device
-    rng, generator = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
-    if getattr(model.config, "frequency_bias", False):
-        model.set_frequency(predicate_counts(usable, draw, rng, model.sizes))
-    steps_an_epoch = math.ceil(len(usable) / config.images)
-    total = steps_an_epoch * config.epochs
-    optimizer, schedule = _optimisation(model, config, total)
-    history, best, done = [], None, 0
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    if config.patience and validate is None:
+        raise ValueError("patience needs a validation figure: give `validate`, or leave patience out")
+    examples = Examples(regions, draw, model.sizes, unions)
+    steps = math.ceil(len(usable) / config.images)
+    run = _Training(model, config, steps * config.epochs, len(usable))
+    path, state = None if checkpoint is None else Path(checkpoint), TrainingState()
+    with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        for _ in range(config.epochs):
-            began, sums = time.perf_counter(), np.zeros(3)
+        if path is not None and path.exists():
+            state = load_checkpoint(path, run.parts)
+        elif getattr(model.config, "frequency_bias", False):
+            model.frequency.count(examples.predicate_counts(usable, run.parts.rng))
+        while state.epoch < config.epochs and not (config.patience and state.stale >= config.patience):
+            began, before = time.perf_counter(), state.seconds
+            state.order = state.order or run.parts.rng.permutation(usable).tolist()
             model.train()
-            for chosen in np.array_split(rng.permutation(usable), steps_an_epoch):
-                batch, predicates = training_batch(regions, chosen, draw, model.sizes, config.loss, rng, generator)
-                batch = batch.to(device)
-                losses = sgg_loss(model(batch), batch, predicates.to(device), config.loss)
-                optimizer.zero_grad(set_to_none=True)
-                losses.total.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-                optimizer.step()
-                schedule.step()
-                values = torch.stack(losses).tolist()
-                if not math.isfinite(values[0]):
-                    raise ValueError(
-                        f"the loss is {values[0]} at step {done + 1}: lower the learning rate ({config.rate})"
-                    )
-                sums, done = sums + values, done + 1
+            for chosen in np.array_split(state.order, steps)[state.step :]:
+                losses = run.step(examples, chosen)
+                state.step, state.done = state.step + 1, state.done + 1
+                if not math.isfinite(losses.total):
+                    raise ValueError(f"the loss is {losses.total} at step {state.done}: lower the rate ({config.rate})")
+                state.sums = [a + b for a, b in zip(state.sums, losses, strict=True)]
+                if path is not None and state.done % interval == 0:
+                    state.seconds = before + time.perf_counter() - began
+                    save_checkpoint(path, state, run.parts)
                 if progress:
-                    progress(done, total, dict(zip(losses._fields, values, strict=True)))
-            record = dict(zip(losses._fields, (sums / steps_an_epoch).tolist(), strict=True))
-            record |= {"rate": schedule.get_last_lr()[0], "seconds": time.perf_counter() - began}
+                    progress(state.done, run.total, losses._asdict())
+            record = {name: value / steps for name, value in zip(Losses._fields, state.sums, strict=True)}
+            record |= {"rate": run.schedule.get_last_lr()[0], "seconds": before + time.perf_counter() - began}
             if validate:
                 record["validation"] = float(validate(model))
-                if best is None or record["validation"] > best[0]:
-                    best = (record["validation"], {k: v.detach().cpu().clone() for k, v in model.state_dict().items()})
-            history.append(record)
-    if best:
-        model.load_state_dict(best[1])
+                state.stale += 1
+                if state.best is None or record["validation"] > state.best:
+                    weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+                    state.best, state.weights, state.stale = record["validation"], weights, 0
+            state.history.append(record)
+            state.epoch, state.step, state.order, state.sums, state.seconds = state.epoch + 1, 0, [], [0.0] * 3, 0.0
+            if path is not None:
+                save_checkpoint(path, state, run.parts)
+    if state.weights:
+        model.load_state_dict(state.weights)
     model.eval()
-    return history
+    return state.history
 
 
-def training_batch(
-    regions: Sequence[Regions],
-    chosen: Sequence[int],
-    draw: Draw,
-    sizes: Sizes,
-    config: LossConfig,
-    rng: np.random.Generator,
-    generator: torch.Generator,
-) -> tuple[Batch, torch.Tensor]:
-    """Draw labels for the chosen images and sample pairs: a batch with targets and pairs, and the predicates [Q]."""
-    drawn = [draw(int(i), rng) for i in chosen]
-    batch = collate([regions[int(i)] for i in chosen], [labels for labels, _ in drawn])
-    relations = [np.reshape(np.asarray(r, np.int64), (-1, 3)) for _, r in drawn]
-    owner = np.repeat(np.arange(len(drawn)), [len(r) for r in relations])
-    relations = np.column_stack([owner, np.concatenate(relations)])
-    lengths = batch.mask.sum(1).numpy()[owner]
-    ends, predicate = relations[:, 1:3], relations[:, 3]
-    if (ends < 0).any() or (ends >= lengths[:, None]).any():
-        raise ValueError("a drawn relation names a region that its image does not have")
-    if (predicate < 1).any() or (predicate > sizes.predicates).any():
-        raise ValueError(f"drawn predicates must lie in 1..{sizes.predicates}")
-    if batch.targets.min() < 0 or batch.targets.max() > sizes.categories:
-        raise ValueError(f"drawn labels must lie in 0..{sizes.categories}")
-    pairs, predicates = sample_pairs(batch, torch.from_numpy(relations), config, generator)
-    return replace(batch, pairs=pairs), predicates
+class _Training:
+    """A model with its optimiser, schedule, loss scale and random generators."""
 
+    def __init__(self, model: nn.Module, config: TrainingConfig, total: int, images: int):
+        self.model, self.config, self.total = model, config, total
+        self.device = next(model.parameters()).device
+        if config.precision == "fp16" and self.device.type == "cpu":
+            raise ValueError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
+        self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
+        self.optimizer, self.schedule = _optimisation(model, config, total)
+        # bf16 has the range of fp32; fp16 has not, so its loss is scaled until the gradients fit.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        stateful = {"model": model, "optimizer": self.optimizer, "schedule": self.schedule, "scaler": self.scaler}
+        identity = {"model": model.name, "sizes": asdict(model.sizes), "config": model.config.model_dump(mode="json")}
+        identity |= {"training": config.model_dump(mode="json"), "images": images}
+        generator = torch.Generator().manual_seed(config.seed)
+        self.parts = Parts(stateful, np.random.default_rng(config.seed), generator, self.device, identity)
 
-def predicate_counts(images: Sequence[int], draw: Draw, rng: np.random.Generator, sizes: Sizes) -> torch.Tensor:
-    """How often each predicate stands between two labels in one draw an image: [1 + C, 1 + C, 1 + P].
-
-    Column 0 counts the ordered pairs of labelled regions without a relation.
-    """
-    counts = np.zeros((1 + sizes.categories, 1 + sizes.categories, 1 + sizes.predicates), np.float32)
-    for i in images:
-        labels, relations = (np.asarray(part, np.int64) for part in draw(int(i), rng))
-        subject, object_, predicate = relations.reshape(-1, 3).T
-        np.add.at(counts, (labels[subject], labels[object_], predicate), 1)
-        nothing = (labels[:, None] > 0) & (labels > 0) & ~np.eye(len(labels), dtype=bool)
-        nothing[subject, object_] = False
-        first, second = nothing.nonzero()
-        np.add.at(counts, (labels[first], labels[second], 0), 1)
-    return torch.from_numpy(counts)
+    def step(self, examples: Examples, chosen: Sequence[int]) -> Losses:
+        """One step on the chosen images; its losses as plain numbers."""
+        batch, predicates = examples.batch(chosen, self.config.loss, self.parts.rng, self.parts.generator)
+        batch = batch.to(self.device)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            outputs = self.model(batch)
+        losses = sgg_loss(outputs, batch, predicates.to(self.device), self.config.loss)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(losses.total).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        return Losses(*torch.stack(losses).tolist())
 
 
 def save_sgg(folder: str | Path, model: nn.Module, extra: dict[str, Any] | None = None) -> None:

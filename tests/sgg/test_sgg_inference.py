@@ -7,7 +7,8 @@ from torch import nn
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import Outputs, Sizes
-from groundgraph.sgg.inference import InferenceConfig, predict, suppress
+from groundgraph.sgg.decoding import suppress
+from groundgraph.sgg.inference import InferenceConfig, predict
 
 
 class Known(nn.Module):

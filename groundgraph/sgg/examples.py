@@ -1,0 +1,116 @@
+"""Training batches: labels drawn for some images, checked, with the pairs to train on; and the predicates' counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groundgraph.data.types import Regions, SoftLabels
+from groundgraph.sgg.batch import Batch, Sizes, Unions, collate, with_pairs
+from groundgraph.sgg.losses import LossConfig, sample_pairs, sample_soft_pairs
+
+Labels = tuple[np.ndarray, np.ndarray] | SoftLabels
+"""What is taken for true of an image: labels [V] in 0..C (0 = background) and relations [R, 3] (subject region, object
+region, predicate 1..P), or distributions over these."""
+
+Draw = Callable[[int, np.random.Generator], Labels]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images to train on: their regions, `draw(i, rng)` for the labels of image i, and the features of union boxes
+    where the detector gives them."""
+
+    regions: Sequence[Regions]
+    draw: Draw
+    sizes: Sizes
+    unions: Unions | None = None
+
+    def batch(
+        self, chosen: Sequence[int], config: LossConfig, rng: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Batch, Tensor]:
+        """Labels of the chosen images, drawn, and pairs, sampled: a batch with targets and pairs, and the predicates.
+
+        Predicates are [Q] int64, or [Q, 1 + P] distributions where labels are soft. Raises ValueError where labels do
+        not fit the regions or the sizes, or some are soft and some hard.
+        """
+        drawn = [self.draw(int(i), rng) for i in chosen]
+        regions = [self.regions[int(i)] for i in chosen]
+        soft = {isinstance(labels, SoftLabels) for labels in drawn}
+        if len(soft) > 1:
+            raise ValueError("labels of one batch are all hard or all soft: let draw give one kind")
+        make = self._soft if soft.pop() else self._hard
+        batch, pairs, predicates = make(regions, drawn, config, generator)
+        return with_pairs(batch, pairs, chosen, self.unions), predicates
+
+    def _hard(self, regions, drawn, config, generator) -> tuple[Batch, Tensor, Tensor]:
+        batch = collate(regions, [labels for labels, _ in drawn])
+        relations = _owned([np.reshape(np.asarray(r, np.int64), (-1, 3)) for _, r in drawn])
+        _check_ends(batch, relations)
+        predicate = relations[:, 3]
+        if (predicate < 1).any() or (predicate > self.sizes.predicates).any():
+            raise ValueError(f"drawn predicates must lie in 1..{self.sizes.predicates}")
+        if batch.targets.min() < 0 or batch.targets.max() > self.sizes.categories:
+            raise ValueError(f"drawn labels must lie in 0..{self.sizes.categories}")
+        return batch, *sample_pairs(batch, torch.from_numpy(relations), config, generator)
+
+    def _soft(self, regions, drawn, config, generator) -> tuple[Batch, Tensor, Tensor]:
+        objects = [_distributions(d.objects, 1 + self.sizes.categories, "labels") for d in drawn]
+        batch = collate(regions, [rows.argmax(1) for rows in objects], objects)
+        pairs = _owned([np.reshape(np.asarray(d.pairs, np.int64), (-1, 2)) for d in drawn])
+        _check_ends(batch, pairs)
+        rows = np.concatenate([_distributions(d.predicates, 1 + self.sizes.predicates, "predicates") for d in drawn])
+        if len(rows) != len(pairs):
+            raise ValueError("drawn pairs and their predicates differ in number")
+        return batch, *sample_soft_pairs(batch, torch.from_numpy(pairs), torch.from_numpy(rows), config, generator)
+
+    def predicate_counts(self, images: Sequence[int], rng: np.random.Generator) -> Tensor:
+        """How often each predicate stands between two labels in one draw an image: [1 + C, 1 + C, 1 + P].
+
+        Column 0 counts the ordered pairs of labelled regions without a relation. A soft label counts as its likeliest
+        category, a soft predicate by its distribution.
+        """
+        sizes = self.sizes
+        counts = np.zeros((1 + sizes.categories, 1 + sizes.categories, 1 + sizes.predicates), np.float32)
+        for i in images:
+            drawn = self.draw(int(i), rng)
+            if isinstance(drawn, SoftLabels):
+                labels, named = drawn.objects.argmax(1), drawn.objects[:, 1:].argmax(1) + 1
+                subject, object_ = drawn.pairs.reshape(-1, 2).T
+                np.add.at(counts, (named[subject], named[object_]), drawn.predicates)
+            else:
+                labels, relations = (np.asarray(part, np.int64) for part in drawn)
+                subject, object_, predicate = relations.reshape(-1, 3).T
+                np.add.at(counts, (labels[subject], labels[object_], predicate), 1)
+            nothing = (labels[:, None] > 0) & (labels > 0) & ~np.eye(len(labels), dtype=bool)
+            nothing[subject, object_] = False
+            first, second = nothing.nonzero()
+            np.add.at(counts, (labels[first], labels[second], 0), 1)
+        return torch.from_numpy(counts)
+
+
+def _owned(parts: list[np.ndarray]) -> np.ndarray:
+    """Rows of all images with the image's place in front."""
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return np.column_stack([owner, np.concatenate(parts)])
+
+
+def _check_ends(batch: Batch, pairs: np.ndarray) -> None:
+    lengths, ends = batch.mask.sum(1).numpy()[pairs[:, 0]], pairs[:, 1:3]
+    if (ends < 0).any() or (ends >= lengths[:, None]).any():
+        raise ValueError("a drawn relation names a region that its image does not have")
+    if (ends[:, 0] == ends[:, 1]).any():
+        raise ValueError("a drawn relation is one of a region with itself")
+
+
+def _distributions(rows: np.ndarray, width: int, what: str) -> np.ndarray:
+    rows = np.asarray(rows, np.float32)
+    if rows.size == 0:
+        return np.zeros((len(rows), width), np.float32)
+    if rows.ndim != 2 or rows.shape[1] != width or (rows < 0).any() or (abs(rows.sum(1) - 1) > 1e-3).any():
+        raise ValueError(f"drawn {what} must be distributions over {width} classes, background first, that sum to 1")
+    return rows

@@ -1,0 +1,113 @@
+"""What scene-graph models know of boxes and pairs of boxes: geometry, union features, the predicates' frequency."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from groundgraph.sgg.batch import Batch, Sizes
+
+UnionKind = Literal["none", "spatial", "visual"]
+
+
+class UnionFeature(nn.Module):
+    """What lies between and around the two boxes of each of batch.pairs: [Q, width].
+
+    "spatial" is read off the boxes alone (the released weakly supervised runs have no more); "visual" adds the
+    detector's feature of the box around both, as published (Zellers et al. 2018: the pooled union box plus a
+    convolution of the two boxes' masks, whose place the boxes' geometry takes here).
+    Raises ValueError where "visual" is asked for and the data has no union features.
+    """
+
+    def __init__(self, kind: Literal["spatial", "visual"], sizes: Sizes, embedded: int, width: int):
+        super().__init__()
+        self.visual = None
+        self.spatial = nn.Sequential(nn.Linear(15, embedded), nn.ReLU(), nn.Linear(embedded, width))
+        if kind == "visual":
+            if not sizes.unions:
+                raise ValueError(
+                    "union: visual needs the detector's features of union boxes, and these regions come without them "
+                    "(precomputed regions always do): set union to spatial or none"
+                )
+            self.visual = nn.Sequential(nn.LayerNorm(sizes.unions), nn.Linear(sizes.unions, width))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """[Q, width], around 0."""
+        image, subject, object_ = batch.pairs.unbind(1)
+        feature = self.spatial(
+            pair_geometry(batch.boxes[image, subject], batch.boxes[image, object_], batch.sizes[image])
+        )
+        if self.visual is None:
+            return feature
+        if batch.unions is None:
+            raise ValueError("this model was built with union: visual: give `unions`, the detector's union features")
+        return feature + self.visual(batch.unions)
+
+
+class FrequencyBias(nn.Module):
+    """The log frequency of predicates between two labels, a start that training goes on from (Zellers et al. 2018)."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        labels = 1 + sizes.categories
+        self.table = nn.Parameter(torch.zeros(labels, labels, 1 + sizes.predicates))
+
+    @torch.no_grad()
+    def count(self, counts: Tensor) -> None:
+        """Take the start from counts [1 + C, 1 + C, 1 + P] of (subject label, object label, predicate).
+
+        Column 0 counts pairs without a relation.
+        """
+        counts = counts.to(self.table) + 1e-3  # keeps the logarithm of what was never seen finite
+        self.table.copy_((counts / counts.sum(-1, keepdim=True)).log())
+
+    def forward(self, labels: Tensor, pairs: Tensor) -> Tensor:
+        """labels [B, V] and pairs [Q, 3] -> [Q, 1 + P]."""
+        image, subject, object_ = pairs.unbind(1)
+        return self.table[labels[image, subject], labels[image, object_]]
+
+
+def known_or_best(logits: Tensor, targets: Tensor | None) -> Tensor:
+    """Each region's label in 1..C: [B, V, 1 + C] -> [B, V]. What has none, or background, goes as its best category.
+
+    At inference every region has a label, so a region that is background in training needs one too.
+    """
+    best = logits[..., 1:].detach().argmax(-1) + 1
+    return best if targets is None else torch.where(targets > 0, targets, best)
+
+
+def box_geometry(batch: Batch) -> Tensor:
+    """A box in fractions of its image: centre, width, height, corners, area: [B, V, 9]."""
+    scale = batch.sizes.repeat(1, 2)[:, None]
+    corners = batch.boxes / scale
+    sides = corners[..., 2:] - corners[..., :2]
+    centre = (corners[..., 2:] + corners[..., :2]) / 2
+    return torch.cat([centre, sides, corners, sides.prod(-1, keepdim=True)], -1)
+
+
+def pair_geometry(subject: Tensor, object_: Tensor, sizes: Tensor) -> Tensor:
+    """How two boxes lie: boxes [Q, 4] and image sizes [Q, 2] -> [Q, 15], all within about -4..4.
+
+    In units of the union box: the four corner offsets, the subject's sides, the object's sides; the log ratios of their
+    sides; IoU, and the share of each that lies in the other; the union's sides in fractions of the image.
+    """
+    low, high = torch.minimum(subject, object_), torch.maximum(subject, object_)
+    union = (high[:, 2:] - low[:, :2]).clamp(min=1e-3)
+    sides = [(b[:, 2:] - b[:, :2]).clamp(min=1e-3) for b in (subject, object_)]
+    shared = (low[:, 2:] - high[:, :2]).clamp(min=0).prod(1, keepdim=True)
+    areas = [s.prod(1, keepdim=True) for s in sides]
+    return torch.cat(
+        [
+            (object_ - subject) / union.repeat(1, 2),
+            sides[0] / union,
+            sides[1] / union,
+            (sides[1] / sides[0]).log(),
+            shared / (areas[0] + areas[1] - shared),
+            shared / areas[0],
+            shared / areas[1],
+            union / sizes,
+        ],
+        1,
+    )

@@ -1,0 +1,71 @@
+"""Labels from annotated boxes: the fully supervised upper bound of what pseudo labels could teach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from groundgraph.data.types import GroundTruth, Regions
+from groundgraph.sgg.examples import Draw
+
+
+def true_labels(
+    truth: GroundTruth,
+    regions: Regions,
+    categories: Sequence[str],
+    predicates: Sequence[str],
+    overlap: float = 0.5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the annotation says of the regions: labels [V] in 0..C and relations [R, 3] as a training step takes them.
+
+    A region has the label of the annotated box with which it has the largest IoU, if that is at least `overlap`, and
+    is background otherwise. Two regions are related as their boxes are; of several regions on one box, all are
+    (Scene-Graph-Benchmark's matching in training). Names outside of the vocabulary are left out, their boxes too.
+    """
+    place = {name: i + 1 for i, name in enumerate(categories)}
+    known = {name: i + 1 for i, name in enumerate(predicates)}
+    category = np.array([place.get(name, 0) for name in truth.labels], np.int64)
+    kept = np.flatnonzero(category)
+    if not len(kept) or not len(regions):
+        return np.zeros(len(regions), np.int64), np.zeros((0, 3), np.int64)
+    iou = _iou(regions.boxes, truth.boxes[kept])
+    box = np.where(iou.max(1) >= overlap, kept[iou.argmax(1)], -1)
+    labels = np.where(box >= 0, category[box], 0)
+
+    named = [(s, known[p], o) for s, p, o in truth.relations if p in known]
+    relations = np.array(named, np.int64).reshape(-1, 3)
+    takers = box[None] == np.arange(len(category))[:, None]
+    t, s, o = np.nonzero(takers[relations[:, 0]][:, :, None] & takers[relations[:, 2]][:, None, :])
+    found = np.stack([s, o, relations[t, 1]], 1)
+    return labels, np.unique(found[s != o], axis=0)
+
+
+def supervised(
+    truths: Sequence[GroundTruth | None],
+    regions: Sequence[Regions],
+    categories: Sequence[str],
+    predicates: Sequence[str],
+    overlap: float = 0.5,
+) -> Draw:
+    """A `draw` for `train_sgg` that gives every image its `true_labels`, matched once.
+
+    Raises ValueError where an image has no annotation.
+    """
+    if len(truths) != len(regions) or any(truth is None for truth in truths):
+        raise ValueError(
+            "full supervision needs annotated boxes of every training image, and this data has some without"
+        )
+    labels = [
+        true_labels(truth, found, categories, predicates, overlap) for truth, found in zip(truths, regions, strict=True)
+    ]
+    return lambda image, rng: labels[image]
+
+
+def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of every two boxes, sides x2 - x1: [A, 4] and [B, 4] -> [A, B]."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (high - low).clip(0).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (first, second)]
+    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
