@@ -3,11 +3,11 @@
     pip install -e ".[bench]"
     python benchmarks/parsing.py [CSV]
 
-CSV is a FACTUAL-style file, ../shared/data/factual/dev.csv by default. Both parsers run the same spaCy model, each the way
+CSV is a FACTUAL-style file, ../shared/data/factual/dev.csv by default. Both parsers run the same spaCy model, each as
 its documentation shows: ours takes a list of captions, the reference one caption at a time. Repetitions alternate, and
 a parser's time is its best. The share of captions whose whole graph is right is FACTUAL's set match; where
-`factualscenegraph` is installed, its own scorer checks that share caption by caption and adds its SPICE (without merging
-synonyms within a graph). The last line is one JSON object.
+`factualscenegraph` is installed, its own scorer checks that share caption by caption and adds its SPICE (synonyms
+within a graph are not merged). The last line is one JSON object.
 """
 
 from __future__ import annotations

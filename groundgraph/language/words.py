@@ -10,7 +10,7 @@ ARTICLES = frozenset("the a an his her its their this that these those each ever
 AMOUNTS = frozenset(
     "bunch group pair couple lot lots number row line set series piece bit slice cluster herd flock variety kind "
     "type dozen dozens hundred hundreds handful collection stack pile mound patch part side sort assortment array "
-    "lots plenty section chunk load bundle strip bits pieces mass crowd".split()
+    "plenty section chunk load bundle strip bits pieces piles mass crowd bank thicket".split()
 )
 VESSELS = {
     **dict.fromkeys(
@@ -34,8 +34,14 @@ COLOURS = frozenset(
 )
 MATERIALS = frozenset(
     "wood metal brick stone plastic concrete glass leather rubber steel marble stainless tile wicker iron dirt "
-    "paper cement wire cloth cotton denim plaid adult baby".split()
+    "paper cement wire cloth cotton denim plaid adult baby asphalt gravel sand clay bamboo porcelain ceramic chrome "
+    "aluminum bronze copper foam velvet silk wool nylon spandex polyester fleece flannel straw granite tin "
+    "cardboard canvas linen lace suede".split()
 )
+# How an adjective is written that captions also say as a noun.
+ADJECTIVES = {"wood": "wooden", "blond": "blonde"}
+# Before a noun these say how many or which, not what it is like.
+DETERMINERS = frozenset("many several few some other another more most both all any same such certain one".split())
 SHADES = frozenset("dark light bright pale deep".split())
 
 NUMBERS = {
@@ -61,26 +67,97 @@ PLACES = frozenset(
     "front top side back middle center centre edge end bottom base corner foot rear left right inside outside face "
     "midst background foreground tip head".split()
 )
-FIXED_PREPOSITIONS = (
-    ("next", "to"),
-    ("close", "to"),
-    ("out", "of"),
-    ("off", "of"),
-    ("inside", "of"),
-    ("outside", "of"),
-    ("on", "top"),
-    ("in", "between"),
-    ("along", "with"),
-    ("out", "from"),
-    ("up", "to"),
-    ("down", "to"),
-)
+# Prepositions of two words by their first, and those that have a shorter or commoner equal.
+FIXED_PREPOSITIONS = {
+    "next": ("to",),
+    "close": ("to",),
+    "out": ("of", "from"),
+    "off": ("of",),
+    "inside": ("of",),
+    "outside": ("of",),
+    "on": ("top",),
+    "in": ("between",),
+    "along": ("with",),
+    "up": ("to",),
+    "down": ("to",),
+}
+EQUAL_PREPOSITIONS = {
+    "on top": "on top of",
+    "at top of": "on top of",
+    "in top of": "on top of",
+    "in between": "between",
+    "inside of": "inside",
+    "outside of": "outside",
+    "off of": "off",
+    "at side of": "on side of",
+    "in side of": "on side of",
+    "at edge of": "on edge of",
+    "at corner of": "in corner of",
+    "at end of": "in end of",
+}
 
 PEOPLE = frozenset(
     "man woman boy girl person people child kid guy lady baby gentleman male female player skier surfer skateboarder "
     "snowboarder rider cyclist biker batter catcher pitcher umpire worker chef waiter officer policeman fireman farmer "
     "bride groom couple driver toddler spectator pedestrian dude cowboy tourist student teenager".split()
 )
+
+ANIMALS = frozenset(
+    "animal dog puppy cat kitten horse pony foal cow bull calf sheep lamb goat elephant giraffe zebra bear cub bird "
+    "duck goose swan pigeon seagull gull parrot owl eagle penguin deer monkey lion tiger".split()
+)
+# Parts of people and animals: "man hand" and "birds wings" are two things each.
+BODY_PARTS = frozenset(
+    "head face hair eye ear nose mouth tooth tongue chin cheek neck shoulder arm elbow wrist hand finger thumb chest "
+    "belly stomach leg knee ankle foot toe body skin tail mane paw hoof horn trunk tusk wing beak feather snout fur "
+    "hind legs feet hands arms eyes ears wings paws horns tusks hooves feathers fingers".split()
+)
+# What people do and what they are near or in doesn't: "a boy at an airport carrying a dog".
+HUMAN_ACTS = frozenset(
+    "hold wear carry ride read talk smile look watch eat drink play throw swing hit catch use cook cut take type write "
+    "pose wave hug pet feed kick".split()
+)
+# Participles whose "with" or "in" names what does it: "a street covered in snow".
+COVERING = frozenset("cover line".split())
+# Nouns that an adjective or a gerund before them is part of the name of.
+NAMES = {
+    "hot": frozenset({"dog"}),
+    "polar": frozenset({"bear"}),
+    "wet": frozenset({"suit"}),
+    "cutting": frozenset({"board"}),
+    "parking": frozenset({"lot", "meter", "garage", "space", "sign"}),
+    "shopping": frozenset({"bag", "cart", "center", "mall"}),
+    "swimming": frozenset({"pool", "trunk", "trunks"}),
+    "frying": frozenset({"pan"}),
+    "baking": frozenset({"sheet", "pan", "dish", "tray"}),
+    "mixing": frozenset({"bowl"}),
+    "serving": frozenset({"tray", "dish", "plate", "spoon"}),
+    "dining": frozenset({"room", "table", "chair", "area", "hall"}),
+    "living": frozenset({"room"}),
+    "waiting": frozenset({"room", "area"}),
+    "washing": frozenset({"machine"}),
+    "sewing": frozenset({"machine"}),
+    "sleeping": frozenset({"bag"}),
+    "fishing": frozenset({"pole", "rod", "boat", "net"}),
+    "sailing": frozenset({"boat", "ship"}),
+    "running": frozenset({"shoe", "shoes"}),
+    "riding": frozenset({"boot", "boots", "helmet"}),
+    "skating": frozenset({"rink"}),
+    "rolling": frozenset({"pin"}),
+    "measuring": frozenset({"cup", "spoon"}),
+    "landing": frozenset({"gear", "strip"}),
+    "rocking": frozenset({"chair", "horse"}),
+}
+# Names that captions write in one word and in two.
+SPELLINGS = {
+    "wet suit": "wetsuit",
+    "snow board": "snowboard",
+    "surf board": "surfboard",
+    "skate board": "skateboard",
+    "sun glasses": "sunglasses",
+    "back pack": "backpack",
+    "tooth brush": "toothbrush",
+}
 
 # What a garment is "with", where anything else is with its wearer.
 TRIMMINGS = frozenset(

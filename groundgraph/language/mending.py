@@ -1,0 +1,162 @@
+"""Slips of the spaCy model on captions, which are no sentences, mended in a tree's tags, labels and heads.
+
+Each rule knows a slip by the words around it, never by the caption. The lists are changed in place.
+"""
+
+from __future__ import annotations
+
+from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
+from groundgraph.language.words import BE, COLOURS, ING_NOUNS, NAMES, PEOPLE
+
+
+def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int]) -> None:
+    """Mends tags (Penn), deps and heads (positions; a root is its own head) of lower-case words in place."""
+    slips = _Slips(words, tags, deps, heads)
+    slips.retag()
+    slips.name_nouns()
+    slips.free_participle()
+    slips.join_verb_like_nouns()
+    slips.hyphens()
+    slips.rejoin()
+
+
+class _Slips:
+    def __init__(self, words: list[str], tags: list[str], deps: list[str], heads: list[int]) -> None:
+        self.words, self.tags, self.deps, self.heads = words, tags, deps, heads
+
+    def is_noun(self, i: int) -> bool:
+        """Whether the word may be a noun at all."""
+        word = self.words[i]
+        return word not in BE and word not in PREPOSITIONS and is_base(lemma(word, "noun"), "noun")
+
+    def make_noun(self, i: int) -> None:
+        self.tags[i] = "NNS" if self.words[i] != lemma(self.words[i], "noun") else "NN"
+
+    def make_modifier(self, i: int, noun: int, label: str) -> None:
+        """The word at i, read as what governs the noun after it, becomes a modifier of that noun."""
+        deps, heads = self.deps, self.heads
+        if heads[noun] == i:
+            heads[noun] = noun if heads[i] == i else heads[i]
+            deps[noun] = "pobj" if deps[i] == "pcomp" else deps[i]
+        for k, head in enumerate(heads):
+            if head == i and k not in (i, noun):
+                heads[k] = noun
+        heads[i], deps[i] = noun, label
+
+    def name_nouns(self) -> None:
+        """Nouns that pass for verbs by their form: "on cutting board", "to building", "next to sidewalk"."""
+        words, tags = self.words, self.tags
+        for i, word in enumerate(words):
+            before, after = tags[i - 1] if i else "", tags[i + 1 : i + 2]
+            if word in NAMES and after and lemma(words[i + 1], "noun") in NAMES[word]:
+                tags[i], tags[i + 1] = "NN", "NN" if tags[i + 1][:2] != "NN" else tags[i + 1]
+                self.make_modifier(i, i + 1, "compound")
+            elif tags[i] == "VBG" and word in ING_NOUNS:
+                if before in ("", "DT", "JJ", "IN", "TO", "CD", "PRP$") and after not in (["DT"], ["PRP$"], ["NN"]):
+                    tags[i] = "NN"
+                    if self.deps[i] == "pcomp":
+                        self.deps[i] = "pobj"
+            elif tags[i] == "VB" and i > 1 and words[i - 1] == "to" and words[i - 2] in ("next", "close"):
+                if self.is_noun(i):
+                    self.make_noun(i)
+            elif i == 0 and tags[i] == "RB" and after == ["IN"] and self.is_noun(i) and not is_base(word, "adj"):
+                self.make_noun(i)
+            elif tags[i] in ("VBZ", "VB", "VBP", "JJR") and i and self.is_noun(i):
+                if self.deps[i - 1] == "compound" and self.heads[i - 1] == i:
+                    self.make_noun(i)
+
+    def free_participle(self) -> None:
+        """ "Arched window on side of building": a participle that opens the phrase describes the noun after it."""
+        words, tags, deps, heads = self.words, self.tags, self.deps, self.heads
+        for i in range(len(words) - 1):
+            opens = not i or tags[i - 1] == "DT"
+            if opens and tags[i] in ("VBN", "VBD") and words[i] not in BE and deps[i] != "amod":
+                noun = next(
+                    (k for k in range(i + 1, len(words)) if heads[k] == i and deps[k] in ("dobj", "nsubj")), None
+                )
+                if noun is not None and all(t[:2] in ("NN", "JJ") for t in tags[i + 1 : noun + 1]):
+                    tags[i] = "VBN"
+                    self.make_modifier(i, noun, "amod")
+
+    def join_verb_like_nouns(self) -> None:
+        """ "Walking on rocks and gravel": a bare "verb" after a noun and "and", with nothing of its own, is a noun."""
+        words, tags = self.words, self.tags
+        for i in range(2, len(words)):
+            ends = tags[i + 1 : i + 2] in ([], ["."], [","], ["IN"])
+            listed = words[i - 1] in ("and", "or") and tags[i - 2][:2] == "NN" and ends
+            if (
+                listed
+                and tags[i] in ("VB", "VBP")
+                and self.is_noun(i)
+                and i not in (h for k, h in enumerate(self.heads) if k != i)
+            ):
+                self.make_noun(i)
+                self.heads[i], self.deps[i] = i - 2, "conj"
+
+    def hyphens(self) -> None:
+        """ "Heart-shaped": a noun, a hyphen and a participle are one adjective; "snow-covered" tells who covers."""
+        words, tags = self.words, self.tags
+        for i in range(1, len(words) - 1):
+            if words[i] == "-" and tags[i + 1] in ("VBN", "JJ") and tags[i - 1][:2] in ("NN", "JJ"):
+                if lemma(words[i + 1], "verb") != "cover":
+                    tags[i - 1], tags[i + 1] = "AFX", "JJ"
+
+    def retag(self) -> None:
+        """The two commonest slips: a bare noun read as a verb, and a gerund after its subject read as a noun."""
+        words, tags = self.words, self.tags
+        last = len(words) - 1
+        for i, tag in enumerate(tags):
+            before = tags[i - 1] if i else ""
+            if tag in ("VB", "VBP", "VBZ", "VBD", "JJ", "UH", "FW", "RB") and i < last:
+                opens = not i or before in ("DT", "PRP$") or (before in ("JJ", "CD") and tag != "JJ" and tag != "VBD")
+                after = tags[i + 1]
+                verbs = ("VBG", "VBZ", "VBN", "IN", "POS") if tag in ("VB", "VBP", "VBZ") else ("VBG", "VBZ", "POS")
+                is_noun = self.is_noun(i)
+                if opens and after in verbs and is_noun and words[i] not in COLOURS:
+                    self.make_noun(i)
+                elif opens and tag == "JJ" and is_noun and self._gerund(i + 1) and not is_base(words[i], "adj"):
+                    tags[i] = "NN"
+            elif tag in ("NN", "NNP") and i and before[:2] == "NN" and self._gerund(i):
+                tags[i] = "VBG"
+                self._free_gerund(i)
+            elif tag == "VBG" and before[:2] == "NN" and self._swallows(i):
+                self._free_gerund(i)
+
+    def _gerund(self, i: int) -> bool:
+        """Whether the noun at i, with more after it, may be a verb in -ing."""
+        word, after = self.words[i], self.tags[i + 1 : i + 2]
+        if not word.endswith("ing") or word in ING_NOUNS or not after:
+            return False
+        base = lemma(word, "verb")
+        known = base != word and is_base(base, "verb")
+        return known and after[0] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
+
+    def rejoin(self) -> None:
+        """ "A man with a hat and a bag": a thing joined to a person after "with" belongs to what the person has."""
+        for k, dep in enumerate(self.deps):
+            head = self.heads[k]
+            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.words[head] not in PEOPLE:
+                continue
+            before = next((p for p in range(k - 1, head, -1) if self.deps[p] == "pobj"), None)
+            if before is not None and self.words[self.heads[before]] == "with" and self.words[k] not in PEOPLE:
+                self.heads[k] = before
+
+    def _swallows(self, i: int) -> bool:
+        """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""
+        joined = self.heads[i - 1] == i and self.deps[i - 1] in ("compound", "nmod", "npadvmod")
+        return (self.deps[i] in ("amod", "compound") and self.heads[i] > i) or (
+            joined and self.deps[i] in ("pobj", "dobj", "pcomp")
+        )
+
+    def _free_gerund(self, i: int) -> None:
+        """Splits "shirt holding bottle", read as one thing: the noun before the verb takes the whole's place."""
+        deps, heads, noun = self.deps, self.heads, i - 1
+        top = heads[i] if heads[i] > i and self.tags[heads[i]][:2] == "NN" else i
+        for k in range(noun):
+            if heads[k] in (top, i) and deps[k] in ("det", "amod", "compound", "nummod", "poss"):
+                heads[k] = noun
+        heads[noun] = noun if heads[top] == top else heads[top]
+        deps[noun] = deps[top]
+        if top != i:
+            heads[top], deps[top] = i, "dobj"
+        heads[i], deps[i] = noun, "acl"
