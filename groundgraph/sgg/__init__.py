@@ -4,8 +4,32 @@ A model is an nn.Module built from (Sizes, its Config) with forward(Batch) -> Ou
 here.
 """
 
-from groundgraph.sgg.motifs import Motifs
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from groundgraph.sgg.batch import Sizes
+from groundgraph.sgg.motifs import Motifs, MotifsConfig
+from groundgraph.sgg.uniter import Uniter, UniterConfig
 
 SGG_MODELS = {
     Motifs.name: Motifs,
+    Uniter.name: Uniter,
 }
+
+
+def new_model(config: MotifsConfig | UniterConfig, sizes: Sizes, names: Sequence[str] = ()) -> nn.Module:
+    """An untrained model of a configuration's kind, started from the checkpoint that the configuration names, if any.
+
+    names  the detector's categories, which a checkpoint's words start from
+    Raises ValueError where the checkpoint does not fit.
+    """
+    kind = next(kind for kind in SGG_MODELS.values() if isinstance(config, kind.Config))
+    model = kind(sizes, config)
+    if getattr(config, "checkpoint", None):
+        from groundgraph.sgg.uniter_checkpoint import start_from_checkpoint
+
+        start_from_checkpoint(model, names)
+    return model

@@ -7,7 +7,6 @@ from torch import nn
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import Outputs, Sizes
-from groundgraph.sgg.decoding import suppress
 from groundgraph.sgg.inference import InferenceConfig, predict
 
 
@@ -85,24 +84,49 @@ def test_images_without_regions_with_one_and_batches_keep_their_order():
     assert predict(Known(), []) == []
 
 
-def test_suppression_equals_the_one_by_one_rule():
-    rng = np.random.default_rng(0)
-    corner = rng.uniform(0, 30, (4, 40, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(8, 25, (4, 40, 2))], -1)
-    scores, labels, mask = rng.random((4, 40)), rng.integers(1, 3, (4, 40)), np.ones((4, 40), bool)
-    scores[:, 5:9] = 0.5  # ties
-    mask[1, 30:], mask[2, 0] = False, False
-    stays = suppress(*(torch.from_numpy(x) for x in (boxes, labels, scores, mask)), 0.4).numpy()
+def test_relabelled_duplicates_take_their_next_best_label():
+    # Region 0 (label 1, .3) lies on region 1 (label 1, .8) and takes label 2, which region 2 (.7) has taken from it
+    # too: of both lost labels it keeps the better one.
+    graph = predict(Known(), [regions(BOXES, PROBABILITIES)], InferenceConfig(duplicates="relabel"))[0]
+    assert graph.labels.tolist() == [1, 1, 2, 1]
+    assert len(graph.boxes) == 4
+    apart = [[0, 0, 10, 10], [1, 0, 11, 10]]
+    graph = predict(Known(), [regions(apart, PROBABILITIES[:2])], InferenceConfig(duplicates="relabel"))[0]
+    assert graph.labels.tolist() == [2, 1]
+    assert graph.scores.tolist() == pytest.approx([0.2, 0.8])
 
-    def iou(a, b):
-        sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-        shared = np.clip(sides, 0, None).prod()
-        return shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
 
-    for i in range(4):
-        kept = []
-        for j in np.argsort(-scores[i], kind="stable"):
-            rivals = (k for k in kept if labels[i, k] == labels[i, j])
-            if mask[i, j] and all(iou(boxes[i, k], boxes[i, j]) <= 0.4 for k in rivals):
-                kept.append(j)
-        assert sorted(kept) == np.flatnonzero(stays[i]).tolist()
+def test_given_boxes_all_stay_in_order_and_every_pair_counts():
+    config = InferenceConfig(overlapping=True)
+    graph = predict(Known(), [regions(BOXES, PROBABILITIES)], config, task="sgcls")[0]
+    np.testing.assert_array_equal(graph.boxes, np.array(BOXES, np.float32))
+    assert graph.labels.tolist() == [1, 1, 2, 1]
+    assert graph.scores.tolist() == pytest.approx([0.3, 0.8, 0.7, 0.06])
+    assert len(graph.pairs) == 12
+
+
+def test_given_labels_have_score_one_and_rank_pairs_by_the_predicate_alone():
+    known = [np.array([2, 1, 1, 2]), np.zeros(0, int)]
+    graphs = predict(Known(), [regions(BOXES, PROBABILITIES), regions([], [])], task="predcls", labels=known)
+    assert graphs[0].labels.tolist() == [2, 1, 1, 2]
+    assert graphs[0].scores.tolist() == [1] * 4
+    best = graphs[0].predicate_scores[:, 1:].max(1)
+    assert (np.diff(best) <= 1e-7).all()
+    assert len(graphs[0].pairs) == 12
+    assert len(graphs[1].pairs) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "sgdetection"}, "one of sgdet, sgcls, predcls"),
+        ({"task": "predcls"}, "labels are given for predcls"),
+        ({"task": "sgcls", "labels": [np.array([1])]}, "for predcls only"),
+        ({"task": "predcls", "labels": []}, "0 images with labels for 1"),
+        ({"task": "predcls", "labels": [np.array([3])]}, "must lie in 1..2"),
+        ({"task": "predcls", "labels": [np.array([1, 2])]}, "differ in number"),
+    ],
+)
+def test_tasks_and_labels_that_do_not_fit_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        predict(Known(), [regions(BOXES[:1], PROBABILITIES[:1])], **options)
