@@ -1,4 +1,4 @@
-"""The command line: `groundgraph demo`, `run`, `predict`, `parse`, `evaluate-parser`, `recipes`, `experts train`."""
+"""The command line: `groundgraph demo`, `run`, `predict`, `parse`, `evaluate`, `experts train` and others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -124,6 +125,32 @@ def evaluate_parser(
             out.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="Predicted graphs: npz, graphs.safetensors, JSON or eval_results.pytorch.")
+    ],
+    truth: Annotated[
+        Path | None, typer.Argument(metavar="GROUND_TRUTH", help="True graphs, where PREDICTIONS has none.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="predcls, sgcls, sgdet or phrdet (phrase detection).")] = "sgdet",
+    convention: Annotated[
+        str, typer.Option(help="An image without a predicted pair counts 0 (default) or is left out (sgb).")
+    ] = "default",
+    zeroshot: Annotated[Path | None, typer.Option(help="Triplets that training never saw, for zR and ngzR.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Samples of the images for 95 % intervals.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
+) -> None:
+    """Measure anyone's scene graphs: R, ngR, zR, ngzR, mR, ngmR at 20/50/100, mAP50, and each predicate."""
+    with _errors():
+        from groundgraph.evaluation.files import evaluate_files, show
+
+        figures = evaluate_files(
+            predictions, truth, task=task, convention=convention, zeroshot=zeroshot, bootstrap=bootstrap, out=out
+        )
+        show(figures, console)
+
+
 @experts.command()
 def train(
     name: Annotated[str, typer.Argument(help="detector, text, vl or clip.")],
@@ -197,5 +224,5 @@ class _errors:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ValueError | FileNotFoundError) and not isinstance(error, UnicodeError):
-            console.print(f"[red]error[/] {error}", highlight=False, soft_wrap=True)
+            console.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error

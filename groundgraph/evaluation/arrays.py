@@ -1,0 +1,254 @@
+"""The graphs of many images as flat arrays: the images' rows lie one after the other, offsets say where one begins.
+
+Three ways in, all checked alike: graphs of this package, one mapping an image, and the golden layout's flat mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.types import Graph, GroundTruth
+
+
+@dataclass(frozen=True)
+class TruthArrays:
+    """The true graphs of N images.
+
+    boxes [G, 4] float32 xyxy in pixels, labels [G] in 1..C, relations [R, 3] (subject, object, predicate 1..P; boxes
+    are counted within the image), box_offsets [N + 1], relation_offsets [N + 1].
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    relations: np.ndarray
+    box_offsets: np.ndarray
+    relation_offsets: np.ndarray
+
+    @property
+    def images(self) -> int:
+        return len(self.box_offsets) - 1
+
+
+@dataclass(frozen=True)
+class PredictionArrays:
+    """The predicted graphs of N images.
+
+    boxes [B, 4] float32 xyxy in pixels, labels [B] in 1..C (0, the background, matches nothing), scores [B], pairs
+    [Q, 2] (subject, object, counted within the image, best first), predicate_scores [Q, 1 + P] (column 0 = background,
+    -inf = this predicate is not predicted), box_offsets [N + 1], pair_offsets [N + 1].
+    whole_scores: predicate_scores are those of whole triplets, so they rank without the objects' scores.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    pairs: np.ndarray
+    predicate_scores: np.ndarray
+    box_offsets: np.ndarray
+    pair_offsets: np.ndarray
+    whole_scores: bool = False
+
+    @property
+    def images(self) -> int:
+        return len(self.box_offsets) - 1
+
+
+Truth = TruthArrays | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Predictions = PredictionArrays | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def as_truth(truth: Truth, where: str = "ground truth") -> TruthArrays:
+    """True graphs from flat arrays or from one mapping an image, checked.
+
+    truth  the golden layout's mapping (gt_boxes, gt_labels, gt_rels, gt_box_offsets, gt_rel_offsets), or a mapping an
+           image with boxes [G, 4] xyxy, labels [G] in 1..C, rels [R, 3] (subject box, object box, predicate 1..P);
+           the names may stand with "gt_" or without. TruthArrays are only checked.
+    Raises ValueError, naming `where` and the array, on anything missing, out of range or of another shape.
+    """
+    if not isinstance(truth, TruthArrays):
+        boxes, labels, rels = (_part(truth, "gt_", n, w, where) for n, w in (("boxes", 4), ("labels", 0), ("rels", 3)))
+        offsets = [_offsets_of(truth, "gt_", name, rows) for name, rows in (("box", boxes), ("rel", rels))]
+        truth = TruthArrays(boxes[0], labels[0], rels[0], *offsets)
+    boxes, labels = _floats(truth.boxes, (4,), f"{where}: boxes"), _integers(truth.labels, (), f"{where}: labels", 1)
+    relations = _integers(truth.relations, (3,), f"{where}: relations", 0)
+    if len(labels) != len(boxes):
+        raise ValueError(f"{where}: {len(boxes)} boxes have {len(labels)} labels; give one a box")
+    box_offsets = _checked_offsets(truth.box_offsets, len(boxes), f"{where}: box offsets")
+    relation_offsets = _checked_offsets(truth.relation_offsets, len(relations), f"{where}: relation offsets")
+    _check_ends(relations[:, :2], relation_offsets, box_offsets, f"{where}: relations")
+    if len(relations) and relations[:, 2].min() < 1:
+        raise ValueError(f"{where}: a relation's predicate is {relations[:, 2].min()}; predicates count from 1")
+    return TruthArrays(boxes, labels, relations, box_offsets, relation_offsets)
+
+
+def as_predictions(predictions: Predictions, where: str = "predictions") -> PredictionArrays:
+    """Predicted graphs from flat arrays or from one mapping an image, checked.
+
+    predictions  the golden layout's mapping (pred_boxes, pred_labels, pred_scores, pred_pairs, pred_rel_scores,
+                 pred_box_offsets, pred_pair_offsets), or a mapping an image with boxes [B, 4] xyxy, labels [B],
+                 scores [B], pairs [Q, 2] best first, rel_scores [Q, 1 + P] (column 0 = background); the names may
+                 stand with "pred_" or without. PredictionArrays are only checked.
+    Raises ValueError, naming `where` and the array, on anything missing, out of range or of another shape.
+    """
+    if not isinstance(predictions, PredictionArrays):
+        parts = {
+            name: _part(predictions, "pred_", name, width, where)
+            for name, width in (("boxes", 4), ("labels", 0), ("scores", 0), ("pairs", 2), ("rel_scores", -1))
+        }
+        offsets = [_offsets_of(predictions, "pred_", n, parts[r]) for n, r in (("box", "boxes"), ("pair", "pairs"))]
+        predictions = PredictionArrays(*(array for array, _ in parts.values()), *offsets)
+    p = predictions
+    boxes, labels = _floats(p.boxes, (4,), f"{where}: boxes"), _integers(p.labels, (), f"{where}: labels", 0)
+    scores = _floats(p.scores, (), f"{where}: scores")
+    pairs = _integers(p.pairs, (2,), f"{where}: pairs", 0)
+    table = np.asarray(p.predicate_scores, np.float32)
+    if not len(labels) == len(scores) == len(boxes):
+        raise ValueError(f"{where}: {len(boxes)} boxes have {len(labels)} labels and {len(scores)} scores")
+    if table.ndim != 2 or len(table) != len(pairs) or (len(table) and table.shape[1] < 2):
+        raise ValueError(
+            f"{where}: {len(pairs)} pairs need scores of shape ({len(pairs)}, 1 + predicates), not {table.shape}"
+        )
+    if table.size and not table.max(initial=-np.inf) < np.inf:  # one pass finds nan and +inf; -inf has a meaning
+        raise ValueError(f"{where}: a predicate score is not a number or infinite")
+    box_offsets = _checked_offsets(p.box_offsets, len(boxes), f"{where}: box offsets")
+    pair_offsets = _checked_offsets(p.pair_offsets, len(pairs), f"{where}: pair offsets")
+    _check_ends(pairs, pair_offsets, box_offsets, f"{where}: pairs")
+    return PredictionArrays(boxes, labels, scores, pairs, table, box_offsets, pair_offsets, p.whole_scores)
+
+
+def truth_arrays(truths: Sequence[GroundTruth], categories: Sequence[str], predicates: Sequence[str]) -> TruthArrays:
+    """Number the true graphs by the evaluation's vocabularies: name k is label k + 1.
+
+    A box whose category is not in `categories` is left out with its relations, and so is a relation whose predicate is
+    not in `predicates`, as the published vocabularies do.
+    """
+    category = {name: i + 1 for i, name in enumerate(categories)}
+    predicate = {name: i + 1 for i, name in enumerate(predicates)}
+    labels = [np.array([category.get(name, 0) for name in truth.labels], np.int64) for truth in truths]
+    relations = []
+    for truth, numbers in zip(truths, labels, strict=True):
+        rows = [(s, o, predicate.get(name, 0)) for s, name, o in truth.relations]
+        rows = np.array(rows, np.int64).reshape(-1, 3)
+        known = (numbers[rows[:, 0]] > 0) & (numbers[rows[:, 1]] > 0) & (rows[:, 2] > 0)
+        place = np.cumsum(numbers > 0) - 1
+        relations.append(np.column_stack([place[rows[known, 0]], place[rows[known, 1]], rows[known, 2]]))
+    boxes = [np.reshape(t.boxes, (-1, 4))[n > 0] for t, n in zip(truths, labels, strict=True)]
+    labels = [n[n > 0] for n in labels]
+    return TruthArrays(
+        boxes=joined(boxes, (0, 4), np.float32),
+        labels=joined(labels, (0,), np.int64),
+        relations=joined(relations, (0, 3), np.int64),
+        box_offsets=offsets_of(labels),
+        relation_offsets=offsets_of(relations),
+    )
+
+
+def prediction_arrays(graphs: Sequence[Graph]) -> PredictionArrays:
+    """Lay predicted graphs one after the other."""
+    columns = max((g.predicate_scores.shape[1] for g in graphs if len(g.pairs)), default=1)
+    return PredictionArrays(
+        boxes=joined([g.boxes for g in graphs], (0, 4), np.float32),
+        labels=joined([g.labels for g in graphs], (0,), np.int64),
+        scores=joined([g.scores for g in graphs], (0,), np.float32),
+        pairs=joined([g.pairs for g in graphs], (0, 2), np.int64),
+        predicate_scores=joined([g.predicate_scores for g in graphs if len(g.pairs)], (0, columns), np.float32),
+        box_offsets=offsets_of([g.boxes for g in graphs]),
+        pair_offsets=offsets_of([g.pairs for g in graphs]),
+    )
+
+
+def owners(offsets: np.ndarray) -> np.ndarray:
+    """The image of each row."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def offsets_of(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Where each part begins once they lie one after the other: [len(parts) + 1] int64."""
+    return np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+
+
+def joined(parts: Sequence[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
+    """The parts one after the other; `empty` is the shape of none."""
+    return np.concatenate([np.zeros(empty, dtype), *(np.asarray(p, dtype).reshape(-1, *empty[1:]) for p in parts)])
+
+
+def _part(
+    side: Mapping[str, Any] | Sequence[Mapping[str, Any]], prefix: str, name: str, width: int, where: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One array of a side with all images' rows, and how many rows an image has (None: the side has offsets)."""
+    if isinstance(side, Mapping):
+        return np.asarray(_named(side, prefix, name, where)), None
+    parts = [np.asarray(_named(image, prefix, name, f"{where}, image {i}")) for i, image in enumerate(side)]
+    # An empty list has no second axis; it stands for no rows of whatever the others have.
+    filled = [part for part in parts if part.size]
+    shapes = {part.shape[1:] for part in filled}
+    if len(shapes) > 1:
+        raise ValueError(f"{where}: {name} has rows of {sorted(shapes)} in different images; give all one width")
+    columns = shapes.pop() if filled else {0: (), -1: (1,)}.get(width, (width,))
+    whole = np.concatenate(filled) if filled else np.zeros((0, *columns), np.int64 if name != "boxes" else np.float32)
+    return whole, np.array([len(part) for part in parts], np.int64)
+
+
+def _offsets_of(
+    side: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    prefix: str,
+    name: str,
+    part: tuple[np.ndarray, np.ndarray | None],
+) -> np.ndarray:
+    lengths = part[1]
+    if lengths is None:
+        return np.asarray(_named(side, prefix, f"{name}_offsets", "flat arrays"))
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _named(mapping: Mapping[str, Any], prefix: str, name: str, where: str) -> Any:
+    for key in (prefix + name, name):
+        if key in mapping:
+            return mapping[key]
+    raise ValueError(f'{where}: has no "{prefix}{name}"; it has {", ".join(map(str, mapping)) or "nothing"}')
+
+
+def _floats(values: Any, row: tuple[int, ...], what: str) -> np.ndarray:
+    array = np.asarray(values, np.float32)
+    if array.shape[1:] != row or array.ndim != 1 + len(row):
+        raise ValueError(f"{what} have shape {array.shape}, not {('n', *row)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what}: row {int(np.argwhere(~np.isfinite(array))[0][0])} is not a finite number")
+    return array
+
+
+def _integers(values: Any, row: tuple[int, ...], what: str, least: int) -> np.ndarray:
+    array = np.asarray(values)
+    whole = array.astype(np.int64)
+    if array.shape[1:] != row or array.ndim != 1 + len(row):
+        raise ValueError(f"{what} have shape {array.shape}, not {('n', *row)}")
+    if array.dtype.kind not in "iub" and not np.array_equal(whole, array):
+        raise ValueError(f"{what} must be whole numbers")
+    if whole.size and whole.min() < least:
+        raise ValueError(f"{what}: {whole.min()} is too small; they count from {least}")
+    return whole
+
+
+def _checked_offsets(offsets: Any, rows: int, what: str) -> np.ndarray:
+    offsets = np.asarray(offsets)
+    if offsets.ndim != 1 or not len(offsets) or offsets.dtype.kind not in "iu":
+        raise ValueError(f"{what} must be whole numbers, one an image and one more")
+    offsets = offsets.astype(np.int64)
+    if offsets[0] != 0 or offsets[-1] != rows or (np.diff(offsets) < 0).any():
+        raise ValueError(f"{what} must rise from 0 to the number of rows, {rows}")
+    return offsets
+
+
+def _check_ends(ends: np.ndarray, offsets: np.ndarray, box_offsets: np.ndarray, what: str) -> None:
+    if len(offsets) != len(box_offsets):
+        raise ValueError(f"{what} are of {len(offsets) - 1} images, the boxes of {len(box_offsets) - 1}")
+    image = owners(offsets)
+    wrong = np.flatnonzero((ends >= np.diff(box_offsets)[image][:, None]).any(1))
+    if len(wrong):
+        row = wrong[0]
+        has = int(np.diff(box_offsets)[image[row]])
+        raise ValueError(f"{what}: row {row} (image {image[row]}) joins boxes {ends[row].tolist()}, which has {has}")

@@ -1,0 +1,174 @@
+"""Everything the field measures on predicted scene graphs, for any model: one call, arrays in, figures out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from groundgraph.evaluation.arrays import (
+    PredictionArrays,
+    Predictions,
+    Truth,
+    TruthArrays,
+    as_predictions,
+    as_truth,
+    owners,
+)
+from groundgraph.evaluation.bootstrap import intervals
+from groundgraph.evaluation.detection import matched_boxes
+from groundgraph.evaluation.recall import CONVENTIONS, Convention, Shares, recall_shares
+
+Task = Literal["predcls", "sgcls", "sgdet", "phrdet"]
+TASKS: dict[str, str] = {
+    "predcls": "predicate classification: boxes and labels are given",
+    "sgcls": "scene graph classification: boxes are given",
+    "sgdet": "scene graph detection: nothing is given",
+    "phrdet": "phrase detection: one box around subject and object",
+}
+FIGURES = ("R", "ngR", "zR", "ngzR", "mR", "ngmR")
+_APART = 1.0  # px by which a given box may differ from the truth's: it went through float32 or was rounded
+
+
+def evaluate(
+    predictions: Predictions,
+    truth: Truth | None = None,
+    *,
+    task: Task = "sgdet",
+    convention: Convention = "default",
+    ks: Sequence[int] = (20, 50, 100),
+    zeroshot: np.ndarray | None = None,
+    predicates: int | Sequence[str] | None = None,
+    bootstrap: int = 0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure predicted scene graphs against true ones; every figure is a fraction of 1.
+
+    predictions  flat arrays in the golden layout (a mapping, or an opened npz), or a list with a mapping an image, see
+                 `arrays.as_predictions`
+    truth        likewise, see `arrays.as_truth`; None: `predictions` is a flat mapping that holds both sides
+    task         "predcls", "sgcls", "sgdet" or "phrdet", see `given`
+    convention   "default": an image without a predicted pair counts 0; "sgb": it is left out, as by
+                 Scene-Graph-Benchmark's evaluator. Nothing else differs.
+    ks           how many predictions of an image count
+    zeroshot     [Z, 3] (subject label, object label, predicate) that training never saw; None: the flat mapping's
+                 "zeroshot" if it has one
+    predicates   the predicates' names, or how many there are, over which mR is averaged; None: as many as are scored
+    bootstrap    how many samples of the images the confidence intervals are from; 0: none are given
+    seed         of these samples
+
+    Gives what json can write:
+    mode, convention, images, images_with_relations, images_without_pairs (of those with relations), seconds;
+    R, ngR, zR, ngzR, mR, ngmR: {"20": figure, ...}, see `recall.recall_shares`; zR, ngzR are null without `zeroshot`;
+    mAP50: see `detection.matched_boxes`;
+    predicates: {name, or number as text: {"images", "relations", "R": {"20": ...}, "ngR": {...}}}, those that occur;
+    intervals, with `bootstrap`: 95 % of the samples lie between {"R": {"20": [low, high], ...}, ...}. mAP50 has none: a
+    sample repeats the images that a rare category is in, which lifts its precision above the figure's.
+    Raises ValueError, naming the array and the fix, on anything that is missing, out of range or does not fit.
+    """
+    check_choices(task, convention)
+    if not ks or min(ks) < 1 or bootstrap < 0:
+        raise ValueError("K counts from 1 and the number of bootstrap samples from 0")
+    if truth is None:
+        if not isinstance(predictions, Mapping):
+            raise ValueError(
+                "without ground truth, the predictions must be a flat mapping that holds it (gt_boxes, ...)"
+            )
+        truth = {k: v for k, v in predictions.items() if not k.startswith("pred_")}
+    if zeroshot is None and isinstance(predictions, Mapping):
+        zeroshot = predictions.get("zeroshot")
+    true, predicted = as_truth(truth), as_predictions(predictions)
+    began = time.perf_counter()
+    predicted = given(task, true, predicted)
+    names = None if predicates is None or isinstance(predicates, int) else list(predicates)
+    count = len(names) if names is not None else predicates
+    shares = recall_shares(true, predicted, ks, convention, zeroshot, count, phrase=task == "phrdet")
+    figures: dict[str, Any] = {"mode": task, "convention": convention} | _counts(true, predicted)
+    for name in FIGURES:
+        figures[name] = {str(k): shares[name, k].mean() if (name, k) in shares else None for k in ks}
+    figures["mAP50"] = matched_boxes(true, predicted).mean()
+    figures["predicates"] = _predicates(true, shares, ks, names)
+    figures["seconds"] = round(time.perf_counter() - began, 4)
+    if bootstrap and true.images:
+
+        def resampled(weights: np.ndarray) -> dict[str, np.ndarray]:
+            return {key: s.resampled(weights) for key, s in shares.items()}
+
+        found = intervals(resampled, true.images, bootstrap, seed)
+        figures["intervals"] = {n: {str(k): found.get((n, k)) for k in ks} for n in FIGURES}
+    return figures
+
+
+def check_choices(task: str, convention: str) -> None:
+    """Raise ValueError, naming what there is, on an unknown task or convention."""
+    if task not in TASKS:
+        raise ValueError(f'unknown task "{task}": use {", ".join(f"{k} ({v})" for k, v in TASKS.items())}')
+    if convention not in CONVENTIONS:
+        raise ValueError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
+
+
+def given(task: Task, truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
+    """The predictions as a task has them scored, after Scene-Graph-Benchmark's evaluator.
+
+    predcls  boxes and labels become the truth's and every object's score 1, so that ngR ranks by predicate scores only
+    sgcls    as they are. Boxes match by IoU here too, not by number: of two given boxes of one label that overlap by
+             half, either may stand for the other.
+    sgdet, phrdet  as they are
+    Raises ValueError where predcls or sgcls predictions do not have the truth's boxes, in its order, within 1 pixel:
+    the pairs count these boxes, and that evaluator would silently compare the wrong ones.
+    """
+    if task not in ("predcls", "sgcls"):
+        return predictions
+    if predictions.images != truth.images:
+        raise ValueError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
+    has, needs = np.diff(predictions.box_offsets), np.diff(truth.box_offsets)
+    wrong = has != needs
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        why = f"image {first} has {has[first]} predicted boxes but {needs[first]} true ones"
+    else:
+        apart = np.abs(predictions.boxes.astype(np.float64) - truth.boxes).max(1, initial=0)
+        wrong[owners(truth.box_offsets)[apart > _APART]] = True
+        first = int(np.flatnonzero(wrong)[0]) if wrong.any() else -1
+        why = f"in image {first} a predicted box is up to {apart.max(initial=0):.1f} pixels from the true one"
+    if wrong.any():
+        raise ValueError(
+            f"{task} predictions must have the ground truth's boxes in its order, and {wrong.sum()} of {len(wrong)} "
+            f"images do not: {why}; predict on the true boxes, or evaluate with the task sgdet"
+        )
+    if task == "sgcls":
+        return predictions
+    return replace(predictions, boxes=truth.boxes, labels=truth.labels, scores=np.ones(len(truth.labels), np.float32))
+
+
+def _counts(truth: TruthArrays, predictions: PredictionArrays) -> dict[str, int]:
+    related = np.diff(truth.relation_offsets) > 0
+    return {
+        "images": truth.images,
+        "images_with_relations": int(related.sum()),
+        "images_without_pairs": int((related & (np.diff(predictions.pair_offsets) == 0)).sum()),
+    }
+
+
+def _predicates(
+    truth: TruthArrays, shares: Mapping[tuple[str, int], Shares], ks: Sequence[int], names: list[str] | None
+) -> dict[str, dict[str, Any]]:
+    """Each predicate that occurs: in how many images and relations, and its recall, the mean over its images."""
+    relations = np.bincount(truth.relations[:, 2], minlength=1 + shares["mR", ks[0]].width)
+    image = owners(truth.relation_offsets)
+    images = np.bincount(
+        np.unique(np.column_stack([truth.relations[:, 2], image]), axis=0)[:, 0], minlength=len(relations)
+    )
+    means = {(name, k): shares[f"{name[:-1]}mR", k].means() for name in ("R", "ngR") for k in ks}
+    table = {}
+    for p in np.flatnonzero(relations):
+        row: dict[str, Any] = {"images": int(images[p]), "relations": int(relations[p])}
+        for name in ("R", "ngR"):
+            # Under the sgb convention all of a predicate's images may have been left out: there is no figure then.
+            values = {str(k): float(means[name, k][p - 1]) for k in ks}
+            row[name] = {k: None if np.isnan(v) else v for k, v in values.items()}
+        table[names[p - 1] if names else str(p)] = row
+    return table

@@ -1,0 +1,100 @@
+"""`groundgraph evaluate`: figures from files, as JSON and as a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
+from groundgraph.evaluation.formats import read_sides, read_zeroshot
+
+
+def evaluate_files(
+    predictions: str | Path,
+    truth: str | Path | None = None,
+    *,
+    task: str = "sgdet",
+    convention: str = "default",
+    zeroshot: str | Path | None = None,
+    bootstrap: int = 0,
+    out: str | Path | None = None,
+) -> dict[str, Any]:
+    """Measure the graphs of a file; see `formats.read_sides` for the files and `evaluate.evaluate` for the rest.
+
+    zeroshot  a file of triplets that training never saw, see `formats.read_zeroshot`
+    out       where the figures go as JSON; written whole or not at all
+    Gives the figures and "notes", what was left out. Raises ValueError naming file and fix.
+    """
+    check_choices(task, convention)  # before a large file is read
+    sides = read_sides(predictions, truth)
+    unseen = sides.zeroshot if zeroshot is None else read_zeroshot(zeroshot, sides.vocabularies)
+    try:
+        figures = evaluate(
+            sides.predictions,
+            sides.truth,
+            task=task,
+            convention=convention,
+            zeroshot=unseen,
+            predicates=sides.vocabularies[1] if sides.vocabularies else None,
+            bootstrap=bootstrap,
+        )
+    except ValueError as error:
+        raise ValueError(f"{predictions}: {error}") from error
+    figures["notes"] = list(sides.notes)
+    if out is not None:
+        out = Path(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            os.replace(temporary, out)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return figures
+
+
+def show(figures: dict[str, Any], console: Console) -> None:
+    """Print the figures of `evaluate_files`, in per cent: one table of all, one by predicate, and what was left out."""
+    ks, intervals = list(figures["R"]), figures.get("intervals", {})
+    table = Table("", *(f"@{k}" for k in ks), title=f"{TASKS[figures['mode']]}, per cent")
+    for name in FIGURES:
+        if figures[name][ks[0]] is not None:
+            table.add_row(name, *(_cell(figures[name][k], intervals.get(name, {}).get(k)) for k in ks))
+    console.print(table)
+    if figures["predicates"]:
+        console.print(_by_predicate(figures["predicates"], ks))
+    left = {
+        "sgb": "is left out (--convention default counts it 0)",
+        "default": "counts 0 (--convention sgb leaves it out)",
+    }
+    for line in (
+        f"mAP50 {_cell(figures['mAP50'])}. {figures['images']} images, {figures['images_with_relations']} with true "
+        f"relations, {figures['images_without_pairs']} of these without a predicted pair. {figures['seconds']} s.",
+        f"Convention {figures['convention']}: an image without a predicted pair {left[figures['convention']]}.",
+        *(["In brackets: 95 % of the samples of the images lie there."] if intervals else []),
+    ):
+        console.print(line, highlight=False)
+    for note in figures["notes"]:
+        console.print(f"[yellow]note[/] {escape(note)}", highlight=False)
+
+
+def _by_predicate(predicates: dict[str, dict[str, Any]], ks: list[str]) -> Table:
+    columns = [(name, k) for name in ("R", "ngR") for k in ks]
+    table = Table("predicate", "relations\n/ images", *(f"{name}\n@{k}" for name, k in columns), title="by predicate")
+    for name, row in sorted(predicates.items(), key=lambda item: -item[1]["relations"]):
+        counts = f"{row['relations']}/{row['images']}"
+        table.add_row(escape(name), counts, *(_cell(row[figure][k], digits=1) for figure, k in columns))
+    return table
+
+
+def _cell(value: float | None, interval: list[float] | None = None, digits: int = 2) -> str:
+    if value is None:
+        return "-"
+    between = f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else ""
+    return f"{100 * value:.{digits}f}{between}"

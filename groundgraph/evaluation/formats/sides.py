@@ -1,0 +1,194 @@
+"""What a reader gives, and how predictions and ground truth from two files are brought together.
+
+A side is numbered (its labels are whole numbers and its images stand in order) or named (categories, predicates and
+images have names). Named sides are matched by name; numbered ones as they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+import numpy as np
+
+from groundgraph.data.types import GroundTruth
+from groundgraph.evaluation.arrays import (
+    PredictionArrays,
+    TruthArrays,
+    as_predictions,
+    as_truth,
+    joined,
+    offsets_of,
+    owners,
+    truth_arrays,
+)
+
+Vocabularies = tuple[tuple[str, ...], tuple[str, ...]]  # categories, predicates; name k is label k + 1
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """What a file without names holds: predictions, ground truth or both, and [Z, 3] zero-shot triplets."""
+
+    predictions: PredictionArrays | None = None
+    truth: TruthArrays | None = None
+    zeroshot: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class NamedTruth:
+    """True graphs of named images. vocabularies: what the file says is evaluated; None: it lists nothing."""
+
+    truths: Sequence[GroundTruth]
+    images: Sequence[str]
+    files: Sequence[str]
+    vocabularies: Vocabularies | None = None
+
+
+@dataclass(frozen=True)
+class NamedPredictions:
+    """Predicted graphs of named images; vocabularies are the numbers' names, `listed` where the file lists them all."""
+
+    arrays: PredictionArrays
+    images: Sequence[str]
+    files: Sequence[str]
+    vocabularies: Vocabularies
+    listed: bool = True
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Predictions and ground truth of the same images under the same numbers, and what was left out on the way."""
+
+    predictions: PredictionArrays
+    truth: TruthArrays
+    zeroshot: np.ndarray | None = None
+    vocabularies: Vocabularies | None = None
+    notes: tuple[str, ...] = ()
+
+
+def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str, str]) -> Sides:
+    """Bring two named sides to the truth's images and one vocabulary.
+
+    The vocabulary is what the truth lists, else what the predictions list, else the names that occur in the truth;
+    true boxes and relations outside it are left out. A predicted category outside it matches nothing, a predicted
+    predicate keeps its place in the ranking. Images match by name, or by file name where no name is in both. A true
+    image without a prediction counts as one without pairs.
+    Raises ValueError, naming the files (`where`: predictions', truth's), where no image is in both.
+    """
+    vocabularies = truth.vocabularies or (predictions.vocabularies if predictions.listed else _occurring(truth.truths))
+    places = _places(truth, predictions, where)
+    numbered = as_truth(truth_arrays(truth.truths, *vocabularies), where[1])
+    found = _renumbered(as_predictions(predictions.arrays, where[0]), predictions.vocabularies, vocabularies)
+    notes = []
+    for count, what in (
+        ((places < 0).sum(), f"images of {where[1]} have no prediction in {where[0]}: they count as without pairs"),
+        (len(predictions.images) - (places >= 0).sum(), f"images of {where[0]} are not in {where[1]}: left out"),
+        (
+            sum(len(t.labels) for t in truth.truths) - len(numbered.labels),
+            f"boxes of {where[1]} have categories outside the vocabulary: left out",
+        ),
+        (
+            sum(len(t.relations) for t in truth.truths) - len(numbered.relations),
+            f"relations of {where[1]} have names outside the vocabulary: left out",
+        ),
+    ):
+        if count:
+            notes.append(f"{count} {what}")
+    return Sides(_picked(found, places), numbered, vocabularies=vocabularies, notes=tuple(notes))
+
+
+def triplet_predictions(
+    boxes: Sequence[np.ndarray],
+    labels: Sequence[Sequence[int]],
+    scores: Sequence[Sequence[float]],
+    relations: Sequence[Sequence[tuple[int, int, int]]],
+    relation_scores: Sequence[Sequence[float]],
+    predicates: int,
+) -> PredictionArrays:
+    """Predictions of N images from lists of scored triplets, which rank by their own scores.
+
+    boxes N x [B, 4], labels and scores N x [B], relations N x [(subject, object, predicate 1..P)] with their scores. A
+    pair's other predicates are not predicted; pairs go by their best score, of equals as listed; of a triplet listed
+    twice the best counts.
+    """
+    flat, values = joined(relations, (0, 3), np.int64), joined(relation_scores, (0,), np.float32)
+    image = owners(offsets_of(relations))
+    keys, row = np.unique(np.column_stack([image, flat[:, :2]]), axis=0, return_inverse=True)
+    row = row.reshape(-1)
+    table = np.full((len(keys), 1 + predicates), -np.inf, np.float32)
+    np.maximum.at(table, (row, flat[:, 2]), values)
+    first = np.full(len(keys), len(flat))
+    np.minimum.at(first, row, np.arange(len(flat)))
+    order = np.lexsort((first, -table.max(1), keys[:, 0]))
+    return PredictionArrays(
+        boxes=joined(boxes, (0, 4), np.float32),
+        labels=joined(labels, (0,), np.int64),
+        scores=joined(scores, (0,), np.float32),
+        pairs=keys[order, 1:],
+        predicate_scores=table[order],
+        box_offsets=offsets_of(boxes),
+        pair_offsets=np.searchsorted(keys[order, 0], np.arange(len(boxes) + 1)),
+        whole_scores=True,
+    )
+
+
+def _occurring(truths: Sequence[GroundTruth]) -> Vocabularies:
+    categories = sorted({name for t in truths for name in t.labels})
+    return tuple(categories), tuple(sorted({name for t in truths for _, name, _ in t.relations}))
+
+
+def _places(truth: NamedTruth, predictions: NamedPredictions, where: tuple[str, str]) -> np.ndarray:
+    """Where each true image is among the predicted ones, -1 where it is not: [N] int64."""
+    for wanted, known in (
+        (truth.images, predictions.images),
+        ([PurePath(f).name for f in truth.files], [PurePath(f).name for f in predictions.files]),
+    ):
+        place = {name: i for i, name in enumerate(known)}
+        if len(place) < len(known) or len(set(wanted)) < len(wanted):
+            continue  # two images of one name: these names cannot tell them apart
+        places = np.array([place.get(name, -1) for name in wanted], np.int64)
+        if (places >= 0).any():
+            return places
+    raise ValueError(
+        f"no image is both in {where[0]} (such as {next(iter(predictions.images), 'none')!r}) and in {where[1]} (such "
+        f"as {next(iter(truth.images), 'none')!r}); name the images alike"
+    )
+
+
+def _renumbered(arrays: PredictionArrays, old: Vocabularies, new: Vocabularies) -> PredictionArrays:
+    """Predictions under another vocabulary; predicates it lacks become columns after its own."""
+    if old == new:
+        return arrays
+    place = {name: i + 1 for i, name in enumerate(new[0])}
+    labels = np.array([0, *(place.get(name, 0) for name in old[0])])[arrays.labels]
+    extra = [name for name in old[1] if name not in set(new[1])]
+    column = {name: i + 1 for i, name in enumerate([*new[1], *extra])}
+    table = np.full((len(arrays.pairs), 1 + len(column)), -np.inf, np.float32)
+    if len(arrays.pairs):
+        table[:, [0, *(column[name] for name in old[1])]] = arrays.predicate_scores
+    return replace(arrays, labels=labels, predicate_scores=table)
+
+
+def _picked(arrays: PredictionArrays, places: np.ndarray) -> PredictionArrays:
+    """The images at `places`, one without boxes where it is -1."""
+    boxes, box_offsets = _rows(arrays.box_offsets, places)
+    pairs, pair_offsets = _rows(arrays.pair_offsets, places)
+    return replace(
+        arrays,
+        boxes=arrays.boxes[boxes],
+        labels=arrays.labels[boxes],
+        scores=arrays.scores[boxes],
+        pairs=arrays.pairs[pairs],
+        predicate_scores=arrays.predicate_scores[pairs],
+        box_offsets=box_offsets,
+        pair_offsets=pair_offsets,
+    )
+
+
+def _rows(offsets: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.where(places >= 0, np.diff(offsets)[places], 0) if len(offsets) > 1 else np.zeros(len(places), int)
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.arange(begins[-1]) + np.repeat(offsets[:-1][places] - begins[:-1], lengths) if begins[-1] else begins[:0]
+    return rows.astype(np.int64), begins.astype(np.int64)

@@ -1,0 +1,161 @@
+"""Which true relations do ranked predictions find, and at which rank? For all images at once.
+
+Nothing loops over images, relations or pairs. Predictions and truth are joined by sorting on their labels, so that
+boxes are compared only where all three labels agree.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
+
+NEVER = np.iinfo(np.int64).max
+_CELLS = 8_000_000  # (pair, predicate) scores ranked together
+
+
+class Candidates(NamedTuple):
+    """Predicted triplets: row of the pair, predicate 1..P, rank within the image from 0; each [M] int64."""
+
+    rows: np.ndarray
+    predicates: np.ndarray
+    ranks: np.ndarray
+
+
+def constrained(predictions: PredictionArrays, depth: int) -> Candidates:
+    """One predicate a pair, its best (of equals the first): the first `depth` pairs of each image, in their order."""
+    image_of = owners(predictions.pair_offsets)
+    rank = np.arange(len(image_of)) - predictions.pair_offsets[image_of]
+    rows = np.flatnonzero(rank < depth)
+    scores = predictions.predicate_scores[rows, 1:]
+    if not scores.size:
+        return Candidates(*(np.zeros(0, np.int64) for _ in range(3)))
+    best = scores.argmax(1)
+    real = scores[np.arange(len(rows)), best] > -np.inf
+    return Candidates(rows[real], best[real] + 1, rank[rows[real]])
+
+
+def unconstrained(predictions: PredictionArrays, depth: int) -> Candidates:
+    """Every predicate of a pair counts: the best `depth` (pair, predicate) of each image.
+
+    Ranked by subject score x object score x predicate score in float32; of equals the earlier pair, then the smaller
+    predicate comes first. A score of -inf is no prediction.
+    """
+    offsets, width = predictions.pair_offsets, predictions.predicate_scores.shape[1] - 1
+    lengths = np.diff(offsets)
+    parts = []
+    start = 0
+    while start < len(lengths) and width > 0:
+        # As many images as fit together, padded to the longest of them.
+        longest = np.maximum.accumulate(lengths[start:])
+        stop = start + max(1, int(np.searchsorted(longest * np.arange(1, len(longest) + 1), _CELLS // width)))
+        if longest[stop - start - 1]:
+            parts.append(_ranked(predictions, start, stop, depth))
+        start = stop
+    if not parts:
+        return Candidates(*(np.zeros(0, np.int64) for _ in range(3)))
+    return Candidates(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _ranked(predictions: PredictionArrays, start: int, stop: int, depth: int) -> Candidates:
+    offsets = predictions.pair_offsets
+    rows = np.arange(offsets[start], offsets[stop])
+    image = owners(offsets[start : stop + 1])
+    scores = predictions.predicate_scores[rows[0] : rows[-1] + 1, 1:]
+    if not predictions.whole_scores:
+        ends = predictions.box_offsets[start + image][:, None] + predictions.pairs[rows]
+        both = predictions.scores[ends].prod(1)[:, None]
+        # 0 x -inf is not a number, but still no prediction.
+        scores = both * scores if np.isfinite(scores).all() else np.where(scores > -np.inf, both * scores, -np.inf)
+    # The best `depth` lie in the `depth` pairs with the best predicates. Whatever equals the last place stays in, so
+    # that ties are broken by the order below, not by chance.
+    best = scores.max(1)
+    pairs = np.flatnonzero(best >= _border(best, image, stop - start, depth)[image])
+    width = scores.shape[1]
+    image, values = np.repeat(image[pairs], width), scores[pairs].ravel()
+    kept = np.flatnonzero((values >= _border(values, image, stop - start, depth)[image]) & (values > -np.inf))
+    kept = kept[np.lexsort((-values[kept], image[kept]))]
+    rank = np.arange(len(kept)) - np.searchsorted(image[kept], np.arange(stop - start))[image[kept]]
+    kept, rank = kept[rank < depth], rank[rank < depth]
+    return Candidates(rows[pairs[kept // width]], kept % width + 1, rank)
+
+
+def _border(values: np.ndarray, image: np.ndarray, images: int, depth: int) -> np.ndarray:
+    """The `depth`-th best value of each image, -inf where it has fewer: values [M], image [M] ascending -> [images]."""
+    begins = np.searchsorted(image, np.arange(images + 1))
+    longest = int(np.diff(begins).max(initial=0))
+    if longest <= depth:
+        return np.full(images, -np.inf, values.dtype)
+    table = np.full((images, longest), -np.inf, values.dtype)
+    table[image, np.arange(len(image)) - begins[image]] = values
+    return np.partition(table, longest - depth, axis=1)[:, longest - depth]
+
+
+def triplet_labels(truth: TruthArrays) -> np.ndarray:
+    """(subject label, object label, predicate) of the true relations: [R, 3]."""
+    ends = truth.box_offsets[owners(truth.relation_offsets)][:, None] + truth.relations[:, :2]
+    return np.column_stack([truth.labels[ends], truth.relations[:, 2]])
+
+
+def first_matches(
+    truth: TruthArrays, predictions: PredictionArrays, candidates: Candidates, phrase: bool = False
+) -> np.ndarray:
+    """For each true relation the rank of the first candidate that matches it, or NEVER: [R] int64.
+
+    A match has the same three labels, and IoU >= 0.5 for the subject's and for the object's box; with `phrase`, for
+    the one box around both. A candidate may match several relations.
+    """
+    first = np.full(len(truth.relations), NEVER, np.int64)
+    owner = owners(predictions.pair_offsets)[candidates.rows]
+    ends = predictions.box_offsets[owner][:, None] + predictions.pairs[candidates.rows]
+    wanted = np.column_stack([owners(truth.relation_offsets), triplet_labels(truth)])
+    relation, candidate = join(wanted, np.column_stack([owner, predictions.labels[ends], candidates.predicates]))
+    true_ends = truth.box_offsets[wanted[:, 0]][:, None] + truth.relations[:, :2]
+    true, found = truth.boxes[true_ends[relation]], predictions.boxes[ends[candidate]]
+    if phrase:
+        true, found = _around(true), _around(found)
+    matched = (iou(true, found) >= 0.5).all(1)
+    np.minimum.at(first, relation[matched], candidates.ranks[candidate[matched]])
+    return first
+
+
+def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All (row of left, row of right) that are equal: rows [L, k] and [M, k] of whole numbers >= 0 -> two [J] int64.
+
+    The pairs come in the order of `right`, then of `left`. Raises ValueError where the numbers are too large to be told
+    apart in 63 bits.
+    """
+    if not len(left) or not len(right):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    sizes = [int(max(a, b)) + 1 for a, b in zip(left.max(0), right.max(0), strict=True)]
+    steps = [1]
+    for size in sizes[:0:-1]:
+        steps.insert(0, steps[0] * size)
+    if steps[0] * sizes[0] >= 2**63:
+        raise ValueError(f"labels up to {max(sizes[1:]) - 1} are too large; number categories and predicates from 1")
+    steps = np.array(steps, np.int64)
+    left_keys, right_keys = left @ steps, right @ steps
+    order = np.argsort(left_keys, kind="stable")
+    left_keys = left_keys[order]
+    low, high = np.searchsorted(left_keys, right_keys, "left"), np.searchsorted(left_keys, right_keys, "right")
+    counts = high - low
+    row = np.repeat(np.arange(len(right)), counts)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[low[row] + within], row
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU [...] of boxes [..., 4] row by row, in float32, sides being inclusive pixels (x2 - x1 + 1)."""
+    first, second, one = first.astype(np.float32), second.astype(np.float32), np.float32(1)
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + one
+    shared = np.clip(sides, 0, None).prod(-1)
+    areas = [(box[..., 2:] - box[..., :2] + one).prod(-1) for box in (first, second)]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a box turned inside out may have no area: it matches nothing
+        return shared / (areas[0] + areas[1] - shared)
+
+
+def _around(boxes: np.ndarray) -> np.ndarray:
+    """The box around subject and object: [J, 2, 4] -> [J, 1, 4]."""
+    return np.concatenate([boxes[..., :2].min(1), boxes[..., 2:].max(1)], -1)[:, None]
