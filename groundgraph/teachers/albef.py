@@ -159,9 +159,8 @@ def open_looker(
         raise ValueError(f"no vision-language model could be loaded from '{place}' ({error})") from error
     if missing := sorted(k for k in report["missing_keys"] if not k.startswith("tower.pooler.")):
         raise ValueError(f"'{place}' lacks {len(missing)} weights of an ALBEF model, such as {missing[0]}")
-    side = getattr(model.config.vision_config, "image_size", None)
-    default = Preparation((side, side)) if isinstance(side, int) else None
-    preparation = Preparation.from_pretrained(place, default).resized(image_size)
+    side = image_size or getattr(model.config.vision_config, "image_size", None)
+    preparation = Preparation.from_pretrained(place, side).resized(image_size)
     return GradCamLooker(model, load_tokenizer(tokenizer or place), preparation, layer, batch, device)
 
 

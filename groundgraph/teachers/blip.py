@@ -69,7 +69,6 @@ def open_looker(
         raise ValueError(
             f"'{place}' is no BLIP for image-text retrieval: it lacks {len(missing)} weights, such as {missing[0]}"
         )
-    side = model.config.vision_config.image_size
-    preparation = Preparation.from_pretrained(place, Preparation((side, side), CLIP_MEAN, CLIP_STD))
+    preparation = Preparation.from_pretrained(place, model.config.vision_config.image_size, CLIP_MEAN, CLIP_STD)
     words = load_tokenizer(tokenizer or place)
     return GradCamLooker(BlipMatcher(model), words, preparation.resized(image_size), layer, batch, device)

@@ -32,24 +32,26 @@ class Preparation:
     resample: int = Image.Resampling.BICUBIC
 
     @classmethod
-    def from_pretrained(cls, model: str, default: Preparation | None = None) -> Preparation:
-        """Read a model's settings; `model` is a local folder or a hub id.
+    def from_pretrained(
+        cls, model: str, default_size: int | None = None, mean: tuple = HALF, std: tuple = HALF
+    ) -> Preparation:
+        """Read a model's settings; `model` is a local folder or a hub id. What it leaves unsaid is as given here.
 
         A centre crop in the settings is left out: it would cut regions off. Raises ValueError where no settings are
-        found and no default is given, or where they are not readable.
+        found and no default size is given, or where they are not readable.
         """
         path = _file(model, FILE) or _file(model, PROCESSOR)
         if path is None:
-            if default is None:
+            if default_size is None:
                 raise ValueError(f"{model} holds no {FILE}: it says how pictures are resized; add one to the folder")
-            return default
+            return cls((default_size, default_size), mean, std)
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
             settings = settings["image_processor"] if path.name == PROCESSOR else settings
             return cls(
                 _size(settings.get("crop_size") or settings["size"]),
-                tuple(settings.get("image_mean") or HALF),
-                tuple(settings.get("image_std") or HALF),
+                tuple(settings.get("image_mean") or mean),
+                tuple(settings.get("image_std") or std),
                 settings.get("resample", Image.Resampling.BICUBIC),
             )
         except (json.JSONDecodeError, KeyError, TypeError) as error:

@@ -57,6 +57,18 @@ def test_frozen_weights_do_not_matter_and_none_gets_a_gradient():
         torch.testing.assert_close(cam(model, model.image_states(pixels), IDS, MASK), free)
 
 
+def test_only_layers_from_the_cam_layer_up_keep_a_graph():
+    model, kept = tiny_model("vit"), {}
+    for number, block in enumerate(model.layers):
+        block.output.register_forward_hook(lambda m, i, o, n=number: kept.update({n: o.requires_grad}))
+    pixels = torch.randn(2, 3, 24, 24).requires_grad_()
+    image = model.image_states(pixels)  # even where the caller kept the tower's graph
+    cam(model, image, IDS, MASK, 2)
+    assert kept == {0: False, 1: False, 2: True, 3: True}
+    assert pixels.grad is None and image.states.grad_fn is not None
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_a_layer_without_cross_attention_is_refused():
     model = tiny_model("resnet")
     with pytest.raises(ValueError, match="layer 1 does not cross-attend: layers 2 to 3 do"):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from tiny_albef import TOWERS, save_tiny
 from transformers import BertConfig, BertModel
 
 from groundgraph.data.types import Entity, ParsedCaption, Regions
-from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
+from groundgraph.teachers.interaction import KINDS, InteractionTeacher, interaction_targets, region_scores
 
 
 def entity(text, word):
@@ -108,11 +109,32 @@ def test_an_entity_beyond_the_length_is_uniform_and_counted(tmp_path):
     assert teacher.beyond == 1
 
 
+def test_a_new_kind_is_a_line_in_the_registry(tmp_path, monkeypatch):
+    class Left:  # looks at the left half, whatever is asked
+        beyond = 0
+
+        def __init__(self, place, **options):
+            assert options == {"layer": 1, "tokenizer": None, "image_size": 32, "batch": 16, "device": None}
+
+        def maps(self, images, captions):
+            return [[np.tile(np.float32([1, 0]), (len(c.entities), 1, 1)) for c in texts] for texts in captions]
+
+    save_bert(tmp_path)
+    monkeypatch.setitem(KINDS, "bert", Left)
+    found = replace(regions(2), boxes=np.array([[0, 0, 24, 24], [24, 0, 48, 24]], np.float32))
+    teacher = InteractionTeacher(str(tmp_path), layer=1, temperature=2.0, image_size=32)
+    ((rows,),) = teacher.targets([picture(0)], [found], [[caption("a dog", "dog")]])
+    np.testing.assert_allclose(rows, [[1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))]], rtol=1e-5)
+
+
+def save_bert(folder):
+    sizes = dict(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertModel(BertConfig(**sizes)).save_pretrained(folder)
+
+
 def test_another_kind_of_model_is_refused(tmp_path):
-    BertModel(
-        BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
-    ).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="is a bert model"):
+    save_bert(tmp_path)
+    with pytest.raises(ValueError, match=r"is a bert model; the interaction-aware teacher takes albef, \.pth, blip"):
         InteractionTeacher(str(tmp_path))
     with pytest.raises(ValueError, match="does not exist"):
         InteractionTeacher("./nowhere")
