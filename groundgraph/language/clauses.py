@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from groundgraph.language.lemmas import PREPOSITIONS, lemma
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import BE, GARMENTS, PEOPLE, PLACED, RELATIVE
+from groundgraph.language.words import ANIMALS, BE, COVERING, GARMENTS, HUMAN_ACTS, PEOPLE, PLACED, RELATIVE
 
 OBJECTS = ("dobj", "obj", "dative", "oprd")
 CLAUSES = ("xcomp", "advcl", "ccomp", "conj", "aux", "dep", "parataxis", "auxpass")
@@ -81,7 +81,22 @@ class Clauses:
             chain = chain[-1:]
         elif len(chain) == 1:
             chain = self.joined(noun)
-        return chain if t.tags[clause] in ("VBN", "VBD") else self.wearer(chain[-1]) or chain
+        if t.tags[clause] in ("VBN", "VBD"):
+            return chain
+        return self.wearer(chain[-1]) or self.actor(chain[-1], clause) or chain
+
+    def actor(self, noun: int, clause: int) -> list[int]:
+        """The person at the place or thing that a human act is said after: "a boy at an airport carrying a dog"."""
+        t = self.tree
+        head = t.heads[noun]
+        alive = self.is_person(noun) or lemma(t.words[noun], "noun") in ANIMALS
+        if alive or t.deps[noun] != "pobj" or lemma(t.words[clause], "verb") not in HUMAN_ACTS:
+            return []
+        while t.deps[head] in ("prep", "pobj") and t.heads[head] != head:
+            head = t.heads[head]
+            if head in t.meaning and self.is_person(head):
+                return [head]
+        return []
 
     def joined(self, noun: int) -> list[int]:
         """A noun with those before it in its "and" chain: what follows the last is true of all."""
@@ -100,7 +115,7 @@ class Clauses:
         if not self.is_garment(noun):
             return []
         head = t.heads[noun]
-        if t.deps[noun] == "pobj" and t.words[head] == "in":
+        if t.deps[noun] == "pobj" and t.words[head] in ("in", "with"):
             people = self.subjects(t.heads[head]) if self.is_verb(t.heads[head]) else [t.heads[head]]
         elif t.deps[noun] == "dobj" and lemma(t.words[head], "verb") == "wear":
             people = self.subjects(head)
@@ -167,8 +182,16 @@ class Clauses:
 
     def agents(self, verb: int) -> list[int]:
         """Who does what a passive verb says; nobody for verbs of place ("a car parked by a tree")."""
-        placed = lemma(self.tree.words[verb], "verb") in PLACED
-        return self.by(verb) if not placed and self.passive(verb) else []
+        base = lemma(self.tree.words[verb], "verb")
+        if base in PLACED or not self.passive(verb):
+            return []
+        return self.by(verb) or (self.coverers(verb) if base in COVERING else [])
+
+    def coverers(self, verb: int) -> list[int]:
+        """What covers or lines the subject: "a street covered in snow", "a field lined with trees"."""
+        t = self.tree
+        over = [c for c in t.children[verb] if c in t.prepositions and t.words[c] in ("with", "in")]
+        return [o for c in over for o in self.objects_of(c)]
 
     def gap(self, verb: int) -> list[int]:
         """In a relative clause with a subject of its own, the noun that the clause lacks: "a horse a man is riding"."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from groundgraph.language.clauses import OF_GARMENTS, Clauses
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import ARTICLES, BE, PLACED, TRIMMINGS, VESSELS
+from groundgraph.language.words import ARTICLES, BE, PLACED, SEATED, TRIMMINGS, VESSELS
 
 
 class Relations:
@@ -50,6 +50,22 @@ class Relations:
         worn = base == "have" and any(t.words[k] == "on" for k in c.with_label(verb, "prt", "advmod", "prep"))
         for o in c.objects(verb):
             self.add(c.subjects(verb), "wear" if worn and c.is_garment(o) else base, [o])
+        self._left_open(verb, base)
+
+    def _left_open(self, verb: int, base: str) -> None:
+        """ "Stool man is sitting on", "the tracks the trolley is driving on": the object stands before the subject."""
+        t, c = self.tree, self.clauses
+        last = len(t.words) - 1 - (t.tags[-1] == ".")
+        if t.words[last] not in PREPOSITIONS or t.heads[last] != verb:
+            return
+        subjects = c.with_label(verb, *SUBJECTS)
+        if len(subjects) != 1 or subjects[0] not in t.nouns:
+            return
+        before = t.nouns[subjects[0]] - 1
+        while before >= 0 and (t.words[before] in ARTICLES or t.tags[before][:2] in ("JJ", "CD")):
+            before -= 1
+        if before in t.nouns:
+            self.add(subjects, f"{SEATED.get(base, base)} {t.words[last]}", [before])
 
     def _preposition(self, p: int) -> None:
         t, c = self.tree, self.clauses
@@ -63,6 +79,8 @@ class Relations:
                 self._placed(c.left_of(p), text, objects)
             elif text == "of":
                 self._of(governor, objects)
+            elif text == "with" and self._echo(governor, objects):
+                return
             else:
                 trimmed = text == "with" and any(t.words[o] in TRIMMINGS for o in objects)
                 owners = [] if text in OF_GARMENTS or trimmed else c.wearer(governor)
@@ -73,10 +91,24 @@ class Relations:
         else:
             self._placed(c.left_of(p), text, objects)
 
+    def _echo(self, whole: int, objects: list[int]) -> bool:
+        """ "A cup with tea in it", "a train with a number on top": what comes after "with" is placed by what follows."""
+        t = self.tree
+        last = len(t.words) - 1 - (t.tags[-1] == ".")
+        for q, (text, end) in t.prepositions.items():
+            between = t.words[objects[-1] + 1 : q] if objects and q > objects[-1] else None
+            echoes = t.words[end + 1 : end + 2] in (["it"], ["them"]) or (text == "on top of" and end == last)
+            if between is None or not echoes or len(between) > 1:
+                continue
+            if not between or t.tags[q - 1] in ("VBG", "VBN"):
+                self.add(objects, " ".join([*(lemma(word, "verb") for word in between), text]), [whole])
+                return True
+        return False
+
     def _verb_preposition(self, verb: int, p: int, text: str, objects: list[int]) -> None:
         t, c = self.tree, self.clauses
         base = lemma(t.words[verb], "verb")
-        if text == "by" and c.agents(verb):
+        if text in ("by", "with", "in") and set(objects) & set(c.agents(verb)):
             return
         if not objects and p in c.stranded(verb):
             objects = c.gap(verb)
@@ -85,8 +117,10 @@ class Relations:
         if t.words[verb] in BE or (direct and (text != "with" or base == "wear")):
             self._placed(subjects, text, objects)
             return
+        base = SEATED.get(base, base)
         for o in objects:
-            self.add(subjects, "wear" if base == "dress" and c.is_garment(o) else f"{base} {text}", [o])
+            worn = c.is_garment(o) and (base == "dress" or (text == "in" and any(map(c.is_person, subjects))))
+            self.add(subjects, "wear" if worn else f"{base} {text}", [o])
 
     def _placed(self, subjects: list[int], text: str, objects: list[int]) -> None:
         """Being somewhere; being in a garment is wearing it."""
@@ -108,6 +142,8 @@ class Relations:
 
     def _possessive(self, noun: int) -> None:
         t = self.tree
+        if t.owns(noun):
+            self.add([noun], "have", [noun + 1])
         for child in self.clauses.with_label(noun, "poss"):
             if child in t.meaning and any(t.tags[k] == "POS" for k in t.children[child]):
                 self.add([child], "have", [noun, *t.coordinated(noun)])

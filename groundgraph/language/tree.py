@@ -81,6 +81,8 @@ class Tree:
     def _several(self, i: int) -> int:
         """Last position of a preposition of several words that begins at i, or 0."""
         words = self.words
+        if words[i] == "on" and words[i + 1 :] == ["top"]:
+            return i + 1
         if i + 2 < len(words) and words[i + 1] in FIXED_PREPOSITIONS.get(words[i], ()):
             return i + 2 if words[i + 1 : i + 3] == ["top", "of"] else i + 1
         if words[i] not in ("in", "on", "at", "to", "by", "from", "along"):
@@ -120,13 +122,22 @@ class Tree:
     def _joined(self, i: int) -> bool:
         """Whether the noun at i belongs to the noun phrase that goes on at i + 1."""
         head = self.heads[i]
-        if self.owns(i):
+        if self.owns(i) or i + 1 == self._topic:
             return False
         if self.deps[i] in ("compound", "nmod", "amod", "nummod", "det", "poss") and head > i:
             return True
         return self.deps[i + 1] in ("compound", "nmod") or (
             self.heads[i + 1] == i and self.deps[i + 1] in ("dep", "compound")
         )
+
+    @cached_property
+    def _topic(self) -> int:
+        """The subject of a caption that ends on its verb's preposition: "stool man is sitting on" names two things."""
+        last = len(self.words) - 1 - (self.tags[-1] == ".")
+        if last < 3 or self.words[last] not in PREPOSITIONS or self.tags[last - 1][:2] != "VB":
+            return -1
+        subject = next((k for k in self.children[last - 1] if self.deps[k] in SUBJECTS), -1)
+        return subject if subject > 0 and self.heads[subject - 1] == subject else -1
 
     def owns(self, i: int) -> bool:
         """Whether the noun at i is the owner of the body part that follows without an "'s" ("man hand")."""

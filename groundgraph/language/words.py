@@ -159,6 +159,9 @@ SPELLINGS = {
     "tooth brush": "toothbrush",
 }
 
+# Verbs of being put somewhere that say the same as one of being there.
+SEATED = {"seat": "sit"}
+
 # What a garment is "with", where anything else is with its wearer.
 TRIMMINGS = frozenset(
     "stripes stripe pattern patterns logo letters lettering collar sleeve sleeves button buttons dots spots number "
