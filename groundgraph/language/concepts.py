@@ -1,4 +1,14 @@
-"""The first map from words to categories and predicates: lemmas, short lists of synonyms, kinds and aliases."""
+"""Which category or predicate of a vocabulary a word means: lemmas, WordNet, a curated list of what it gets wrong.
+
+The word test of the object-aware teacher (Eq. 6) and of SGNLS: a word means a category when they're the same word or
+synonyms, or one is a kind of the other, in either direction ("man" means the category person, and "person" means man;
+man and woman don't match). A phrase that WordNet lacks is a kind of its head word: a pizza box is a box.
+
+`synonyms.json` has the last word where WordNet is wrong of photos; it was written reading the matches of four
+vocabularies and of captions' nouns. Its parts: `senses` (bat is the club), `no_sense` (words of place and amount, which
+only match themselves), `same` (words people use alike), `kinds` (in that direction alone: a boy may be called a child),
+`never_by_head` (a toy car is no car).
+"""
 
 from __future__ import annotations
 
@@ -7,35 +17,47 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 
 from groundgraph.data.types import Entity, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.language.lemmas import PREPOSITIONS, name_lemma, predicate_lemma
+from groundgraph.language.wordnet import senses, wider
 
 
 @cache
 def _key(name: str) -> str:
     """A name as it is compared: last word in base form, no hyphens, last plural s or "human" (Jeans -> jean)."""
     base = name_lemma(name.replace("-", " ").replace("_", " ")).removeprefix("human ")
-    return base[:-1] if base.endswith("s") and not base.endswith("ss") and len(base) > 3 else base
+    return base[:-1] if base.endswith("s") and not base.endswith("ss") and len(base.split()[-1]) > 3 else base
+
+
+class _Curated(NamedTuple):
+    """synonyms.json by key."""
+
+    senses: dict[str, tuple[int, ...]]  # instead of WordNet's
+    same: dict[str, tuple[str, ...]]  # a key's synonyms, itself included, as listed
+    kinds: dict[str, tuple[str, ...]]  # a key's wider categories
+    never_by_head: frozenset[str]
 
 
 @cache
-def _nouns() -> tuple[dict[str, tuple[str, ...]], dict[str, frozenset[str]], frozenset[str]]:
-    """(key -> its synonyms' keys as listed, key -> keys of wider categories, phrases their head word misnames)."""
+def _curated() -> _Curated:
     raw = json.loads(resources.files("groundgraph.language").joinpath("synonyms.json").read_text(encoding="utf-8"))
+    meant = {_key(word): tuple(s for r in refs for s in senses(r)) for word, refs in raw["senses"].items()}
+    meant |= {_key(word): () for word in raw["no_sense"]}
     same: dict[str, tuple[str, ...]] = {}
     for group in raw["same"]:
         keys = tuple(_key(word) for word in group)
         for key in keys:
             same[key] = tuple(dict.fromkeys([*same.get(key, ()), *keys]))
-    wider: dict[str, set[str]] = {}
+    kinds: dict[str, tuple[str, ...]] = {}
     for category, words in raw["kinds"].items():
-        for word in words.split():
-            wider.setdefault(_key(word), set()).add(_key(category))
-    return same, {k: frozenset(v) for k, v in wider.items()}, frozenset(_key(p) for p in raw["never_by_head"])
+        for key in dict.fromkeys(map(_key, words)):
+            kinds[key] = (*kinds.get(key, ()), _key(category))
+    return _Curated(meant, same, kinds, frozenset(map(_key, raw["never_by_head"])))
 
 
 @cache
@@ -44,38 +66,81 @@ def _predicates() -> tuple[dict[str, tuple[str, ...]], frozenset[str]]:
     return {text: tuple(others) for text, others in raw["aliases"].items()}, frozenset(raw["other_sense_alone"])
 
 
+class _Meaning(NamedTuple):
+    """What a name may be called, nearest first. Keys are strings, senses WordNet's numbers; "up" includes "own"."""
+
+    own: tuple[str | int, ...]  # its key and its senses: what it is
+    up: tuple[str | int, ...]  # synonyms and all that it is a kind of
+
+
+def _word_senses(name: str, key: str) -> tuple[int, ...] | None:
+    """A whole name's senses: curated, else WordNet's of any spelling, else its listed synonyms'; None if unknown."""
+    curated = _curated()
+    if key in curated.senses:
+        return curated.senses[key]
+    spaced = name_lemma(name.replace("_", " "))
+    for spelling in (spaced, spaced.replace("-", " "), key, key.replace(" ", ""), key.replace(" ", "-")):
+        if found := senses(spelling):
+            return found
+    listed = [curated.senses.get(other) or senses(other) for other in curated.same.get(key, ())]
+    return tuple(dict.fromkeys(s for found in listed for s in found)) or None
+
+
 @cache
-def _senses(name: str) -> tuple[str, ...]:
-    """Keys that a word may be listed under, nearest first: itself, synonyms, wider categories; then its head word's."""
-    same, wider, whole = _nouns()
-    key = _key(name)
-    heads = [key] if " " not in key or key in whole else [key, key.split()[-1]]
-    found: list[str] = []
-    for head in heads:
-        near = [head, *same.get(head, ())]
-        found += near
-        for word in near:
-            found += sorted(wider.get(word, ()))
-    return tuple(dict.fromkeys(found))
+def _meaning(name: str) -> _Meaning:
+    curated, key = _curated(), _key(name)
+    meant = _word_senses(name, key)
+    near = curated.same.get(key, (key,))
+    up: list[str | int] = [key, *near, *(meant or ())]
+    for other in dict.fromkeys([key, *near]):
+        up += curated.kinds.get(other, ())
+    # One sense after the other: what the first is a kind of goes before what the second is.
+    up += [above for sense in meant or () for above in wider(sense)]
+    if meant is None and " " in key and key not in curated.never_by_head:
+        up += _meaning(name_lemma(name.replace("-", " ").replace("_", " ")).split()[-1]).up
+    return _Meaning((key, *(meant or ())), tuple(dict.fromkeys(up)))
+
+
+@cache
+def _category_meaning(name: str) -> _Meaning:
+    """A category's; one with several names ("cabinet/shelf", of Objects365) is each of them."""
+    each = [_meaning(part) for part in (name, *(name.split("/") if "/" in name else ()))]
+    return _Meaning(*(tuple(dict.fromkeys(x for m in each for x in m[side])) for side in (0, 1)))
 
 
 @cache
 def same_concept(word: str, category_name: str) -> bool:
-    """Whether a word means a category: equal lemmas, synonyms, a kind of it, or by its head word."""
-    return _key(category_name) in _senses(word)
+    """Whether a word means a category: the same word, a synonym, a kind of it or what it is a kind of."""
+    return bool(match_matrix([word], [category_name])[0, 0])
 
 
 def match_matrix(names: Sequence[str], categories: Sequence[str]) -> np.ndarray:
     """[len(names), len(categories)] bool: which name means which category (Eq. 6's test); a name is looked up once."""
     unique = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    rows = [_row(name, tuple(categories)) for name in unique]
-    table = np.array(rows, dtype=bool).reshape(len(unique), len(categories))
-    return table[[unique[name] for name in names]] if len(names) else table
+    table = np.zeros((len(unique), len(categories)), bool)
+    own, above = _columns(tuple(categories))
+    for row, name in zip(table, unique, strict=True):
+        meaning = _meaning(name)
+        for found, columns in ((meaning.up, own), (meaning.own, above)):
+            for part in found:
+                if part in columns:
+                    row[columns[part]] = True
+    return table[[unique[name] for name in names]]
 
 
 @cache
-def _row(name: str, categories: tuple[str, ...]) -> tuple[bool, ...]:
-    return tuple(same_concept(name, category) for category in categories)
+def _columns(categories: tuple[str, ...]) -> tuple[dict[str | int, list[int]], dict[int, list[int]]]:
+    """(what is a category -> its columns, sense that a category is a kind of -> its columns)."""
+    own: dict[str | int, list[int]] = {}
+    above: dict[int, list[int]] = {}
+    for column, name in enumerate(categories):
+        meaning = _category_meaning(name)
+        for part in meaning.own:
+            own.setdefault(part, []).append(column)
+        for part in meaning.up:
+            if isinstance(part, int):  # listed kinds and synonyms count upwards only
+                above.setdefault(part, []).append(column)
+    return own, above
 
 
 class ConceptMap:
@@ -83,9 +148,7 @@ class ConceptMap:
 
     def __init__(self, categories: Vocabulary, predicates: Vocabulary) -> None:
         self.categories, self.predicates = categories, predicates
-        self._categories: dict[str, int] = {}
-        for i, name in enumerate(categories.names):
-            self._categories.setdefault(_key(name), i)
+        self._own, self._above = _columns(categories.names)
         self._predicates: dict[str, int] = {}
         for i, name in enumerate(predicates.names):
             self._predicates.setdefault(predicate_lemma(name), i)
@@ -93,11 +156,17 @@ class ConceptMap:
         self._known_predicates: dict[str, int] = {}
 
     def category(self, entity: Entity) -> int:
-        """The category that an entity's name means: by itself, a synonym, its kind, or its head word."""
+        """The category that an entity's name means: by itself, a synonym, its nearest kind, or its head word.
+
+        Else the vocabulary's only category that is a kind of it ("table" is COCO's dining table, "person" none of two).
+        """
         name = entity.name
         if name not in self._known:
-            listed = [self.categories.index(name), *(self._categories.get(key, -1) for key in _senses(name))]
-            self._known[name] = next((i for i in listed if i >= 0), -1)
+            meaning = _meaning(name)
+            listed = [self._own[part][0] for part in meaning.up if part in self._own]
+            below = {column for part in meaning.own for column in self._above.get(part, ())}
+            exact = self.categories.index(name)
+            self._known[name] = exact if exact >= 0 else listed[0] if listed else below.pop() if len(below) == 1 else -1
         return self._known[name]
 
     def predicate(self, text: str) -> int:

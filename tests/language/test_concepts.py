@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
+from groundgraph.data.minigenome import CATEGORIES
+from groundgraph.data.minigenome.captions import SYNONYMS
 from groundgraph.data.types import Entity, ParsedCaption, Triplet
-from groundgraph.data.vocabulary import COCO80, VG150_OBJECTS, VG150_PREDICATES, Vocabulary
+from groundgraph.data.vocabulary import (
+    COCO80,
+    OBJECTS365,
+    OPENIMAGES601,
+    VG150_OBJECTS,
+    VG150_PREDICATES,
+    Vocabulary,
+)
 from groundgraph.language.concepts import ConceptMap, match_matrix, same_concept
 from groundgraph.language.sentences import triplet_caption
 
@@ -61,12 +70,57 @@ def test_an_exact_name_goes_before_its_synonyms():
     assert VG150_OBJECTS.names[concepts.category(entity("jeans"))] == "jean"
 
 
-def test_kinds_reach_wider_categories_only():
+def test_kinds_match_both_ways_and_siblings_never():
+    pairs = [("men", "person"), ("fire truck", "truck"), ("sneakers", "footwear"), ("pug", "animal"), ("oak", "tree")]
+    for word, category in [*pairs, ("cell phones", "phone"), ("dachshund", "dog"), ("city bus", "bus")]:
+        assert same_concept(word, category) and (same_concept(category, word) or " " in word or word == "oak"), word
+    for word, category in [("man", "woman"), ("boy", "girl"), ("cat", "dog"), ("car", "truck"), ("cup", "bowl")]:
+        assert not same_concept(word, category) and not same_concept(category, word)
+
+
+def test_concepts_map_upwards_or_to_the_only_kind():
     concepts = ConceptMap(COCO80, VG150_PREDICATES)
-    assert COCO80.names[concepts.category(entity("man"))] == "person"
-    assert COCO80.names[concepts.category(entity("racket"))] == "tennis racket"
-    assert same_concept("men", "person") and not same_concept("person", "man")
-    assert not same_concept("hot dog", "dog")
+    mapped = {"man": "person", "racket": "tennis racket", "table": "dining table", "pug": "dog", "cottage": None}
+    for word, category in {**mapped, "animal": None, "fruit": None}.items():
+        found = concepts.category(entity(word))
+        assert (COCO80.names[found] if found >= 0 else None) == category, word
+    assert SMALL.category(entity("person")) == -1
+
+
+@pytest.mark.parametrize("word", ["object", "thing", "entity", "artifact", "item", "area", "side", "top", "part"])
+def test_broad_words_match_nothing_but_themselves(word):
+    for vocabulary in (VG150_OBJECTS, COCO80, OPENIMAGES601, OBJECTS365):
+        assert not match_matrix([word], vocabulary.names).any()
+
+
+@pytest.mark.parametrize(
+    ("word", "yes", "no"),
+    [
+        ("mouse", "computer mouse", "rodent"),
+        ("bat", "baseball bat", "bird"),
+        ("orange", "fruit", "tree"),
+        ("glasses", "sunglasses", "wine glass"),
+        ("wine glasses", "glass", "sunglasses"),
+        ("plate", "tableware", "baseball glove"),
+        ("bike", "bicycle", "motorcycle"),
+        ("pizza box", "box", "pizza"),
+        ("hot dog", "food", "dog"),
+        ("stuffed animal", "toy", "animal"),
+        ("toy truck", "toy truck", "truck"),
+        ("flower bed", "flower bed", "bed"),
+        ("skateboard", "vehicle", "container"),
+        ("snow", "snow", "food"),
+        ("bookshelf", "cabinet/shelf", "book"),
+    ],
+)
+def test_senses_of_photos(word, yes, no):
+    assert same_concept(word, yes) and not same_concept(word, no)
+
+
+def test_minigenomes_words_mean_their_category_alone():
+    words = [(word, category) for category in CATEGORIES for word in SYNONYMS.get(category, (category,))]
+    found = match_matrix([word for word, _ in words], CATEGORIES)
+    np.testing.assert_array_equal(found, [[name == category for name in CATEGORIES] for _, category in words])
 
 
 def test_match_matrix_agrees_with_single_look_ups():

