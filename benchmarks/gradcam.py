@@ -16,8 +16,7 @@ both                         one forward and backward a caption, its picture enc
 ours                         pictures encoded in a batch, without gradient; one backward for all captions, which
                              ends at the layer's attention
 
-Set OMP_NUM_THREADS as you like; a shared machine makes the seconds waver. The last line
-is a JSON object with the seconds of each and the ratios to ours.
+The last line is a JSON object with the seconds of each and the ratios to ours.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import math
 import pickle
 import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from groundgraph.teachers.albef import AlbefConfig, AlbefModel
 from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
 from groundgraph.teachers.preparation import CLIP_MEAN, CLIP_STD, Preparation
 
-TOKENIZER = "bert-base-uncased"
+TOKENIZER = "bert-base-uncased"  # without the hub: package:all_minilm_l6_v2 carries the same word pieces
 HEAD = 64  # channels an attention head, in every ViT and BERT of theirs
 VIT_EPS, BERT_EPS = 1e-6, 1e-12
 
@@ -136,8 +137,8 @@ def _config(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> AlbefC
     )
     words, places, kinds = (f"{prefix}embeddings.{k}_embeddings.weight" for k in ("word", "position", "token_type"))
     wide_text = f"{prefix}encoder.layer.0.intermediate.dense.weight"
-    shapes = _take(path, tensors, {name: name for name in (patch, positions, wide, words, places, kinds, wide_text)})
-    shape = {name: tuple(value.shape) for name, value in shapes.items()}
+    _require(path, tensors, known := (patch, positions, wide, words, places, kinds, wide_text))
+    shape = {name: tuple(tensors[name].shape) for name in known}
     side = math.isqrt(shape[positions][1] - 1)
     if side**2 != shape[positions][1] - 1:
         raise ValueError(f"{path}: {positions} is for {shape[positions][1] - 1} patches, which are no square")
@@ -215,7 +216,12 @@ def _text_names(config: AlbefConfig, prefix: str, masked_words: bool) -> dict[st
 
 
 def _take(path: Path, tensors: dict[str, torch.Tensor], names: dict[str, str]) -> dict[str, torch.Tensor]:
-    """The named tensors by their new names, float32 and out of the mapped file. ValueError for what is missing."""
+    """The named tensors by their new names, float32 and out of the mapped file."""
+    _require(path, tensors, names)
+    return {new: tensors[name].to(torch.float32, copy=True) for name, new in names.items()}
+
+
+def _require(path: Path, tensors: dict[str, torch.Tensor], names: Iterable[str]) -> None:
+    """Raises ValueError, naming the file, where one of the names is missing."""
     if missing := [name for name in names if name not in tensors]:
         raise ValueError(f"{path} is no whole ALBEF checkpoint: it lacks {len(missing)} weights, such as {missing[0]}")
-    return {new: tensors[name].to(torch.float32, copy=True) for name, new in names.items()}
