@@ -111,6 +111,7 @@ def test_broad_words_match_nothing_but_themselves(word):
         ("skateboard", "vehicle", "container"),
         ("snow", "snow", "food"),
         ("bookshelf", "cabinet/shelf", "book"),
+        ("fries", "french fries", "person"),
     ],
 )
 def test_senses_of_photos(word, yes, no):
