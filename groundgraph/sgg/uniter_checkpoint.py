@@ -46,6 +46,8 @@ def start_from_checkpoint(model: Uniter, names: Sequence[str]) -> list[str]:
     than UNITER's 2048, keep their start: "img_embeddings.img_linear" is then among what is given.
     """
     path, config = model.config.checkpoint, model.config
+    if len(names) != model.sizes.detector_categories:
+        raise ValueError(f"{len(names)} names for {model.sizes.detector_categories} categories of the detector")
     weights = read_uniter(path)
     words = weights.pop("embeddings.word_embeddings.weight")
     types = weights.pop("embeddings.token_type_embeddings.weight")

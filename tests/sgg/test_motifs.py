@@ -1,4 +1,4 @@
-"""Neural Motifs: shapes, padding, order, teacher forcing, geometry by hand."""
+"""Neural Motifs: shapes, padding, order, teacher forcing, committed labels."""
 
 from dataclasses import replace
 
@@ -6,27 +6,15 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from tiny_regions import SIZES, some_regions
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg import SGG_MODELS
-from groundgraph.sgg.batch import Sizes, box_iou, collate, ordered_pairs
+from groundgraph.sgg.batch import collate, ordered_pairs
+from groundgraph.sgg.decoding import commit_labels
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
-from groundgraph.sgg.pairs import box_geometry, pair_geometry
 
-SIZES = Sizes(features=6, detector_categories=4, categories=5, predicates=3)
 SMALL = MotifsConfig(hidden=8, pair=12, embedded=4, dropout=0.0)
-
-
-def some_regions(count, seed):
-    rng = np.random.default_rng(seed)
-    corner = rng.uniform(0, 50, (count, 2))
-    return Regions(
-        boxes=np.concatenate([corner, corner + rng.uniform(5, 40, (count, 2))], 1).astype(np.float32),
-        labels=rng.integers(-1, 4, count),
-        scores=rng.random(count).astype(np.float32),
-        features=rng.normal(size=(count, 6)).astype(np.float32),
-        size=(100, 80),
-    )
 
 
 def model(**options):
@@ -112,33 +100,61 @@ def test_the_frequency_bias_is_added_to_the_labels_pair():
     torch.testing.assert_close(difference, wanted, atol=2e-2, rtol=1e-3)
 
 
-def test_geometry_by_hand():
-    subject, object_ = torch.tensor([[0.0, 0, 20, 10]]), torch.tensor([[10.0, 0, 20, 40]])
-    row = pair_geometry(subject, object_, torch.tensor([[100.0, 80]]))[0].tolist()
-    # Union 20 x 40, shared 10 x 10 = 100, areas 200 and 400.
-    wanted = [0.5, 0, 0, 0.75, 1, 0.25, 0.5, 1, np.log(0.5), np.log(4), 0.2, 0.5, 0.25, 0.2, 0.5]
-    assert row == pytest.approx(wanted, abs=1e-6)
-    batch = collate([Regions(subject.numpy(), np.array([0]), np.ones(1), np.zeros((1, 6)), (100, 80))])
-    wanted = [0.1, 0.0625, 0.2, 0.125, 0, 0, 0.2, 0.125, 0.025]
-    assert box_geometry(batch)[0, 0].tolist() == pytest.approx(wanted)
-    degenerate = pair_geometry(torch.zeros(1, 4), torch.zeros(1, 4), torch.tensor([[100.0, 80]]))
-    assert torch.isfinite(degenerate).all()
+def test_sequences_are_ordered_as_asked():
+    # Scores .2, .9, .5; centres 30, 20, 10; areas 100, 400, 900.
+    boxes = np.array([[25, 0, 35, 10], [10, 0, 30, 20], [-5, 0, 25, 30]], np.float32)
+    regions = Regions(boxes, np.zeros(3, int), np.array([0.2, 0.9, 0.5]), np.zeros((3, 6)), (50, 50))
+    batch = collate([regions])
+    wanted = {"confidence": [1, 2, 0], "left-right": [2, 1, 0], "size": [2, 1, 0]}
+    assert {order: model(order=order)._order(batch)[0].tolist() for order in wanted} == wanted
+    random = model(order="random")
+    assert random._order(batch).tolist() == random._order(batch).tolist()
+    random.train()
+    assert len({tuple(random._order(batch)[0].tolist()) for _ in range(40)}) == 6
 
 
-def test_overlapping_pairs_only():
-    boxes = np.array([[0, 0, 10, 10], [5, 5, 15, 15], [30, 30, 40, 40]], np.float32)
-    batch = collate([Regions(boxes, np.zeros(3, int), np.ones(3), np.zeros((3, 6)), (50, 50))])
-    assert ordered_pairs(batch, overlapping=True).tolist() == [[0, 0, 1], [0, 1, 0]]
-    assert box_iou(batch.boxes)[0, 0].tolist() == pytest.approx([1, 25 / 175, 0])
+def test_the_edge_context_is_told_committed_labels_at_inference_only():
+    regions = some_regions(6, 8)
+    regions = replace(regions, boxes=np.repeat(regions.boxes[:2], 3, 0))  # three boxes a place
+    batch, heard = collate([regions]), {}
+    motifs = model(commit=0.5)
+    motifs.label.register_forward_hook(lambda _, given, __: heard.update(labels=given[0]))
+    logits = motifs(batch).objects
+    order = motifs._order(batch)[0]
+    committed = commit_labels(logits.softmax(-1), batch.boxes, batch.mask, 0.5)[0, order]
+    assert heard["labels"][0].tolist() == committed.tolist()
+    assert committed.tolist() != (logits[..., 1:].argmax(-1) + 1)[0, order].tolist()
+    motifs(replace(batch, targets=torch.full((1, 6), 3)))
+    assert heard["labels"][0].tolist() == [3] * 6
 
 
-def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="at least one region"):
-        collate([some_regions(0, 0)])
-    wide = replace(some_regions(2, 0), features=np.zeros((2, 7), np.float32))
-    with pytest.raises(ValueError, match="one detector"):
-        collate([some_regions(2, 0), wide])
-    with pytest.raises(ValueError, match="differ in number"):
-        collate([some_regions(2, 0)], [np.zeros(3)])
+@pytest.mark.parametrize("seen", [False, True])
+def test_the_decoder_sees_the_regions_where_asked(seen):
+    # With its weights on the context silenced, only the region beside it can make two images differ.
+    motifs = model(decoder_features=seen)
+    motifs.decoder.weight_ih_l0.data[:, :8] = 0
+    told, logits = torch.full((1, 4), 2), []
+    for seed in (9, 10):
+        batch = replace(collate([some_regions(4, seed)]), targets=told)
+        logits.append(motifs(batch).objects[0, motifs._order(batch)[0]])
+    assert torch.allclose(*logits) is not seen
+
+
+@pytest.mark.parametrize("union", ["none", "spatial"])
+def test_only_the_union_knows_where_boxes_lie_to_each_other(union):
+    # The same regions, the second moved: with all geometry of single boxes silenced, only the union may notice.
+    motifs = model(union=union)
+    torch.nn.init.zeros_(motifs.geometry[0].weight)
+    regions = some_regions(2, 11)
+    moved = regions.boxes.copy()
+    moved[1] += 30
+    pairs = torch.tensor([[0, 0, 1], [0, 1, 0]])
+    outputs = [
+        motifs(replace(collate([replace(regions, boxes=b)]), pairs=pairs)).predicates for b in (regions.boxes, moved)
+    ]
+    assert torch.allclose(*outputs) is (union == "none")
+
+
+def test_an_unknown_key_is_named():
     with pytest.raises(ValidationError):
         MotifsConfig(hiden=3)
