@@ -34,7 +34,7 @@ class Nouns(NamedTuple):
 
 @cache
 def nouns() -> Nouns:
-    """The table, read at the first call (a tenth of a second)."""
+    """The table, read at the first call (0.1 to 0.4 s)."""
     packed = (resources.files("groundgraph.language") / "wordnet_nouns.txt.gz").read_bytes()
     meant: dict[str, tuple[int, ...]] = {}
     other: dict[str, int] = {}
