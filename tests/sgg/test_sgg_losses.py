@@ -1,14 +1,16 @@
 """Eq. 16 and the choice of pairs, by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import Outputs, collate
-from groundgraph.sgg.losses import LossConfig, sample_pairs, sgg_loss
+from groundgraph.sgg.losses import LossConfig, sample_pairs, sample_soft_pairs, sgg_loss
 
 
 def batch_of(*targets, boxes=None):
@@ -99,3 +101,48 @@ def test_pairs_must_overlap_only_where_asked():
     relations = [(0, 0, 1, 1), (0, 0, 2, 1)]
     assert sorted(sample(batch, relations, overlapping=True)) == [(0, 0, 1, 1), (0, 1, 0, 0)]
     assert len(sample(batch, relations)) == 6
+
+
+def test_soft_terms_are_means_by_hand():
+    batch = batch_of([1, 0])
+    batch = replace(batch, soft=torch.tensor([[[0.2, 0.8, 0.0], [1.0, 0.0, 0.0]]]))
+    logits = torch.zeros(1, 2, 3)
+    logits[0, 0, 1] = math.log(2)
+    predicates = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    soft = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    losses = sgg_loss(Outputs(logits, predicates), batch, soft, LossConfig(background_weight=0.5))
+    # Region 0: softmax 1/4, 1/2, 1/4; weights .5 x .2 of background, .8 of label 1. Region 1: 1/3, weight .5.
+    first, second = 0.1 * math.log(4) + 0.8 * math.log(2), 0.5 * math.log(3)
+    objects = (first + second) / (0.1 + 0.8 + 0.5)
+    # Pair 0: softmax 3/4, 1/4; pair 1: 1/2, 1/2.
+    relations = (0.25 * math.log(4 / 3) + 0.75 * math.log(4) + math.log(2)) / 2
+    assert [float(x) for x in losses] == pytest.approx([objects + relations, objects, relations])
+
+
+def test_decided_soft_labels_are_hard_labels():
+    batch, generator = batch_of([1, 0], [2]), torch.Generator().manual_seed(0)
+    outputs = Outputs(*(torch.randn(*shape, generator=generator) for shape in ((2, 2, 3), (3, 4))))
+    predicates = torch.tensor([1, 0, 3])
+    hard = sgg_loss(outputs, batch, predicates, LossConfig())
+    decided = replace(batch, soft=one_hot(batch.targets, 3).float())
+    soft = sgg_loss(outputs, decided, one_hot(predicates, 4).float(), LossConfig())
+    assert [float(x) for x in soft] == pytest.approx([float(x) for x in hard])
+
+
+def test_soft_pairs_are_drawn_by_their_share_of_predicates():
+    batch = batch_of([1] * 4)
+    pairs = torch.tensor([[0, 0, 1], [0, 0, 2], [0, 0, 3], [0, 1, 2]])
+    predicates = torch.tensor([[0.4, 0.6, 0.0], [0.8, 0.1, 0.1], [0.8, 0.0, 0.2], [1.0, 0.0, 0.0]])
+    drawn = []
+    for seed in range(400):
+        generator = torch.Generator().manual_seed(seed)
+        options = LossConfig(pairs_per_image=3, foreground_fraction=0.3)
+        chosen, targets = sample_soft_pairs(batch, pairs, predicates, options, generator)
+        assert len(chosen) == len(targets) == 3
+        drawn.append(chosen[0].tolist())
+        assert targets[0].tolist() == predicates[pairs.tolist().index(drawn[-1])].tolist()
+        assert targets[1:].tolist() == [[1, 0, 0]] * 2
+        # What is listed with some predicate is no background; what is listed as background is.
+        assert not {tuple(p) for p in chosen[1:].tolist()} & {(0, 0, 1), (0, 0, 2), (0, 0, 3)}
+    shares = [drawn.count(pair) / 400 for pair in pairs.tolist()]
+    assert shares == pytest.approx([0.6, 0.2, 0.2, 0], abs=0.06)

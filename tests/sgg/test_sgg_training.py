@@ -1,20 +1,25 @@
 """Training on a small world whose rule is learnable, checkpoints, and bad input."""
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from groundgraph.data.types import GroundTruth, Regions
+from groundgraph.data.types import GroundTruth, Regions, SoftLabels
 from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
 from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.examples import Examples
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 from groundgraph.sgg.training import TrainingConfig, load_sgg, save_sgg, train_sgg
+from groundgraph.sgg.uniter import Uniter, UniterConfig
 
 CATEGORIES, PREDICATES = ("man", "woman", "dog", "tree", "car", "hat"), ("left of", "right of", "touches")
 SIZES = Sizes(features=8, detector_categories=4, categories=6, predicates=3)
 SMALL = MotifsConfig(hidden=32, pair=32, embedded=16, dropout=0.0)
+TINY = UniterConfig(hidden=32, heads=2, intermediate=32, positions=16, dropout=0.0)
 PROTOTYPES = np.random.default_rng(99).normal(size=(6, 8))
 
 
@@ -55,28 +60,31 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def recall(model, k):
+    """R@k on new images."""
+    held_out = [scene(1000 + i) for i in range(40)]
+    truth = truth_arrays([s[3] for s in held_out], CATEGORIES, PREDICATES)
+    return sgdet_recall(truth, prediction_arrays(predict(model, [s[0] for s in held_out])), ks=(k,))[f"R@{k}"]
+
+
 def train(images, model=None, **options):
     torch.manual_seed(0)
     model = model or Motifs(SIZES, SMALL)
     scenes = [scene(i) for i in range(images)]
     validate = options.pop("validate", None)
     progress = options.pop("progress", None)
+    kept = {k: options.pop(k) for k in ("checkpoint", "interval") if k in options}
     config = TrainingConfig(**({"images": 8, "rate": 1e-2} | options))
-    history = train_sgg(
-        model, [s[0] for s in scenes], lambda i, rng: (scenes[i][1], scenes[i][2]), config, validate, progress
-    )
+    regions = [s[0] for s in scenes]
+    history = train_sgg(model, regions, lambda i, _: scenes[i][1:3], config, validate, progress, **kept)
     return model, history
 
 
 def test_the_rule_is_learnt_and_holds_on_new_images():
     model, history = train(64, epochs=14)
-    held_out = [scene(1000 + i) for i in range(40)]
-    truth = truth_arrays([s[3] for s in held_out], CATEGORIES, PREDICATES)
-    figures = sgdet_recall(truth, prediction_arrays(predict(model, [s[0] for s in held_out])))
-    assert figures["R@20"] > 0.9
+    assert recall(model, 20) > 0.9
     # Right pairs and right sides come first: four things have twelve ordered pairs and at most four relations.
-    few = sgdet_recall(truth, prediction_arrays(predict(model, [s[0] for s in held_out])), ks=(4,))
-    assert few["R@4"] > 0.85
+    assert recall(model, 4) > 0.85
     assert history[-1]["total"] < 0.2 * history[0]["total"]
 
 
@@ -177,3 +185,150 @@ def test_a_stored_model_is_the_same_model(tmp_path):
 def test_wrong_labels_are_named(labels, relations, message):
     with pytest.raises(ValueError, match=message):
         train_sgg(Motifs(SIZES, SMALL), [scene(0)[0]], lambda i, rng: (np.array(labels), np.array(relations)))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["motifs", "uniter"])
+@pytest.mark.parametrize("step", [1, 4, 5, 6, 8])  # within an epoch, at its end (4 steps), and past the best epoch
+def test_a_killed_training_goes_on_with_the_same_losses(tmp_path, kind, step):
+    scenes = [scene(i) for i in range(14)]
+
+    def draw(i, rng):  # other labels each time, so that the generators' states show
+        keep = rng.random(len(scenes[i][2])) < 0.7
+        return scenes[i][1], scenes[i][2][keep]
+
+    def run(stop=None, **options):
+        seen = []
+
+        def progress(done, total, losses):
+            seen.append((done, total, losses))
+            if done == stop:
+                raise Killed
+
+        def validate(model):  # of the weights alone, so that it is the same in both runs
+            return sum(float(p.detach().sum()) for p in model.parameters())
+
+        torch.manual_seed(0)
+        config = SMALL.model_copy(update={"dropout": 0.2, "order": "random", "frequency_bias": True})
+        model = Motifs(SIZES, config) if kind == "motifs" else Uniter(SIZES, TINY.model_copy(update={"dropout": 0.2}))
+        training = TrainingConfig(epochs=3, images=4, rate=1e-2)
+        history = None
+        try:
+            history = train_sgg(model, [s[0] for s in scenes], draw, training, validate, progress, **options)
+        except Killed:
+            pass
+        return seen, history, model
+
+    whole, history, model = run()
+    file = tmp_path / "deep" / "training.pt"
+    first, _, _ = run(step, checkpoint=file, interval=1)
+    torch.manual_seed(99)  # another process
+    second, resumed, again = run(checkpoint=file, interval=1)
+    assert first + second == whole
+    assert [{k: v for k, v in r.items() if k != "seconds"} for r in resumed] == [
+        {k: v for k, v in r.items() if k != "seconds"} for r in history
+    ]
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in again.state_dict().items())
+    third, finished, same = run(checkpoint=file)
+    assert (third, finished) == ([], resumed)
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in same.state_dict().items())
+
+
+def test_a_checkpoint_between_two_intervals_repeats_what_was_lost(tmp_path):
+    whole, killed, resumed = [], [], []
+    train(24, epochs=2, progress=lambda done, _, losses: whole.append((done, losses)))
+
+    def stop(done, _, losses):
+        killed.append((done, losses))
+        if done == 6:
+            raise Killed
+
+    options = {"epochs": 2, "checkpoint": tmp_path / "training.pt", "interval": 5}
+    with pytest.raises(Killed):  # stored after epoch 1 (3 steps) and step 5
+        train(24, progress=stop, **options)
+    train(24, progress=lambda done, _, losses: resumed.append((done, losses)), **options)
+    assert killed == whole
+    assert resumed == whole[5:]
+
+
+def test_other_trainings_and_damaged_checkpoints_are_refused(tmp_path):
+    file = tmp_path / "training.pt"
+    train(8, epochs=1, checkpoint=file)
+    with pytest.raises(ValueError, match=r"training\.pt is of a training with other settings \(training\)"):
+        train(8, epochs=2, checkpoint=file)
+    with pytest.raises(ValueError, match=r"other settings \(images\)"):
+        train(9, epochs=1, checkpoint=file)
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"training\.pt is no readable checkpoint"):
+        train(8, epochs=1, checkpoint=file)
+    with file.open("wb") as out:
+        pickle.dump({"identity": print}, out, protocol=2)
+    with pytest.raises(ValueError, match=r"training\.pt is no readable checkpoint"):
+        train(8, epochs=1, checkpoint=file)
+
+
+def test_training_stops_early_when_validation_no_longer_gets_better(tmp_path):
+    figures = iter([0.1, 0.3, 0.2, 0.3, 0.9])
+    _, history = train(8, epochs=8, patience=2, validate=lambda _: next(figures), checkpoint=tmp_path / "t.pt")
+    assert [h["validation"] for h in history] == [0.1, 0.3, 0.2, 0.3]
+    # Asked again, it knows that it has stopped.
+    assert len(train(8, epochs=8, patience=2, validate=lambda _: 1 / 0, checkpoint=tmp_path / "t.pt")[1]) == 4
+    with pytest.raises(ValueError, match="patience needs a validation figure"):
+        train(8, patience=2)
+
+
+def test_half_precision():
+    _, full = train(32, epochs=3)
+    _, half = train(32, epochs=3, precision="bf16")
+    assert half[-1]["total"] == pytest.approx(full[-1]["total"], rel=0.1)
+    assert half[-1]["total"] != full[-1]["total"]
+    with pytest.raises(ValueError, match="fp16 needs a GPU"):
+        train(8, precision="fp16")
+
+
+def test_uniter_learns_the_rule_too():
+    torch.manual_seed(0)
+    model, _ = train(64, Uniter(SIZES, TINY), epochs=20)
+    assert recall(model, 4) > 0.8
+
+
+def test_soft_labels_that_are_decided_teach_what_hard_ones_do():
+    scenes = [scene(i) for i in range(64)]
+
+    def soft(i, rng):
+        _, labels, relations, _ = scenes[i]
+        return SoftLabels(np.eye(7)[labels] * 0.9 + 0.1 / 7, relations[:, :2], np.eye(4)[relations[:, 2]] * 0.9 + 0.025)
+
+    torch.manual_seed(0)
+    model = Motifs(SIZES, SMALL)
+    train_sgg(model, [s[0] for s in scenes], soft, TrainingConfig(epochs=14, images=8, rate=1e-2))
+    assert recall(model, 20) > 0.9
+
+
+def test_the_union_boxes_features_are_asked_for_and_used():
+    # The predicate shows nowhere but in the union box.
+    scenes = [scene(i) for i in range(48)]
+    rng = np.random.default_rng(0)
+    kinds = [rng.integers(1, 4, (6, 6)) for _ in scenes]
+
+    def draw(i, _):
+        labelled = np.argwhere(~np.eye(4, dtype=bool))
+        return scenes[i][1], np.column_stack([labelled, kinds[i][tuple(labelled.T)]])
+
+    def unions(i, pairs):
+        return np.eye(4)[kinds[i][tuple(pairs.T)]]
+
+    figures = {}
+    regions = [s[0] for s in scenes]
+    for union in ("visual", "spatial"):
+        torch.manual_seed(0)
+        model = Motifs(replace(SIZES, unions=4), SMALL.model_copy(update={"union": union}))
+        options = {"unions": unions} if union == "visual" else {}
+        history = train_sgg(model, regions, draw, TrainingConfig(epochs=6, images=8, rate=1e-2), **options)
+        figures[union] = history[-1]["predicates"]
+        graph = predict(model, regions[5:6], unions=(lambda _, pairs: unions(5, pairs)) if options else None)[0]
+        assert len(graph.pairs)
+    assert figures["visual"] < 0.3 * figures["spatial"]
