@@ -67,8 +67,8 @@ def _ranked(predictions: PredictionArrays, start: int, stop: int, depth: int) ->
     if not predictions.whole_scores:
         ends = predictions.box_offsets[start + image][:, None] + predictions.pairs[rows]
         both = predictions.scores[ends].prod(1)[:, None]
-        # 0 x -inf is not a number, but still no prediction.
-        scores = both * scores if np.isfinite(scores).all() else np.where(scores > -np.inf, both * scores, -np.inf)
+        known = scores > -np.inf  # 0 x -inf is not a number, but still no prediction
+        scores = np.multiply(both, scores, out=np.full_like(scores, -np.inf), where=known)
     # The best `depth` lie in the `depth` pairs with the best predicates. Whatever equals the last place stays in, so
     # that ties are broken by the order below, not by chance.
     best = scores.max(1)

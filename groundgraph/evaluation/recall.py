@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -50,15 +52,18 @@ class Shares:
     columns: np.ndarray
     width: int
 
+    @cached_property
     def means(self) -> np.ndarray:
         """Each column's mean over the images that have it: [width] float64, nan where none has."""
-        parts = np.split(self.values, np.searchsorted(self.columns, np.arange(1, self.width)))
-        # np.mean on each part, not a sum by bincount: it adds in the order that the published evaluator adds in.
-        return np.array([np.mean(part) if len(part) else np.nan for part in parts])
+        ends = np.searchsorted(self.columns, np.arange(self.width + 1)).tolist()
+        # Summed part by part, not by bincount or reduceat: these add in another order than the published evaluator.
+        sums = [float(np.add.reduce(self.values[a:b])) / (b - a) if b > a else np.nan for a, b in pairwise(ends)]
+        return np.array(sums)
 
+    @property
     def mean(self) -> float:
         """The figure: the mean of the columns, one that no image has counting 0."""
-        return float(sum(np.nan_to_num(self.means()).tolist()) / self.width) if self.width else 0.0
+        return float(sum(np.nan_to_num(self.means).tolist()) / self.width) if self.width else 0.0
 
     def resampled(self, weights: np.ndarray) -> np.ndarray:
         """The figure of samples of the images: weights [D, N], how often each sample has each image -> [D]."""
@@ -141,7 +146,7 @@ def sgdet_recall(
     Arguments, conventions and errors are those of `recall_shares`.
     """
     shares = recall_shares(truth, predictions, ks, convention, zeroshot, predicates)
-    return {f"{name}@{k}": figure.mean() for (name, k), figure in shares.items()}
+    return {f"{name}@{k}": figure.mean for (name, k), figure in shares.items()}
 
 
 def _grouped(
