@@ -39,6 +39,8 @@ class Clauses:
         new sentence and isn't joined.
         """
         t = self.tree
+        if t.owns(i):  # "in man hand"
+            i += 1
         if i not in t.meaning:
             return [k for k in t.coordinated(i) if k in t.meaning]
         found = [i]
@@ -172,6 +174,8 @@ class Clauses:
             return True
         if t.tags[verb] == "VBN":
             return not {"dobj", "aux", "nsubj"} & marks
+        if lemma(t.words[verb], "verb") in COVERING:
+            return "dobj" not in marks
         # "a sheep walked by a man": people are done by rarely, things do by people never.
         return any(self.is_person(o) for o in self.by(verb)) and not any(map(self.is_person, self.subjects(verb)))
 

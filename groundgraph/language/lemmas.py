@@ -12,7 +12,7 @@ _SPECTACLES = frozenset("eye sun reading safety swim swimming prescription 3d".s
 # Nouns that only have a plural keep it, whatever the tables say.
 _PLURAL_ONLY = frozenset(
     "people trousers pants jeans shorts slacks tights glasses sunglasses eyeglasses spectacles goggles clothes "
-    "scissors pliers tongs shears binoculars species corps christmas".split()
+    "scissors pliers tongs shears binoculars species corps woods christmas".split()
 )
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from groundgraph.language.clauses import OF_GARMENTS, Clauses
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import ARTICLES, BE, PLACED, SEATED, TRIMMINGS, VESSELS
+from groundgraph.language.words import ARTICLES, BE, BODY_PARTS, PLACED, SEATED, TRIMMINGS, VESSELS
 
 
 class Relations:
@@ -48,8 +48,9 @@ class Relations:
             self.add(c.agents(verb), base, c.subjects(verb))
             return
         worn = base == "have" and any(t.words[k] == "on" for k in c.with_label(verb, "prt", "advmod", "prep"))
+        particle = next((" " + t.words[k] for k in c.with_label(verb, "prt") if k == verb + 1 and not worn), "")
         for o in c.objects(verb):
-            self.add(c.subjects(verb), "wear" if worn and c.is_garment(o) else base, [o])
+            self.add(c.subjects(verb), "wear" if worn and c.is_garment(o) else base + particle, [o])
         self._left_open(verb, base)
 
     def _left_open(self, verb: int, base: str) -> None:
@@ -71,6 +72,7 @@ class Relations:
         t, c = self.tree, self.clauses
         text, _ = t.prepositions[p]
         governor, adjective = c.governor(p)
+        governor = self._vessel(governor)
         objects = c.objects_of(p)
         if adjective:
             text = f"{adjective} {text}"
@@ -91,13 +93,21 @@ class Relations:
         else:
             self._placed(c.left_of(p), text, objects)
 
+    def _vessel(self, noun: int) -> int:
+        """What stands somewhere is the vessel, not what it holds: "a mug of coffee on the table"."""
+        t = self.tree
+        of = t.heads[noun]
+        held = noun in t.nouns and t.deps[noun] == "pobj" and t.words[of] == "of" and t.heads[of] in t.nouns
+        return t.heads[of] if held and lemma(t.words[t.heads[of]], "noun") in VESSELS else noun
+
     def _echo(self, whole: int, objects: list[int]) -> bool:
-        """ "A cup with tea in it", "a train with a number on top": what comes after "with" is placed by what follows."""
+        """ "A cup with tea in it", "a train with a number on top": what comes after "with" is placed by the rest."""
         t = self.tree
         last = len(t.words) - 1 - (t.tags[-1] == ".")
         for q, (text, end) in t.prepositions.items():
             between = t.words[objects[-1] + 1 : q] if objects and q > objects[-1] else None
-            echoes = t.words[end + 1 : end + 2] in (["it"], ["them"]) or (text == "on top of" and end == last)
+            pronoun = t.words[end + 1 : end + 2] in (["it"], ["them"]) and t.words[end + 2 : end + 3] != ["'s"]
+            echoes = pronoun or (text == "on top of" and end == last)
             if between is None or not echoes or len(between) > 1:
                 continue
             if not between or t.tags[q - 1] in ("VBG", "VBN"):
@@ -114,6 +124,10 @@ class Relations:
             objects = c.gap(verb)
         subjects = c.subjects(verb)
         direct = c.with_label(verb, "dobj", "dative", "oprd")
+        held = [o for o in objects if direct and text == "in" and lemma(t.words[o], "noun") in BODY_PARTS]
+        if held:  # "holding a cup in his hand", "catching a frisbee in its mouth"
+            self.add([k for d in direct for k in c.things(d)], text, held)
+            objects = [o for o in objects if o not in held]
         if t.words[verb] in BE or (direct and (text != "with" or base == "wear")):
             self._placed(subjects, text, objects)
             return

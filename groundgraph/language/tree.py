@@ -141,11 +141,11 @@ class Tree:
 
     def owns(self, i: int) -> bool:
         """Whether the noun at i is the owner of the body part that follows without an "'s" ("man hand")."""
-        if lemma(self.words[i], "noun") not in PEOPLE | ANIMALS or self.tags[i][:2] != "NN":
+        tags = [tag[:2] for tag in self.tags[i : i + 3]]
+        if tags[:2] != ["NN", "NN"] or tags[2:] == ["NN"] or lemma(self.words[i + 1], "noun") not in BODY_PARTS:
             return False
-        after = self.words[i + 1 : i + 2]
-        ends = self.tags[i + 2 : i + 3] == [] or self.tags[i + 2][:2] != "NN"
-        return bool(after) and ends and self.tags[i + 1][:2] == "NN" and lemma(after[0], "noun") in BODY_PARTS
+        owner = lemma(self.words[i], "noun")
+        return owner in PEOPLE or owner in ANIMALS
 
     @cached_property
     def meaning(self) -> dict[int, int]:

@@ -115,7 +115,7 @@ BODY_PARTS = frozenset(
 # What people do and what they are near or in doesn't: "a boy at an airport carrying a dog".
 HUMAN_ACTS = frozenset(
     "hold wear carry ride read talk smile look watch eat drink play throw swing hit catch use cook cut take type write "
-    "pose wave hug pet feed kick".split()
+    "pose wave hug pet feed kick serve".split()
 )
 # Participles whose "with" or "in" names what does it: "a street covered in snow".
 COVERING = frozenset("cover line".split())

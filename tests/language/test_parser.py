@@ -1,12 +1,11 @@
 """The rule parser on the sentence forms that people use in captions."""
 
-import csv
-import re
 from pathlib import Path
 
 import pytest
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.evaluation.parsing import evaluate_parser, read_gold
 from groundgraph.language import PARSERS, load_parser
 from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
 
@@ -60,6 +59,23 @@ FORMS = {
         ("man", "hold", "cup"),
         ("woman", "hold", "cup"),
     },
+    "a wall covered with posters": {("poster", "cover", "wall")},
+    "a road lined with benches": {("bench", "line", "road")},
+    "a bowl with soup in it": {("soup", "in", "bowl")},
+    "a truck with boxes on top": {("box", "on top of", "truck")},
+    "a tree with lights hanging from it": {("light", "hang from", "tree")},
+    "a girl at a table eating a sandwich": {("girl", "at", "table"), ("girl", "eat", "sandwich")},
+    "a woman with a blue hat reading a book": {("woman", "with", "hat"), ("woman", "read", "book")},
+    "a glass of milk on a desk": {("milk", "in", "glass"), ("glass", "on", "desk")},
+    "a boy holding an apple in his hand": {("boy", "hold", "apple"), ("apple", "in", "hand")},
+    "bench boy is sitting on": {("boy", "sit on", "bench")},
+    "a lady seated on a couch": {("lady", "sit on", "couch")},
+    "a woman standing in a red coat": {("woman", "wear", "coat")},
+    "a boy picking up a ball": {("boy", "pick up", "ball")},
+    "girl hand on a phone": {("girl", "have", "hand"), ("hand", "on", "phone")},
+    "a lamp in between two chairs": {("lamp", "between", "chair")},
+    "a cat inside of a box": {("cat", "inside", "box")},
+    "a sign at the side of the road": {("sign", "on side of", "road")},
     "a man in a red shirt is riding a horse while a dog lies under a tree": {
         ("man", "wear", "shirt"),
         ("man", "ride", "horse"),
@@ -91,6 +107,25 @@ def test_copula_adjective_and_colour_nouns_are_attributes(parser):
     first, second = parser.parse(["the dog under the table is brown", "a silver car"])
     assert first.entities[0].attributes == ("brown",)
     assert (second.entities[0].name, second.entities[0].attributes) == ("car", ("silver",))
+
+
+@pytest.mark.parametrize(
+    ("text", "things"),
+    [
+        ("many dogs and another cat", {"dog": (), "cat": ()}),  # which and how many are no attributes
+        ("a very old wood bridge", {"bridge": ("very old", "wooden")}),
+        ("a black leather bag", {"bag": ("black", "leather")}),
+        ("a star-shaped cookie", {"cookie": ("star shaped",)}),
+        ("painted horse on a wall", {"horse": ("painted",), "wall": ()}),
+        ("a brown hot dog next to a wet suit", {"hot dog": ("brown",), "wetsuit": ()}),
+        ("knife on cutting board", {"knife": (), "cutting board": ()}),
+        ("sign mounted to building", {"sign": (), "building": ()}),
+        ("black bench next to sidewalk", {"bench": ("black",), "sidewalk": ()}),
+        ("piles of leaves", {"leaf": ()}),
+    ],
+)
+def test_things_and_attributes(parser, text, things):
+    assert {e.name: e.attributes for e in parser.parse([text])[0].entities} == things
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "...", "running fast", "!?"])
@@ -127,6 +162,15 @@ def test_registry():
 
 def test_lemmas():
     nouns = {"men": "man", "buses": "bus", "benches": "bench", "ladies": "lady", "dress": "dress", "pants": "pants"}
+    # The tables know these plurals as words of their own.
+    nouns |= {
+        "hands": "hand",
+        "windows": "window",
+        "eggs": "egg",
+        "glasses": "glasses",
+        "series": "series",
+        "bus": "bus",
+    }
     verbs = {"riding": "ride", "worn": "wear", "lies": "lie", "sitting": "sit", "has": "have", "frobbing": "frob"}
     assert {w: lemma(w, "noun") for w in nouns} == nouns
     assert {w: lemma(w, "verb") for w in verbs} == verbs
@@ -136,13 +180,8 @@ def test_lemmas():
 
 
 @pytest.mark.skipif(not (SHARED / "data/factual/dev.csv").exists(), reason="needs ../shared")
-def test_factual_relations_are_well_above_the_reference_parser(parser):
-    with open(SHARED / "data/factual/dev.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    right = said = true = 0
-    for row, caption in zip(rows, parser.parse([row["caption"] for row in rows]), strict=True):
-        facts = re.findall(r"\( ([^()]+?) , ([^()]+?) , ([^()]+?) \)", row["scene_graph"])
-        gold = {(name_lemma(s), predicate_lemma(p), name_lemma(o)) for s, p, o in facts if p != "is"}
-        found = triplets(caption)
-        right, said, true = right + len(gold & found), said + len(found), true + len(gold)
-    assert 2 * right / (said + true) > 0.6
+def test_factual_is_read_well_above_the_reference_parser(parser):
+    # The reference, by benchmarks/parsing.py: .44, .86, .66 and .39.
+    scores = evaluate_parser(parser, read_gold(SHARED / "data/factual/dev.csv"))
+    floors = {"all": 0.73, "objects": 0.92, "attributes": 0.79, "relations": 0.71}
+    assert {group: score["f1"] >= floors[group] for group, score in scores.items()} == dict.fromkeys(floors, True)
