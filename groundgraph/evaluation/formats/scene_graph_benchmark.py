@@ -7,6 +7,7 @@ That class comes with the benchmark; a stand-in of ours takes its place, and not
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,14 @@ def load_tensors(path: Path) -> Any:
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
-        line = str(error).strip().splitlines()
-        why = next((text for text in line if "Unsupported" in text or "GLOBAL" in text), line[0] if line else "")
-        raise ValueError(
-            f"{path}: refused, it holds more than tensors and BoxLists, or is damaged ({why.strip()})"
-        ) from error
+        # torch's own message goes on to say how the file could be trusted after all, which nobody should be told here.
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        why = (
+            f"it asks for {asked[1]}, and only tensors and BoxLists are let in"
+            if asked
+            else "it holds more than tensors and BoxLists, or is damaged"
+        )
+        raise ValueError(f"{path}: refused, {why}") from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError and others for damaged files
         raise ValueError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
 
