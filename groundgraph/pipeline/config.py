@@ -75,11 +75,17 @@ class DetectorConfig(Strict):
 
 
 class InteractionConfig(Strict):
-    """The vision-language model of the interaction-aware teacher; layer null means the model's own choice."""
+    """The vision-language model of the interaction-aware teacher; null means the model's own choice.
+
+    model: bundled:vl, a hub id or folder (ALBEF as groundgraph saves it, or BLIP for retrieval), or a file of ALBEF's
+    authors (ALBEF.pth, refcoco.pth); layer: whose Grad-CAM is taken; tokenizer: a folder or hub id.
+    """
 
     model: str = "bundled:vl"
     layer: int | None = None
     temperature: float = Field(1.0, gt=0)
+    tokenizer: str | None = None
+    image_size: int | None = Field(None, ge=1)
 
 
 class ImageTextConfig(Strict):

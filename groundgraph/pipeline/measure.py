@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from groundgraph.evaluation.grounding import (
     grounding_accuracy,
     unseen,
 )
+from groundgraph.evaluation.pseudo_labels import LabelledImage, label_quality
 from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
 from groundgraph.language.concepts import same_concept
 from groundgraph.pipeline import artifacts
@@ -62,6 +64,25 @@ def grounded(run: Run, method: str) -> list[GroundedEntities]:
     return found
 
 
+def labelled(run: Run, method: str) -> Iterator[LabelledImage]:
+    """The train split's images whose truth is known, with a method's scores and the teachers' targets."""
+    both = run.recipe.teachers.object and run.recipe.teachers.interaction is not None
+    rows = zip(
+        artifacts.examples(run, "train"),
+        artifacts.parsed(run, "train"),
+        artifacts.regions(run, "train"),
+        artifacts.scores(run, "train", method),
+        artifacts.grounding_images(run, "train"),
+        strict=True,
+    )
+    for example, captions, regions, scores, taught in rows:
+        if example.truth is not None:
+            meant = [objects for caption in true_objects(run, example, captions) for objects in caption]
+            true = [example.truth.boxes[list(objects)] for objects in meant]
+            teachers = (taught.object, taught.interaction) if both else (None, None)
+            yield LabelledImage(scores, regions.boxes, true, taught.triplets, *teachers)
+
+
 def measure(run: Run, folder: Path) -> dict[str, Any]:
     """metrics.json: every method's figures as fractions of 1 (null where the data cannot tell), chance, and counts."""
     split = run.recipe.measured
@@ -83,6 +104,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             "grounding": {g: figures["accuracy"][g] for g in GROUPS},
             "sgdet": {f"R@{k}": recall.get(f"R@{k}") for k in KS},
             "mAP50": detection_map(truths, graphs, objects)[0] if len(true.labels) else None,
+            "pseudo labels": label_quality(labelled(run, method)),
         }
     for stage in ("examples", "parsed", "teachers"):
         record = run.record(stage)

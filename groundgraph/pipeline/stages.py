@@ -234,9 +234,7 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
     """
     wanted = run.recipe.teachers
     by_category = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
-    looker = None
-    if wanted.interaction:
-        looker = InteractionTeacher(wanted.interaction.model, wanted.interaction.layer, wanted.interaction.temperature)
+    looker = InteractionTeacher(**wanted.interaction.model_dump()) if wanted.interaction else None
     counts: Counter[str] = Counter()
     for split in run.recipe.splits:
         listed, found = artifacts.examples(run, split), artifacts.regions(run, split)

@@ -22,6 +22,9 @@ NAMES = {
     "truth": "True boxes",
     "ours": "This method",
     "sgnls": "SGNLS rule (detector's category names, no training)",
+    "wsgm": "WSGM's grounder (bipartite matching)",
+    "lsws": "LSWS's grounder (linguistic structure)",
+    "vspnet": "VSPNet's grounder (graph alignment)",
     "mil": "MIL alone (no teacher)",
 }
 COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
@@ -49,6 +52,29 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("R@50", ("sgdet", "R@50"), "The same, among the 50 best."),
     ("R@100", ("sgdet", "R@100"), "The same, among the 100 best."),
     ("mAP50", ("mAP50",), "Mean average precision over the categories of the graphs' boxes at IoU 0.5."),
+)
+LABELS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (
+        "Box recall at 1",
+        ("pseudo labels", "box recall@1"),
+        "Over the training images' entities whose true box is known: the best region overlaps it by IoU 0.5 or more.",
+    ),
+    ("Box recall at 3", ("pseudo labels", "box recall@3"), "The same, for one of the three best regions."),
+    (
+        "Triplet precision",
+        ("pseudo labels", "triplet precision"),
+        "Share of the triplets for which the best regions of subject and object are both right.",
+    ),
+    (
+        "Bound: best region",
+        ("pseudo labels", "best region"),
+        "What a grounder that always chose the right region would reach: some region is right.",
+    ),
+    (
+        "Bound: better teacher",
+        ("pseudo labels", "better teacher"),
+        "What choosing the better of the two teachers for every entity would reach.",
+    ),
 )
 _SHOWN = 20  # rows of a list that may be long
 _CHART = (560, 200)  # px, the plotting area of a curve
@@ -112,6 +138,8 @@ def write_report(path: Path, data: ReportData) -> None:
         title=data.title,
         columns=[(name, meaning) for name, _, meaning in COLUMNS],
         rows=_headline(data.metrics),
+        label_columns=[(name, meaning) for name, _, meaning in LABELS],
+        label_rows=[r for r in _rows(data.metrics.get("methods", {}), LABELS) if any(text != "-" for text, _ in r[1])],
         counts=_flat(data.metrics.get("counts", {})),
         config=data.config_yaml,
         seconds=list(data.seconds.items()),
@@ -147,19 +175,8 @@ def _environment() -> Environment:
 
 
 def _headline(metrics: Mapping) -> list[tuple[str, list[tuple[str, bool]]]]:
-    """Rows (name, cells (text, whether the column's best)): NAMES' methods in that order, then others, then chance."""
-    methods = metrics.get("methods", {})
-    order = sorted(methods, key=lambda m: list(NAMES).index(m) if m in NAMES else len(NAMES))
-    figures = [[_figure(methods[m], keys) for _, keys, _ in COLUMNS] for m in order]
-    # Compared as printed: two figures that read the same are both the best.
-    best = [max((round(100 * v, 1) for v in column if v is not None), default=None) for column in zip(*figures)]  # noqa: B905
-    rows = [
-        (
-            NAMES.get(m, m),
-            [(_percent(v), v is not None and round(100 * v, 1) == b) for v, b in zip(row, best, strict=True)],
-        )
-        for m, row in zip(order, figures, strict=True)
-    ]
+    """The rows of the methods, then chance."""
+    rows = _rows(metrics.get("methods", {}), COLUMNS)
     chance = metrics.get("chance") or {}
     if chance:
         chance = chance if "grounding" in chance else {**chance, "grounding": chance}
@@ -167,6 +184,21 @@ def _headline(metrics: Mapping) -> list[tuple[str, list[tuple[str, bool]]]]:
             ("Chance (a region at random)", [(_percent(_figure(chance, keys)), False) for _, keys, _ in COLUMNS])
         )
     return rows
+
+
+def _rows(methods: Mapping, columns: Sequence[tuple]) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """Rows (name, cells (text, whether the column's best)): NAMES' methods in that order, then others."""
+    order = sorted(methods, key=lambda m: list(NAMES).index(m) if m in NAMES else len(NAMES))
+    figures = [[_figure(methods[m], keys) for _, keys, _ in columns] for m in order]
+    # Compared as printed: two figures that read the same are both the best.
+    best = [max((round(100 * v, 1) for v in column if v is not None), default=None) for column in zip(*figures)]  # noqa: B905
+    return [
+        (
+            NAMES.get(m, m),
+            [(_percent(v), v is not None and round(100 * v, 1) == b) for v, b in zip(row, best, strict=True)],
+        )
+        for m, row in zip(order, figures, strict=True)
+    ]
 
 
 def _figure(figures: Mapping, keys: Sequence[str]) -> float | None:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -13,8 +14,8 @@ from groundgraph.pipeline.config import RecipeError, bundled_recipes, find_recip
 from groundgraph.pipeline.run import Run, Stage
 
 SMALL = [
-    "data.train=40", "data.validation=8", "data.test=16", "grounder.dimension=32",
-    "grounder_training.epochs=2", "sgg.training.epochs=1",
+    "data.train=40", "data.validation=8", "data.test=16", "grounding.dimension=32",
+    "grounding.epochs=2", "sgg.training.epochs=1",
 ]  # fmt: skip
 
 
@@ -52,8 +53,14 @@ def test_every_artifact_is_there(demo):
     ):
         assert scores.shape == (len(artifacts.entities(captions)), len(found)) and len(found) <= 36
     for image in artifacts.grounding_images(run, "train"):
-        sums = image.target.sum(1)
-        assert ((abs(sums - 1) < 1e-4) | (sums == 0)).all()
+        for rows in (image.object.sum(1), image.interaction.sum(1)):
+            assert ((abs(rows - 1) < 1e-4) | (rows == 0)).all()
+        assert (abs(image.reliability.sum(1) - 1) < 1e-5).all()
+    weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train")])
+    assert weights.std() > 0.01  # the image-text model has something to say
+    quality = metrics["methods"]["ours"]["pseudo labels"]
+    assert quality["entities"] > 50 and quality["box recall@1"] <= quality["box recall@3"] <= quality["best region"]
+    assert 0 < quality["better teacher"] <= quality["best region"] and 0 <= quality["triplet precision"] <= 1
 
 
 def test_a_second_run_does_nothing_and_a_change_only_what_it_touches(demo):
@@ -84,9 +91,20 @@ def test_predict_draws_and_writes(demo, tmp_path):
     assert result.exit_code == 2 and "no run's folder" in result.output
 
 
+def test_soft_labels_and_fusing_without_an_expert(demo):
+    folder, _ = demo
+    changes = ["pseudo_labels.kind=soft", "grounding.fusing=self", "teachers.expert=null", "grounder=ours"]
+    result = invoke("demo", "--out", folder, *(w for s in [*SMALL, *changes] for w in ("--set", s)))
+    assert result.exit_code == 0, result.output
+    assert "done grounding-ours" in result.output and "done teachers" not in result.output
+    line = json.loads((folder / "pseudo-ours" / "train.jsonl").read_text().splitlines()[0])
+    shares = [sum(e["weights"]) for e in line["entities"]]
+    assert all(0.9 < share < 1.0001 for share in shares) and len(line["entities"][0]["regions"]) > 3
+
+
 def test_unlocalized_triplets_and_longer_captions_run_too(tmp_path):
     for recipe in ("minigenome-unlocalized", "minigenome-coco"):
-        words = [w for s in [*SMALL, "methods=[sgnls]"] for w in ("--set", s)]
+        words = [w for s in [*SMALL, "grounder=sgnls"] for w in ("--set", s)]
         result = invoke("run", recipe, "--out", tmp_path / recipe, *words)
         assert result.exit_code == 0, result.output
         metrics = json.loads((tmp_path / recipe / "metrics.json").read_text())
@@ -117,8 +135,8 @@ def photos(tmp_path):
 
 OWN = [
     "data.source=jsonl", "detector.kind=torchvision", "detector.model=bundled:detector", "text.model=bundled:text",
-    "vocabulary.minimum=1", "grounder.dimension=32", "grounder_training.epochs=2", "sgg.training.epochs=1",
-    "methods=[ours]",
+    "vocabulary.minimum=1", "grounding.dimension=32", "grounding.epochs=2", "sgg.training.epochs=1",
+    "grounder=ours",
 ]  # fmt: skip
 
 
@@ -160,11 +178,13 @@ def test_every_bundled_recipe_loads_and_spells_itself_out(tmp_path):
 @pytest.mark.parametrize(
     "setting, message",
     [
-        ("grouder.dimension=3", "did you mean `grounder`"),
+        ("grouding.dimension=3", "did you mean `grounding`"),
         ("data.trian=3", "did you mean `train`"),
         ("data.train=many", "data.train"),
         ("data.train=5000", "4000"),
-        ("methods=[magic]", "methods"),
+        ("grounder=magic", "grounder"),
+        ("grounder=[ours, ours]", "named twice"),
+        ("teachers.expert=null", "fuse by average"),
         ("data.train", "key=value"),
         ("seed: [", "key=value"),
     ],
