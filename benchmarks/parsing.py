@@ -1,6 +1,7 @@
 """Our parser against the registry's rule-based one (`scenegraphparser`): quality by one scorer, and speed, in one run.
 
     pip install -e ".[bench]"
+    pip install --no-deps factualscenegraph nltk tabulate  # if wanted; what it asks for would put an older torch here
     python benchmarks/parsing.py [CSV]
 
 CSV is a FACTUAL-style file, ../shared/data/factual/dev.csv by default. Both parsers run the same spaCy model, each as
