@@ -1,62 +1,56 @@
-"""Mean average precision of a graph's objects at IoU 0.5 (METHOD.md section 6), as COCO counts it, for all at once.
-
-As everywhere in this evaluation box sides are inclusive pixels (x2 - x1 + 1): Scene-Graph-Benchmark hands its boxes to
-pycocotools that way, and the published mAPs of scene-graph models are that evaluator's.
-"""
+"""Mean average precision of a graph's objects at IoU 0.5 (METHOD.md section 6), counted by pycocotools."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from groundgraph.data.types import Graph, GroundTruth
 from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners, prediction_arrays, truth_arrays
-from groundgraph.evaluation.matching import join
-
-_POINTS = np.linspace(0, 1, 101)  # COCO's recall levels
 
 
-@dataclass(frozen=True)
-class MatchedBoxes:
-    """Predicted boxes, best first within their label, and which of them found a true box.
+def average_precisions(truth: TruthArrays, predictions: PredictionArrays) -> dict[int, float]:
+    """Average precision at IoU 0.5 of each label that the truth has, as a fraction of 1.
 
-    labels [L] those of the truth, ascending; counts [L] its boxes of each; hits [B] bool; offsets [L + 1] where a
-    label's predicted boxes begin.
-    """
-
-    labels: np.ndarray
-    offsets: np.ndarray
-    hits: np.ndarray
-    counts: np.ndarray
-
-    def precisions(self) -> np.ndarray:
-        """Average precision of each label: [L] float64."""
-        ends = zip(self.offsets[:-1], self.offsets[1:], self.counts, strict=True)
-        return np.array([_interpolated(self.hits[a:b], int(true)) for a, b, true in ends])
-
-    def mean(self) -> float:
-        """mAP50: the mean over the labels, 0 where the truth has none."""
-        return float(self.precisions().mean()) if len(self.labels) else 0.0
-
-
-def matched_boxes(truth: TruthArrays, predictions: PredictionArrays) -> MatchedBoxes:
-    """Give true boxes to predicted boxes of their label: the best score chooses first, among boxes of IoU >= 0.5.
-
-    A predicted box takes the true one it overlaps most that is still free. Boxes with labels outside the truth are left
-    out. Raises ValueError where the two do not cover equally many images.
+    COCO's: 101 recall points, sides x2 - x1, all of an image's boxes count. Boxes with labels outside the truth are
+    left out. Raises ValueError where the two do not cover equally many images.
     """
     if predictions.images != truth.images:
         raise ValueError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
-    labels, counts = np.unique(truth.labels, return_counts=True)
-    true_image, image = owners(truth.box_offsets), owners(predictions.box_offsets)
-    order = np.lexsort((-predictions.scores, predictions.labels))
-    order = order[np.isin(predictions.labels[order], labels)]
-    boxes, image, label = predictions.boxes[order], image[order], predictions.labels[order]
-    hits = _hits(np.column_stack([true_image, truth.labels]), truth.boxes, np.column_stack([image, label]), boxes)
-    offsets = np.append(np.searchsorted(label, labels), len(label))
-    return MatchedBoxes(labels, offsets, hits, counts)
+    labels = np.unique(truth.labels)
+    if not len(labels):
+        return {}
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    counted = np.isin(predictions.labels, labels)
+    if not counted.any():
+        return dict.fromkeys(labels.tolist(), 0.0)
+    true = zip(owners(truth.box_offsets).tolist(), truth.labels.tolist(), _xywh(truth.boxes).tolist(), strict=True)
+    with contextlib.redirect_stdout(io.StringIO()):  # it reports on its progress
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": i} for i in range(truth.images)],
+            "categories": [{"id": label} for label in labels.tolist()],
+            "annotations": [
+                {"id": n, "image_id": i, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+                for n, (i, label, box) in enumerate(true, 1)
+            ],
+        }
+        coco.createIndex()
+        rows = np.column_stack(
+            [owners(predictions.box_offsets), _xywh(predictions.boxes), predictions.scores, predictions.labels]
+        )
+        run = COCOeval(coco, coco.loadRes(rows[counted]), "bbox")
+        run.params.iouThrs = np.array([0.5])
+        run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]
+        run.params.maxDets = [max(1, int(np.diff(predictions.box_offsets).max()))]
+        run.evaluate()
+        run.accumulate()
+    return dict(zip(labels.tolist(), run.eval["precision"][0, :, :, 0, 0].mean(0).tolist(), strict=True))
 
 
 def detection_map(
@@ -65,52 +59,17 @@ def detection_map(
     """mAP50 of the graphs' boxes as a fraction of 1, and the average precision of each category.
 
     A category that never occurs in the truth is left out of both; true boxes of other categories are left out too.
-    Graph label k means categories[k - 1]. Without any true box the mean is 0. Equal to pycocotools on boxes
-    (x1, y1, x2 - x1 + 1, y2 - y1 + 1). Raises ValueError where truths and graphs do not cover equally many images.
+    Graph label k means categories[k - 1]. Without any true box the mean is 0. Raises as `average_precisions`.
     """
-    matched = matched_boxes(truth_arrays(truths, categories, ()), prediction_arrays(graphs))
-    parts = dict(zip((categories[k - 1] for k in matched.labels), matched.precisions().tolist(), strict=True))
-    return matched.mean(), parts
+    found = average_precisions(truth_arrays(truths, categories, ()), prediction_arrays(graphs))
+    return mean_precision(found), {categories[label - 1]: value for label, value in found.items()}
 
 
-def _hits(true_keys: np.ndarray, true_boxes: np.ndarray, keys: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Which boxes, best first, find a true box; both may only meet where their keys (image, label) agree: [B] bool."""
-    hits = np.zeros(len(boxes), bool)
-    true, box = join(true_keys, keys)
-    overlap = _overlap(true_boxes[true], boxes[box])
-    near = overlap >= 0.5
-    true, box, overlap = true[near], box[near], overlap[near]
-    order = np.lexsort((true, overlap, box))  # of equal overlaps the last counts, as with COCO
-    true, box = true[order], box[order]
-    # Whoever wants a true box that nobody better could still take, gets it; the rest choose again.
-    while len(box):
-        best = np.full(len(true_boxes), len(boxes))
-        np.minimum.at(best, true, box)
-        last = np.append(box[1:] != box[:-1], True)
-        takes = last & (best[true] == box)
-        hits[box[takes]] = True
-        gone = np.zeros(len(true_boxes), bool)
-        gone[true[takes]] = True
-        left = ~(gone[true] | hits[box])
-        true, box = true[left], box[left]
-    return hits
+def mean_precision(precisions: dict[int, float]) -> float:
+    """mAP50 of what `average_precisions` gives; 0 where the truth has no box."""
+    return float(np.mean(list(precisions.values()))) if precisions else 0.0
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU [J] of boxes [J, 4] row by row, in float64 as COCO's, sides being inclusive pixels."""
-    first, second = first.astype(np.float64), second.astype(np.float64)
-    sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]) + 1
-    shared = np.clip(sides, 0, None).prod(1)
-    areas = [(box[:, 2:] - box[:, :2] + 1).prod(1) for box in (first, second)]
-    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-12)
-
-
-def _interpolated(hits: np.ndarray, true: int) -> float:
-    """Mean precision at COCO's 101 recalls of boxes [B] bool, best first, where `true` > 0 could be found.
-
-    At a recall, the best precision at that recall or a higher one counts, 0 where it is never reached.
-    """
-    found = np.cumsum(hits)
-    precision = found / np.arange(1, len(hits) + 1)
-    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
-    return float(best[np.searchsorted(found / true, _POINTS)].mean())
+def _xywh(boxes: np.ndarray) -> np.ndarray:
+    boxes = boxes.astype(np.float64)
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)

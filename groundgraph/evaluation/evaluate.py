@@ -19,7 +19,7 @@ from groundgraph.evaluation.arrays import (
     owners,
 )
 from groundgraph.evaluation.bootstrap import intervals
-from groundgraph.evaluation.detection import matched_boxes
+from groundgraph.evaluation.detection import average_precisions, mean_precision
 from groundgraph.evaluation.recall import CONVENTIONS, Convention, Shares, recall_shares
 
 Task = Literal["predcls", "sgcls", "sgdet", "phrdet"]
@@ -44,6 +44,7 @@ def evaluate(
     predicates: int | Sequence[str] | None = None,
     bootstrap: int = 0,
     seed: int = 0,
+    detection: bool = True,
 ) -> dict[str, Any]:
     """Measure predicted scene graphs against true ones; every figure is a fraction of 1.
 
@@ -59,11 +60,12 @@ def evaluate(
     predicates   the predicates' names, or how many there are, over which mR is averaged; None: as many as are scored
     bootstrap    how many samples of the images the confidence intervals are from; 0: none are given
     seed         of these samples
+    detection    whether mAP50 is wanted too: pycocotools takes longer over it than all the rest
 
     Gives what json can write:
     mode, convention, images, images_with_relations, images_without_pairs (of those with relations), seconds;
     R, ngR, zR, ngzR, mR, ngmR: {"20": figure, ...}, see `recall.recall_shares`; zR, ngzR are null without `zeroshot`;
-    mAP50: see `detection.matched_boxes`;
+    mAP50: see `detection.average_precisions`;
     predicates: {name, or number as text: {"images", "relations", "R": {"20": ...}, "ngR": {...}}}, those that occur;
     intervals, with `bootstrap`: 95 % of the samples lie between {"R": {"20": [low, high], ...}, ...}. mAP50 has none: a
     sample repeats the images that a rare category is in, which lifts its precision above the figure's.
@@ -89,7 +91,8 @@ def evaluate(
     figures: dict[str, Any] = {"mode": task, "convention": convention} | _counts(true, predicted)
     for name in FIGURES:
         figures[name] = {str(k): shares[name, k].mean if (name, k) in shares else None for k in ks}
-    figures["mAP50"] = matched_boxes(true, predicted).mean()
+    if detection:
+        figures["mAP50"] = mean_precision(average_precisions(true, predicted))
     figures["predicates"] = _predicates(true, shares, ks, names)
     figures["seconds"] = round(time.perf_counter() - began, 4)
     if bootstrap and true.images:

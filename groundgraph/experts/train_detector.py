@@ -16,7 +16,8 @@ from torch import Tensor
 from torchvision.models.detection import FasterRCNN
 
 from groundgraph.data.minigenome import CATEGORIES, EXPERT_SEED, HELDOUT_SEED, UNSEEN, sample
-from groundgraph.data.types import Regions
+from groundgraph.data.types import Graph, GroundTruth, Regions
+from groundgraph.evaluation.detection import detection_map
 from groundgraph.experts import FOLDER
 from groundgraph.experts.workbench import Budget, card, command_line, replacing, threads
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
@@ -113,26 +114,14 @@ def coverage(found: Sequence[Regions], scenes: Sequence[Drawn]) -> dict[str, flo
 
 def average_precision(found: Sequence[Regions], scenes: Sequence[Drawn], names: Sequence[str]) -> dict[str, float]:
     """AP50, its mean over the seen categories first; regions without a label are no detections."""
-    from torchmetrics.detection import MeanAveragePrecision
-
-    metric = MeanAveragePrecision(iou_type="bbox", iou_thresholds=[0.5], class_metrics=True)
-    metric.warn_on_many_detections = False
-    predictions, truths = [], []
-    for regions, scene in zip(found, scenes, strict=True):
-        named, seen = regions.labels >= 0, np.array([name in names for name in scene.names], bool)
-        predictions.append(
-            {
-                "boxes": torch.from_numpy(regions.boxes[named]),
-                "scores": torch.from_numpy(regions.scores[named]),
-                "labels": torch.from_numpy(regions.labels[named]),
-            }
-        )
-        labels = [names.index(name) for name in scene.names if name in names]
-        truths.append({"boxes": torch.from_numpy(scene.boxes[seen]), "labels": torch.tensor(labels, dtype=torch.int64)})
-    metric.update(predictions, truths)
-    result = metric.compute()
-    each = zip(result["classes"].reshape(-1).tolist(), result["map_per_class"].reshape(-1).tolist(), strict=True)
-    return {"AP50, seen categories": float(result["map"])} | {f"AP50 {names[i]}": ap for i, ap in each if ap >= 0}
+    graphs = []
+    for regions in found:
+        named = regions.labels >= 0
+        nothing = np.zeros((0, 2), np.int64), np.zeros((0, 1), np.float32)
+        graphs.append(Graph(regions.boxes[named], regions.labels[named] + 1, regions.scores[named], *nothing))
+    truths = [GroundTruth(scene.boxes, tuple(scene.names)) for scene in scenes]
+    mean, parts = detection_map(truths, graphs, names)
+    return {"AP50, seen categories": mean} | {f"AP50 {name}": value for name, value in parts.items()}
 
 
 def save(folder: Path, model: torch.nn.Module, config: SmallConfig, text: str) -> None:
