@@ -47,7 +47,13 @@ class Examples:
         batch, pairs, predicates = make(regions, drawn, config, generator)
         return with_pairs(batch, pairs, chosen, self.unions), predicates
 
-    def _hard(self, regions, drawn, config, generator) -> tuple[Batch, Tensor, Tensor]:
+    def _hard(
+        self,
+        regions: list[Regions],
+        drawn: list[tuple[np.ndarray, np.ndarray]],
+        config: LossConfig,
+        generator: torch.Generator,
+    ) -> tuple[Batch, Tensor, Tensor]:
         batch = collate(regions, [labels for labels, _ in drawn])
         relations = _owned([np.reshape(np.asarray(r, np.int64), (-1, 3)) for _, r in drawn])
         _check_ends(batch, relations)
@@ -58,7 +64,9 @@ class Examples:
             raise ValueError(f"drawn labels must lie in 0..{self.sizes.categories}")
         return batch, *sample_pairs(batch, torch.from_numpy(relations), config, generator)
 
-    def _soft(self, regions, drawn, config, generator) -> tuple[Batch, Tensor, Tensor]:
+    def _soft(
+        self, regions: list[Regions], drawn: list[SoftLabels], config: LossConfig, generator: torch.Generator
+    ) -> tuple[Batch, Tensor, Tensor]:
         objects = [_distributions(d.objects, 1 + self.sizes.categories, "labels") for d in drawn]
         batch = collate(regions, [rows.argmax(1) for rows in objects], objects)
         pairs = _owned([np.reshape(np.asarray(d.pairs, np.int64), (-1, 2)) for d in drawn])

@@ -44,7 +44,7 @@ class MotifsConfig(BaseModel):
     layers: int = Field(1, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     order: Literal["confidence", "left-right", "size", "random"] = "confidence"
-    decoder_features: bool = False
+    decoder_features: bool = True
     commit: float | None = Field(None, gt=0, le=1)
     union: UnionKind = "spatial"
     frequency_bias: bool = False

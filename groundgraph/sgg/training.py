@@ -205,7 +205,7 @@ def _optimisation(
     model: nn.Module, config: TrainingConfig, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     if config.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay)
+        optimizer = torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.weight_decay, fused=True)
     else:
         optimizer = torch.optim.SGD(
             model.parameters(), config.rate, momentum=config.momentum, weight_decay=config.weight_decay

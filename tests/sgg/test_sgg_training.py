@@ -280,18 +280,24 @@ def test_training_stops_early_when_validation_no_longer_gets_better(tmp_path):
         train(8, patience=2)
 
 
-def test_half_precision():
-    _, full = train(32, epochs=3)
-    _, half = train(32, epochs=3, precision="bf16")
+@pytest.mark.parametrize("kind", ["motifs", "uniter"])
+def test_half_precision(kind):
+    def fresh():
+        torch.manual_seed(0)
+        return Motifs(SIZES, SMALL) if kind == "motifs" else Uniter(SIZES, TINY)
+
+    _, full = train(32, fresh(), epochs=3)
+    _, half = train(32, fresh(), epochs=3, precision="bf16")
     assert half[-1]["total"] == pytest.approx(full[-1]["total"], rel=0.1)
     assert half[-1]["total"] != full[-1]["total"]
     with pytest.raises(ValueError, match="fp16 needs a GPU"):
         train(8, precision="fp16")
 
 
-def test_uniter_learns_the_rule_too():
+@pytest.mark.parametrize(("sequence", "epochs"), [("image", 14), ("pair", 10)])
+def test_uniter_learns_the_rule_too(sequence, epochs):
     torch.manual_seed(0)
-    model, _ = train(64, Uniter(SIZES, TINY), epochs=20)
+    model, _ = train(64, Uniter(SIZES, TINY.model_copy(update={"sequence": sequence})), epochs=epochs)
     assert recall(model, 4) > 0.8
 
 
