@@ -7,12 +7,15 @@ A grounder scores every region of an image for every entity. One that learns is 
 from __future__ import annotations
 
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.lsws import Lsws
 from groundgraph.grounding.ours import Mil, Ours
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.grounding.training import Learned
+from groundgraph.grounding.vspnet import Vspnet
+from groundgraph.grounding.wsgm import Wsgm
 
-LEARNED = {"ours": Ours, "mil": Mil}
-GROUNDERS = ("ours", "sgnls", "mil")
+LEARNED = {"ours": Ours, "mil": Mil, "wsgm": Wsgm, "lsws": Lsws, "vspnet": Vspnet}
+GROUNDERS = ("ours", "sgnls", "mil", "wsgm", "lsws", "vspnet")
 
 
 def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls:

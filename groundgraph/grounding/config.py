@@ -26,6 +26,41 @@ OFFICIAL: dict[str, Any] = {
 }
 
 
+class WsgmConfig(BaseModel):
+    """WSGM's own: temperature of the contrast between images and graphs, by which cosines are divided."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(0.1, gt=0)
+
+
+class LswsConfig(BaseModel):
+    """LSWS's own (the released values): refinements of the grounding, and the weight of each one's loss.
+
+    context_dropout is the share of the messages between a text graph's entities that is dropped.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    refinements: int = Field(4, ge=1)
+    refinement_weight: float = Field(0.5, ge=0)
+    context_dropout: float = Field(0.5, ge=0, lt=1)
+
+
+class VspnetConfig(BaseModel):
+    """VSPNet's own: width of a node's state, predicate nodes an image, rounds of messages, turns of the alignment.
+
+    Released: states of 1024, 100 nodes, 3 and 3; 16 nodes hold a caption's triplets several times over and cost less.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    states: int = Field(64, ge=1)
+    predicates: int = Field(16, ge=1)
+    rounds: int = Field(3, ge=1)
+    alignments: int = Field(3, ge=1)
+
+
 class GroundingConfig(BaseModel):
     """Every choice of stage 1's training; the defaults are the paper's form, official: true sets the released code's.
 
@@ -95,6 +130,10 @@ class GroundingConfig(BaseModel):
     validate_every: int | None = Field(None, ge=1)
     validate_mil: bool = True
     patience: int = Field(1, ge=0)
+
+    wsgm: WsgmConfig = WsgmConfig()
+    lsws: LswsConfig = LswsConfig()
+    vspnet: VspnetConfig = VspnetConfig()
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,130 @@
+"""LSWS's grounder: entities in the context of their caption's graph attend to regions, detectors refine the result.
+
+Ye and Kovashka, "Linguistic Structures as Weak Supervision for Visual Scene Graph Generation", CVPR 2021, in its
+caption setting: the parts that decide which region an entity means. Left out, since they come after it: the relation
+detector and the recurrent predictor that completes triplets. What differs from the released system, for want of its
+inputs:
+
+- its closed vocabulary of words is the batch's entities (`batch_vocabulary`), embedded by Eq. 1 instead of GloVe;
+- it hands a label on to the regions that overlap the chosen one (IoU > .5), and reads attributes as further labels;
+  here there are no boxes, so a label stays on its region, and attributes count only through the text encoder.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, softplus
+
+from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.data import PaddedSet
+from groundgraph.grounding.layers import NEVER, batch_vocabulary, initialise, mean_where, mlp
+from groundgraph.grounding.training import Step
+
+
+class GraphContext(nn.Module):
+    """One layer of attentive message passing over a text graph, added to its nodes.
+
+    Every triplet is an edge both ways, every node has a loop; an edge (its predicate, receiver, sender) gives a message
+    and its share, a softmax over what a receiver gets. The messages' weights start at zero, so that training begins
+    with entities as they are (ours: with few captions a random context drowns the noun).
+    """
+
+    def __init__(self, d: int, share: float):
+        super().__init__()
+        self.share = share
+        self.message, self.weigh = nn.Linear(3 * d, d), nn.Linear(3 * d, 1)
+        initialise(self)
+        nn.init.zeros_(self.message.weight)
+
+    def forward(self, nodes: Tensor, predicates: Tensor, triplets: Tensor, mask: Tensor) -> Tensor:
+        """nodes [B, E, d], predicates [B, T, d], triplets [B, T, 2] int64, mask [B, T] bool -> [B, E, d]."""
+        b, count, d = nodes.shape
+        loops = torch.arange(count, device=nodes.device).expand(b, count)
+        senders = torch.cat([triplets[..., 0], triplets[..., 1], loops], 1)
+        receivers = torch.cat([triplets[..., 1], triplets[..., 0], loops], 1)
+        real = torch.cat([mask, mask, torch.ones_like(loops, dtype=torch.bool)], 1)
+        ends = [nodes.gather(1, at.unsqueeze(-1).expand(-1, -1, d)) for at in (receivers, senders)]
+        edges = torch.cat([torch.cat([predicates, predicates, torch.zeros_like(nodes)], 1), *ends], -1)
+        reaches = real.unsqueeze(1) & (receivers.unsqueeze(1) == loops.unsqueeze(2))  # [B, E, edges]
+        shares = self.weigh(edges).transpose(1, 2).masked_fill(~reaches, NEVER).softmax(-1)
+        return nodes + dropout(shares, self.share, self.training) @ self.message(edges)
+
+
+class Lsws(nn.Module):
+    """Attention softmax_j(q_i . x_j) of contextual entities over regions, and a chain of detectors taught by it.
+
+    The attended features have to tell which entity asked (multiple instances: only the image is known to hold it). A
+    region's share of attention times its probability of being the entity picks a region an entity; the first detector
+    learns these labels, region by region, against a background; each further one learns from the best regions of the
+    one before. The last one's probabilities are the grounding.
+    """
+
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+        super().__init__()
+        self.config = config or GroundingConfig()
+        d, own = self.config.dimension, self.config.lsws
+        self.text = mlp(text_size, d)
+        self.attend, self.recognise = nn.Linear(visual_size, d), nn.Linear(visual_size, d)
+        self.detect = nn.Linear(visual_size, own.refinements * d)
+        self.bias = nn.Linear(d, 1)  # of a class, from its embedding
+        self.background = nn.Parameter(torch.zeros(own.refinements))
+        initialise(self)
+        self.context = GraphContext(d, own.context_dropout)
+
+    def read(self, batch: PaddedSet) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """classes [B, E, d] and their bias [B, E], contextual queries [B, E, d], features [B, V, dv] after dropout."""
+        share = self.config.dropout
+        classes = self.text(dropout(batch.embeddings, share, self.training))
+        queries = self.context(classes, self.text(batch.predicates), batch.triplets, batch.triplet_mask)
+        return classes, self.bias(classes).squeeze(-1), queries, dropout(batch.features, share, self.training)
+
+    def attention(self, queries: Tensor, features: Tensor, regions: Tensor) -> Tensor:
+        """log of the attention, [B, E, V]; padded regions get about -1e4."""
+        logits = queries @ self.attend(features).transpose(1, 2) * queries.shape[-1] ** -0.5
+        return logits.masked_fill(~regions.unsqueeze(1), NEVER).log_softmax(-1)
+
+    def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """{"grounding", "refinement"}: cross-entropies of the attended features, and of all detectors (weighted)."""
+        batch, own = step.images, self.config.lsws
+        classes, bias, queries, features = self.read(batch)
+        attention, known = self.attention(queries, features, batch.regions), self.recognise(features)
+        logits, rest = batch_vocabulary(attention.exp() @ known, classes, bias, batch.entities)
+        grounding = mean_where(softplus(rest - logits.diagonal(dim1=1, dim2=2)), batch.entities)
+        with torch.no_grad():
+            logits, rest = batch_vocabulary(known, classes, bias, batch.entities)
+            fit = attention - softplus(rest.unsqueeze(-1) - logits).transpose(1, 2)
+        total = torch.zeros_like(grounding)
+        heads = self.detect(features).unflatten(-1, (own.refinements, -1)).unbind(2)
+        for head, background in zip(heads, self.background, strict=True):
+            logits, rest = batch_vocabulary(head, classes, bias, batch.entities)
+            loss, fit = refinement(fit, logits, rest, background, batch.entities, batch.regions)
+            total = total + own.refinement_weight * loss
+        return {"grounding": grounding, "refinement": total}
+
+    def score(self, batch: PaddedSet) -> Tensor:
+        """log p(entity | region) of the last detector [B, E, V], among the image's own entities and the background."""
+        classes, bias, _, features = self.read(batch)
+        head = self.detect(features).unflatten(-1, (self.config.lsws.refinements, -1))[:, :, -1]
+        logits = classes @ head.transpose(1, 2) * classes.shape[-1] ** -0.5 + bias.unsqueeze(-1)
+        named = logits.masked_fill(~batch.entities.unsqueeze(-1), NEVER).logsumexp(1, keepdim=True)
+        return logits - torch.logaddexp(named, self.background[-1])
+
+
+def refinement(
+    fit: Tensor, logits: Tensor, rest: Tensor, background: Tensor, entities: Tensor, regions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One detector's loss on the labels that `fit` gives, and its own fit for the next.
+
+    fit [B, E, V]: each entity labels its best region. logits [B, V, E], rest [B, V] of `batch_vocabulary`, background a
+    scalar logit -> (scalar, log p(entity | region) [B, E, V] without a gradient). A region's loss is the mean
+    cross-entropy of its labels, or the background's where it has none, over all real regions.
+    """
+    chosen = fit.detach().masked_fill(~regions.unsqueeze(1), -torch.inf).argmax(-1, keepdim=True)
+    label = torch.zeros_like(fit).scatter(-1, chosen, 1.0) * entities.unsqueeze(-1)
+    known = -softplus(torch.logaddexp(rest, background).unsqueeze(-1) - logits).transpose(1, 2)
+    named = logits.masked_fill(~entities.unsqueeze(1), NEVER).logsumexp(-1)
+    nothing = -softplus(torch.logaddexp(rest, named) - background)
+    count = label.sum(1)
+    said = torch.where(count > 0, (known * label).sum(1) / count.clamp(min=1), nothing)
+    return -mean_where(said, regions), known.detach()

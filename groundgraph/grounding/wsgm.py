@@ -1,0 +1,73 @@
+"""WSGM's grounder: one-to-one matching of a text graph's entities to regions, learnt by telling images from graphs.
+
+Shi et al., "A Simple Baseline for Weakly-Supervised Scene Graph Generation", ICCV 2021: a first-order (entities, not
+edges) graph matching trained by contrastive learning, before any scene graph model. No released code of it was found,
+so what the paper's abstract and METHOD.md section 8 leave open is chosen here: both encoders are Eq. 1-2's; an entity
+and a region are compared by the cosine of their embeddings; the score of an (image, graph) pair is the mean cosine of
+the best one-to-one matching; the contrast is a cross-entropy over the batch, each graph against all images and each
+image against all graphs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, dropout, normalize
+
+from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.data import PaddedSet
+from groundgraph.grounding.layers import initialise, mlp
+from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
+from groundgraph.grounding.training import Step
+
+
+class Wsgm(nn.Module):
+    """Entities and regions in one space, and the matching of their cosines.
+
+    An image's captions are matched each for itself (`text_graphs`): no region serves two entities of one graph, but two
+    captions may speak of the same region.
+    """
+
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+        super().__init__()
+        self.config = config or GroundingConfig()
+        self.text = mlp(text_size, self.config.dimension)
+        self.visual = mlp(visual_size, self.config.dimension)
+        initialise(self)
+
+    def encode(self, batch: PaddedSet) -> tuple[Tensor, Tensor]:
+        """Entities [B, E, d] and regions [B, V, d], of unit length."""
+        h = dropout(self.text(batch.embeddings), self.config.dropout, self.training)
+        return normalize(h, dim=-1), normalize(self.visual(batch.features), dim=-1)
+
+    def similarity(self, batch: PaddedSet) -> Tensor:
+        """S(G, I) of all graphs G with all images I, [B, B]: the mean cosine of an entity and its match.
+
+        The graphs of one image's captions count together. The matching itself has no gradient; its cosines do.
+        """
+        h, v = self.encode(batch)
+        count, entities, _ = h.shape
+        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).view(count, entities, count, -1).transpose(1, 2)
+        graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
+        found = one_to_one(
+            cosines.flatten(0, 1),
+            graphs.repeat_interleave(count, 0),
+            batch.entities.repeat_interleave(count, 0),
+            batch.regions.repeat(count, 1),
+        ).view(count, count, entities)
+        matched = cosines.gather(-1, found.unsqueeze(-1)).squeeze(-1)
+        weight = batch.entities.unsqueeze(1).to(matched)
+        return (matched * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+
+    def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """{"contrast"}: the mean of the two cross-entropies of S / temperature, a scalar."""
+        logits = self.similarity(step.images) / self.config.wsgm.temperature
+        own = torch.arange(len(logits), device=logits.device)
+        return {"contrast": (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2}
+
+    def score(self, batch: PaddedSet) -> Tensor:
+        """Cosines / temperature [B, E, V], every entity's match first."""
+        h, v = self.encode(batch)
+        scores = h @ v.transpose(1, 2) / self.config.wsgm.temperature
+        graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
+        return match_first(scores, one_to_one(scores, graphs, batch.entities, batch.regions), batch.regions)
