@@ -1,151 +1,142 @@
-"""Arrays of uneven length on disk: one safetensors file a set, read an image at a time without loading the rest."""
+"""Regions on disk, with their features; and the stores of uneven arrays that they and everything else lie in."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from groundgraph.data.ragged import SHARD_BYTES, Ragged, RaggedWriter, narrowed, write_ragged
 from groundgraph.data.types import Regions
 
+__all__ = (
+    "Ragged",
+    "RaggedWriter",
+    "RegionsWriter",
+    "StoredRegions",
+    "read_regions",
+    "regions_of",
+    "write_ragged",
+    "write_regions",
+)
+
 _FIELDS = ("boxes", "labels", "scores", "features")
+_COLUMNS = (*_FIELDS, "size")
 
 
-def write_ragged(path: str | Path, ids: Sequence[str], columns: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Writes, for every id, one array a column; atomically.
+def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Regions], half: bool = False) -> None:
+    """Writes one `Regions` an id to one file (columns boxes, labels, scores, features, size), all held in memory.
 
-    The file holds a column's arrays end to end, `NAME`; where each starts, `NAME.offsets` [N + 1]; the ids as JSON in
-    the metadata. Arrays of a column share a dtype and their number of axes. Where they share all sizes but the first,
-    NAME is [total, ...]; else it is flat and `NAME.shapes` [N, axes] tells them apart.
-    Raises ValueError for repeated ids, a column of another length, or arrays that differ in dtype or axes.
+    half  features are stored as float16. Raises ValueError as `write_ragged`, or where float16 cannot hold them.
     """
-    ids = [str(name) for name in ids]
-    if len(set(ids)) != len(ids):
-        raise ValueError(f"{path}: an id occurs twice, for example {_repeated(ids)!r}; ids must be unique")
-    tensors: dict[str, np.ndarray] = {}
-    for name, arrays in columns.items():
-        if "." in name:
-            raise ValueError(f"{path}: the column name {name!r} must not contain a dot")
-        if len(arrays) != len(ids):
-            raise ValueError(f"{path}: column {name!r} has {len(arrays)} arrays for {len(ids)} ids")
-        tensors.update(_flat(path, name, [np.asarray(a) for a in arrays]))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(tensors, temporary, metadata={"ids": json.dumps(ids), "columns": json.dumps(list(columns))})
-        temporary.chmod(0o644)  # safetensors writes files only their owner can read
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    entries = [_entry(found) for found in regions]
+    columns = {column: [entry[column] for entry in entries] for column in _COLUMNS}
+    if half:
+        columns["features"] = [narrowed(array, np.float16, f"{path}: features") for array in columns["features"]]
+    write_ragged(path, ids, columns)
 
 
-def _repeated(ids: list[str]) -> str:
-    seen: set[str] = set()
-    return next(name for name in ids if name in seen or seen.add(name))
+class RegionsWriter:
+    """Adds regions to a folder of shards as they are found (see `RaggedWriter`); for a `with` block.
 
-
-def _flat(path: str | Path, name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    kinds = {(a.dtype, a.ndim) for a in arrays}
-    if len(kinds) > 1 or any(a.ndim == 0 for a in arrays):
-        found = ", ".join(sorted(f"{dtype} with {axes} axes" for dtype, axes in kinds))
-        raise ValueError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {found}")
-    even = len({a.shape[1:] for a in arrays}) <= 1
-    rows = arrays if even else [a.reshape(-1) for a in arrays]
-    lengths = [len(row) for row in rows]
-    whole = np.ascontiguousarray(np.concatenate(rows)) if rows else np.zeros(0, np.float32)
-    out = {name: whole, f"{name}.offsets": np.cumsum([0, *lengths], dtype=np.int64)}
-    if not even:
-        out[f"{name}.shapes"] = np.array([a.shape for a in arrays], np.int64)
-    return out
-
-
-class Ragged:
-    """A file of `write_ragged`, memory-mapped: `store[id]` -> {column: array}, `id in store`, `len`, iteration.
-
-    Raises ValueError naming the file where it is missing, truncated or of another kind; KeyError for an unknown id.
+    half  features are stored as float16: half the room, and what is read is float32 again, to 3 digits
+    Raises ValueError as `RaggedWriter`, or where no image at all has regions.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            self._file = safe_open(self.path, framework="np")
-            notes = self._file.metadata() or {}
-            self.ids: tuple[str, ...] = tuple(json.loads(notes["ids"]))
-            self.columns: tuple[str, ...] = tuple(json.loads(notes["columns"]))
-            self._offsets = {name: self._file.get_tensor(f"{name}.offsets") for name in self.columns}
-            shaped = {f"{name}.shapes" for name in self.columns} & set(self._file.keys())
-            self._shapes = {name.removesuffix(".shapes"): self._file.get_tensor(name) for name in shaped}
-        except FileNotFoundError as error:
-            raise ValueError(f"{self.path}: not there; run the stage that writes it") from error
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{self.path}: truncated or not such a file ({error}); delete it and run again") from error
-        self._slices = {name: self._file.get_slice(name) for name in self.columns}
-        self._rows = {name: row for row, name in enumerate(self.ids)}
+    def __init__(self, path: str | Path, half: bool = False, shard: int = SHARD_BYTES) -> None:
+        self._store = RaggedWriter(path, *_COLUMNS, dtypes={"features": np.float16} if half else None, shard=shard)
+        there = Ragged(path)
+        self._width = there.column(there.ids[0], "features").shape[1] if len(there) else None
+        self._waiting: list[str] = []
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._store or name in self._waiting
+
+    def __enter__(self) -> RegionsWriter:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is None and self._waiting:
+            raise ValueError(f"{self._store.path}: no image gave a region, such as {self._waiting[0]!r}")
+        self._store.close()
+
+    def append(self, name: str, regions: Regions | None) -> None:
+        """One image's regions; None for an image that could not be read, which then has none.
+
+        An image without regions still has features of the others' width, so it waits for the first that has some.
+        """
+        if regions is None and self._width is None:
+            self._waiting.append(name)
+            return
+        if self._width is None:
+            self._width = regions.features.shape[1]
+            waiting, self._waiting = self._waiting, []
+            for earlier in waiting:
+                self.append(earlier, None)
+        self._store.append(name, _entry(no_regions(self._width) if regions is None else regions))
+
+
+def no_regions(width: int) -> Regions:
+    """What stands for an image that could not be read; width is the other images' features'."""
+    shapes = ((0, 4), np.float32), ((0,), np.int64), ((0,), np.float32), ((0, width), np.float32)
+    return Regions(*(np.zeros(shape, dtype) for shape, dtype in shapes), size=(1, 1))
+
+
+def _entry(regions: Regions) -> dict[str, np.ndarray]:
+    return {field: np.asarray(getattr(regions, field)) for field in _FIELDS} | {"size": np.array(regions.size, np.int64)}
+
+
+class StoredRegions(Sequence[Regions]):
+    """The regions of a store, in its order, each read when it is asked for: a list that needs no memory.
+
+    path  a file of `write_regions` or a folder of `RegionsWriter`
+    ids   whose regions, in this order; None: all, in the store's
+    Raises ValueError where it is no such store, or lacks an id.
+    """
+
+    def __init__(self, path: str | Path, ids: Sequence[str] | None = None) -> None:
+        self._store = store = Ragged(path)
+        missing = set(_COLUMNS) - set(store.columns) if len(store) or ids else set()
+        if missing:
+            raise ValueError(f"{path}: holds no regions (without {', '.join(sorted(missing))}); run the stage regions")
+        self.ids = store.ids if ids is None else tuple(ids)
+        unknown = next((name for name in self.ids if name not in store), None)
+        if unknown is not None:
+            raise ValueError(f"{path}: has no regions of {unknown!r}; run the stage regions")
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.ids)
+    @overload
+    def __getitem__(self, index: int) -> Regions: ...
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._rows
+    @overload
+    def __getitem__(self, index: slice) -> list[Regions]: ...
 
-    def __getitem__(self, name: str) -> dict[str, np.ndarray]:
-        if name not in self._rows:
-            raise KeyError(f"{name!r} is not in {self.path}")
-        row = self._rows[name]
-        return {column: self._read(column, row) for column in self.columns}
+    def __getitem__(self, index: int | slice) -> Regions | list[Regions]:
+        if isinstance(index, slice):
+            return [regions_of(self._store, name) for name in self.ids[index]]
+        return regions_of(self._store, self.ids[index])
 
-    def _read(self, column: str, row: int) -> np.ndarray:
-        start, end = (int(x) for x in self._offsets[column][row : row + 2])
-        part = self._slices[column]
-        if start == end:  # the reader takes no empty slice
-            array = np.zeros((0, *part.get_shape()[1:]), _DTYPES[part.get_dtype()])
-        else:
-            array = part[start:end]
-        return array.reshape(self._shapes[column][row]) if column in self._shapes else array
+    def __iter__(self) -> Iterator[Regions]:
+        return (regions_of(self._store, name) for name in self.ids)
 
-    def __reduce__(self):
-        return Ragged, (self.path,)  # a mapped file cannot travel to a worker; its path can
-
-
-_DTYPES = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
-
-
-def write_regions(path: str | Path, ids: Sequence[str], regions: Sequence[Regions]) -> None:
-    """Writes one `Regions` an id (columns boxes, labels, scores, features, size). Raises as `write_ragged`."""
-    columns = {name: [getattr(r, name) for r in regions] for name in _FIELDS}
-    write_ragged(path, ids, columns | {"size": [np.array(r.size, np.int64) for r in regions]})
+    def counts(self) -> np.ndarray:
+        """How many regions each image has: [N] int64. None of them is read."""
+        lengths = dict(zip(self._store.ids, self._store.lengths("labels").tolist(), strict=True))
+        return np.array([lengths[name] for name in self.ids], np.int64)
 
 
 def read_regions(path: str | Path) -> list[Regions]:
-    """All regions of a file, in its order. Raises ValueError where it is no such file."""
-    store = Ragged(path)
-    missing = {*_FIELDS, "size"} - set(store.columns)
-    if missing:
-        raise ValueError(f"{path}: holds no regions (without {', '.join(sorted(missing))}); run the stage regions")
-    return [regions_of(store, name) for name in store]
+    """All regions of a store, in its order and in memory. Raises ValueError where it is no such store."""
+    return list(StoredRegions(path))
 
 
 def regions_of(store: Ragged, name: str) -> Regions:
-    """The regions of one id."""
+    """The regions of one id; features that were stored as float16 are float32 again."""
     row = store[name]
     width, height = row["size"].tolist()
-    return Regions(*(row[field] for field in _FIELDS), size=(width, height))
+    boxes, labels, scores, features = (row[field] for field in _FIELDS)
+    return Regions(boxes, labels, scores, features.astype(np.float32, copy=False), size=(width, height))

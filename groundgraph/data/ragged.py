@@ -1,0 +1,247 @@
+"""Arrays of uneven length on disk, read an image at a time without loading the rest.
+
+A store is one safetensors file (`write_ragged`), or a folder of such files, its shards (`RaggedWriter`), which grows:
+writers add shards, in one process or many, and a reader sees the union of those that are whole. A shard is written
+under another name, and gets its own when all of it is on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from groundgraph.data.tensorfile import TensorFile, write_tensors
+
+SHARD_BYTES = 128 << 20  # what a writer holds in memory before it becomes a shard
+_SUFFIX = ".safetensors"
+
+
+def write_ragged(path: str | Path, ids: Sequence[str], columns: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Writes, for every id, one array a column, to one file; atomically.
+
+    The file holds a column's arrays end to end, `NAME`; where each starts, `NAME.offsets` [N + 1]; the ids as JSON in
+    the metadata. Arrays of a column share a dtype and their number of axes. Where they share all sizes but the first,
+    NAME is [total, ...]; else it is flat and `NAME.shapes` [N, axes] tells them apart.
+    Raises ValueError for repeated ids, a column of another length, or arrays that differ in dtype or axes.
+    """
+    path, ids = Path(path), [str(name) for name in ids]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"{path}: an id occurs twice, for example {_repeated(ids)!r}; ids must be unique")
+    tensors: dict[str, tuple] = {}
+    for name, arrays in columns.items():
+        _check_column(path, name)
+        if len(arrays) != len(ids):
+            raise ValueError(f"{path}: column {name!r} has {len(arrays)} arrays for {len(ids)} ids")
+        tensors.update(_flat(path, name, [np.asarray(a) for a in arrays]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(path, tensors, {"ids": json.dumps(ids), "columns": json.dumps(list(columns))})
+
+
+def _repeated(ids: list[str]) -> str:
+    seen: set[str] = set()
+    return next(name for name in ids if name in seen or seen.add(name))
+
+
+def _check_column(path: Path, name: str) -> None:
+    if "." in name:
+        raise ValueError(f"{path}: the column name {name!r} must not contain a dot")
+
+
+def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, tuple]:
+    """A column as tensors of `write_tensors`; the arrays are not copied together."""
+    kinds = {(a.dtype, a.ndim) for a in arrays}
+    if len(kinds) > 1 or any(a.ndim == 0 for a in arrays):
+        found = ", ".join(sorted(f"{dtype} with {axes} axes" for dtype, axes in kinds))
+        raise ValueError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {found}")
+    even = len({a.shape[1:] for a in arrays}) <= 1
+    rows = arrays if even else [a.reshape(-1) for a in arrays]
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    tail, dtype = (rows[0].shape[1:], rows[0].dtype) if rows else ((), np.dtype(np.float32))
+    out = {name: ((int(offsets[-1]), *tail), dtype, rows), f"{name}.offsets": (offsets.shape, offsets.dtype, [offsets])}
+    if not even:
+        shapes = np.array([a.shape for a in arrays], np.int64)
+        out[f"{name}.shapes"] = (shapes.shape, shapes.dtype, [shapes])
+    return out
+
+
+class RaggedWriter:
+    """Adds to a store of shards, holding no more than one in memory; for a `with` block.
+
+    path       the store's folder, made where it is not there; what lies in it stays
+    columns    the names that every entry has
+    dtypes     columns that are stored in another dtype than they come in; float16 halves features' room
+    shard      bytes of arrays after which a shard is written
+
+    Writers of several processes may add to one folder at once. What lay in it when the writer began is in `writer`, so
+    that work cut off goes on where it was: `if name not in writer: writer.append(name, ...)`. A block that raises still
+    keeps the entries before; a process that is killed loses those of its last shard alone.
+    Raises ValueError for a file instead of a folder, an id that is there, other columns than announced, arrays that
+    differ from the column's others in dtype or axes, and numbers that the stored dtype cannot hold.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *columns: str,
+        dtypes: Mapping[str, type] | None = None,
+        shard: int = SHARD_BYTES,
+    ) -> None:
+        self.path, self.columns, self.dtypes, self.shard = Path(path), columns, dict(dtypes or {}), shard
+        for name in columns:
+            _check_column(self.path, name)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path}: a file, where a folder of shards is to grow; give another path")
+        self.path.mkdir(parents=True, exist_ok=True)
+        there = Ragged(self.path)
+        if len(there) and set(there.columns) != set(columns):
+            raise ValueError(f"{self.path}: has the columns {', '.join(there.columns)}, not {', '.join(columns)}")
+        self._ids = set(there.ids)
+        # Numbers keep a writer's shards in the order of its entries; its own mark keeps two writers' names apart.
+        self._number, self._mark = len(_shards(self.path)), secrets.token_hex(4)
+        self._entries: dict[str, dict[str, np.ndarray]] = {}
+        self._bytes = 0
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+    def __enter__(self) -> RaggedWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """One id's arrays, one a column. They are copied only where the dtype changes: leave them as they are."""
+        name = str(name)
+        if name in self._ids:
+            raise ValueError(f"{self.path}: the id {name!r} is there already; ids must be unique")
+        if set(arrays) != set(self.columns):
+            raise ValueError(f"{self.path}, {name!r}: has the columns {sorted(arrays)}, not {sorted(self.columns)}")
+        entry = {
+            column: narrowed(arrays[column], self.dtypes.get(column), f"{self.path}, {name!r}: {column}")
+            for column in self.columns
+        }
+        for column, array in entry.items():
+            first = next(iter(self._entries.values()), entry)[column]
+            if not array.ndim or (array.dtype, array.ndim) != (first.dtype, first.ndim):
+                raise ValueError(
+                    f"{self.path}, {name!r}: {column} is {array.dtype} with {array.ndim} axes, the entries before are "
+                    f"{first.dtype} with {first.ndim}; a column needs one dtype and one number of axes"
+                )
+        self._ids.add(name)
+        self._entries[name] = entry
+        self._bytes += sum(array.nbytes for array in entry.values())
+        if self._bytes >= self.shard:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held in memory as a shard."""
+        if self._entries:
+            columns = {c: [entry[c] for entry in self._entries.values()] for c in self.columns}
+            place = self.path / f"{self._number:06d}-{self._mark}{_SUFFIX}"
+            write_ragged(place, list(self._entries), columns)
+            self._entries, self._bytes, self._number = {}, 0, self._number + 1
+
+    def close(self) -> None:
+        """Write the last shard."""
+        self.flush()
+
+
+def narrowed(array: np.ndarray, dtype: type | None, what: str) -> np.ndarray:
+    """An array in the dtype that it is stored in; None leaves it. Raises ValueError where that would make it infinite."""
+    array = np.asarray(array)
+    if dtype is None or array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):
+        stored = array.astype(dtype)
+    if stored.dtype.kind == "f" and np.isinf(stored).any() and np.isfinite(array[np.isinf(stored)]).any():
+        raise ValueError(f"{what} is too large for {stored.dtype}; store it as it is")
+    return stored
+
+
+def _shards(folder: Path) -> list[Path]:
+    """The whole shards of a folder in order: one that is being written, or was when its process died, is hidden."""
+    return sorted(p for p in folder.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
+
+
+class Ragged:
+    """A store, read by position: `store[id]` -> {column: array}, `id in store`, `len`, iteration.
+
+    path  a file of `write_ragged` or a folder of `RaggedWriter`; of a folder it sees the shards there are now
+    Shards come in the order of their names: one writer's entries in the order that they were appended.
+    Raises ValueError naming the file where it is missing, truncated or of another kind, or where an id or other columns
+    are in two shards; KeyError for an unknown id.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._files = [_Shard(p) for p in (_shards(self.path) if self.path.is_dir() else [self.path])]
+        self.columns: tuple[str, ...] = self._files[0].columns if self._files else ()
+        self._rows: dict[str, tuple[int, int]] = {}
+        for number, shard in enumerate(self._files):
+            if set(shard.columns) != set(self.columns):
+                raise ValueError(f"{shard.file.path}: has the columns {shard.columns}, others here {self.columns}")
+            before = len(self._rows)
+            self._rows.update({name: (number, row) for row, name in enumerate(shard.ids)})
+            if len(self._rows) < before + len(shard.ids):
+                raise ValueError(f"{shard.file.path}: an id is in another shard too; delete one of them")
+        self.ids: tuple[str, ...] = tuple(self._rows)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __getitem__(self, name: str) -> dict[str, np.ndarray]:
+        shard, row = self._find(name)
+        return {column: shard.read(column, row) for column in self.columns}
+
+    def column(self, name: str, column: str) -> np.ndarray:
+        """One column of one id; the others are not read."""
+        shard, row = self._find(name)
+        return shard.read(column, row)
+
+    def lengths(self, column: str) -> np.ndarray:
+        """How many rows each id's array has, in the order of `ids`: [N] int64. No array is read."""
+        return np.concatenate([np.zeros(0, np.int64), *(shard.lengths(column) for shard in self._files)])
+
+    def _find(self, name: str) -> tuple[_Shard, int]:
+        if name not in self._rows:
+            raise KeyError(f"{name!r} is not in {self.path}")
+        number, row = self._rows[name]
+        return self._files[number], row
+
+    def __reduce__(self):
+        return Ragged, (self.path,)  # an open file cannot travel to a worker; its path can
+
+
+class _Shard:
+    """One file of `write_ragged`: its ids and offsets in memory, its arrays on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = TensorFile(path)
+        try:
+            self.ids: tuple[str, ...] = tuple(json.loads(self.file.notes["ids"]))
+            self.columns: tuple[str, ...] = tuple(json.loads(self.file.notes["columns"]))
+            self._offsets = {name: self.file.whole(f"{name}.offsets") for name in self.columns}
+            self._shapes = {
+                name: self.file.whole(f"{name}.shapes") for name in self.columns if f"{name}.shapes" in self.file.shapes
+            }
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{path}: truncated or not such a file ({error!r}); delete it and run again") from error
+
+    def read(self, column: str, row: int) -> np.ndarray:
+        start, end = self._offsets[column][row : row + 2].tolist()
+        array = self.file.rows(column, start, end)
+        return array.reshape(self._shapes[column][row]) if column in self._shapes else array
+
+    def lengths(self, column: str) -> np.ndarray:
+        return self._shapes[column][:, 0] if column in self._shapes else np.diff(self._offsets[column])
