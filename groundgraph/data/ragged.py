@@ -152,7 +152,7 @@ class RaggedWriter:
 
 
 def narrowed(array: np.ndarray, dtype: type | None, what: str) -> np.ndarray:
-    """An array in the dtype that it is stored in; None leaves it. Raises ValueError where that would make it infinite."""
+    """An array in the dtype that it is stored in, None: its own. Raises ValueError where a number became infinite."""
     array = np.asarray(array)
     if dtype is None or array.dtype == dtype:
         return array

@@ -85,7 +85,9 @@ def no_regions(width: int) -> Regions:
 
 
 def _entry(regions: Regions) -> dict[str, np.ndarray]:
-    return {field: np.asarray(getattr(regions, field)) for field in _FIELDS} | {"size": np.array(regions.size, np.int64)}
+    return {field: np.asarray(getattr(regions, field)) for field in _FIELDS} | {
+        "size": np.array(regions.size, np.int64)
+    }
 
 
 class StoredRegions(Sequence[Regions]):
