@@ -11,14 +11,17 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.training import TrainingConfig
+from groundgraph.sgg.uniter import UniterConfig
 from groundgraph.teachers.clip import PROMPTS
 
-GrounderName = Literal[GROUNDERS]
+GrounderName = Literal[(*GROUNDERS, "full")]
+SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 
 
 class RecipeError(ValueError):
@@ -29,28 +32,6 @@ class Strict(BaseModel):
     """A part of a recipe: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MiniGenomeData(Strict):
-    """The bundled procedural data; the numbers are images of its 4,000 / 500 / 1,000."""
-
-    source: Literal["minigenome"]
-    setting: Literal["vg_caption", "coco_caption", "unlocalized_graph"] = "vg_caption"
-    train: int = Field(4000, ge=2, le=4000)
-    validation: int = Field(500, ge=1, le=500)
-    test: int = Field(1000, ge=1, le=1000)
-
-
-class PhotoData(Strict):
-    """A folder of images with captions: COCO captions JSON, or JSONL of {"image": ..., "captions": [...]}.
-
-    instances (COCO JSON, boxes with categories) is optional and only ever measured against.
-    """
-
-    source: Literal["coco", "jsonl"]
-    images: str
-    captions: str
-    instances: str | None = None
 
 
 class ParserConfig(Strict):
@@ -126,8 +107,16 @@ class PseudoLabelConfig(Strict):
 
 
 class SggConfig(Strict):
-    model: Literal["motifs"] = "motifs"
+    """`model`: which of the two is trained; the other's settings count for nothing.
+
+    tasks: what is measured besides SGDet, predcls and sgcls, where boxes are given and the detector pools their
+    features. training.patience stops early, by the validation split's R@50.
+    """
+
+    model: Literal["motifs", "uniter"] = "motifs"
     motifs: MotifsConfig = MotifsConfig()
+    uniter: UniterConfig = UniterConfig()
+    tasks: tuple[Literal["predcls", "sgcls"], ...] = ()
     training: TrainingConfig = TrainingConfig()
     inference: InferenceConfig = InferenceConfig()
 
@@ -137,11 +126,17 @@ def _listed(value: Any) -> Any:
 
 
 class Recipe(Strict):
-    """A whole run. `grounder`: one name or several, each with an SGG model of its own trained on its labels."""
+    """A whole run.
+
+    grounder: one name or several, each with an SGG model of its own trained on its labels; "full" is no grounder: its
+    model is trained on annotated boxes, the fully supervised upper bound.
+    paper: what the paper reports for this run's first grounder, in per cent; shown beside the run's own figures.
+    """
 
     name: str
     note: str = ""
-    data: Annotated[MiniGenomeData | PhotoData, Field(discriminator="source")]
+    paper: dict[Literal["R@20", "R@50", "R@100", "mAP50"], float] = {}
+    data: Data
     parser: ParserConfig = ParserConfig()
     text: TextConfig = TextConfig()
     detector: DetectorConfig = DetectorConfig()
@@ -175,7 +170,7 @@ class Recipe(Strict):
     @property
     def splits(self) -> tuple[str, ...]:
         """What images there are; photos of one's own are all trained on."""
-        return ("train", "validation", "test") if self.data.source == "minigenome" else ("train",)
+        return self.data.splits
 
     @property
     def measured(self) -> str:
@@ -245,7 +240,7 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
 
 def _explain(error: Any, raw: dict[str, Any]) -> str:
     """One pydantic error in the user's words; for an unknown key, the nearest known one."""
-    where = [str(part) for part in error["loc"] if part not in ("minigenome", "coco", "jsonl")]
+    where = [str(part) for i, part in enumerate(error["loc"]) if (i, error["loc"][0]) != (1, "data")]
     key = ".".join(where)
     if error["type"] != "extra_forbidden":
         return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {error.get('input')!r})"
@@ -257,8 +252,8 @@ def _explain(error: Any, raw: dict[str, Any]) -> str:
 
 def _keys(model: type[BaseModel], where: list[str]) -> list[str]:
     for part in where:
-        if part in ("minigenome", "coco", "jsonl"):
-            model = MiniGenomeData if part == "minigenome" else PhotoData
+        if part in SOURCES:  # which kind of data it is, not a key
+            model = SOURCES[part]
         elif part in model.model_fields:
             annotation = model.model_fields[part].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]

@@ -28,11 +28,12 @@ from groundgraph.pipeline.run import Run
 
 GROUPS = ("all", "ambiguous", "unseen")
 KS = (20, 50, 100)
+RECALLS = ("R", "mR", "ngR")
 
 
-def true_objects(run: Run, example: Example, captions: list[ParsedCaption]) -> EntityObjects:
+def true_objects(example: Example, captions: list[ParsedCaption]) -> EntityObjects:
     """Which true objects an image's entities mean: by mention where the data knows, by category where it has boxes."""
-    if run.recipe.data.source == "minigenome":
+    if example.truth is not None and example.truth.mentions:
         return entity_truth(example, captions)
     return category_truth(example, captions, same_concept)
 
@@ -40,7 +41,6 @@ def true_objects(run: Run, example: Example, captions: list[ParsedCaption]) -> E
 def grounded(run: Run, method: str) -> list[GroundedEntities]:
     """The measured entities whose true boxes are known, an image at a time, with a method's scores."""
     split, detector = run.recipe.measured, artifacts.detector_categories(run)
-    pointed = run.recipe.data.source == "minigenome"
     rows = zip(
         artifacts.examples(run, split),
         artifacts.parsed(run, split),
@@ -52,12 +52,12 @@ def grounded(run: Run, method: str) -> list[GroundedEntities]:
     for example, captions, regions, scores in rows:
         if example.truth is None:
             continue
-        objects = [meant for caption in true_objects(run, example, captions) for meant in caption]
+        objects = [meant for caption in true_objects(example, captions) for meant in caption]
         known = np.array([bool(meant) for meant in objects], bool)
         objects = [meant for meant in objects if meant]
         # A category's boxes say nothing of which one is meant, so without mentions nothing counts as ambiguous.
         groups = {"unseen": unseen(example.truth, objects, detector, same_concept)}
-        if pointed:
+        if example.truth.mentions:
             groups["ambiguous"] = ambiguous(example.truth, objects)
         true = [example.truth.boxes[list(meant)] for meant in objects]
         found.append(GroundedEntities(scores[known] if scores.size else scores, regions.boxes, true, groups))
@@ -77,7 +77,7 @@ def labelled(run: Run, method: str) -> Iterator[LabelledImage]:
     )
     for example, captions, regions, scores, taught in rows:
         if example.truth is not None:
-            meant = [objects for caption in true_objects(run, example, captions) for objects in caption]
+            meant = [objects for caption in true_objects(example, captions) for objects in caption]
             true = [example.truth.boxes[list(objects)] for objects in meant]
             teachers = (taught.object, taught.interaction) if both else (None, None)
             yield LabelledImage(scores, regions.boxes, true, taught.triplets, *teachers)
@@ -95,21 +95,24 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     chance = dict.fromkeys(GROUPS)
     counts: dict[str, Any] = {}
     for method in run.recipe.grounder:
-        figures = grounding_accuracy(grounded(run, method))
-        chance, counts = figures["chance"], {f"{g} entities measured": figures["counts"][g] for g in GROUPS}
-        all_graphs = artifacts.graphs(run, method)
-        graphs = [all_graphs[i] for i in with_truth]
-        recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
-        methods[method] = {
-            "grounding": {g: figures["accuracy"][g] for g in GROUPS},
-            "sgdet": {f"R@{k}": recall.get(f"R@{k}") for k in KS},
-            "mAP50": detection_map(truths, graphs, objects)[0] if len(true.labels) else None,
-            "pseudo labels": label_quality(labelled(run, method)),
-        }
+        row: dict[str, Any] = {"grounding": dict.fromkeys(GROUPS)}
+        if method != "full":
+            figures = grounding_accuracy(grounded(run, method))
+            chance, counts = figures["chance"], {f"{g} entities measured": figures["counts"][g] for g in GROUPS}
+            row["grounding"] = {g: figures["accuracy"][g] for g in GROUPS}
+            row["pseudo labels"] = label_quality(labelled(run, method))
+        for task, file in (("sgdet", "graphs"), *((task, task) for task in run.recipe.sgg.tasks)):
+            all_graphs = artifacts.graphs(run, method, file)
+            graphs = [all_graphs[i] for i in with_truth]
+            recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
+            row[task] = {f"{name}@{k}": recall.get(f"{name}@{k}") for name in RECALLS for k in KS}
+            if task == "sgdet":
+                row["mAP50"] = detection_map(truths, graphs, objects)[0] if len(true.labels) else None
+        methods[method] = row
     for stage in ("examples", "parsed", "teachers"):
         record = run.record(stage)
         counts |= {f"{stage}: {name}": value for name, value in record["counts"].items()}
-    for method in run.recipe.grounder:
+    for method in (m for m in run.recipe.grounder if m != "full"):
         counts |= {
             f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()
         }

@@ -15,9 +15,8 @@ import torch
 
 from groundgraph.data.images import open_image
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.records import example_record, parsed_record, write_lines
-from groundgraph.data.sources import load_examples
+from groundgraph.data.sources import open_source
 from groundgraph.data.store import Ragged, write_ragged, write_regions
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
@@ -42,7 +41,7 @@ CHUNK = 64  # images handled between two steps of a progress bar
 def stages(recipe: Recipe) -> list[Stage]:
     """The stages of a recipe, in order, with what each depends on."""
     data = recipe.data.model_dump(mode="json")
-    files = [file_identity(data[k]) for k in ("captions", "instances") if data.get(k)]
+    files = [file_identity(path) for path in recipe.data.annotations()]
     interaction = recipe.teachers.interaction
     listing = [
         Stage("examples", (), [data, files], collect_examples),
@@ -82,21 +81,15 @@ def expert_identity(model: str) -> Any:
 
 def collect_examples(run: Run, folder: Path) -> dict[str, Any]:
     """Read or draw the data: examples as JSON lines, a file a split."""
-    data, counts = run.recipe.data, {}
+    source, counts = open_source(run.recipe.data, run.folder / "images"), {}
     for split in run.recipe.splits:
-        if data.source == "minigenome":
-            drawn = MiniGenome(split, data.setting, run.folder / "images", getattr(data, split))
-            with run.bar(f"drawing {split} images", len(drawn)) as advance:
-                listed = [(advance(1), drawn[i])[1] for i in range(len(drawn))]
-        else:
-            listed = load_examples(data.source, data.images, data.captions, data.instances, run.skipped)
+        listed = source.examples(split, run.skipped, run.bar)
         if not listed:
-            raise ValueError(
-                f"{getattr(data, 'captions', split)}: no image with a caption is left; skipped: {run.skipped.items[:3]}"
-            )
+            raise ValueError(f"no {split} image with a caption is left; skipped: {run.skipped.items[:3]}")
         write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in listed))
-        counts[f"{split} images"] = len(listed)
-    return counts
+        counts |= {f"{split} images": len(listed), f"{split} captions": sum(len(e.captions) for e in listed)}
+        counts[f"{split} triplets of words"] = sum(len(e.triplets) for e in listed)
+    return {name: count for name, count in counts.items() if count}
 
 
 def parse_captions(run: Run, folder: Path) -> dict[str, Any]:

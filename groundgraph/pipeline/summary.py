@@ -57,7 +57,9 @@ def curves(run: Run) -> dict[str, dict[str, list[float]]]:
 
 def choose_cases(run: Run) -> list[Case]:
     """Captions with known truth that tell methods apart: ours right and another wrong, then failures."""
-    split, methods = run.recipe.measured, run.recipe.grounder
+    split, methods = run.recipe.measured, [m for m in run.recipe.grounder if m != "full"]
+    if not methods:
+        return []
     examples, parsed, regions = (read(run, split) for read in (artifacts.examples, artifacts.parsed, artifacts.regions))
     scores = {method: artifacts.scores(run, split, method) for method in methods}
     rng = np.random.default_rng(run.recipe.seed)
@@ -67,7 +69,7 @@ def choose_cases(run: Run) -> list[Case]:
         if example.truth is None or not len(regions[i]) or (len(good) >= CASES[0] and len(bad) >= CASES[1]):
             continue
         first = 0
-        for caption, objects in zip(parsed[i], true_objects(run, example, parsed[i]), strict=True):
+        for caption, objects in zip(parsed[i], true_objects(example, parsed[i]), strict=True):
             rows = slice(first, first + len(caption.entities))
             first = rows.stop
             if not objects or not all(objects):

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from groundgraph.data.sources import load_examples
+from groundgraph.data.sources import open_source
+from groundgraph.data.sources.config import PhotoData
 from groundgraph.data.types import Skipped
 
 SHARED = Path(__file__).parents[2].parent / "shared"
+
+
+def load_examples(source, images, captions, instances, skipped):
+    data = PhotoData(source=source, images=str(images), captions=str(captions), instances=instances and str(instances))
+    return open_source(data, images).examples("train", skipped, None)
 
 
 @pytest.fixture
@@ -159,9 +165,7 @@ def test_broken_jsonl_files_are_named(folder, row, word):
     assert "lines.jsonl" in str(caught.value)
 
 
-def test_unknown_source_and_missing_folder_or_file(folder):
-    with pytest.raises(ValueError, match="choose one of coco, jsonl"):
-        load_examples("vg", folder, folder / "a", None, Skipped())
+def test_missing_folder_or_file(folder):
     with pytest.raises(ValueError, match="no such image folder"):
         load_examples("coco", folder / "nowhere", folder / "a", None, Skipped())
     for source in ("coco", "jsonl"):

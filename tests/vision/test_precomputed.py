@@ -94,11 +94,11 @@ def test_broken_files_are_named(tmp_path):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared data are not here")
 def test_real_regions_cover_what_their_readme_says():
-    from groundgraph.data.sources import load_examples
+    from groundgraph.data.sources.coco import read_coco
 
     notes, skipped = SHARED / "annotations", Skipped()
-    examples = load_examples(
-        "coco", SHARED / "images", notes / "captions_train2017.json", notes / "instances_train2017.json", skipped
+    examples = read_coco(
+        notes / "captions_train2017.json", SHARED / "images", skipped, notes / "instances_train2017.json"
     )
     found = load_detector("precomputed", str(SHARED / "regions.npz")).detect(examples, skipped)
     assert len(found) == 80 and all(r is not None and len(r) <= 36 for r in found)

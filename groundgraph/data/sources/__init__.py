@@ -1,26 +1,42 @@
-"""Where images with captions come from: each source yields the same examples."""
+"""Where images with captions come from: each source yields the same examples, split by split.
+
+A new one is a file with a class like `Source`, a model of its part of a recipe (config.py), and a line in SOURCES.
+"""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Protocol
 
-from groundgraph.data.sources.coco import read_coco
-from groundgraph.data.sources.jsonl import read_jsonl
-from groundgraph.data.types import Example, Skipped
+from groundgraph.data.sources.config import MiniGenomeData, PhotoData, Vg150Data
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.types import Bar, Example, Skipped
 
-SOURCES = {"coco": read_coco, "jsonl": read_jsonl}
+# source of a recipe's data -> where its class is; imported when asked for, since some bring a library of their own.
+SOURCES = {
+    "minigenome": "groundgraph.data.sources.minigenome:MiniGenomeSource",
+    "coco": "groundgraph.data.sources.photos:PhotoSource",
+    "jsonl": "groundgraph.data.sources.photos:PhotoSource",
+    "vg150": "groundgraph.data.sources.vg150:Vg150Source",
+}
 
 
-def load_examples(
-    source: str, images: str | Path, captions: str | Path, instances: str | Path | None, skipped: Skipped
-) -> list[Example]:
-    """The examples of a source: an image folder, a file of captions, and ground truth (or None).
+class Source(Protocol):
+    """Anything that yields examples.
 
-    What cannot be used is left out and recorded. Raises ValueError on an unknown source, an image folder that is not
-    there, or a broken file.
+    needs     the files it reads, there or not
+    examples  a split's examples in a fixed order; what cannot be used is left out and recorded; bar(what, total) is a
+              context manager that gives a function to call with how many more are done. Raises ValueError where a file
+              is missing or broken.
     """
-    if source not in SOURCES:
-        raise ValueError(f"there is no source {source!r}: choose one of {', '.join(SOURCES)}")
-    if not Path(images).is_dir():
-        raise ValueError(f"{images}: no such image folder")
-    return SOURCES[source](captions, images, skipped, instances)
+
+    def needs(self) -> list[Need]: ...
+
+    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]: ...
+
+
+def open_source(data: MiniGenomeData | PhotoData | Vg150Data, images: Path) -> Source:
+    """The source that a recipe's data asks for; `images` is where one that draws its pictures keeps them."""
+    module, name = SOURCES[data.source].split(":")
+    return getattr(importlib.import_module(module), name)(data, images)

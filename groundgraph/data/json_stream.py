@@ -1,0 +1,45 @@
+"""Reading a JSON list of objects from a file too large to hold at once (Visual Genome's regions are 0.7 GB)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CHUNK = 1 << 20  # characters read at a time
+LONGEST = 64 << 20  # characters of one object; beyond it the file is taken for damaged
+_BETWEEN = " \t\r\n,"
+
+
+def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list, one after the other. Raises ValueError, naming the file, where it is no such list."""
+    decoder, start = json.JSONDecoder(), 0
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(CHUNK).lstrip()
+            if not text.startswith("["):
+                raise ValueError(f"{path}: not a JSON list; fetch the file again")
+            at = 1
+            while True:
+                while at < len(text) and text[at] in _BETWEEN:
+                    at += 1
+                if text.startswith("]", at):
+                    return
+                try:
+                    # An object ends with its own brace: one cut off by the chunk's end is never taken for whole.
+                    value, at = decoder.raw_decode(text, at)
+                except json.JSONDecodeError as error:
+                    more = file.read(CHUNK)
+                    if not more or len(text) - at > LONGEST:
+                        where = f"after {start + at:,} characters"
+                        raise ValueError(f"{path}: truncated or damaged {where}; fetch the file again") from error
+                    text, start, at = text[at:] + more, start + at, 0
+                    continue
+                if not isinstance(value, dict):
+                    raise ValueError(f"{path}: lists something that is no object after {start + at:,} characters")
+                yield value
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error

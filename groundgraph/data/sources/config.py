@@ -1,0 +1,121 @@
+"""The `data` part of a recipe: one model a source, each saying what splits it has and which files it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Setting = Literal["vg_caption", "coco_caption", "unlocalized_graph"]
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class _Data(BaseModel):
+    """What every source's part says: its splits, the last of which is measured, and the annotation files it reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+
+    def annotations(self) -> list[Path]:
+        """The files whose content decides what the examples are."""
+        return []
+
+
+class MiniGenomeData(_Data):
+    """The bundled procedural data; the numbers are images of its 4,000 / 500 / 1,000."""
+
+    source: Literal["minigenome"]
+    setting: Setting = "vg_caption"
+    train: int = Field(4000, ge=2, le=4000)
+    validation: int = Field(500, ge=1, le=500)
+    test: int = Field(1000, ge=1, le=1000)
+
+
+class PhotoData(_Data):
+    """A folder of images with captions: COCO captions JSON, or JSONL of {"image": ..., "captions": [...]}.
+
+    instances (COCO JSON, boxes with categories) is optional and only ever measured against.
+    """
+
+    splits: ClassVar[tuple[str, ...]] = ("train",)
+
+    source: Literal["coco", "jsonl"]
+    images: str
+    captions: str
+    instances: str | None = None
+
+    def annotations(self) -> list[Path]:
+        return [Path(name) for name in (self.captions, self.instances) if name]
+
+
+class CocoFiles(_Data):
+    """COCO with captions, for the setting coco_caption: image folders with the captions file of each, in `folder`."""
+
+    folder: str = "data/coco"
+    images: Names = ("train2017", "val2017")
+    captions: Names = ("annotations/captions_train2017.json", "annotations/captions_val2017.json")
+
+
+class Vg150Data(_Data):
+    """Visual Genome with 150 categories and 50 predicates; file names are relative to `folder`.
+
+    graphs, dictionary  VG-SGG-with-attri.h5 and its JSON, or the same files without "-with-attri"
+    image_list          image_data.json; images: where the pictures are (one folder or both halves)
+    captions            region_descriptions.json, for vg_caption; coco: the files for coco_caption
+    validation          how many of the training images that have relations are held out, the first ones (the field's
+                        5,000)
+    train, test         the first so many images only, null: all
+    overlapping         as the field does: a training relation whose two boxes do not overlap is dropped (with boxes
+                        that weak supervision should not know), and with it an image that has no other; for
+                        unlocalized_graph only
+    """
+
+    source: Literal["vg150"]
+    setting: Setting = "vg_caption"
+    folder: str = "data/vg"
+    graphs: str = "VG-SGG-with-attri.h5"
+    dictionary: str = "VG-SGG-dicts-with-attri.json"
+    image_list: str = "image_data.json"
+    images: Names = ("VG_100K", "VG_100K_2")
+    captions: str = "region_descriptions.json"
+    coco: CocoFiles = CocoFiles()
+    validation: int = Field(5000, ge=1)
+    train: int | None = Field(None, ge=1)
+    test: int | None = Field(None, ge=1)
+    overlapping: bool = True
+
+    def place(self, name: str) -> Path:
+        """Where a file lies: as it is called, or without "-with-attri" where only that is there."""
+        path = Path(self.folder).expanduser() / name
+        plain = path.with_name(path.name.replace("-with-attri", ""))
+        return plain if plain.exists() and not path.exists() else path
+
+    def coco_pairs(self) -> list[tuple[Path, Path]]:
+        """(captions file, image folder) of each part of COCO. Raises ValueError where they do not pair up."""
+        if len(self.coco.images) != len(self.coco.captions):
+            raise ValueError(
+                f"data.coco names {len(self.coco.captions)} captions files for {len(self.coco.images)} image folders: "
+                "name one a folder, in the same order"
+            )
+        folder = Path(self.coco.folder).expanduser()
+        return [(folder / c, folder / i) for c, i in zip(self.coco.captions, self.coco.images, strict=True)]
+
+    def annotations(self) -> list[Path]:
+        """The h5 file, its dictionary, the image list, and the captions of the setting."""
+        found = [self.place(name) for name in (self.graphs, self.dictionary, self.image_list)]
+        if self.setting == "vg_caption":
+            found.append(self.place(self.captions))
+        if self.setting == "coco_caption":
+            found += [captions for captions, _ in self.coco_pairs()]
+        return found
+
+
+Data = Annotated[MiniGenomeData | PhotoData | Vg150Data, Field(discriminator="source")]

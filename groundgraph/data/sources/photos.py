@@ -1,0 +1,33 @@
+"""A folder of images with captions as a source: COCO JSON or JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundgraph.data.sources.coco import read_coco
+from groundgraph.data.sources.config import PhotoData
+from groundgraph.data.sources.jsonl import read_jsonl
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.types import Bar, Example, Skipped
+
+READERS = {"coco": read_coco, "jsonl": read_jsonl}
+
+
+class PhotoSource:
+    """The one split of a `PhotoData`."""
+
+    def __init__(self, data: PhotoData, images: Path) -> None:
+        self.data = data
+
+    def needs(self) -> list[Need]:
+        """The folder and the files that the recipe names."""
+        data = self.data
+        found = [Need("images", data.images, "your own"), Need("captions", data.captions, "your own")]
+        return found + ([Need("true boxes", data.instances, "your own")] if data.instances else [])
+
+    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+        """All of them, whatever the split. Raises ValueError where the folder or a file is missing or broken."""
+        data = self.data
+        if not Path(data.images).is_dir():
+            raise ValueError(f"{data.images}: no such image folder")
+        return READERS[data.source](data.captions, data.images, skipped, data.instances)

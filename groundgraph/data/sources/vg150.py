@@ -1,0 +1,254 @@
+"""Visual Genome (VG150) under the paper's three kinds of supervision (METHOD.md section 0), measured on its test split.
+
+Splits, filters and order of the images are those of neural-motifs and Scene-Graph-Benchmark. What a setting trains on:
+
+- unlocalized_graph: the training images that have relations, their relations as words.
+- vg_caption: all training images, their region descriptions as captions (said twice of an image, a phrase counts once).
+- coco_caption: COCO's images with captions, without those that are also in VG's test split.
+
+The first 5,000 training images with relations are the validation images everywhere; under coco_caption those of them
+that COCO has, with COCO's captions, and they are left out of training. Test images come with their true relations as
+triplets, so that grounding is measured against known boxes; nothing is trained on them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from groundgraph.data.images import ImageError, image_size
+from groundgraph.data.json_stream import read_objects
+from groundgraph.data.sources.coco import read_coco
+from groundgraph.data.sources.config import Vg150Data
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.sources.vg150_files import ListedImage, VgGraphs, read_graphs, read_image_list
+from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
+
+_VG = "visualgenome.org, API, downloads"
+_SGB = "DATASET.md of KaihuaTang/Scene-Graph-Benchmark.pytorch on GitHub"
+_COCO = "cocodataset.org, download"
+
+
+class Vg150Source:
+    """The splits of a `Vg150Data`. Files are read once, when a split is first asked for."""
+
+    def __init__(self, data: Vg150Data, images: Path) -> None:
+        self.data = data
+
+    def needs(self) -> list[Need]:
+        """The published files of the setting, with the pages they come from."""
+        data, folder = self.data, Path(self.data.folder).expanduser()
+        sizes = ("9.2 GB", "5.5 GB") if len(data.images) == 2 else ("14.7 GB",) * len(data.images)
+        found = [
+            Need("scene graphs", str(data.place(data.graphs)), _SGB, "0.3 GB"),
+            Need("their names", str(data.place(data.dictionary)), _SGB, "30 kB"),
+            Need("list of images", str(data.place(data.image_list)), f"{_VG} (image meta data)", "17 MB"),
+            *(Need("images", str(folder / i), f"{_VG} (images)", s) for i, s in zip(data.images, sizes, strict=True)),
+        ]
+        if data.setting == "vg_caption":
+            where = f"{_VG} (region descriptions)"
+            found.append(Need("VG captions", str(data.place(data.captions)), where, "0.7 GB"))
+        if data.setting == "coco_caption":
+            for captions, pictures in data.coco_pairs():
+                sizes = ("92 MB", "18 GB") if "train" in pictures.name else ("4 MB", "0.8 GB")
+                where = f"{_COCO} (2017 train/val annotations)"
+                found.append(Need("COCO captions", str(captions), where, sizes[0]))
+                found.append(Need("COCO images", str(pictures), f"{_COCO} ({pictures.name})", sizes[1]))
+        return found
+
+    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+        """A split's examples, in the order of the published files; COCO's in the order of its lists.
+
+        Left out and recorded: images that are missing or broken, or without a caption or triplet. Raises ValueError,
+        naming file and fix, where a published file is missing, damaged or does not go with the others.
+        """
+        rows = {"train": self._train, "validation": self._validation, "test": self._test}[split]
+        most = {"train": self.data.train, "test": self.data.test}.get(split)
+        if split != "test" and self.data.setting == "coco_caption":
+            return self._coco(split, skipped, bar)[:most]
+        said = split != "test" and self.data.setting == "vg_caption"
+        return self._read(rows, split, self._phrases(skipped) if said else None, most, skipped, bar)
+
+    @cached_property
+    def _listed(self) -> list[ListedImage]:
+        return read_image_list(self.data.place(self.data.image_list))
+
+    @cached_property
+    def _graphs(self) -> VgGraphs:
+        data = self.data
+        graphs = read_graphs(data.place(data.graphs), data.place(data.dictionary))
+        if len(graphs.test) != len(self._listed):
+            raise ValueError(
+                f"{data.place(data.graphs)} has {len(graphs.test):,} images, but {data.place(data.image_list)} lists "
+                f"{len(self._listed):,} (the corrupt ones left out): the two must be of the same release"
+            )
+        return graphs
+
+    @cached_property
+    def _related(self) -> np.ndarray:
+        """Rows of the training images with relations, the validation images first."""
+        rows = np.flatnonzero(~self._graphs.test & self._graphs.related)
+        if len(rows) <= self.data.validation:
+            raise ValueError(
+                f"{self.data.place(self.data.graphs)}: {len(rows)} training images have relations, and "
+                f"{self.data.validation} are to be held out: set data.validation lower"
+            )
+        return rows
+
+    @property
+    def _validation(self) -> np.ndarray:
+        return self._related[: self.data.validation]
+
+    @property
+    def _train(self) -> np.ndarray:
+        if self.data.setting == "unlocalized_graph":
+            return self._related[self.data.validation :]
+        # Captions need no annotated relation, so images without one are trained on too.
+        rows = np.flatnonzero(~self._graphs.test)
+        return rows[~np.isin(rows, self._validation)]
+
+    @property
+    def _test(self) -> np.ndarray:
+        return np.flatnonzero(self._graphs.test & self._graphs.related)
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        """File name -> path of all pictures. Raises ValueError where no image folder is there."""
+        folders = [Path(self.data.folder).expanduser() / name for name in self.data.images]
+        there = [folder for folder in folders if folder.is_dir()]
+        if not there:
+            raise ValueError(f"{folders[0]}: no such image folder; see `groundgraph data check`")
+        return {entry.name: Path(entry.path) for folder in there for entry in os.scandir(folder)}
+
+    def _phrases(self, skipped: Skipped) -> dict[int, tuple[str, ...]]:
+        """Image id -> its region descriptions, of the images that are not in the test split."""
+        if "phrases" not in self.__dict__:
+            path = self.data.place(self.data.captions)
+            wanted = {self._listed[row].id for row in np.flatnonzero(~self._graphs.test)}
+            found: dict[int, tuple[str, ...]] = {}
+            for number, entry in enumerate(read_objects(path)):
+                regions = entry.get("regions")
+                if not isinstance(regions, list):
+                    skipped.add(f"{path.name}[{number}]", "has no list of regions")
+                    continue
+                said = [r.get("phrase") for r in regions if isinstance(r, dict)]
+                name = entry.get("id", entry.get("image_id", _image_of(regions)))
+                if name in wanted:
+                    found[name] = (*found.get(name, ()), *(" ".join(s.split()) for s in said if isinstance(s, str)))
+            self.__dict__["phrases"] = {name: _distinct(said) for name, said in found.items()}
+        return self.__dict__["phrases"]
+
+    def _read(
+        self,
+        rows: np.ndarray,
+        split: str,
+        phrases: dict[int, tuple[str, ...]] | None,
+        most: int | None,
+        skipped: Skipped,
+        bar: Bar,
+    ) -> list[Example]:
+        """At most `most` examples of h5 rows: with captions where phrases are given, else with their relations."""
+        found: list[Example] = []
+        drop = phrases is None and split == "train" and self.data.overlapping
+        with bar(f"reading {split} images", len(rows)) as advance:
+            for row in rows.tolist():
+                if most is not None and len(found) == most:
+                    break
+                advance(1)
+                name = self._listed[row].id
+                captions = () if phrases is None else phrases.get(name, ())
+                if phrases is not None and not captions:
+                    skipped.add(str(name), "an image without a region description")
+                    continue
+                boxes, labels, relations = self._graphs.image(row)
+                if drop:
+                    relations = _overlapping(boxes, relations)
+                    if not len(relations):
+                        skipped.add(str(name), "no relation between boxes that overlap (data.overlapping)")
+                        continue
+                path = self._picture(name, skipped)
+                if path is not None:
+                    found.append(self._example(name, path, boxes, labels, relations, captions))
+        return found
+
+    def _picture(self, name: int, skipped: Skipped) -> tuple[Path, tuple[int, int]] | None:
+        """An image's path and size in pixels: its own, since image_data.json has some wrong."""
+        path = self._paths.get(f"{name}.jpg")
+        if path is None:
+            skipped.add(str(name), f"its picture is not in {', '.join(self.data.images)}")
+            return None
+        try:
+            return path, image_size(path)
+        except ImageError as error:
+            skipped.add(str(name), str(error))
+            return None
+
+    def _example(
+        self,
+        name: int,
+        picture: tuple[Path, tuple[int, int]],
+        boxes: np.ndarray,
+        labels: np.ndarray,
+        relations: np.ndarray,
+        captions: tuple[str, ...] = (),
+    ) -> Example:
+        path, (width, height) = picture
+        # The last pixel a box may reach is the image's last, as in Scene-Graph-Benchmark.
+        pixels = (boxes * max(width, height)).clip(0, [width - 1, height - 1] * 2).astype(np.float32)
+        names = tuple(self._graphs.categories[i] for i in labels)
+        related = tuple((s, self._graphs.predicate_names[p], o) for s, o, p in relations.tolist())
+        triplets, mentions = (), ()
+        if not captions:
+            said = tuple(dict.fromkeys(related))
+            triplets = tuple((names[s], p, names[o]) for s, p, o in said)
+            mentions = tuple(
+                Mention(i, (0, 0), (box,), end) for i, (s, _, o) in enumerate(said) for end, box in enumerate((s, o))
+            )
+        return Example(str(name), str(path), captions, triplets, GroundTruth(pixels, names, related, mentions))
+
+    def _coco(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+        """COCO's captioned images: those in neither VG's test split nor its validation images; or the latter."""
+        rows = {image.coco_id: row for row, image in enumerate(self._listed) if image.coco_id is not None}
+        held = {str(self._listed[row].coco_id): row for row in self._validation.tolist()}
+        banned = {str(name) for name, row in rows.items() if self._graphs.test[row]}
+        found: list[Example] = []
+        pairs = self.data.coco_pairs()
+        with bar(f"reading {split} captions", len(pairs)) as advance:
+            for captions, pictures in pairs:
+                if not pictures.is_dir():
+                    raise ValueError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")
+                for example in read_coco(captions, pictures, skipped):
+                    if split == "train" and example.image_id not in banned and example.image_id not in held:
+                        found.append(example)
+                    elif split == "validation" and example.image_id in held:
+                        row = held[example.image_id]
+                        picture = self._picture(self._listed[row].id, skipped)
+                        if picture is not None:
+                            shown = self._graphs.image(row)
+                            found.append(self._example(self._listed[row].id, picture, *shown, example.captions))
+                advance(1)
+        return found
+
+
+def _distinct(said: Iterable[str]) -> tuple[str, ...]:
+    """The phrases that are not empty, each once whatever its case, as it is first said."""
+    kept: dict[str, str] = {}
+    for phrase in filter(None, said):
+        kept.setdefault(phrase.casefold(), phrase)
+    return tuple(kept.values())
+
+
+def _image_of(regions: list) -> int | None:
+    """An image's id as its regions give it; some releases of the file have it only there."""
+    return next((r["image_id"] for r in regions if isinstance(r, dict) and "image_id" in r), None)
+
+
+def _overlapping(boxes: np.ndarray, relations: np.ndarray) -> np.ndarray:
+    """The relations [K, 3] whose two boxes overlap: the field counts a shared edge of 1024 pixels' grid too."""
+    one, two = boxes[relations[:, 0]], boxes[relations[:, 1]]
+    sides = np.minimum(one[:, 2:], two[:, 2:]) - np.maximum(one[:, :2], two[:, :2])
+    return relations[(sides > -1 / 1024).all(1)]

@@ -1,0 +1,176 @@
+"""Visual Genome's published files as arrays: `VG-SGG*.h5`, its dictionary, `image_data.json`.
+
+The layout, as scene-graph-TF-release writes it and neural-motifs and Scene-Graph-Benchmark read it. A row of the h5
+file is an entry of image_data.json without the four corrupt images. Of N images, B boxes and R relations:
+
+    split [N]                           0 train, 2 test
+    img_to_first_box, img_to_last_box   [N] rows of boxes, both included, -1: none; img_to_*_rel: of relationships
+    boxes_1024, boxes_512 [B, 4]        centre x, centre y, width, height, the image's longer side being 1024 or 512
+    labels [B, 1], predicates [R, 1]    1-based, as the dictionary numbers them; 0 is the background
+    relationships [R, 2]                rows of boxes: subject, object
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CORRUPT = (1592, 1722, 4616, 4617)  # ids of images that cannot be decoded; they have no row in the h5 file
+_RANGES = ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_last_rel")
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """An entry of image_data.json; coco_id is None for the half that is not in COCO."""
+
+    id: int
+    coco_id: int | None
+
+
+@dataclass(frozen=True)
+class VgGraphs:
+    """The annotations, by image row.
+
+    test        [N] bool: the test split
+    box_rows    [N, 2] int64, first and one past the last row of its boxes (equal: none); relation_rows likewise
+    boxes       [B, 4] float64 xyxy, in fractions of the image's longer side
+    labels      [B] int64 from 0; predicates [R] likewise; relations [R, 2] int64, rows of boxes
+    categories, predicate_names  what they number
+    """
+
+    test: np.ndarray
+    box_rows: np.ndarray
+    relation_rows: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    relations: np.ndarray
+    predicates: np.ndarray
+    categories: tuple[str, ...]
+    predicate_names: tuple[str, ...]
+
+    @property
+    def related(self) -> np.ndarray:
+        """[N] bool: has a box and a relation (the field's first filter)."""
+        return (self.box_rows[:, 1] > self.box_rows[:, 0]) & (self.relation_rows[:, 1] > self.relation_rows[:, 0])
+
+    def image(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """boxes [G, 4], labels [G] and relations [K, 3] (subject, object: among the boxes; predicate) of an image."""
+        (a, b), (c, d) = self.box_rows[row], self.relation_rows[row]
+        pairs = self.relations[c:d] - a
+        return self.boxes[a:b], self.labels[a:b], np.column_stack([pairs, self.predicates[c:d]])
+
+
+def read_image_list(path: str | Path) -> list[ListedImage]:
+    """image_data.json without the corrupt images, in the order of the h5 file's rows. Raises ValueError naming it."""
+    raw = _json(path, "image_data.json of Visual Genome")
+    if not isinstance(raw, list):
+        raise ValueError(f"{path}: not a JSON list of images; give image_data.json of Visual Genome")
+    images = []
+    for number, entry in enumerate(raw):
+        name, coco = (entry.get("image_id"), entry.get("coco_id")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(name, int) or isinstance(name, bool):
+            raise ValueError(f"{path}: entry {number} has no whole number as image_id; fetch the file again")
+        if name not in CORRUPT:
+            images.append(ListedImage(name, coco if isinstance(coco, int) else None))
+    return images
+
+
+def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(categories, predicates) of VG-SGG-dicts*.json in the order of their numbers, which begin with 1."""
+    raw = _json(path, "VG-SGG-dicts.json of Visual Genome")
+    found = []
+    for key in ("label_to_idx", "predicate_to_idx"):
+        numbers = raw.get(key) if isinstance(raw, dict) else None
+        if not isinstance(numbers, dict):
+            raise ValueError(f"{path}: has no `{key}`; give VG-SGG-dicts.json of Visual Genome")
+        named = {number: name for name, number in numbers.items() if number != 0}  # 0: __background__, where listed
+        if set(named) != set(range(1, len(named) + 1)):
+            raise ValueError(f"{path}: `{key}` does not number its names 1 to {len(named)}; fetch the file again")
+        found.append(tuple(named[number] for number in range(1, len(named) + 1)))
+    return found[0], found[1]
+
+
+def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
+    """The h5 file with the names of its numbers.
+
+    Raises ValueError, naming file and fix, where one is missing, truncated, of another layout, or where they disagree.
+    """
+    categories, predicate_names = read_names(dictionary)
+    raw, side = _arrays(path)
+    boxes, relations = raw["boxes"].astype(np.float64), raw["relationships"].astype(np.int64)
+    labels, predicates = (raw[name].astype(np.int64).reshape(-1) for name in ("labels", "predicates"))
+    ranges = np.stack([raw[name].astype(np.int64).reshape(-1) for name in _RANGES], 1)
+    for what, good in (
+        ("boxes are not [boxes, 4]", boxes.shape == (len(labels), 4)),
+        ("relationships are not [relations, 2]", relations.shape == (len(predicates), 2)),
+        ("the four img_to_* and split differ in length", len(ranges) == len(raw["split"])),
+        ("a label is beyond the dictionary", _within(labels, 1, len(categories))),
+        ("a predicate is beyond the dictionary", _within(predicates, 1, len(predicate_names))),
+        ("a relation points beyond the boxes", _within(relations, 0, len(boxes) - 1)),
+        ("img_to_*_box points beyond the boxes", _within(ranges[:, :2], -1, len(boxes) - 1)),
+        ("img_to_*_rel points beyond the relations", _within(ranges[:, 2:], -1, len(relations) - 1)),
+    ):
+        if not good:
+            raise ValueError(f"{path}: {what}; it does not go with {dictionary}, or is damaged: fetch both again")
+    ends = np.where(ranges[:, [0, 2]] >= 0, ranges[:, [1, 3]] + 1, ranges[:, [0, 2]])
+    box_rows, relation_rows = (np.stack([ranges[:, 2 * k], ends[:, k]], 1) for k in (0, 1))
+    counts = np.maximum(relation_rows[:, 1] - relation_rows[:, 0], 0)
+    owner = np.repeat(np.arange(len(ranges)), counts)
+    listed = np.arange(len(owner)) + np.repeat(relation_rows[:, 0] - np.cumsum(counts) + counts, counts)
+    first, last = box_rows[owner].T
+    inside = (relations[listed] >= first[:, None]) & (relations[listed] < last[:, None])
+    if not inside.all():
+        raise ValueError(f"{path}: a relation points to a box of another image; fetch the file again")
+    return VgGraphs(
+        raw["split"].reshape(-1) == 2,
+        box_rows,
+        relation_rows,
+        _corners(boxes) / side,
+        labels - 1,
+        relations,
+        predicates - 1,
+        categories,
+        predicate_names,
+    )
+
+
+def _corners(boxes: np.ndarray) -> np.ndarray:
+    """Centres and sides to xyxy. Cut to whole numbers, since the public readers do so by writing into integers."""
+    start = np.trunc(boxes[:, :2] - boxes[:, 2:] / 2)
+    return np.concatenate([start, start + boxes[:, 2:]], 1)
+
+
+def _within(values: np.ndarray, low: int, high: int) -> bool:
+    return not values.size or (values.min() >= low and values.max() <= high)
+
+
+def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
+    """The datasets of the h5 file, the finer boxes as "boxes", and the length of an image's longer side in them."""
+    import h5py
+
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file; `groundgraph data check` says where to get it")
+    try:
+        with h5py.File(path, "r") as file:
+            side = next((n for n in (1024, 512) if f"boxes_{n}" in file), None)
+            names = ("split", "labels", "relationships", "predicates", *_RANGES)
+            missing = [name for name in names if name not in file] + ([] if side else ["boxes_1024"])
+            if missing:
+                raise ValueError(f"{path}: holds no {', '.join(missing)}; give VG-SGG.h5 or VG-SGG-with-attri.h5")
+            arrays = {name: file[name][()] for name in names}
+            return arrays | {"boxes": file[f"boxes_{side}"][()]}, side
+    except (OSError, RuntimeError) as error:  # h5py's words for a file cut off or of another kind
+        raise ValueError(f"{path}: truncated or no HDF5 file ({error}); fetch it again") from error
+
+
+def _json(path: str | Path, wanted: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file; give {wanted}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); fetch {wanted} again") from error
