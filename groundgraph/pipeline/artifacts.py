@@ -114,9 +114,9 @@ def scores(run: Run, split: str, method: str) -> list[np.ndarray]:
 
 
 @_kept("sgg-{0}")
-def graphs(run: Run, method: str) -> list[Graph]:
-    """The scene graphs that a method's SGG model found on the measured split."""
-    store = Ragged(run.folder / f"sgg-{method}" / "graphs.safetensors")
+def graphs(run: Run, method: str, file: str = "graphs") -> list[Graph]:
+    """The scene graphs that a method's SGG model found on the measured split; file "predcls": on its given boxes."""
+    store = Ragged(run.folder / f"sgg-{method}" / f"{file}.safetensors")
     width = 1 + len(vocabulary(run)[1])
     found = []
     for example in examples(run, run.recipe.measured):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from groundgraph.data.images import open_image
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.store import write_ragged
+from groundgraph.data.types import Graph
+from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.pseudo_labels import (
     NEGLIGIBLE,
@@ -28,19 +33,31 @@ from groundgraph.language.concepts import ConceptMap
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import measure
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Advance, Run, Stage
 from groundgraph.pipeline.summary import write_summary
-from groundgraph.sgg import SGG_MODELS
+from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import Sizes
+from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import predict
+from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import save_sgg, train_sgg
+from groundgraph.vision.detectors import load_detector
+
+CHUNK = 64  # images handled between two steps of a progress bar
 
 
 def method_stages(recipe: Recipe) -> list[Stage]:
     """Three stages a grounder, then the figures and the report of all."""
     listing: list[Stage] = []
     labelling, seed = recipe.pseudo_labels, recipe.seed
+    graphs = [recipe.sgg.model_dump(), seed]
+    if recipe.sgg.tasks:
+        graphs.append(recipe.detector.model_dump())
     for method in recipe.grounder:
+        if method == "full":
+            learn = partial(learn_graphs, method=method)
+            listing.append(Stage("sgg-full", ("examples", "regions", "vocabulary"), graphs, learn))
+            continue
         # The rule learns nothing, so nothing of the grounder's settings touches it.
         how = [seed] if method == "sgnls" else [recipe.grounding.model_dump(), seed]
         weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
@@ -55,7 +72,7 @@ def method_stages(recipe: Recipe) -> list[Stage]:
             Stage(
                 f"sgg-{method}",
                 (f"pseudo-{method}", "regions"),
-                [recipe.sgg.model_dump(), labelling.kind, labelling.draw, seed],
+                [*graphs, labelling.kind, labelling.draw],
                 partial(learn_graphs, method=method),
             ),
         ]
@@ -70,16 +87,15 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
     data = {split: artifacts.grounding_images(run, split) for split in run.recipe.splits}
     grounder, parameters = build_grounder(method, run.recipe.grounding), 0
     if isinstance(grounder, Learned):
-        total = run.recipe.grounding.epochs
-        with run.bar(f"training the grounder ({method})", total) as advance:
-            seen = [0]
-
-            def step(done: int, steps: int) -> None:
-                epochs = done * total // steps
-                advance(epochs - seen[0])
-                seen[0] = epochs
-
-            curves = grounder.train(data["train"], data.get("validation", []), run.recipe.seed, step)
+        epochs = run.recipe.grounding.epochs
+        with run.bar(f"training the grounder ({method})", epochs) as advance:
+            told = steps_of(advance)
+            curves = grounder.train(
+                data["train"],
+                data.get("validation", []),
+                run.recipe.seed,
+                lambda done, steps: told(done * epochs // steps, epochs),
+            )
         grounder.save(folder)
         (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
         parameters = sum(p.numel() for p in grounder.model.parameters())
@@ -147,35 +163,28 @@ def candidates(
 
 
 def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
-    """Train the scene-graph model on pseudo labels; find graphs on the measured split (SGDet)."""
+    """Train the scene-graph model on a method's labels; find graphs on the measured split (SGDet, and what is asked).
+
+    A training that is broken off goes on from its checkpoint with the same losses.
+    """
     wanted = run.recipe.sgg
     regions, categories = artifacts.regions(run, "train"), artifacts.detector_categories(run)
     objects, predicates = artifacts.vocabulary(run)
-    records = read_lines(run.folder / f"pseudo-{method}" / "train.jsonl")
-    pseudo = [pseudo_of(record, len(found)) for record, found in zip(records, regions, strict=True)]
-    labelling = run.recipe.pseudo_labels
-    how = "every" if method == "sgnls" else labelling.draw
-
-    def draw(i: int, rng: np.random.Generator) -> Any:
-        if labelling.kind == "soft" and method != "sgnls":
-            return soft_labels(pseudo[i], len(objects), len(predicates))
-        return draw_labels(pseudo[i], rng, how)
-
     sizes = Sizes(regions[0].features.shape[1], len(categories), len(objects), len(predicates))
-    kind = SGG_MODELS[wanted.model]
     training = wanted.training.model_copy(update={"seed": run.recipe.seed})
-    import torch
-
     torch.manual_seed(run.recipe.seed)
-    model = kind(sizes, getattr(wanted, wanted.model))
+    model = new_model(getattr(wanted, wanted.model), sizes, categories)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     images = sum(1 for r in regions if len(r))
     with run.bar(f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)) as advance:
         history = train_sgg(
             model,
             regions,
-            draw,
+            labels_of(run, method),
             training,
-            progress=lambda done, total, losses: advance(1),
+            validate=validation_recall(run) if training.patience else None,
+            progress=steps_of(advance),
+            checkpoint=run.scratch() / "training.pt",
         )
     vocabularies = {
         "categories": list(objects.names),
@@ -183,20 +192,90 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
         "detector": list(categories),
     }
     save_sgg(folder, model, vocabularies)
-    (folder / "curves.json").write_text(
-        json.dumps({k: [h[k] for h in history] for k in ("objects", "predicates")}), encoding="utf-8"
-    )
+    curves = {k: [h[k] for h in history if k in h] for k in ("objects", "predicates", "validation")}
+    (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
     split = run.recipe.measured
     measured = artifacts.regions(run, split)
     with run.bar(f"finding scene graphs ({method})", len(measured)) as advance:
-        seen = [0]
-
-        def step(done: int, total: int) -> None:
-            advance(done - seen[0])
-            seen[0] = done
-
-        graphs = predict(model, measured, wanted.inference, step)
-    names = [e.image_id for e in artifacts.examples(run, split)]
-    fields = ("boxes", "labels", "scores", "pairs", "predicate_scores")
-    write_ragged(folder / "graphs.safetensors", names, {f: [getattr(g, f) for g in graphs] for f in fields})
+        graphs = predict(model, measured, wanted.inference, steps_of(advance))
+    write_graphs(folder / "graphs.safetensors", run, graphs)
+    for task in wanted.tasks:
+        write_graphs(folder / f"{task}.safetensors", run, graphs_of_given_boxes(run, model, task))
     return {"parameters": sum(p.numel() for p in model.parameters()), "graphs": len(graphs)}
+
+
+def steps_of(advance: Advance) -> Callable[..., None]:
+    """A bar's advance, told how many are done instead of how many more."""
+    seen = 0
+
+    def step(done: int, total: int, *_: Any) -> None:
+        nonlocal seen
+        advance(done - seen)
+        seen = done
+
+    return step
+
+
+def labels_of(run: Run, method: str) -> Draw:
+    """What a training step takes for true of a training image: pseudo labels, or for "full" the annotated boxes."""
+    objects, predicates = artifacts.vocabulary(run)
+    regions = artifacts.regions(run, "train")
+    if method == "full":
+        truths = [example.truth for example in artifacts.examples(run, "train")]
+        return supervised(truths, regions, objects.names, predicates.names)
+    records = read_lines(run.folder / f"pseudo-{method}" / "train.jsonl")
+    pseudo = [pseudo_of(record, len(found)) for record, found in zip(records, regions, strict=True)]
+    labelling = run.recipe.pseudo_labels
+    if method == "sgnls":
+        return lambda i, rng: draw_labels(pseudo[i], rng, "every")
+    if labelling.kind == "soft":
+        soft = [soft_labels(p, len(objects), len(predicates)) for p in pseudo]
+        return lambda i, rng: soft[i]
+    return lambda i, rng: draw_labels(pseudo[i], rng, labelling.draw)
+
+
+def validation_recall(run: Run) -> Callable[[torch.nn.Module], float]:
+    """R@50 (SGDet) of a model on the validation split, which early stopping goes by.
+
+    Raises ValueError where there is no such split with annotated boxes.
+    """
+    listed = artifacts.examples(run, "validation") if "validation" in run.recipe.splits else []
+    kept = [i for i, example in enumerate(listed) if example.truth is not None and example.truth.relations]
+    if not kept:
+        raise ValueError("sgg.training.patience needs validation images with annotated relations: leave it null")
+    objects, predicates = (v.names for v in artifacts.vocabulary(run))
+    found = artifacts.regions(run, "validation")
+    truth = truth_arrays([listed[i].truth for i in kept], objects, predicates)
+    regions = [found[i] for i in kept]
+    config = run.recipe.sgg.inference
+    return lambda model: sgdet_recall(truth, prediction_arrays(predict(model, regions, config)), (50,))["R@50"]
+
+
+def graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[Graph]:
+    """The measured split's graphs on its annotated boxes (sgcls), with their labels too (predcls).
+
+    The detector pools the boxes' features; raises ValueError where it cannot, or where an image is not annotated. Boxes
+    outside the evaluation vocabulary are left out, as from the truth.
+    """
+    wanted = run.recipe.detector
+    detector = load_detector(wanted.kind, wanted.model, count=wanted.regions)
+    names = artifacts.vocabulary(run)[0]
+    listed, regions, labels = artifacts.examples(run, run.recipe.measured), [], []
+    if any(example.truth is None for example in listed):
+        raise ValueError(f"{task} needs annotated boxes of every measured image, and this data has some without")
+    with run.bar(f"pooling given boxes ({task})", len(listed)) as advance:
+        for start in range(0, len(listed), CHUNK):
+            part = listed[start : start + CHUNK]
+            numbers = [np.array([names.index(label) for label in e.truth.labels], np.int64) for e in part]
+            boxes = [np.reshape(e.truth.boxes, (-1, 4))[n >= 0] for e, n in zip(part, numbers, strict=True)]
+            regions += detector.pool([open_image(e.path) for e in part], boxes)
+            labels += [n[n >= 0] + 1 for n in numbers]
+            advance(len(part))
+    return predict(model, regions, run.recipe.sgg.inference, task=task, labels=labels if task == "predcls" else None)
+
+
+def write_graphs(path: Path, run: Run, graphs: list[Graph]) -> None:
+    """The measured split's graphs, by image id."""
+    names = [e.image_id for e in artifacts.examples(run, run.recipe.measured)]
+    fields = ("boxes", "labels", "scores", "pairs", "predicate_scores")
+    write_ragged(path, names, {f: [getattr(g, f) for g in graphs] for f in fields})

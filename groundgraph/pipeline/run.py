@@ -1,8 +1,9 @@
 """Running a recipe in a folder: which stages are done, which are due, and nothing half-written.
 
 A stage works in FOLDER/NAME.tmp, which is renamed to FOLDER/NAME when it is whole; stage.json in it carries its
-fingerprint. A stage is skipped when that is there and equals what the recipe, its experts and the stages before it
-now give.
+fingerprint. What a long stage goes on from after a kill (a training's checkpoint) lies in FOLDER/NAME.part meanwhile.
+A stage is skipped when its folder is there and its fingerprint equals what the recipe, its experts and the stages
+before it now give.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
     _progress: Progress | None = None
+    _scratch: Path | None = None
 
     def execute(self, stages: Sequence[Stage]) -> list[str]:
         """Run the stages that are due, in order, and give their names.
@@ -98,6 +100,11 @@ class Run:
         target, work = self.folder / stage.name, self.folder / f"{stage.name}.tmp"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
+        self._scratch = self.folder / f"{stage.name}.part"
+        for old in self.folder.glob(f"{stage.name}.part/*"):
+            if old.name != mark:  # of other settings
+                shutil.rmtree(old, ignore_errors=True)
+        self._scratch /= mark
         before, began = len(self.skipped.items), time.perf_counter()
         counts = stage.work(self, work)
         skipped = self.skipped.items[before:]
@@ -107,10 +114,16 @@ class Run:
         (work / "stage.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(work, target)
+        shutil.rmtree(self._scratch.parent, ignore_errors=True)
         self.cache = {key: value for key, value in self.cache.items() if key[0] != stage.name}
         said = ", ".join(f"{value:,} {name}" for name, value in counts.items() if isinstance(value, int))
         left_out = f"; {len(skipped)} skipped" if skipped else ""
         self.console.print(f"[green]done[/] {stage.name} [dim]{seconds:.1f} s[/]  {said}{left_out}", highlight=False)
+
+    def scratch(self) -> Path:
+        """A folder of the stage at work that outlives a broken-off attempt, for the next one with the same settings."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return self._scratch
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Advance]:

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
-from groundgraph.pipeline import artifacts
+from groundgraph.pipeline import artifacts, methods
 from groundgraph.pipeline.config import RecipeError, bundled_recipes, find_recipe, load_recipe
 from groundgraph.pipeline.run import Run, Stage
+from groundgraph.sgg.training import train_sgg
 
 SMALL = [
     "data.train=40", "data.validation=8", "data.test=16", "grounding.dimension=32",
@@ -37,7 +38,7 @@ def test_every_artifact_is_there(demo):
     assert set(metrics["methods"]) == {"ours", "sgnls", "mil"} and set(metrics) == {"methods", "chance", "counts"}
     for figures in metrics["methods"].values():
         assert set(figures["grounding"]) == {"all", "ambiguous", "unseen"}
-        assert set(figures["sgdet"]) == {"R@20", "R@50", "R@100"}
+        assert {"R@20", "R@50", "R@100", "mR@50", "ngR@50"} <= set(figures["sgdet"])
         for value in (*figures["grounding"].values(), *figures["sgdet"].values(), figures["mAP50"]):
             assert 0 <= value <= 1
     assert 0 < metrics["chance"]["all"] < 0.5
@@ -100,6 +101,45 @@ def test_soft_labels_and_fusing_without_an_expert(demo):
     line = json.loads((folder / "pseudo-ours" / "train.jsonl").read_text().splitlines()[0])
     shares = [sum(e["weights"]) for e in line["entities"]]
     assert all(0.9 < share < 1.0001 for share in shares) and len(line["entities"][0]["regions"]) > 3
+
+
+def test_uniter_full_supervision_and_given_boxes(demo):
+    folder, _ = demo
+    changes = ["sgg.model=uniter", "sgg.tasks=[predcls, sgcls]", "grounder=[sgnls, full]", "sgg.training.patience=1"]
+    result = invoke("demo", "--out", folder, *(w for s in [*SMALL, *changes] for w in ("--set", s)))
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((folder / "metrics.json").read_text())["methods"]
+    assert metrics["full"]["grounding"]["all"] is None and 0 <= metrics["full"]["sgdet"]["R@50"] <= 1
+    for figures in metrics.values():
+        assert figures["predcls"]["R@100"] >= figures["sgcls"]["R@100"] >= 0
+    run = Run(load_recipe(folder / "recipe.yaml"), folder)
+    for example, graph in zip(artifacts.examples(run, "test"), artifacts.graphs(run, "full", "predcls"), strict=True):
+        np.testing.assert_allclose(graph.boxes, example.truth.boxes, atol=1e-3)
+        names = artifacts.vocabulary(run)[0].names
+        assert [names[k - 1] for k in graph.labels] == list(example.truth.labels) and (graph.scores == 1).all()
+
+
+def test_a_training_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
+    whole = tmp_path / "whole"
+    words = [w for s in [*SMALL, "grounder=sgnls", "sgg.training.epochs=2"] for w in ("--set", s)]
+    assert invoke("demo", "--out", whole, *words).exit_code == 0
+    broken = tmp_path / "broken"
+    epochs = []
+
+    def train(*arguments, **options):
+        def stop(done, total, losses):
+            epochs.append(done)
+            if len(epochs) == 4:
+                raise KeyboardInterrupt
+
+        return train_sgg(*arguments, **options | {"progress": stop})
+
+    monkeypatch.setattr(methods, "train_sgg", train)
+    assert invoke("demo", "--out", broken, *words).exit_code != 0
+    assert list(broken.glob("sgg-sgnls.part/*/training.pt")) and not (broken / "sgg-sgnls").exists()
+    result = invoke("demo", "--out", broken, *words)
+    assert result.exit_code == 0 and len(epochs) < 4 + 6 and not (broken / "sgg-sgnls.part").exists()
+    assert (broken / "metrics.json").read_text() == (whole / "metrics.json").read_text()
 
 
 def test_unlocalized_triplets_and_longer_captions_run_too(tmp_path):
