@@ -22,21 +22,27 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def batch_vocabulary(queries: Tensor, classes: Tensor, bias: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+def batch_vocabulary(
+    queries: Tensor, asked: Tensor, classes: Tensor, bias: Tensor, real: Tensor
+) -> tuple[Tensor, Tensor]:
     """Logits over a vocabulary that is the batch: the entities of the other images, and an image's own in turn.
 
-    queries [B, X, d], classes [B, E, d] embeddings of the entities (or predicates), bias [B, E], real [B, E] bool ->
-    own [B, X, E]: the logit q . c / sqrt(d) + bias of each of the image's own; rest [B, X]: log-sum-exp of the logits
-    of all the other images'. softplus(rest - own) is then the cross-entropy of one's own against them. Where the
-    published systems have a closed vocabulary, an open one has no list of classes; and an image's own entities are
-    never set against each other, because two captions often name one thing. rest of a batch of one is about -1e4.
+    queries [B, X, d], classes [B, E, d] embeddings of the entities (or predicates), bias [B, E]; asked [B, X] and real
+    [B, E] bool say which are no padding. Gives own [B, X, E]: the logit q . c / sqrt(d) + bias of each of the image's
+    own; rest [B, X]: log-sum-exp of the logits of all the other images'. softplus(rest - own) is then the cross-entropy
+    of one's own against them. Where the published systems have a closed vocabulary, an open one has no list of classes;
+    and an image's own entities are never set against each other, because two captions often name one thing. rest of a
+    batch of one is about -1e4. Padded queries get 0 without being computed: they are often more than half.
     """
-    b, x, d = queries.shape
+    b, _, d = queries.shape
+    image, place = asked.nonzero(as_tuple=True)
     offset = bias.masked_fill(~real, NEVER).flatten()
-    logits = torch.addmm(offset, queries.flatten(0, 1), classes.flatten(0, 1).T, alpha=d**-0.5).view(b, x, b, -1)
-    own = logits.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
-    self = torch.eye(b, dtype=torch.bool, device=queries.device).unsqueeze(1)
-    return own, logits.logsumexp(-1).masked_fill(self, NEVER).logsumexp(-1)
+    logits = torch.addmm(offset, queries[image, place], classes.flatten(0, 1).T, alpha=d**-0.5).unflatten(1, (b, -1))
+    theirs = image.unsqueeze(1) != torch.arange(b, device=image.device)
+    own = queries.new_zeros(*queries.shape[:2], classes.shape[1])
+    own = own.index_put((image, place), logits[torch.arange(len(image), device=image.device), image])
+    rest = logits.logsumexp(-1).masked_fill(~theirs, NEVER).logsumexp(-1)
+    return own, queries.new_zeros(queries.shape[:2]).index_put((image, place), rest)
 
 
 def mean_where(values: Tensor, mask: Tensor) -> Tensor:

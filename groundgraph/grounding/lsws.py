@@ -44,11 +44,19 @@ class GraphContext(nn.Module):
         senders = torch.cat([triplets[..., 0], triplets[..., 1], loops], 1)
         receivers = torch.cat([triplets[..., 1], triplets[..., 0], loops], 1)
         real = torch.cat([mask, mask, torch.ones_like(loops, dtype=torch.bool)], 1)
-        ends = [nodes.gather(1, at.unsqueeze(-1).expand(-1, -1, d)) for at in (receivers, senders)]
-        edges = torch.cat([torch.cat([predicates, predicates, torch.zeros_like(nodes)], 1), *ends], -1)
+
+        def of_edges(layer: nn.Linear) -> Tensor:
+            """The layer on (predicate, receiver, sender) of every edge; its three parts first, each node once."""
+            said, receiver, sender = (
+                x @ w.T for x, w in zip((predicates, nodes, nodes), layer.weight.split(d, 1), strict=True)
+            )
+            ends = zip((receiver, sender), (receivers, senders), strict=True)
+            ends = [part.gather(1, at.unsqueeze(-1).expand(-1, -1, part.shape[-1])) for part, at in ends]
+            return torch.cat([said, said, torch.zeros_like(receiver)], 1) + ends[0] + ends[1] + layer.bias
+
         reaches = real.unsqueeze(1) & (receivers.unsqueeze(1) == loops.unsqueeze(2))  # [B, E, edges]
-        shares = self.weigh(edges).transpose(1, 2).masked_fill(~reaches, NEVER).softmax(-1)
-        return nodes + dropout(shares, self.share, self.training) @ self.message(edges)
+        shares = of_edges(self.weigh).transpose(1, 2).masked_fill(~reaches, NEVER).softmax(-1)
+        return nodes + dropout(shares, self.share, self.training) @ of_edges(self.message)
 
 
 class Lsws(nn.Module):
@@ -89,15 +97,15 @@ class Lsws(nn.Module):
         batch, own = step.images, self.config.lsws
         classes, bias, queries, features = self.read(batch)
         attention, known = self.attention(queries, features, batch.regions), self.recognise(features)
-        logits, rest = batch_vocabulary(attention.exp() @ known, classes, bias, batch.entities)
+        logits, rest = batch_vocabulary(attention.exp() @ known, batch.entities, classes, bias, batch.entities)
         grounding = mean_where(softplus(rest - logits.diagonal(dim1=1, dim2=2)), batch.entities)
         with torch.no_grad():
-            logits, rest = batch_vocabulary(known, classes, bias, batch.entities)
+            logits, rest = batch_vocabulary(known, batch.regions, classes, bias, batch.entities)
             fit = attention - softplus(rest.unsqueeze(-1) - logits).transpose(1, 2)
         total = torch.zeros_like(grounding)
         heads = self.detect(features).unflatten(-1, (own.refinements, -1)).unbind(2)
         for head, background in zip(heads, self.background, strict=True):
-            logits, rest = batch_vocabulary(head, classes, bias, batch.entities)
+            logits, rest = batch_vocabulary(head, batch.regions, classes, bias, batch.entities)
             loss, fit = refinement(fit, logits, rest, background, batch.entities, batch.regions)
             total = total + own.refinement_weight * loss
         return {"grounding": grounding, "refinement": total}

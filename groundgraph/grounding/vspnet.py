@@ -117,8 +117,10 @@ class Vspnet(nn.Module):
         batch = step.images
         *read, edges = self.read(batch)
         nodes = []
-        for seen, said, bias, real in zip(*read, (batch.entities, batch.triplet_mask), strict=True):
-            logits, rest = batch_vocabulary(seen, said, bias, real)
+        every = torch.ones(read[0][1].shape[:2], dtype=torch.bool, device=edges.device)
+        kinds = zip(*read, (batch.regions, every), (batch.entities, batch.triplet_mask), strict=True)
+        for seen, said, bias, asked, real in kinds:
+            logits, rest = batch_vocabulary(seen, asked, said, bias, real)
             nodes.append(softplus(rest.unsqueeze(-1) - logits).transpose(1, 2))
         costs = Costs(*nodes, -edges)
         entity, predicate, role = aligned(costs, batch, *align(costs, batch, self.config.vspnet.alignments))
