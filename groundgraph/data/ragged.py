@@ -184,11 +184,11 @@ class Ragged:
         self._rows: dict[str, tuple[int, int]] = {}
         for number, shard in enumerate(self._files):
             if set(shard.columns) != set(self.columns):
-                raise ValueError(f"{shard.file.path}: has the columns {shard.columns}, others here {self.columns}")
+                raise ValueError(f"{shard.path}: has the columns {shard.columns}, others here {self.columns}")
             before = len(self._rows)
             self._rows.update({name: (number, row) for row, name in enumerate(shard.ids)})
             if len(self._rows) < before + len(shard.ids):
-                raise ValueError(f"{shard.file.path}: an id is in another shard too; delete one of them")
+                raise ValueError(f"{shard.path}: an id is in another shard too; delete one of them")
         self.ids: tuple[str, ...] = tuple(self._rows)
 
     def __len__(self) -> int:
@@ -227,21 +227,23 @@ class _Shard:
     """One file of `write_ragged`: its ids and offsets in memory, its arrays on the disk."""
 
     def __init__(self, path: Path) -> None:
-        self.file = TensorFile(path)
+        self.path, file = path, TensorFile(path)
         try:
-            self.ids: tuple[str, ...] = tuple(json.loads(self.file.notes["ids"]))
-            self.columns: tuple[str, ...] = tuple(json.loads(self.file.notes["columns"]))
-            self._offsets = {name: self.file.whole(f"{name}.offsets") for name in self.columns}
-            self._shapes = {
-                name: self.file.whole(f"{name}.shapes") for name in self.columns if f"{name}.shapes" in self.file.shapes
-            }
+            self.ids: tuple[str, ...] = tuple(json.loads(file.notes["ids"]))
+            self.columns: tuple[str, ...] = tuple(json.loads(file.notes["columns"]))
+            self._arrays = {name: file[name] for name in self.columns}
+            self._offsets = {name: file[f"{name}.offsets"].tolist() for name in self.columns}
+            shaped = [name for name in self.columns if f"{name}.shapes" in file]
+            self._shapes = {name: file[f"{name}.shapes"].tolist() for name in shaped}
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: truncated or not such a file ({error!r}); delete it and run again") from error
 
     def read(self, column: str, row: int) -> np.ndarray:
-        start, end = self._offsets[column][row : row + 2].tolist()
-        array = self.file.rows(column, start, end)
+        offsets = self._offsets[column]
+        array = self._arrays[column][offsets[row] : offsets[row + 1]].copy()
         return array.reshape(self._shapes[column][row]) if column in self._shapes else array
 
     def lengths(self, column: str) -> np.ndarray:
-        return self._shapes[column][:, 0] if column in self._shapes else np.diff(self._offsets[column])
+        if column in self._shapes:
+            return np.array([shape[0] for shape in self._shapes[column]], np.int64)
+        return np.diff(np.array(self._offsets[column], np.int64))

@@ -257,12 +257,10 @@ for i in range(1000):
 def test_a_shard_cut_short_is_named(tmp_path):
     with RaggedWriter(tmp_path, "c") as writer:
         writer.append("x", {"c": np.arange(1000)})
-    store, (shard,) = Ragged(tmp_path), tmp_path.iterdir()
+    (shard,) = tmp_path.iterdir()
     shard.write_bytes(shard.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="truncated"):
+    with pytest.raises(ValueError, match=r"000000-.*truncated"):
         Ragged(tmp_path)
-    with pytest.raises(ValueError, match="cut short since it was opened"):  # a mapped file would end the process
-        store["x"]
 
 
 def test_regions_stream_in_and_out(tmp_path):
