@@ -109,7 +109,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             if task == "sgdet":
                 row["mAP50"] = detection_map(truths, graphs, objects)[0] if len(true.labels) else None
         methods[method] = row
-    for stage in ("examples", "parsed", "teachers"):
+    for stage in ("examples", "parsed", "concepts", "teachers"):
         record = run.record(stage)
         counts |= {f"{stage}: {name}": value for name, value in record["counts"].items()}
     for method in (m for m in run.recipe.grounder if m != "full"):

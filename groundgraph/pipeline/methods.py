@@ -77,8 +77,8 @@ def method_stages(recipe: Recipe) -> list[Stage]:
             ),
         ]
     needs = tuple(stage.name for stage in listing)
-    listing.append(Stage("evaluation", ("examples", *needs), None, measure))
-    listing.append(Stage("report", ("evaluation",), recipe.name, write_summary))
+    listing.append(Stage("evaluation", ("examples", "concepts", *needs), None, measure))
+    listing.append(Stage("report", ("evaluation", "matches"), recipe.name, write_summary))
     return listing
 
 
@@ -149,17 +149,17 @@ def candidates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The regions an entity keeps, best first, and their scores: [E, K] each, -1 pads.
 
-    The rule's are all that match; a trained grounder's are its best K; for soft labels all with a share to speak of.
+    The rule's are all that match; a trained grounder's its best K with a share of the softmax to speak of.
     """
-    wanted = run.recipe.pseudo_labels
+    most = run.recipe.pseudo_labels.top or scores.shape[1]
     if not scores.size:
-        return np.full((entities, wanted.top), -1), np.zeros((entities, wanted.top), np.float32)
+        return np.full((entities, most), -1), np.zeros((entities, most), np.float32)
     if method == "sgnls":
         return top_regions(scores, scores.shape[1], 0.0, rng)
-    if wanted.kind == "hard":
-        return top_regions(scores, wanted.top, None, rng)
-    regions, values = top_regions(scores, scores.shape[1], None, rng)
-    return np.where(softmax_shares(scores, regions) < NEGLIGIBLE, -1, regions), values
+    regions, values = top_regions(scores, most, None, rng)
+    kept = softmax_shares(scores, regions) >= NEGLIGIBLE
+    kept[:, :3] = True  # candidates to draw from, however sure the first is
+    return np.where(kept, regions, -1), values
 
 
 def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:

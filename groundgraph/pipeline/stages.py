@@ -29,6 +29,7 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.methods import method_stages
 from groundgraph.pipeline.run import Run, Stage, file_identity
+from groundgraph.pipeline.words import map_words, match_words
 from groundgraph.teachers.clip import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights
 from groundgraph.teachers.interaction import InteractionTeacher
@@ -53,6 +54,8 @@ def stages(recipe: Recipe) -> list[Stage]:
             [recipe.detector.model_dump(), expert_identity(recipe.detector.model)],
             find_regions,
         ),
+        Stage("concepts", ("parsed", "vocabulary"), None, map_words),
+        Stage("matches", ("parsed", "regions"), None, match_words),
         Stage("text", ("parsed",), [recipe.text.model_dump(), expert_identity(recipe.text.model)], embed_text),
         Stage(
             "teachers",

@@ -15,6 +15,7 @@ from groundgraph.evaluation.grounding import region_hits
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.measure import true_objects
 from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.words import word_tables
 from groundgraph.report.html import Case, GraphPicture, ReportData, write_report
 from groundgraph.report.pictures import draw_graph, triplet_lines
 
@@ -35,6 +36,7 @@ def write_summary(run: Run, folder: Path) -> dict[str, Any]:
         graphs=graphs,
         curves=curves(run),
         skipped=list(run.skipped.items),
+        tables=word_tables(run),
     )
     write_report(folder / "report.html", data)
     for source in (folder / "report.html", run.folder / "evaluation" / "metrics.json"):

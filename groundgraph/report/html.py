@@ -108,6 +108,16 @@ class GraphPicture:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Anything else in rows of text, as many cells a row as columns; a cell of digits is set to the right."""
+
+    title: str
+    note: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class ReportData:
     """All that a report shows.
 
@@ -116,6 +126,7 @@ class ReportData:
     seconds  stage -> duration
     curves   chart -> line -> values in order; the lines of a chart share their scale, each spans the chart's width
     skipped  (what, why)
+    tables   shown in order below the figures
     """
 
     title: str
@@ -126,6 +137,7 @@ class ReportData:
     graphs: list[GraphPicture] = field(default_factory=list)
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -151,6 +163,7 @@ def write_report(path: Path, data: ReportData) -> None:
         reasons=Counter(why for _, why in data.skipped).most_common(_SHOWN),
         skipped=data.skipped[:_SHOWN],
         skipped_total=len(data.skipped),
+        tables=[(t.title, t.note, [(c, _numeric(t, i)) for i, c in enumerate(t.columns)], t.rows) for t in data.tables],
         palette=PALETTE,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +173,10 @@ def write_report(path: Path, data: ReportData) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _numeric(table: Table, column: int) -> bool:
+    return bool(table.rows) and all(row[column].replace(",", "").isdigit() for row in table.rows)
 
 
 def _environment() -> Environment:

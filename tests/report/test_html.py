@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from groundgraph.report.html import Case, GraphPicture, ReportData, write_report
+from groundgraph.report.html import Case, GraphPicture, ReportData, Table, write_report
 
 VOID = {"meta", "img", "link", "br"}
 METRICS = {
@@ -204,3 +204,13 @@ def test_a_failed_report_leaves_the_old_one(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
     write_report(path, ReportData("t", {}))
     assert "<h1>t</h1>" in path.read_text()
+
+
+def test_tables_are_shown_and_their_words_escaped(tmp_path):
+    table = Table("Words", "12 of 30.", ("Category", "Said"), [("man", "1,200"), ("<script>", "7")])
+    write_report(tmp_path / "r.html", ReportData(title="t", metrics={}, tables=[table]))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "What the words mean" in page and '<td class="n">1,200</td>' in page and "<td>man</td>" in page
+    assert "&lt;script&gt;" in page and "<script>" not in page
+    write_report(tmp_path / "r.html", ReportData(title="t", metrics={}))
+    assert "What the words mean" not in (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -1,0 +1,89 @@
+"""Runs on Visual Genome's miniature files, in the three settings, and what a person sees of them."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from vg_files import image, write_coco, write_vg
+
+from groundgraph.cli import app
+
+SETTINGS = ("unlocalized_graph", "vg_caption", "coco_caption")
+PHRASES = ["a man riding a brown horse", "a man wearing a hat", "a zeppelin near a horse", "a man wearing a hat"]
+IMAGES = [image(i, 2 if i > 9 else 0, coco_id=100 + i, phrases=PHRASES) for i in range(1, 13)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with data, regions that a detector might have found in them, and a recipe."""
+    folder = tmp_path_factory.mktemp("real")
+    write_vg(folder / "vg", IMAGES)
+    write_coco(folder / "coco", [("train2017", 100 + i, ["A man rides a horse.", "A dog."]) for i in range(1, 15)])
+    rng = np.random.default_rng(0)
+    names = [f"{i}.jpg" for i in range(1, 13)] + [f"{100 + i:012d}.jpg" for i in range(1, 15)]
+    boxes = np.array([[10, 10, 40, 70], [14, 4, 27, 17], [20, 30, 111, 91], [120, 20, 180, 80]], np.float32)
+    boxes = np.stack([boxes + rng.uniform(-2, 2, (4, 4)).astype(np.float32) for _ in names])
+    boxes[12:] *= 0.2  # COCO's pictures are 40 pixels wide
+    np.savez(
+        folder / "regions.npz",
+        file_names=names,
+        categories=["person", "hat", "horse", "kite"],
+        boxes=boxes,
+        labels=np.tile(np.arange(4), (len(names), 1)),
+        scores=np.tile(np.array([0.9, 0.8, 0.7, 0.2], np.float32), (len(names), 1)),
+        features=rng.normal(size=(len(names), 4, 8)).astype(np.float32),
+    )
+    (folder / "recipe.yaml").write_text(
+        f"""
+name: mini-vg
+data: {{source: vg150, folder: {folder / "vg"}, validation: 2, coco: {{folder: {folder / "coco"}}}}}
+detector: {{kind: precomputed, model: {folder / "regions.npz"}}}
+text: {{model: bundled:text}}
+teachers: {{object: true, interaction: null}}
+vocabulary: {{name: vg150}}
+grounder: [ours, sgnls]
+grounding: {{dimension: 16, epochs: 2, fusing: average}}
+sgg: {{training: {{epochs: 1}}}}
+"""
+    )
+    return folder
+
+
+def run(folder, setting):
+    words = ["run", folder / "recipe.yaml", "--out", folder / setting, "--set", f"data.setting={setting}"]
+    result = CliRunner().invoke(app, [str(w) for w in words])
+    assert result.exit_code == 0, result.output
+    return json.loads((folder / setting / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_whole_method_runs_and_is_measured_on_vgs_test_split(folder, setting):
+    metrics = run(folder, setting)
+    counts = metrics["counts"]
+    train = {"unlocalized_graph": 7, "vg_caption": 7, "coco_caption": 9}[setting]  # COCO: 14 less 2 held, 3 of test
+    assert counts["examples: train images"] == train and counts["examples: test images"] == 3
+    assert counts["concepts: images with a mapped triplet"] == train
+    wanted = {"unlocalized_graph": (2, 2), "vg_caption": (2, 2), "coco_caption": (1, 1)}[setting]
+    assert counts["concepts: distinct mapped triplets"] == train * wanted[0]
+    for figures in metrics["methods"].values():
+        assert 0 <= figures["sgdet"]["R@100"] <= 1 and figures["grounding"]["all"] is not None
+    assert counts["all entities measured"] == 3 * 4  # two relations a test image, whose boxes are known
+
+
+def test_what_words_mean_is_written_down_and_shown(folder):
+    run(folder, "vg_caption")
+    concepts = json.loads((folder / "vg_caption" / "concepts" / "concepts.json").read_text())
+    nouns = {row["word"]: (row["said"], row["category"]) for row in concepts["nouns"]}
+    assert nouns == {"man": (14, "man"), "horse": (14, "horse"), "hat": (7, "hat"), "zeppelin": (7, None)}
+    verbs = {row["word"]: row["predicate"] for row in concepts["predicates"]}
+    assert verbs == {"ride": "riding", "wear": "wearing", "near": "near"}
+    counts = concepts["counts"]
+    assert counts["entities"] == 42 and counts["mapped entities"] == 35 and counts["mapped triplets"] == 14
+    matches = json.loads((folder / "vg_caption" / "matches" / "matches.json").read_text())
+    by_name = {row["category"]: row for row in matches["categories"]}
+    assert by_name["person"]["regions"] == 7 and [n["word"] for n in by_name["person"]["nouns"]] == ["man"]
+    assert by_name["kite"]["nouns"] == [] and [n["word"] for n in matches["nouns of no category"]] == ["zeppelin"]
+    page = (folder / "vg_caption" / "report.html").read_text(encoding="utf-8")
+    assert "35 of 42 in the training captions are in the vocabulary, 7 are dropped" in page
+    assert "zeppelin (7)" in page
