@@ -66,9 +66,10 @@ def softmax_shares(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
 
 
 def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftLabels:
-    """Label distributions instead of a draw: every region is weighted by softmax(a_i) (the paper's outlook).
+    """Label distributions instead of a draw: regions are weighted by softmax(a_i) (the paper's outlook).
 
     categories, predicates  C and P of the evaluation vocabulary. Ours, since the paper leaves the form open:
+    - an entity's candidates, all regions or its best few, have its softmax's shares, scaled to sum to 1;
     - an entity is region j with probability w_ij; entities of one category are mentions of things of one kind, so a
       region shows category c with 1 - prod_i (1 - w_ij) over its entities, and nothing with the product over all
       categories; the two are scaled to sum to 1;
@@ -80,6 +81,7 @@ def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftL
     weights = np.zeros((len(pseudo.categories), pseudo.count), np.float32)
     row, slot = np.nonzero((pseudo.regions >= 0) & (pseudo.categories >= 0)[:, None])
     weights[row, pseudo.regions[row, slot]] = pseudo.weights[row, slot]
+    weights /= np.maximum(weights.sum(1, keepdims=True), 1e-12)
     absent = np.ones((1 + categories, pseudo.count), np.float32)
     np.multiply.at(absent, pseudo.categories[entities] + 1, 1 - weights[entities])
     objects = 1 - absent.T

@@ -98,11 +98,16 @@ class VocabularyConfig(Strict):
 
 
 class PseudoLabelConfig(Strict):
-    """kind "hard": the `top` best regions of an entity, of which a training step draws one, each equally likely (draw
-    "uniform": the paper) or by its score. kind "soft": all regions, weighted by softmax(a_i), as distributions."""
+    """What an entity's regions become.
+
+    kind  "hard": a training step draws one of them. "soft": all count at once, weighted by softmax(a_i), as label
+          distributions
+    top   how many an entity keeps (the paper: 3); null: all regions of the image
+    draw  each equally likely ("uniform": the paper) or by its score
+    """
 
     kind: Literal["hard", "soft"] = "hard"
-    top: int = Field(3, ge=1)
+    top: int | None = Field(3, ge=1)
     draw: Literal["uniform", "score"] = "uniform"
 
 

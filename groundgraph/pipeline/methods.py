@@ -149,7 +149,7 @@ def candidates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The regions an entity keeps, best first, and their scores: [E, K] each, -1 pads.
 
-    The rule's are all that match; a trained grounder's its best K with a share of the softmax to speak of.
+    The rule's are all that match; a trained grounder's its best K, or all with a share of the softmax to speak of.
     """
     most = run.recipe.pseudo_labels.top or scores.shape[1]
     if not scores.size:
@@ -157,9 +157,9 @@ def candidates(
     if method == "sgnls":
         return top_regions(scores, scores.shape[1], 0.0, rng)
     regions, values = top_regions(scores, most, None, rng)
-    kept = softmax_shares(scores, regions) >= NEGLIGIBLE
-    kept[:, :3] = True  # candidates to draw from, however sure the first is
-    return np.where(kept, regions, -1), values
+    if run.recipe.pseudo_labels.top is None:
+        regions = np.where(softmax_shares(scores, regions) < NEGLIGIBLE, -1, regions)
+    return regions, values
 
 
 def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:

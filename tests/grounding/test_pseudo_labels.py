@@ -121,20 +121,21 @@ def test_soft_labels_by_hand():
         np.zeros((4, 2)),
         [[0, 2, 1], [1, 2, 1], [0, 2, 0], [2, 2, 0]],
         3,
-        [[0.6, 0.4], [0.5, 0.0], [0.9, 0.1], [1.0, 0.0]],
+        [[0.3, 0.2], [0.5, 0.0], [0.9, 0.1], [1.0, 0.0]],  # the first two rows are scaled to sum to 1
     )
     found = soft_labels(p, 3, 2)
-    a, c = 1 - 0.4 * 0.5, 0.1  # region 0: category 0 by either mention, category 2
+    a, c = 1.0, 0.1  # region 0: category 0 by either mention (1 - (1 - .6)(1 - 1)), category 2
     rows = [
         [(1 - a) * (1 - c), a, 0, c],
         [1 - 0.4, 0.4, 0, 0],
         [1 - 0.9, 0, 0, 0.9],
     ]
     np.testing.assert_allclose(found.objects, [np.array(r) / sum(r) for r in rows], rtol=1e-5)
-    # Pairs (0, 2): predicate 1 by the surer of two, .6 x .9; predicate 0 the same. (1, 2): .4 x .9.
+    # Pairs (0, 2): predicate 1 by the surer of two mentions, 1 x .9; predicate 0 by the first, .6 x .9.
+    # (1, 2): .4 x .9.
     # (1, 0) is .4 x .1, below the floor; (2, 0) of the triplet with itself: .9 x .1 and (0, 2) .1 x .9.
     assert found.pairs.tolist() == [[0, 2], [1, 2], [2, 0]]
-    ends = [[(1 - 0.54) ** 2, 0.54, 0.54], [(1 - 0.36) ** 2, 0.36, 0.36], [1 - 0.09, 0.09, 0]]
+    ends = [[(1 - 0.54) * (1 - 0.9), 0.54, 0.9], [(1 - 0.36) ** 2, 0.36, 0.36], [1 - 0.09, 0.09, 0]]
     np.testing.assert_allclose(found.predicates, [np.array(r) / sum(r) for r in ends], rtol=1e-5)
 
 

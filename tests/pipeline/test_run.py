@@ -94,7 +94,13 @@ def test_predict_draws_and_writes(demo, tmp_path):
 
 def test_soft_labels_and_fusing_without_an_expert(demo):
     folder, _ = demo
-    changes = ["pseudo_labels.kind=soft", "grounding.fusing=self", "teachers.expert=null", "grounder=ours"]
+    changes = [
+        "pseudo_labels.kind=soft",
+        "pseudo_labels.top=null",
+        "grounding.fusing=self",
+        "teachers.expert=null",
+        "grounder=ours",
+    ]
     result = invoke("demo", "--out", folder, *(w for s in [*SMALL, *changes] for w in ("--set", s)))
     assert result.exit_code == 0, result.output
     assert "done grounding-ours" in result.output and "done teachers" not in result.output
