@@ -78,11 +78,14 @@ class PaddedSet:
     def take(self, images: Tensor, chosen: Tensor, real: Tensor) -> PaddedSet:
         """Some entities of some images: images [n], chosen [n, k] places of entities, real [n, k] which of them count.
 
-        A triplet stays where both its ends do.
+        A triplet stays where both its ends do. Padding is cut to the images' own widest.
         """
+        widest = int(self.regions[images].sum(1).max())
+        most = int(self.triplet_mask[images].sum(1).max()) if self.triplet_mask.shape[1] else 0
 
-        def pick(values: Tensor) -> Tensor:
-            return values[images].gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+        def pick(values: Tensor, width: int | None = None) -> Tensor:
+            values = values[images, :, :width]
+            return values.gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
         # Where an entity went: a column beyond the last stands for "not taken".
         width, kept = self.entities.shape[1], chosen.shape[1]
@@ -90,19 +93,19 @@ class PaddedSet:
         columns = torch.where(real, chosen, width)
         place.scatter_(1, columns, torch.arange(kept).expand_as(columns))
         place[:, width] = -1
-        triplets = place.gather(1, self.triplets[images].flatten(1)).view(len(images), -1, 2)
-        mask = self.triplet_mask[images] & (triplets >= 0).all(-1)
+        triplets = place.gather(1, self.triplets[images, :most].flatten(1)).view(len(images), most, 2)
+        mask = self.triplet_mask[images, :most] & (triplets >= 0).all(-1)
         return PaddedSet(
             embeddings=pick(self.embeddings),
             entities=real,
-            features=self.features[images],
-            regions=self.regions[images],
-            object=pick(self.object),
-            interaction=pick(self.interaction),
+            features=self.features[images, :widest],
+            regions=self.regions[images, :widest],
+            object=pick(self.object, widest),
+            interaction=pick(self.interaction, widest),
             reliability=pick(self.reliability),
             triplets=triplets.masked_fill(~mask.unsqueeze(-1), 0),
             triplet_mask=mask,
-            predicates=self.predicates[images],
+            predicates=self.predicates[images, :most],
         )
 
     def sample(self, images: Tensor, entities: int, generator: torch.Generator | None) -> PaddedSet:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, normalize
 
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.layers import initialise, mlp
 
 
 class Grounder(nn.Module):
@@ -19,14 +20,11 @@ class Grounder(nn.Module):
         super().__init__()
         self.config = config or GroundingConfig()
         d = self.config.dimension
-        self.text = _mlp(text_size, d)  # Eq. 1
-        self.visual = _mlp(visual_size, d)  # Eq. 2
+        self.text = mlp(text_size, d)  # Eq. 1
+        self.visual = mlp(visual_size, d)  # Eq. 2
         self.attend = nn.Linear(d, 1)  # FC_att of Eq. 3
         self.adaptor = nn.Linear(d, 1) if self.config.fusing == "self" else None  # FC_adp of Eq. 12
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        initialise(self)
 
     def encode_text(self, embeddings: Tensor) -> Tensor:
         """E [..., Ne, de] -> H [..., Ne, d]."""
@@ -68,7 +66,3 @@ class Grounder(nn.Module):
         """H [B, Ne, d], V [B', Nv, d] -> [B, Ne, B', Nv], every entity against every region of every image."""
         flat = self.scores(h.flatten(0, 1), v.flatten(0, 1))
         return flat.view(*h.shape[:2], *v.shape[:2])
-
-
-def _mlp(inputs: int, d: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, d), nn.ReLU(), nn.Linear(d, d))

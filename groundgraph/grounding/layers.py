@@ -1,4 +1,4 @@
-"""What the other systems' grounders share: encoders, and a vocabulary made of a batch."""
+"""What grounders share: encoders, and, the other systems', a vocabulary made of a batch."""
 
 from __future__ import annotations
 
