@@ -51,7 +51,7 @@ def _read(path: str | Path, reader: Callable[[BinaryIO], Any]) -> Any:
         raise ValueError(f"{path}: asks for {error}, which plain data do not need; it was not loaded") from error
     except (
         Exception
-    ) as error:  # a damaged stream fails in any way: EOFError, IndexError, struct.error, MemoryError, ...
+    ) as error:  # a damaged stream fails in any way: EOFError, IndexError, MemoryError, ...
         raise ValueError(f"{path}: damaged, or no such file of plain arrays ({error}); fetch it again") from error
 
 

@@ -47,6 +47,10 @@ class ImageDetector(ABC):
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """The regions of each image, best first; any number of images, any sizes."""
 
+    def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
+        """`regions` for a detector that has to know whose images they are."""
+        return self.regions(images)
+
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """Regions for given boxes [V, 4] of each image, in the given order: what PredCls and SGCls need.
 
@@ -54,7 +58,8 @@ class ImageDetector(ABC):
         """
         raise ValueError(
             f"{type(self).__name__} has features only for the regions it finds itself; predicate classification and "
-            "scene graph classification need a detector that can pool given boxes: use kind torchvision"
+            "scene graph classification need a detector that can pool given boxes: use kind torchvision, or give the "
+            "option features a backbone"
         )
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
@@ -63,7 +68,8 @@ class ImageDetector(ABC):
         for start in range(0, len(examples), self.batch):
             part = examples[start : start + self.batch]
             images = [_open(example, skipped) for example in part]
-            regions = iter(self.regions([image for image in images if image is not None]))
+            there = [(e, image) for e, image in zip(part, images, strict=True) if image is not None]
+            regions = iter(self.of_examples([e for e, _ in there], [image for _, image in there]))
             found += [None if image is None else next(regions) for image in images]
         return [
             None if regions is None else usable(regions, example, skipped)
@@ -100,16 +106,34 @@ def usable(regions: Regions, example: Example, skipped: Skipped) -> Regions | No
 KINDS = {
     "torchvision": "groundgraph.vision.torchvision_detector:TorchvisionDetector",
     "transformers": "groundgraph.vision.transformers_detector:TransformersDetector",
+    "open-vocabulary": "groundgraph.vision.open_vocabulary:OpenVocabularyDetector",
     "precomputed": "groundgraph.vision.precomputed:PrecomputedRegions",
+    "image-files": "groundgraph.vision.image_files:ImageFiles",
+    "sgnls": "groundgraph.vision.image_files:SgnlsDetections",
+    "bottom-up-tsv": "groundgraph.vision.bottom_up:BottomUpTsv",
+    "bottom-up-h5": "groundgraph.vision.bottom_up_h5:BottomUpH5",
 }
+MAPPED = ("transformers", "open-vocabulary")  # kinds whose regions can be pooled from the network's own feature map
 
 
-def load_detector(kind: str, source: str, **options) -> Detector:
+def load_detector(kind: str, source: str, *, features: str = "detector", **options) -> Detector:
     """The detector of a kind from its source: a folder, a hub id, a model's name or a file of regions.
 
-    options go to its `load`: count (regions an image), device. Raises ValueError on an unknown kind.
+    features  "detector": as the detector describes a region; "map": pooled from the detector's own feature map (the
+              kinds in `MAPPED`); else a backbone that all regions are pooled from, see `features.load_backbone`
+    options   go to its `load`: count (regions an image), device; for open-vocabulary also vocabulary and nouns
+    Raises ValueError on an unknown kind, or one that cannot do what `features` asks for.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no detector of kind {kind!r}: choose one of {', '.join(KINDS)}")
+    if features == "map":
+        if kind not in MAPPED:
+            raise ValueError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
+        options["pooled"] = True
     module, name = KINDS[kind].split(":")
-    return getattr(importlib.import_module(module), name).load(source, **options)
+    detector = getattr(importlib.import_module(module), name).load(source, **options)
+    if features in ("detector", "map"):
+        return detector
+    from groundgraph.vision.features import Pooled, load_backbone
+
+    return Pooled(detector, load_backbone(features, options.get("device", "cpu")))

@@ -1,4 +1,4 @@
-"""Regions from any torchvision Faster R-CNN: the bundled small one, a folder of one's own, or torchvision's by name."""
+"""Regions from torchvision's detectors: the bundled small one, a folder of one's own, or torchvision's by name."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softmax
-from torchvision.models import detection, get_model_weights
+from torchvision.models import detection, get_model, get_model_weights, list_models
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import concat_box_prediction_layers
@@ -24,12 +23,13 @@ from groundgraph.data.types import Regions
 from groundgraph.experts import resolve
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
+from groundgraph.vision.torchvision_one_stage import OneStageDetector
 
 SIDE_FLOOR = 1.0  # pixels; a thinner box is no region
 
 
 class TorchvisionDetector(ImageDetector):
-    """Regions of a Faster R-CNN: confident detections and class-agnostic proposals in one list.
+    """Regions of a Faster, Mask or Keypoint R-CNN: confident detections and class-agnostic proposals in one list.
 
     Every proposal of the region proposal network is classified and its box refined. A region's score is the larger of
     its best class probability and `objectness_weight` times its objectness, so things the classifier was never taught
@@ -58,51 +58,25 @@ class TorchvisionDetector(ImageDetector):
         self.suppression, self.commit = suppression, commit
 
     @classmethod
-    def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> TorchvisionDetector:
-        """From a detector folder (config.json + model.safetensors), `bundled:detector`, or a torchvision model's name.
+    def load(
+        cls, source: str | Path, *, count: int | None = None, device: str = "cpu"
+    ) -> TorchvisionDetector | OneStageDetector:
+        """From a detector folder, `bundled:detector`, or the name of any of torchvision's detectors.
 
+        A folder holds config.json and model.safetensors (or model.pth, of which tensors alone are read). The config
+        has `categories`, `regions` (options of the class), and `model`: what `SmallConfig` takes, or
+        {"torchvision": NAME} with options of torchvision's builder, for a network that one has trained oneself.
         Raises ValueError naming the file and the fix where it is neither or a file is broken.
         """
         name = resolve(source)
-        folder = Path(name)
-        if folder.is_dir():
-            return cls._from_folder(folder, count, device)
-        if name.startswith("fasterrcnn_") and hasattr(detection, name):
-            return cls._from_torchvision(name, count, device)
+        if Path(name).is_dir():
+            return _from_folder(Path(name), count, device)
+        if name in list_models(detection):
+            return _from_torchvision(name, count, device)
         raise ValueError(
-            f"{source}: no such detector folder, and no Faster R-CNN of torchvision has that name; "
-            "give a folder with config.json and model.safetensors, or a name such as fasterrcnn_resnet50_fpn"
+            f"{source}: no such detector folder, and no detector of torchvision has that name; give a folder with "
+            f"config.json and model.safetensors, or one of {', '.join(list_models(detection))}"
         )
-
-    @classmethod
-    def _from_folder(cls, folder: Path, count: int | None, device: str) -> TorchvisionDetector:
-        try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            settings, categories = dict(config["regions"]), config["categories"]
-            model = small_faster_rcnn(SmallConfig(**config["model"]), len(categories))
-            if count is not None:
-                settings["count"] = count
-            detector = cls(model, categories, device=device, **settings)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{folder / 'config.json'}: not a detector's config ({error!r}); train it anew") from error
-        try:
-            model.load_state_dict(load_file(folder / "model.safetensors"))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            raise ValueError(f"{folder / 'model.safetensors'}: cannot be loaded ({error}); train it anew") from error
-        return detector
-
-    @classmethod
-    def _from_torchvision(cls, name: str, count: int | None, device: str) -> TorchvisionDetector:
-        weights = get_model_weights(name).DEFAULT
-        names = weights.meta["categories"]
-        model = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=len(names))
-        cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        try:
-            state = torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True)
-            model.load_state_dict(state)
-        except Exception as error:  # a damaged file makes the reader fail in any way: EOFError, IndexError, ...
-            raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
-        return cls(model, names[1:], count=count or 36, device=device)
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
@@ -192,3 +166,52 @@ class TorchvisionDetector(ImageDetector):
             arrays = (x.cpu().numpy() for x in (pixels, label, s, f))
             packed.append(Regions(*arrays, size=image.size))
         return packed
+
+
+def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDetector | OneStageDetector:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings, categories = dict(config["regions"]), config["categories"]
+        described = dict(config["model"])
+        if name := described.pop("torchvision", None):
+            if name not in list_models(detection):
+                raise ValueError(f"{name} is no detector of torchvision")
+            described = {"weights": None, "weights_backbone": None, "num_classes": 1 + len(categories)} | described
+            model = get_model(name, **described)
+        else:
+            model = small_faster_rcnn(SmallConfig(**described), len(categories))
+        if count is not None:
+            settings["count"] = count
+        detector = _of(model)(model, categories, device=device, **settings)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'config.json'}: not a detector's config ({error!r}); train it anew") from error
+    weights = folder / "model.safetensors"
+    if not weights.is_file() and (folder / "model.pth").is_file():
+        weights = folder / "model.pth"
+    try:
+        if weights.suffix == ".pth":
+            state = torch.load(weights, map_location="cpu", weights_only=True)
+            model.load_state_dict(state.get("model", state))
+        else:
+            model.load_state_dict(load_file(weights))
+    except Exception as error:  # a damaged file makes the readers fail in any way
+        raise ValueError(f"{weights}: cannot be loaded ({error}); train it anew") from error
+    return detector
+
+
+def _from_torchvision(name: str, count: int | None, device: str) -> TorchvisionDetector | OneStageDetector:
+    weights = get_model_weights(name).DEFAULT
+    names = weights.meta["categories"]
+    model = get_model(name, weights=None, weights_backbone=None, num_classes=len(names))
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    try:
+        state = torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except Exception as error:  # a damaged file makes the reader fail in any way: EOFError, IndexError, ...
+        raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
+    return _of(model)(model, names[1:], count=count or 36, device=device)
+
+
+def _of(model: nn.Module) -> type[TorchvisionDetector] | type[OneStageDetector]:
+    """Which class a network's regions come from: Mask and Keypoint R-CNN are Faster R-CNNs too."""
+    return TorchvisionDetector if isinstance(model, FasterRCNN) else OneStageDetector

@@ -62,5 +62,5 @@ def test_unusable_regions_are_dropped_and_recorded():
 
 
 def test_unknown_kind():
-    with pytest.raises(ValueError, match="choose one of torchvision, transformers, precomputed"):
+    with pytest.raises(ValueError, match="choose one of torchvision, transformers, open-vocabulary, precomputed"):
         load_detector("yolo", "anything")

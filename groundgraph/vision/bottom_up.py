@@ -1,0 +1,125 @@
+"""Regions of bottom-up attention's Faster R-CNN, from the TSV files of its authors and of LXMERT."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from groundgraph.data.types import Example
+from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
+
+# Columns by their number: bottom-up-attention's tools, the same with class probabilities (Conceptual Captions), LXMERT.
+COLUMNS = {
+    6: ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features"),
+    7: ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features", "cls_prob"),
+    10: (
+        "image_id",
+        "image_h",
+        "image_w",
+        "objects_id",
+        "objects_conf",
+        "attrs_id",
+        "attrs_conf",
+        "num_boxes",
+        "boxes",
+        "features",
+    ),
+}
+TYPES = {"boxes": np.float32, "features": np.float32, "cls_prob": np.float32} | {
+    "objects_id": np.int64,
+    "objects_conf": np.float32,
+}
+
+
+class BottomUpTsv(StoredRegions):
+    """Lines of image id, size, number of boxes, and base64 arrays: boxes [V, 4] xyxy in pixels, features [V, D].
+
+    `COLUMNS` tells which columns a line of 6, 7 or 10 fields has. Class numbers (objects_id, or the best of cls_prob
+    behind its background column) index the 1,600 names of objects_vocab.txt beside the files; without that file the
+    regions have no labels. Opening reads every line once to learn where it starts, nothing more is kept in memory.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        places: dict[str, tuple[Path, int]],
+        repeated: set[str],
+        categories: Sequence[str],
+        count: int | None = None,
+    ) -> None:
+        super().__init__(source, categories, count, repeated)
+        self._places = places
+
+    @classmethod
+    def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> BottomUpTsv:
+        """From a file, or a folder of *.tsv and *.tsv.N; nothing runs on `device`.
+
+        Raises ValueError, naming file and line, where there is none or its first line is no such line.
+        """
+        path = Path(source)
+        files = sorted(p for p in path.glob("*.tsv*") if p.is_file()) if path.is_dir() else [path]
+        if not files or not all(p.is_file() for p in files):
+            raise ValueError(f"{source}: no such TSV file of regions; give the file or the folder that holds it")
+        places: dict[str, tuple[Path, int]] = {}
+        repeated = set()
+        for file in files:
+            for key, start in _lines(file):
+                if key in places:
+                    repeated.add(key)
+                else:
+                    places[key] = (file, start)
+        names = files[0].parent / "objects_vocab.txt"
+        return cls(source, places, repeated, read_categories(names if names.is_file() else None), count)
+
+    def find(self, example: Example) -> tuple[str, Stored] | None:
+        """See `StoredRegions.find`."""
+        key = key_of(example, self._places)
+        if key is None:
+            return None
+        path, start = self._places[key]
+        with open(path, "rb") as file:
+            file.seek(start)
+            fields = file.readline().rstrip(b"\r\n").split(b"\t")
+        try:
+            return key, self._parse(fields)
+        except (ValueError, binascii.Error) as error:
+            raise ValueError(f"{path}, the line of image {key}: damaged ({error}); fetch it again") from error
+
+    def _parse(self, fields: list[bytes]) -> Stored:
+        if len(fields) not in COLUMNS:
+            raise ValueError(f"{len(fields)} fields")
+        row = dict(zip(COLUMNS[len(fields)], fields, strict=True))
+        count, width, height = (int(row[name]) for name in ("num_boxes", "image_w", "image_h"))
+        if count <= 0:
+            raise ValueError(f"{count} boxes")
+        arrays = {
+            name: np.frombuffer(base64.b64decode(row[name], validate=True), kind).reshape(count, -1)
+            for name, kind in TYPES.items()
+            if name in row
+        }
+        labels = scores = None
+        if "cls_prob" in arrays:
+            chance = arrays["cls_prob"][:, 1:]
+            labels, scores = chance.argmax(1), chance.max(1)
+        elif "objects_id" in arrays:
+            labels, scores = arrays["objects_id"][:, 0], arrays["objects_conf"][:, 0]
+        return Stored(arrays["boxes"], arrays["features"], labels if self.categories else None, scores, (width, height))
+
+
+def _lines(path: Path) -> Iterator[tuple[str, int]]:
+    """The image id and first byte of every line. ValueError where the first is no line of regions."""
+    start = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1 and line.count(b"\t") + 1 not in COLUMNS:
+                raise ValueError(
+                    f"{path}, line 1: {line.count(bytes([9])) + 1} columns, not {[*COLUMNS]}; give a TSV of regions"
+                )
+            yield line.split(b"\t", 1)[0].decode("ascii", "replace").strip(), start
+            start += len(line)
+    if not start:
+        raise ValueError(f"{path}: is empty; fetch it again")

@@ -1,0 +1,204 @@
+"""Features of regions from a backbone of one's choice, whatever found the regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.ops import roi_align
+
+from groundgraph.data.images import ImageError, open_image
+from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.experts import quietly, resolve
+from groundgraph.vision.detectors import Detector, ImageDetector, usable
+
+CELLS = 7  # bins a side that a region is pooled to before their mean, as Faster R-CNN does
+SIDE = 448  # pixels a side that pictures have for a convolutional network of torchvision: a grid of 14 x 14
+
+
+def pool_regions(maps: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
+    """The mean of a feature map inside each box: RoIAlign on 7 x 7 bins of 2 x 2 samples, then their mean.
+
+    maps   [B, C, h, w], the grid covers the whole picture
+    boxes  B times [V, 4] xyxy as shares of the picture's width and height
+    Gives B times [V, C]. Cell (i, j)'s value stands at its centre (i + .5, j + .5), as He et al. 2017 align it.
+    """
+    grid = torch.tensor([maps.shape[3], maps.shape[2]] * 2, device=maps.device, dtype=maps.dtype)
+    scaled = [b.to(grid) * grid for b in boxes]
+    pooled = roi_align(maps, scaled, CELLS, spatial_scale=1.0, sampling_ratio=2, aligned=True)
+    return list(pooled.mean((2, 3)).split([len(b) for b in scaled]))
+
+
+class Backbone:
+    """A network that turns pictures of one size into a feature map.
+
+    maps  [B, 3, side, side] -> [B, C, h, w]; side = pixels that pictures are resized to (the aspect is not kept, so
+    that the grid covers the whole picture); mean, std of the RGB channels in 0..1
+    """
+
+    batch = 16
+
+    def __init__(
+        self,
+        network: nn.Module,
+        maps: Callable[[Tensor], Tensor],
+        side: tuple[int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: str = "cpu",
+    ) -> None:
+        self.network, self.maps = network.eval().to(device), maps
+        self.side, self.device = side, device
+        self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (list(mean), list(std)))
+
+    @torch.inference_mode()
+    def features(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Features [V, C] float32 of boxes [V, 4] (xyxy in pixels) of each image; any sizes."""
+        found: list[np.ndarray] = []
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
+            resized = [np.asarray(i.convert("RGB").resize(self.side[::-1], Image.Resampling.BICUBIC)) for i in part]
+            pixels = torch.from_numpy(np.stack(resized)).to(self.device).permute(0, 3, 1, 2).float() / 255
+            shares = [
+                torch.from_numpy(np.asarray(b, np.float32).reshape(-1, 4) / np.array(i.size * 2, np.float32))
+                for b, i in zip(boxes[start : start + self.batch], part, strict=True)
+            ]
+            pooled = pool_regions(self.maps((pixels - self.mean) / self.std).float(), shares)
+            found += [f.cpu().numpy() for f in pooled]
+        return found
+
+
+def load_backbone(name: str, device: str = "cpu") -> Backbone:
+    """A backbone by name: torchvision:NAME (a classifier such as resnet50), else a transformers vision model's hub id
+    or folder: ResNet, Swin, ConvNeXt, DINOv2 and other backbones; ViT, CLIP, SigLIP and others made of patch tokens.
+
+    Raises ValueError, naming the fix, where it cannot be loaded or gives no feature map.
+    """
+    kind, _, rest = name.partition(":")
+    return _torchvision(rest, device) if kind == "torchvision" else _transformers(name, device)
+
+
+def _torchvision(name: str, device: str) -> Backbone:
+    if name not in models.list_models(models):
+        raise ValueError(f"torchvision has no classifier {name!r}; take one such as torchvision:resnet50")
+    weights = models.get_model_weights(name).DEFAULT
+    network = models.get_model(name, weights=None)
+    if hasattr(network, "layer4"):
+        stem = (network.conv1, network.bn1, network.relu, network.maxpool)
+        body = nn.Sequential(*stem, network.layer1, network.layer2, network.layer3, network.layer4)
+    elif hasattr(network, "features") and not name.startswith("swin"):
+        body = network.features
+    else:
+        raise ValueError(
+            f"torchvision's {name} has no convolutional feature map; take one such as torchvision:resnet50"
+        )
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    try:
+        network.load_state_dict(torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True))
+    except Exception as error:  # a damaged file makes the reader fail in any way
+        raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
+    prepared = weights.transforms()
+    return Backbone(body, body, (SIDE, SIDE), prepared.mean, prepared.std, device)
+
+
+def _transformers(name: str, device: str) -> Backbone:
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoImageProcessor, AutoModel
+
+    place = resolve(name)
+    try:
+        with quietly():
+            processor = AutoImageProcessor.from_pretrained(place)
+            config = AutoConfig.from_pretrained(place)
+            # AutoBackbone asks the hub whether it knows the name, even where that is a folder; its table does not.
+            if type(config) in MODEL_FOR_BACKBONE_MAPPING:
+                network = MODEL_FOR_BACKBONE_MAPPING[type(config)].from_pretrained(place)
+            else:
+                network = AutoModel.from_pretrained(place)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ValueError(f"no vision model could be loaded from '{name}' ({error}): check the name") from error
+    kind = config.model_type
+    if network.main_input_name != "pixel_values":
+        raise ValueError(f"'{name}' is a {kind} model, which reads no pictures; take a ResNet, Swin, ViT or CLIP")
+    network = getattr(network, "vision_model", network)
+    size = dict(processor.crop_size or processor.size)
+    short = size.get("shortest_edge")
+    side = (short, short) if short else (size["height"], size["width"])
+    patch = getattr(network.config, "patch_size", None)
+
+    def maps(pixels: Tensor) -> Tensor:
+        output = network(pixels)
+        found = getattr(output, "feature_maps", None)
+        if found is not None:
+            return found[-1]
+        tokens = getattr(output, "last_hidden_state", None)
+        if tokens is None or not isinstance(patch, int):
+            raise ValueError(
+                f"'{name}' is a {kind} model, which gives no feature map; take a ResNet, Swin, ViT or CLIP"
+            )
+        h, w = (s // patch for s in side)
+        return tokens[:, -h * w :].transpose(1, 2).unflatten(2, (h, w))  # what stands before the patches is no place
+
+    return Backbone(network, maps, side, processor.image_mean, processor.image_std, device)
+
+
+class Pooled(ImageDetector):
+    """Another detector's regions with a backbone's features, which given boxes can be pooled from as well."""
+
+    def __init__(self, detector: Detector, backbone: Backbone) -> None:
+        super().__init__(detector.categories)
+        self.detector, self.backbone = detector, backbone
+
+    def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
+        """See `ImageDetector.regions`. Raises ValueError for regions from a file, which belong to examples."""
+        if not isinstance(self.detector, ImageDetector):
+            raise ValueError(f"{type(self.detector).__name__} looks at no images; it has regions of listed ones only")
+        return self._describe(images, self.detector.regions(images))
+
+    def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
+        """See `ImageDetector.of_examples`."""
+        return self._describe(images, self.detector.of_examples(examples, images))
+
+    def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
+        """See `Detector.detect`; regions from a file are kept where their image can be opened."""
+        if isinstance(self.detector, ImageDetector):
+            self.batch = self.detector.batch
+            return super().detect(examples, skipped)
+        found: list[Regions | None] = []
+        for start in range(0, len(examples), self.batch):
+            part = examples[start : start + self.batch]
+            listed = self.detector.detect(part, skipped)
+            images: dict[int, Image.Image] = {}
+            for number, (example, regions) in enumerate(zip(part, listed, strict=True)):
+                try:
+                    if regions is not None:
+                        images[number] = open_image(example.path)
+                except ImageError as error:
+                    skipped.add(example.image_id, str(error))
+            described = self._describe(list(images.values()), [listed[number] for number in images])
+            kept = dict(zip(images, described, strict=True))
+            found += [usable(kept[n], example, skipped) if n in kept else None for n, example in enumerate(part)]
+        return found
+
+    def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
+        """See `ImageDetector.pool`; no labels and scores 1 where the detector has none for given boxes."""
+        boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in boxes]
+        try:
+            given = self.detector.pool(images, boxes)
+        except (AttributeError, ValueError):
+            given = [unnamed(b, image.size) for b, image in zip(boxes, images, strict=True)]
+        return self._describe(images, given)
+
+    def _describe(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[Regions]:
+        features = self.backbone.features(images, [r.boxes for r in regions])
+        return [Regions(r.boxes, r.labels, r.scores, f, r.size) for r, f in zip(regions, features, strict=True)]
+
+
+def unnamed(boxes: np.ndarray, size: tuple[int, int]) -> Regions:
+    """Given boxes as regions that nothing is known of: no label, score 1, no features."""
+    count = len(boxes)
+    return Regions(boxes, np.full(count, -1), np.ones(count, np.float32), np.zeros((count, 0), np.float32), size)

@@ -1,0 +1,191 @@
+"""Regions of things by their names: Grounding DINO, OWL-ViT and OWLv2, prompted with any words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.ops import nms
+
+from groundgraph.data.types import Example, Regions
+from groundgraph.experts import quietly, resolve
+from groundgraph.vision.queries import QueryDetector
+
+DINO, OWL = ("grounding-dino", "mm-grounding-dino"), ("owlvit", "owlv2")
+COMMIT = {**dict.fromkeys(DINO, 0.25), **dict.fromkeys(OWL, 0.1)}  # the thresholds their authors show
+OWL_NAMES = 256  # names a forward pass: each is a text of its own
+
+
+class OpenVocabularyDetector(QueryDetector):
+    """A detector that is told what to look for, see `QueryDetector`.
+
+    vocabulary  names that are looked for in every image that `nouns` does not list
+    nouns       image id -> names that are looked for in that image, such as its own captions' nouns
+
+    `categories` are all of them together, the vocabulary first. What a model's text cannot hold at once goes through
+    it in several passes, whose regions compete in one suppression. Grounding DINO's score of a name is the mean over
+    its word pieces (its authors' evaluation on COCO); OWL is asked for "a photo of a NAME".
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        processor: Any,
+        vocabulary: Sequence[str] = (),
+        nouns: Mapping[str, Sequence[str]] | None = None,
+        **options: Any,
+    ) -> None:
+        self._vocabulary = _clean(vocabulary)
+        self._nouns = {str(image): _clean(names) for image, names in (nouns or {}).items()}
+        said = sorted({name for names in self._nouns.values() for name in names})
+        categories = tuple(dict.fromkeys((*self._vocabulary, *said)))
+        if not categories:
+            raise ValueError(
+                "an open-vocabulary detector needs names to look for: give a vocabulary, or nouns by image"
+            )
+        kind = model.config.model_type
+        if kind not in COMMIT:
+            raise ValueError(f"{kind} is no open-vocabulary detector known here: take one of {', '.join(COMMIT)}")
+        super().__init__(model, processor, categories, **({"commit": COMMIT[kind]} | options))
+        self._places = {name: place for place, name in enumerate(categories)}
+        self._dino = kind in DINO
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        vocabulary: Sequence[str] = (),
+        nouns: Mapping[str, Sequence[str]] | None = None,
+        count: int | None = None,
+        device: str = "cpu",
+        pooled: bool = False,
+    ) -> OpenVocabularyDetector:
+        """From a hub id or a local folder. Raises ValueError where it cannot be loaded or there is no name at all."""
+        from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
+
+        place = resolve(source)
+        try:
+            with quietly():
+                processor = AutoProcessor.from_pretrained(place)
+                model = AutoModelForZeroShotObjectDetection.from_pretrained(place)
+        except Exception as error:  # a damaged file makes the readers fail in any way
+            raise ValueError(f"{source}: transformers cannot load an open-vocabulary detector ({error})") from error
+        return cls(model, processor, vocabulary, nouns, count=count or 36, device=device, pooled=pooled)
+
+    def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
+        """See `ImageDetector.of_examples`: every image with its own nouns."""
+        asked = [self._nouns.get(example.image_id, self._vocabulary) for example in examples]
+        return self.by_size(images, lambda part: self._ask([images[i] for i in part], [asked[i] for i in part]))
+
+    def find(self, images: list[Image.Image]) -> list[Regions]:
+        """See `QueryDetector.find`; with the vocabulary."""
+        return self._ask(images, [self._vocabulary] * len(images))
+
+    def prepare(self, images: list[Image.Image]) -> Any:
+        """See `QueryDetector.prepare`; the names do not matter to the map."""
+        return self._inputs(images, [self.categories[:1]] * len(images))
+
+    @torch.inference_mode()
+    def _ask(self, images: list[Image.Image], asked: Sequence[Sequence[str]]) -> list[Regions]:
+        """Regions of images of one size, each with its own names. Where there is no name there is no region."""
+        parts = [self._passes(names) for names in asked]
+        found: list[list[Regions]] = [[] for _ in images]
+        for step in range(max(map(len, parts))):
+            open_ = [i for i, passes in enumerate(parts) if len(passes) > step]
+            names = [parts[i][step] for i in open_]
+            there = [images[i] for i in open_]
+            inputs = self._inputs(there, names)
+            regions = self.read(
+                there, inputs, lambda output, names=names, inputs=inputs: self._chances(output, inputs, names)
+            )
+            for i, own, words in zip(open_, regions, names, strict=True):
+                places = np.array([self._places[word] for word in words])
+                labels = np.where(own.labels >= 0, places[own.labels], -1)
+                found[i].append(Regions(own.boxes, labels, own.scores, own.features, own.size))
+        width = next((r.features.shape[1] for own in found for r in own), 0)
+        return [self._merge(own, image.size, width) for own, image in zip(found, images, strict=True)]
+
+    def _merge(self, found: list[Regions], size: tuple[int, int], width: int) -> Regions:
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return Regions(*empty, np.zeros((0, width), np.float32), size)
+        arrays = [
+            np.concatenate([getattr(r, name) for r in found]) for name in ("boxes", "labels", "scores", "features")
+        ]
+        keep = nms(torch.from_numpy(arrays[0]), torch.from_numpy(arrays[2]), self.suppression)[: self.count].numpy()
+        return Regions(*(array[keep] for array in arrays), size=size)
+
+    def _inputs(self, images: list[Image.Image], names: Sequence[Sequence[str]]) -> Any:
+        if self._dino:
+            texts: Any = [_prompt(words)[0] for words in names]
+            options = {"padding": True, "truncation": True, "max_length": self._limit}
+        else:
+            texts = [[f"a photo of a {word}" for word in words] for words in names]
+            options = {"padding": "max_length", "truncation": True}
+        return self.processor(images=images, text=texts, return_tensors="pt", **options).to(self.device)
+
+    @property
+    def _limit(self) -> int:
+        """Word pieces that Grounding DINO's text may have."""
+        return min(self.model.config.max_text_len, self.processor.tokenizer.model_max_length)
+
+    def _passes(self, names: Sequence[str]) -> list[list[str]]:
+        """The names in parts that a forward pass can read; a name that is too long by itself is cut by the model."""
+        if not self._dino:
+            return [list(names[start : start + OWL_NAMES]) for start in range(0, len(names), OWL_NAMES)]
+        parts: list[list[str]] = []
+        room = 0
+        for name in names:
+            pieces = len(self.processor.tokenizer(name, add_special_tokens=False)["input_ids"]) + 1  # and its full stop
+            if pieces > room:
+                parts.append([])
+                room = self._limit - 2  # the first and the last piece are the model's own
+            parts[-1].append(name)
+            room -= pieces
+        return parts
+
+    def _chances(self, output: Any, inputs: Any, names: Sequence[Sequence[str]]) -> Tensor:
+        """Probabilities [B, Q, C] of each image's names; 0 behind an image's last name."""
+        most = max(map(len, names))
+        chance = output.logits.float().sigmoid()
+        if self._dino:
+            weights = torch.stack([self._pieces(words, most, chance.shape[2]) for words in names]).to(chance)
+            return torch.einsum("bqt,bct->bqc", chance, weights)
+        own = torch.arange(chance.shape[2], device=chance.device) < torch.tensor(
+            [len(words) for words in names], device=chance.device
+        ).unsqueeze(1)
+        return chance * own[:, None]
+
+    def _pieces(self, names: Sequence[str], rows: int, length: int) -> Tensor:
+        """[rows, length]: each name's share of the prompt's word pieces, rows of names sum to 1."""
+        text, spans = _prompt(names)
+        encoded = self.processor.tokenizer(text, return_offsets_mapping=True, truncation=True, max_length=self._limit)
+        offsets = np.array(encoded["offset_mapping"]).reshape(-1, 2)
+        weights = np.zeros((rows, length), np.float32)
+        start, end = np.array(spans).T[:, :, None]
+        inside = (offsets[:, 0] < end) & (offsets[:, 1] > start) & (offsets[:, 1] > offsets[:, 0])
+        weights[: len(names), : len(offsets)] = inside / np.maximum(inside.sum(1, keepdims=True), 1)
+        return torch.from_numpy(weights)
+
+
+def _clean(names: Sequence[str]) -> tuple[str, ...]:
+    """Names in lower case without full stops, which end a name in Grounding DINO's prompt; each once."""
+    words = (" ".join(str(name).lower().replace(".", " ").split()) for name in names)
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """ "cat. remote control." and the characters of each name in it."""
+    spans, start = [], 0
+    for name in names:
+        spans.append((start, start + len(name)))
+        start += len(name) + 2
+    return ". ".join(names) + ".", spans

@@ -1,0 +1,40 @@
+"""Several sources of regions as one: an image's come from the first that has any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.vision.detectors import Detector
+
+
+class Several:
+    """Detectors asked in order; what the last of them leaves out is what is left out.
+
+    Raises ValueError where their categories or, at the first image, the widths of their features differ.
+    """
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self.detectors, self._width = list(detectors), None
+        if any(d.categories != self.categories for d in self.detectors):
+            raise ValueError("detector.also: its categories are not those of detector.model; give one detector's")
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names that the regions' labels index."""
+        return self.detectors[0].categories
+
+    def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
+        """See `Detector.detect`."""
+        found: list[Regions | None] = [None] * len(examples)
+        for detector in self.detectors:
+            missing = [i for i, regions in enumerate(found) if regions is None]
+            last = detector is self.detectors[-1]
+            answers = detector.detect([examples[i] for i in missing], skipped if last else Skipped())
+            for i, regions in zip(missing, answers, strict=True):
+                found[i] = regions
+        widths = {regions.features.shape[1] for regions in found if regions is not None} | {self._width} - {None}
+        if len(widths) > 1:
+            raise ValueError(f"detector.also: features of {sorted(widths)} numbers a region; give one detector's")
+        self._width = next(iter(widths), self._width)
+        return found
