@@ -151,6 +151,49 @@ def evaluate(
         show(figures, console)
 
 
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    out: Annotated[Path, typer.Argument(help="The file to write; a folder for vg150 and graphml.")],
+    what: Annotated[str, typer.Option(help="pseudo-labels or predictions.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", help="pseudo-labels: vg150, coco, jsonl. predictions: json, graphml, networkx."),
+    ],
+    method: Annotated[
+        str | None, typer.Option(help="Whose, by its grounder's name; the recipe's first by default.")
+    ] = None,
+) -> None:
+    """Write a run's pseudo labels or predicted graphs in other programs' formats."""
+    with _errors():
+        from groundgraph.pipeline.export import export_run
+
+        counts = export_run(folder, what, form, out, method)
+        console.print(f"{_counted(counts)} in {out}", highlight=False)
+
+
+@app.command("import")
+def import_(
+    what: Annotated[str, typer.Argument(help="pseudo-labels or grounder.")],
+    source: Annotated[Path, typer.Argument(help="A pickle of grounding results, or grounder_best.pth.")],
+    out: Annotated[Path, typer.Argument(help="Gets JSON lines as a run's pseudo-METHOD/train.jsonl, or a folder.")],
+) -> None:
+    """Read what the paper's authors released into a run's own formats; nothing in the file is executed."""
+    with _errors():
+        from groundgraph.data.types import Skipped
+        from groundgraph.pipeline.export import import_official
+
+        skipped = Skipped()
+        counts = import_official(what, source, out, skipped)
+        for name, why in skipped.items:
+            console.print(f"[yellow]left out[/] {escape(name)}: {why}", highlight=False)
+        console.print(f"{_counted(counts)} in {out}", highlight=False)
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{value:,} {name}" for name, value in counts.items())
+
+
 @experts.command()
 def train(
     name: Annotated[str, typer.Argument(help="detector, text, vl or clip.")],
