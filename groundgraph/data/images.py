@@ -11,6 +11,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+# What photos come in. Pillow knows more, some by way of other programs (EPS runs Ghostscript), which strangers' files
+# should not reach; a format that this Pillow was built without is left out.
+Image.init()
+FORMATS = [
+    name
+    for name in ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+    if name in Image.OPEN
+]
 MAX_PIXELS = 80_000_000  # below Pillow's own alarm; a small file that unpacks to more is refused
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height
 
@@ -27,11 +35,23 @@ def locate(folder: str | Path, name: str) -> Path:
     """
     parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
     if not name or PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or ".." in parts:
-        raise ImageError(f"{name!r}: leads out of the image folder {folder}; name images relative to that folder")
+        raise ImageError(
+            f"{_shown(name)!r}: leads out of the image folder {folder}; name images relative to that folder"
+        )
     path = Path(folder) / name
-    if not path.is_file():
-        raise ImageError(f"{path}: no such image; check the image folder or leave the entry out")
+    try:
+        there = path.is_file()
+    except OSError:  # a name longer than the file system allows
+        there = False
+    if not there:
+        raise ImageError(f"{_shown(path)}: no such image; check the image folder or leave the entry out")
     return path
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    """A path for a message: no longer than a file's name can be."""
+    text = str(path)
+    return text if len(text) <= 500 else f"{text[:500]}..."
 
 
 def open_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -55,9 +75,11 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """The open file; whatever its decoder raises, there or in the `with` block, becomes an ImageError."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device would be read for ever
+            raise UnidentifiedImageError(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 yield image

@@ -41,5 +41,7 @@ def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
                 yield value
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: nested too deep after {start:,} characters; fetch the file again") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error

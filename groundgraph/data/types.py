@@ -149,4 +149,6 @@ class Skipped:
     items: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, what: str, why: str) -> None:
+        """Records it; characters that no file can hold (lone surrogates, which JSON allows) are written as escapes."""
+        what, why = (text.encode("utf-8", "backslashreplace").decode() for text in (what, why))
         self.items.append((what, why))

@@ -7,10 +7,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.experts import quietly, resolve
-from groundgraph.language.pieces import length_limit, piece_mask, spans_of
+from groundgraph.language.pieces import length_limit, own_pieces, spans_of
 
 
 class TextEncoder:
@@ -79,10 +80,14 @@ class TextEncoder:
         offsets = encoded.pop("offset_mapping").numpy()
         states = self.model(**encoded.to(self.device)).last_hidden_state.float()  # [B, T, d]
         which, spans = spans_of(captions, self.pool)
-        weights = piece_mask(offsets, which, spans)
-        lost = ~weights.any(1)
+        places, starts = own_pieces(offsets, which, spans)
+        rows = embedding_bag(
+            torch.from_numpy(places).to(self.device), states.flatten(0, 1), torch.from_numpy(starts).to(self.device)
+        ).cpu()
+        lost = np.diff(starts, append=len(places)) == 0
         if lost.any():
             self.beyond += int(lost.sum())
-            weights[lost] = encoded["attention_mask"].cpu().numpy().astype(bool)[which[lost]]
-        weights = torch.from_numpy(weights / weights.sum(1, keepdims=True)).to(states)
-        return torch.einsum("et,etd->ed", weights, states[torch.from_numpy(which)]).cpu().numpy()
+            mask = encoded["attention_mask"].to(states)[..., None]
+            means = ((states * mask).sum(1) / mask.sum(1)).cpu()
+            rows[torch.from_numpy(lost)] = means[torch.from_numpy(which[lost])]
+        return rows.numpy()

@@ -9,10 +9,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.experts import resolve
-from groundgraph.language.pieces import length_limit, piece_mask, spans_of
+from groundgraph.language.pieces import length_limit, own_pieces, spans_of
 from groundgraph.teachers.cross_attention import CrossAttending
 from groundgraph.teachers.gradcam import cam
 from groundgraph.teachers.preparation import Preparation
@@ -102,10 +103,11 @@ class GradCamLooker:
             states = self.model.image_states(self.preparation(images).to(self.device))
         found = cam(self.model, states, ids, mask, self.layer).flatten(0, 1)  # [B * K, T, h, w]
         which, spans = spans_of(flat)
-        pieces = piece_mask(encoded["offset_mapping"].numpy(), which, spans)
-        self.beyond += int((~pieces.any(1)).sum())
-        weights = torch.from_numpy(pieces / np.maximum(pieces.sum(1, keepdims=True), 1)).to(found)
-        merged = torch.einsum("et,ethw->ehw", weights, found[torch.from_numpy(which).to(found.device)]).cpu().numpy()
+        places, starts = (torch.from_numpy(x) for x in own_pieces(encoded["offset_mapping"].numpy(), which, spans))
+        self.beyond += int((starts.diff(append=torch.tensor([len(places)])) == 0).sum())
+        # The mean over an entity's pieces; zero where it has none.
+        rows = embedding_bag(places.to(found.device), found.flatten(0, 1).flatten(1), starts.to(found.device))
+        merged = rows.view(-1, *found.shape[2:]).cpu().numpy()
         parts = np.split(merged, np.cumsum([len(caption.entities) for caption in flat])[:-1])
         return [parts[b * most : b * most + len(texts)] for b, texts in enumerate(captions)]
 

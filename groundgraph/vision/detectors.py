@@ -77,12 +77,19 @@ class ImageDetector(ABC):
         ]
 
 
+MAX_ASPECT = 50  # a longer strip is no photo, and shrinks to nothing in a network's input
+
+
 def _open(example: Example, skipped: Skipped) -> Image.Image | None:
     try:
-        return open_image(example.path)
+        image = open_image(example.path)
     except ImageError as error:
         skipped.add(example.image_id, str(error))
         return None
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        skipped.add(example.image_id, f"{example.path}: a strip of {image.width} x {image.height} pixels; leave it out")
+        return None
+    return image
 
 
 def usable(regions: Regions, example: Example, skipped: Skipped) -> Regions | None:

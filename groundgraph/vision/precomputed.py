@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ class PrecomputedRegions(StoredRegions):
                 arrays = {name: file[name] for name in _AXES if name in file}
         except FileNotFoundError as error:
             raise ValueError(f"{source}: no such file of regions") from error
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:  # TypeError: a bare npy array
+        # TypeError: a bare npy array; MemoryError: a header that claims more than there is
+        except (OSError, ValueError, EOFError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
             raise ValueError(f"{source}: damaged, or no npz file of plain arrays ({error}); make it anew") from error
         for name, axes in _AXES.items():
             if name not in arrays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.images import ImageError, locate
+from groundgraph.data.sources.text import parse_json, plain
 from groundgraph.data.types import Example, GroundTruth, Skipped
 
 
@@ -27,16 +27,16 @@ def read_coco(
     listing = read_json(captions, ("images", "annotations"))
     spoken: dict[str, list[str]] = {}
     for note in _entries(listing, "annotations", ("image_id", "caption"), captions, skipped):
-        text = " ".join(str(note["caption"]).split())
+        text = plain(str(note["caption"]))
         if text:
-            spoken.setdefault(str(note["image_id"]), []).append(text)
+            spoken.setdefault(plain(str(note["image_id"])), []).append(text)
         else:
             skipped.add(str(note["image_id"]), f"an empty caption in {captions}")
     truths = {} if instances is None else read_instances(instances, skipped)
     listed: set[str] = set()
     examples = []
     for entry in _entries(listing, "images", ("id", "file_name"), captions, skipped):
-        name, file = str(entry["id"]), str(entry["file_name"])
+        name, file = plain(str(entry["id"])), str(entry["file_name"])
         if name in listed:
             skipped.add(name, f"image id {name} is listed twice in {captions}; the first counts")
             continue
@@ -63,7 +63,8 @@ def read_instances(instances: str | Path, skipped: Skipped) -> dict[str, GroundT
     """
     listing = read_json(instances, ("images", "annotations", "categories"))
     names = {
-        entry["id"]: str(entry["name"]) for entry in _entries(listing, "categories", ("id", "name"), instances, skipped)
+        entry["id"]: plain(str(entry["name"]))
+        for entry in _entries(listing, "categories", ("id", "name"), instances, skipped)
     }
     found: dict[Any, list[tuple[list[float], str]]] = {}
     for note in _entries(listing, "annotations", ("image_id", "bbox", "category_id"), instances, skipped):
@@ -89,13 +90,12 @@ def read_instances(instances: str | Path, skipped: Skipped) -> dict[str, GroundT
 def read_json(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """The JSON object of a file, with lists under `keys`. Raises ValueError naming the file, the line and the fix."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; give the path of the COCO annotations") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); fetch the file again") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error
+    content = parse_json(text, path, "fetch the file again")
     absent = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if absent:
         raise ValueError(f"{path}: has no list `{'`, `'.join(absent)}`; it must be a COCO annotation file")
@@ -105,9 +105,11 @@ def read_json(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
 def _entries(
     listing: dict[str, Any], part: str, keys: tuple[str, ...], path: str | Path, skipped: Skipped
 ) -> Iterator[dict[str, Any]]:
-    """The entries of a list that have all the keys; others are recorded."""
+    """The entries of a list that have all the keys, each a number or a text (bbox: a list); others are recorded."""
     for number, entry in enumerate(listing[part]):
-        if isinstance(entry, dict) and all(entry.get(key) is not None for key in keys):
+        if isinstance(entry, dict) and all(
+            isinstance(entry.get(key), list if key == "bbox" else str | int | float) for key in keys
+        ):
             yield entry
         else:
             skipped.add(f"{Path(path).name}: {part}[{number}]", f"has no {' and '.join(keys)}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from groundgraph.data.images import ImageError, locate
 from groundgraph.data.sources.coco import read_instances
+from groundgraph.data.sources.text import parse_json, plain
 from groundgraph.data.types import Example, Skipped
 
 Words = tuple[str, str, str]
@@ -41,7 +42,7 @@ def read_jsonl(
             continue
         if captions[name] or triplets[name]:
             found = tuple(captions[name]), tuple(triplets[name])
-            examples.append(Example(name, str(path), *found, truth=truths.get(name)))
+            examples.append(Example(plain(name), str(path), *found, truth=truths.get(name)))
         else:
             skipped.add(name, f"listed without a caption or triplet in {lines}")
     return examples
@@ -59,10 +60,7 @@ def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     for number, row in enumerate(rows, 1):
         if not row.strip():
             continue
-        try:
-            entry = json.loads(row)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg}); write one object a line") from error
+        entry = parse_json(row, path, "write one object a line", number)
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
             raise ValueError(f'{path}, line {number}: has no "image"; write {{"image": NAME, "captions": [TEXT, ...]}}')
         entries.append((number, entry))
@@ -81,7 +79,7 @@ def _captions(entry: dict[str, Any], name: str, where: str, skipped: Skipped) ->
     for value in _listed(entry, "captions", where):
         if not isinstance(value, str):
             raise ValueError(f"{where}: a caption must be text in quotes, not {json.dumps(value)}")
-        if text := " ".join(value.split()):
+        if text := plain(value):
             kept.append(text)
         else:
             skipped.add(name, f"{where}: an empty caption")
@@ -91,7 +89,7 @@ def _captions(entry: dict[str, Any], name: str, where: str, skipped: Skipped) ->
 def _triplets(entry: dict[str, Any], name: str, where: str, skipped: Skipped) -> list[Words]:
     kept = []
     for value in _listed(entry, "triplets", where):
-        words = [" ".join(w.split()) for w in value if isinstance(w, str)] if isinstance(value, list) else []
+        words = [plain(w) for w in value if isinstance(w, str)] if isinstance(value, list) else []
         if len(words) == 3 and len(value) == 3 and all(words):
             kept.append((words[0], words[1], words[2]))
         else:

@@ -1,0 +1,28 @@
+"""Text and JSON as strangers send them, made safe to write, print and read on."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+
+def plain(text: str) -> str:
+    """One line without control characters; lone surrogates, which no file can hold, become question marks."""
+    text = " ".join(text.encode("utf-8", "replace").decode().split())
+    if text.isprintable():
+        return text
+    # Cc moves a terminal's cursor; Cf (marks of direction, joiners) is part of some scripts and stays.
+    return "".join(c for c in text if unicodedata.category(c) != "Cc").strip()
+
+
+def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:
+    """JSON text as Python has it; it starts in line `first` of a file. Raises ValueError naming file, line and fix."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = first + error.lineno - 1
+        raise ValueError(f"{path}, line {line}: not valid JSON ({error.msg}); {fix}") from error
+    except (RecursionError, ValueError) as error:  # nested without end; a number of more than 4,300 digits
+        raise ValueError(f"{path}, from line {first}: JSON that cannot be read ({error}); {fix}") from error
