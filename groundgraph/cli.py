@@ -15,6 +15,8 @@ from rich.table import Table
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
 app.add_typer(experts, name="experts")
+data = typer.Typer(help="The data that recipes read.", no_args_is_help=True)
+app.add_typer(data, name="data")
 console = Console()
 
 Setting = Annotated[
@@ -38,22 +40,39 @@ def run(
     ],
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would run and what is missing.")] = False,
 ) -> None:
     """Run a recipe; stages that are done and unchanged are skipped."""
-    _execute(recipe, out, setting)
+    _execute(recipe, out, setting, dry_run)
 
 
 @app.command()
 def recipes() -> None:
-    """List the bundled recipes."""
-    import yaml
+    """List the bundled recipes, with the paper's figures beside those of your runs (runs/NAME/metrics.json)."""
+    from groundgraph.pipeline.show import show_recipes
 
-    from groundgraph.pipeline.config import bundled_recipes
+    show_recipes(console, Path("runs"))
 
-    table = Table("recipe", "what it is")
-    for name, path in bundled_recipes().items():
-        table.add_row(name, yaml.safe_load(path.read_text(encoding="utf-8")).get("note", ""))
-    console.print(table)
+
+@data.command()
+def check(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
+    setting: Setting = None,
+    count: Annotated[bool, typer.Option(help="Count triplets in the vocabulary; the run then skips that.")] = True,
+) -> None:
+    """What a recipe reads, where to get what is missing, how large; its triplets and images beside the paper's."""
+    with _errors():
+        from groundgraph.pipeline.config import find_recipe, load_recipe
+        from groundgraph.pipeline.run import Run
+        from groundgraph.pipeline.show import show_counts, show_needs
+
+        loaded = load_recipe(find_recipe(recipe), setting or ())
+        work = Run(loaded, out or Path("runs") / loaded.name, console)
+        if not show_needs(console, work):
+            raise typer.Exit(1)
+        if count:
+            show_counts(console, work)
 
 
 @app.command()
@@ -74,7 +93,7 @@ def predict(
 
         written, skipped = predict_images(folder, images, out or folder / "predictions", method, top)
         for what, why in skipped:
-            console.print(f"[yellow]skipped[/] {what}: {why}", highlight=False)
+            console.print(f"[yellow]skipped[/] {escape(what)}: {escape(why)}", highlight=False)
         console.print(f"{written} scene graphs in {out or folder / 'predictions'}", highlight=False)
         if not written:
             raise typer.Exit(1)
@@ -211,10 +230,12 @@ def train(
         typer.echo(json.dumps(figures, indent=2))
 
 
-def _execute(recipe: str, out: Path | None, settings: list[str] | None) -> None:
+def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run: bool = False) -> None:
     with _errors():
+        from groundgraph.pipeline.check import require
         from groundgraph.pipeline.config import find_recipe, load_recipe
         from groundgraph.pipeline.run import Run, peak_memory
+        from groundgraph.pipeline.show import show_dry_run
         from groundgraph.pipeline.stages import stages
 
         _quiet_transformers()
@@ -222,7 +243,11 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None) -> None:
         loaded = load_recipe(find_recipe(recipe), settings or ())
         work = Run(loaded, out or Path("runs") / loaded.name, console)
         if loaded.note:
-            console.print(loaded.note, highlight=False)
+            console.print(escape(loaded.note), highlight=False)
+        if dry_run:
+            show_dry_run(console, work)
+            return
+        require(loaded)
         ran = work.execute(stages(loaded))
         _show(work.folder)
         left_out = f"; {len(work.skipped.items)} things skipped, see the report" if work.skipped.items else ""

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -14,18 +15,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.pipeline.inherit import RecipeError, read_recipe
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.training import TrainingConfig
 from groundgraph.sgg.uniter import UniterConfig
 from groundgraph.teachers.clip import PROMPTS
+from groundgraph.vision.detectors import KINDS
 
 GrounderName = Literal[(*GROUNDERS, "full")]
+DetectorKind = Literal[tuple(KINDS)]
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 
 
-class RecipeError(ValueError):
-    """A recipe that cannot be used; the message names the file, the key and the fix."""
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 class Strict(BaseModel):
@@ -47,11 +51,17 @@ class TextConfig(Strict):
 
 
 class DetectorConfig(Strict):
-    """`kind` and its `model`: torchvision (bundled:detector, a folder, torchvision's own name), transformers (a hub id
-    or folder), precomputed (an npz file)."""
+    """What proposes an image's regions, and how many of its best are kept.
 
-    kind: Literal["torchvision", "transformers", "precomputed"] = "torchvision"
+    kind, model  torchvision (bundled:detector, a folder, torchvision's own name), transformers (a hub id or folder),
+                 precomputed (an npz file), sgnls (a folder of SGNLS's released OpenImages detections), or another of
+                 groundgraph.vision.detectors
+    also         more files or folders of that kind, for images that `model` has no regions of
+    """
+
+    kind: DetectorKind = "torchvision"
     model: str = "bundled:detector"
+    also: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     regions: int = Field(36, ge=2)
 
 
@@ -126,10 +136,6 @@ class SggConfig(Strict):
     inference: InferenceConfig = InferenceConfig()
 
 
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
 class Recipe(Strict):
     """A whole run.
 
@@ -138,7 +144,7 @@ class Recipe(Strict):
     paper: what the paper reports for this run's first grounder, in per cent; shown beside the run's own figures.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[\w.+ -]*\w$")  # it names the run's folder: nothing that leads elsewhere
     note: str = ""
     paper: dict[Literal["R@20", "R@50", "R@100", "mAP50"], float] = {}
     data: Data
@@ -211,14 +217,7 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
 
     Raises RecipeError, naming the file and the fix, on bad YAML, an unknown key, or a value of the wrong kind.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML ({str(error).splitlines()[0]}); mend it there") from error
-    if not isinstance(raw, dict):
-        raise RecipeError(f"{path}: a recipe is a YAML mapping with at least `name` and `data`")
+    raw = read_recipe(path, find_recipe)
     for setting in settings:
         _apply(raw, setting)
     try:
@@ -239,8 +238,12 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
         place = place[parent]
     try:
         place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {setting}: the value is not valid YAML ({str(error).splitlines()[0]})") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise RecipeError(f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})") from error
+
+
+_SHORT = Repr()  # a value that refers to itself ten times ten times over is not written out
+_SHORT.maxlevel, _SHORT.maxstring = 2, 80
 
 
 def _explain(error: Any, raw: dict[str, Any]) -> str:
@@ -248,7 +251,7 @@ def _explain(error: Any, raw: dict[str, Any]) -> str:
     where = [str(part) for i, part in enumerate(error["loc"]) if (i, error["loc"][0]) != (1, "data")]
     key = ".".join(where)
     if error["type"] != "extra_forbidden":
-        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {error.get('input')!r})"
+        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {_SHORT.repr(error.get('input'))})"
     known = _keys(Recipe, [str(p) for p in error["loc"][:-1]])
     close = difflib.get_close_matches(where[-1], known, 1)
     hint = f"did you mean `{close[0]}`? " if close else ""

@@ -35,6 +35,7 @@ from groundgraph.teachers.fusion import expert_weights
 from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher
 from groundgraph.vision.detectors import load_detector
+from groundgraph.vision.several import Several
 
 CHUNK = 64  # images handled between two steps of a progress bar
 
@@ -51,7 +52,10 @@ def stages(recipe: Recipe) -> list[Stage]:
         Stage(
             "regions",
             ("examples",),
-            [recipe.detector.model_dump(), expert_identity(recipe.detector.model)],
+            [
+                recipe.detector.model_dump(),
+                [expert_identity(model) for model in (recipe.detector.model, *recipe.detector.also)],
+            ],
             find_regions,
         ),
         Stage("concepts", ("parsed", "vocabulary"), None, map_words),
@@ -77,8 +81,17 @@ def stages(recipe: Recipe) -> list[Stage]:
 
 
 def expert_identity(model: str) -> Any:
-    """What a model's name stands for, for a fingerprint: the files where it is local, the name where it is a hub id."""
-    place = Path(model) if Path(model).is_file() else Path(resolve(model))
+    """What a model's name stands for, for a fingerprint: the files where it is local, the name where it is a hub id.
+
+    A folder that is no model's, but of regions, is too large to read: its entries' sizes and times stand for it.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(path.iterdir())]
+    try:
+        place = path if path.is_file() else Path(resolve(model))
+    except ValueError:  # `check.require` says what is missing, and so does the stage that loads it
+        return [model, "absent"]
     return file_identity(place) if place.exists() else model
 
 
@@ -154,7 +167,9 @@ def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
 def find_regions(run: Run, folder: Path) -> dict[str, Any]:
     """Regions of every image, with labels, scores and features."""
     wanted = run.recipe.detector
-    detector = load_detector(wanted.kind, wanted.model, count=wanted.regions)
+    detector = Several(
+        [load_detector(wanted.kind, model, count=wanted.regions) for model in (wanted.model, *wanted.also)]
+    )
     (folder / "categories.json").write_text(json.dumps(list(detector.categories)), encoding="utf-8")
     total = images = 0
     for split in run.recipe.splits:

@@ -13,6 +13,7 @@ class Need:
     what   in a word or two; place: where it must be
     origin where to get it; size: of the published file, as text
     hub    a model of the Hugging Face hub, which is fetched at its first use; `place` is then its id
+    there  whether it is here, where that takes more than looking at `place`
     """
 
     what: str
@@ -20,10 +21,13 @@ class Need:
     origin: str = ""
     size: str = ""
     hub: bool = False
+    there: bool | None = None
 
     @property
     def present(self) -> bool:
         """Whether it is here. A hub id is if the hub's cache holds it."""
+        if self.there is not None:
+            return self.there
         if self.hub:
             from huggingface_hub import try_to_load_from_cache
 

@@ -41,17 +41,16 @@ class Vg150Source:
 
     def needs(self) -> list[Need]:
         """The published files of the setting, with the pages they come from."""
-        data, folder = self.data, Path(self.data.folder).expanduser()
-        sizes = ("9.2 GB", "5.5 GB") if len(data.images) == 2 else ("14.7 GB",) * len(data.images)
+        data = self.data
         found = [
-            Need("scene graphs", str(data.place(data.graphs)), _SGB, "0.3 GB"),
+            Need("scene graphs", str(data.place(data.graphs)), _SGB, "about 0.15 GB"),
             Need("their names", str(data.place(data.dictionary)), _SGB, "30 kB"),
             Need("list of images", str(data.place(data.image_list)), f"{_VG} (image meta data)", "17 MB"),
-            *(Need("images", str(folder / i), f"{_VG} (images)", s) for i, s in zip(data.images, sizes, strict=True)),
+            self._pictures(),
         ]
         if data.setting == "vg_caption":
             where = f"{_VG} (region descriptions)"
-            found.append(Need("VG captions", str(data.place(data.captions)), where, "0.7 GB"))
+            found.append(Need("VG captions", str(data.place(data.captions)), where, "about 0.7 GB"))
         if data.setting == "coco_caption":
             for captions, pictures in data.coco_pairs():
                 sizes = ("92 MB", "18 GB") if "train" in pictures.name else ("4 MB", "0.8 GB")
@@ -59,6 +58,16 @@ class Vg150Source:
                 found.append(Need("COCO captions", str(captions), where, sizes[0]))
                 found.append(Need("COCO images", str(pictures), f"{_COCO} ({pictures.name})", sizes[1]))
         return found
+
+    def _pictures(self) -> Need:
+        """The image folders: here as soon as a picture is, since all may lie in one; with how many there are."""
+        places, size, there = ", ".join(map(str, self._folders)), "14.7 GB in two parts", 0
+        try:
+            there = sum(f"{image.id}.jpg" in self._paths for image in self._listed)
+            size += f"; {there:,} of {len(self._listed):,} pictures are here"
+        except ValueError:  # without the list or the folders there is nothing to count
+            pass
+        return Need("images", places, f"{_VG} (images)", size, there=there > 0)
 
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """A split's examples, in the order of the published files; COCO's in the order of its lists.
@@ -115,13 +124,16 @@ class Vg150Source:
     def _test(self) -> np.ndarray:
         return np.flatnonzero(self._graphs.test & self._graphs.related)
 
+    @property
+    def _folders(self) -> list[Path]:
+        return [Path(self.data.folder).expanduser() / name for name in self.data.images]
+
     @cached_property
     def _paths(self) -> dict[str, Path]:
         """File name -> path of all pictures. Raises ValueError where no image folder is there."""
-        folders = [Path(self.data.folder).expanduser() / name for name in self.data.images]
-        there = [folder for folder in folders if folder.is_dir()]
+        there = [folder for folder in self._folders if folder.is_dir()]
         if not there:
-            raise ValueError(f"{folders[0]}: no such image folder; see `groundgraph data check`")
+            raise ValueError(f"{self._folders[0]}: no such image folder; see `groundgraph data check`")
         return {entry.name: Path(entry.path) for folder in there for entry in os.scandir(folder)}
 
     def _phrases(self, skipped: Skipped) -> dict[int, tuple[str, ...]]:

@@ -1,0 +1,80 @@
+"""Recipes, what they need and how far they are, as tables on the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from groundgraph.data.sources import open_source
+from groundgraph.pipeline.check import PAPER, count_supervision, dry_run, needs
+from groundgraph.pipeline.config import bundled_recipes, load_recipe
+from groundgraph.pipeline.run import Run
+
+KS = ("R@20", "R@50", "R@100")
+
+
+def show_recipes(console: Console, runs: Path) -> None:
+    """The bundled recipes; those of the paper's tables with its figures, above yours from `runs`/NAME/metrics.json."""
+    table = Table(caption=f"per cent; yours: {runs}/NAME/metrics.json", caption_justify="left")
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("what it is")
+    table.add_column("SGDet R@20 / 50 / 100", no_wrap=True)
+    for name, path in bundled_recipes().items():
+        recipe = load_recipe(path)
+        yours = own_figures(runs / name / "metrics.json", recipe.grounder[0])
+        lines = []
+        if recipe.paper:
+            lines.append("paper " + " / ".join(f"{recipe.paper[k]:.2f}" if k in recipe.paper else "-" for k in KS))
+        if recipe.paper or yours:
+            lines.append("yours " + (" / ".join("-" if v is None else f"{100 * v:.2f}" for v in yours) or "-"))
+        table.add_row(name, escape(recipe.note), "\n".join(lines))
+    console.print(table)
+
+
+def own_figures(file: Path, method: str) -> list[float | None]:
+    """R@20, 50 and 100 of a method in a run's metrics.json, as fractions of 1; [] where there are none."""
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))["methods"][method]["sgdet"]
+        return [figures[k] for k in KS]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def show_needs(console: Console, run: Run) -> bool:
+    """What a run needs, present or missing, a line each; gives whether all of its data are here."""
+    listed = needs(run.recipe)
+    for need in listed:
+        state = "[green]present[/]" if need.present else "[yellow]to fetch[/]" if need.hub else "[red]missing[/]"
+        size = f", {need.size}" if need.size else ""
+        console.print(f"{state}\t{escape(need.place)} ({need.what}{size})", highlight=False, soft_wrap=True)
+        if not need.present and need.origin:
+            console.print(f"\t[dim]from {escape(need.origin)}[/]", highlight=False, soft_wrap=True)
+    missing = sum(not need.present and not need.hub for need in listed)
+    console.print(f"{missing} of {len(listed)} missing" if missing else "nothing is missing", highlight=False)
+    return all(need.present for need in open_source(run.recipe.data, run.folder).needs())
+
+
+def show_counts(console: Console, run: Run) -> None:
+    """How much supervision the recipe's data give, beside the paper's; counted by the run's own first stages."""
+    counts = count_supervision(run)
+    table = Table("train split", "yours", "paper's", title="supervision in the evaluation vocabulary")
+    paper: dict[str, int] = {}
+    if run.recipe.data.source == "vg150":
+        triplets, images = PAPER[run.recipe.data.setting]
+        paper = {"distinct mapped triplets": triplets, "images with a mapped triplet": images}
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}", f"{paper[name] // 1000}K" if name in paper else "")
+    console.print(table)
+
+
+def show_dry_run(console: Console, run: Run) -> None:
+    """The stages of a run, done or due, and what it needs; nothing is computed."""
+    show_needs(console, run)
+    table = Table("stage", "state", title=f"{run.recipe.name} in {run.folder}")
+    for name, done in dry_run(run):
+        table.add_row(name, "[green]done[/]" if done else "due")
+    console.print(table)
