@@ -18,8 +18,9 @@ def written_out(net, value):  # W2 max(0, W1 x + b1) + b2
 
 
 def test_scores_are_fc_att_of_the_product():
+    torch.manual_seed(0)
     for normalise in (False, True):
-        model = Grounder(3, 2, GroundingConfig(dimension=4, dropout=0.0, normalise=normalise))
+        model = Grounder(3, 2, GroundingConfig(dimension=16, dropout=0.0, normalise=normalise))
         torch.nn.init.constant_(model.attend.bias, 0.25)
         e, x = torch.randn(5, 3), torch.randn(6, 2)
         h, v = written_out(model.text, e), written_out(model.visual, x)
