@@ -36,7 +36,10 @@ def demo(
 @app.command()
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or the name of a bundled one (see `groundgraph recipes`).")
+        str,
+        typer.Argument(
+            help="A recipe file, a bundled one's name (see `groundgraph recipes`), or a folder of photos with captions."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
@@ -56,18 +59,18 @@ def recipes() -> None:
 
 @data.command()
 def check(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a bundled one.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe file, a bundled one's name, or a folder of photos.")],
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
     count: Annotated[bool, typer.Option(help="Count triplets in the vocabulary; the run then skips that.")] = True,
 ) -> None:
     """What a recipe reads, where to get what is missing, how large; its triplets and images beside the paper's."""
     with _errors():
-        from groundgraph.pipeline.config import find_recipe, load_recipe
+        from groundgraph.pipeline.own import open_recipe
         from groundgraph.pipeline.run import Run
         from groundgraph.pipeline.show import show_counts, show_needs
 
-        loaded = load_recipe(find_recipe(recipe), setting or ())
+        loaded = open_recipe(recipe, setting or [])
         work = Run(loaded, out or Path("runs") / loaded.name, console)
         if not show_needs(console, work):
             raise typer.Exit(1)
@@ -233,14 +236,14 @@ def train(
 def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run: bool = False) -> None:
     with _errors():
         from groundgraph.pipeline.check import require
-        from groundgraph.pipeline.config import find_recipe, load_recipe
+        from groundgraph.pipeline.own import open_recipe
         from groundgraph.pipeline.run import Run, peak_memory
         from groundgraph.pipeline.show import show_dry_run
         from groundgraph.pipeline.stages import stages
 
         _quiet_transformers()
         began = time.perf_counter()
-        loaded = load_recipe(find_recipe(recipe), settings or ())
+        loaded = open_recipe(recipe, settings or [])
         work = Run(loaded, out or Path("runs") / loaded.name, console)
         if loaded.note:
             console.print(escape(loaded.note), highlight=False)

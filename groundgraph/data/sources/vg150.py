@@ -25,6 +25,7 @@ from groundgraph.data.json_stream import read_objects
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.sources.text import plain
 from groundgraph.data.sources.vg150_files import ListedImage, VgGraphs, read_graphs, read_image_list
 from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
 
@@ -150,7 +151,7 @@ class Vg150Source:
                 said = [r.get("phrase") for r in regions if isinstance(r, dict)]
                 name = entry.get("id", entry.get("image_id", _image_of(regions)))
                 if name in wanted:
-                    found[name] = (*found.get(name, ()), *(" ".join(s.split()) for s in said if isinstance(s, str)))
+                    found[name] = (*found.get(name, ()), *(plain(s) for s in said if isinstance(s, str)))
             self.__dict__["phrases"] = {name: _distinct(said) for name, said in found.items()}
         return self.__dict__["phrases"]
 

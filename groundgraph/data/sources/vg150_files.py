@@ -12,12 +12,13 @@ file is an entry of image_data.json without the four corrupt images. Of N images
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from groundgraph.data.sources.text import parse_json
 
 CORRUPT = (1592, 1722, 4616, 4617)  # ids of images that cannot be decoded; they have no row in the h5 file
 _RANGES = ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_last_rel")
@@ -169,8 +170,9 @@ def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
 
 def _json(path: str | Path, wanted: str) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; give {wanted}") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); fetch {wanted} again") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch {wanted} again") from error
+    return parse_json(text, path, f"fetch {wanted} again")

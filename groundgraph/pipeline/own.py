@@ -1,0 +1,51 @@
+"""A folder of photos with captions as a recipe: `groundgraph run FOLDER`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from groundgraph.pipeline.config import Recipe, RecipeError, find_recipe, load_recipe
+
+
+def open_recipe(target: str, settings: list[str]) -> Recipe:
+    """The recipe of a file, a bundled recipe's name, or a folder of photos, with some of its keys changed.
+
+    A folder gets the bundled recipe own-photos under its own name, where nothing is asked but images and captions: the
+    vocabulary is induced from what the captions say. Raises RecipeError as `load_recipe`, and where a folder has not
+    one captions file.
+    """
+    folder = Path(target)
+    if not folder.is_dir():
+        return load_recipe(find_recipe(target), settings)
+    return load_recipe(find_recipe("own-photos"), [*photo_settings(folder), *settings])
+
+
+def photo_settings(folder: Path) -> list[str]:
+    """What own-photos is told of a folder, as for --set.
+
+    Images lie in the folder or its subfolder `images`; captions in the one *.jsonl or captions*.json of the folder or
+    its subfolder `annotations`. COCO boxes, an instances*.json beside them, are measured against and never trained on.
+    """
+    places = [place for place in (folder, folder / "annotations") if place.is_dir()]
+    found = [
+        path for place in places for pattern in ("*.jsonl", "captions*.json") for path in sorted(place.glob(pattern))
+    ]
+    if len(found) != 1:
+        has = (
+            f"has {len(found)} captions files ({', '.join(p.name for p in found)})" if found else "has no captions file"
+        )
+        raise RecipeError(
+            f'{folder}: {has}; put one there, captions.json as COCO has it or lines of {{"image": NAME, "captions": '
+            "[TEXT, ...]} in captions.jsonl, or name it: --set data.captions=FILE with the recipe own-photos"
+        )
+    boxes = [path for place in places for path in sorted(place.glob("instances*.json"))]
+    keys = {
+        "name": folder.resolve().name,
+        "note": f"The photos in {folder}. All of them are trained on; no box is ever seen in training.",
+        "data.source": "jsonl" if found[0].suffix == ".jsonl" else "coco",
+        "data.images": str(folder / "images" if (folder / "images").is_dir() else folder),
+        "data.captions": str(found[0]),
+        "data.instances": str(boxes[0]) if len(boxes) == 1 else None,
+    }
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items()]

@@ -1,0 +1,73 @@
+"""A folder of photos with captions is all that `groundgraph run` needs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from groundgraph.cli import app
+from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.pipeline.config import RecipeError
+from groundgraph.pipeline.own import open_recipe
+
+MINI = Path(__file__).parents[2].parent / "shared" / "data" / "coco_mini"
+SMALL = [  # the experts that need no network, and next to no training
+    "detector.kind=torchvision", "detector.model=bundled:detector", "text.model=bundled:text", "grounder=sgnls",
+    "sgg.training.epochs=1",
+]  # fmt: skip
+
+
+def test_a_folder_with_captions_runs(tmp_path):
+    folder = tmp_path / "my holiday"
+    folder.mkdir()
+    lines = []
+    for example in MiniGenome("train", "vg_caption", tmp_path / "drawn", 12):
+        name = f"{example.image_id}.png"
+        Image.open(example.path).save(folder / name)
+        lines.append(json.dumps({"image": name, "captions": list(example.captions)}))
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+    words = ["run", str(folder), "--out", str(tmp_path / "run"), *(w for s in SMALL for w in ("--set", s))]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["counts"]["examples: train images"] == 12
+    assert metrics["methods"]["sgnls"]["sgdet"]["R@50"] is None  # nobody drew a box, so there is nothing to measure
+    vocabulary = json.loads((tmp_path / "run" / "vocabulary" / "vocabulary.json").read_text())
+    assert vocabulary["categories"] and vocabulary["predicates"]
+    assert "name: my holiday" in (tmp_path / "run" / "recipe.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ((), "has no captions file"),
+        (("a.jsonl", "annotations/captions_b.json"), r"has 2 captions files \(a.jsonl, captions_b.json\)"),
+    ],
+)
+def test_a_folder_without_one_captions_file_is_refused(tmp_path, files, message):
+    (tmp_path / "annotations").mkdir()
+    for name in files:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(RecipeError, match=message):
+        open_recipe(str(tmp_path), [])
+
+
+def test_settings_come_after_what_the_folder_says_and_names_are_recipes_too(tmp_path):
+    (tmp_path / "captions.json").write_text("{}")
+    recipe = open_recipe(str(tmp_path), ["name=mine", "seed=3"])
+    assert (recipe.name, recipe.seed, recipe.data.source, recipe.data.instances) == ("mine", 3, "coco", None)
+    assert recipe.vocabulary.name == "induced" and recipe.data.images == str(tmp_path)
+    assert open_recipe("demo", ["seed=3"]).name == "demo"
+
+
+@pytest.mark.skipif(not MINI.is_dir(), reason="shared data are not here")
+def test_cocos_own_layout_is_understood():
+    data = open_recipe(str(MINI), []).data
+    assert (data.source, Path(data.images), Path(data.captions).name) == (
+        "coco",
+        MINI / "images",
+        "captions_train2017.json",
+    )
+    assert Path(data.instances).name == "instances_train2017.json"
