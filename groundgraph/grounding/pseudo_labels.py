@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -54,6 +54,14 @@ def top_regions(
         below = (values <= floor) | (regions < 0)
         regions[below], values[below] = -1, 0.0
     return regions, values
+
+
+def keep_best(pseudo: PseudoLabels, k: int) -> PseudoLabels:
+    """The labels with an entity's k best candidates alone."""
+    best = slice(k)
+    return replace(
+        pseudo, regions=pseudo.regions[:, best], scores=pseudo.scores[:, best], weights=pseudo.weights[:, best]
+    )
 
 
 def softmax_shares(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:

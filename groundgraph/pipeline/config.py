@@ -113,12 +113,20 @@ class PseudoLabelConfig(Strict):
     kind  "hard": a training step draws one of them. "soft": all count at once, weighted by softmax(a_i), as label
           distributions
     top   how many an entity keeps (the paper: 3); null: all regions of the image
+    stored  how many are written down, where more than are trained on (released: 5)
     draw  each equally likely ("uniform": the paper) or by its score
     """
 
     kind: Literal["hard", "soft"] = "hard"
     top: int | None = Field(3, ge=1)
+    stored: int | None = Field(None, ge=1)
     draw: Literal["uniform", "score"] = "uniform"
+
+    @model_validator(mode="after")
+    def _enough(self) -> PseudoLabelConfig:
+        if self.stored and (self.top is None or self.stored < self.top):
+            raise ValueError("stored counts what is written down beyond top: make it larger than top, or null")
+        return self
 
 
 class SggConfig(Strict):
@@ -239,7 +247,9 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
     try:
         place[last] = yaml.safe_load(value)
     except (yaml.YAMLError, RecursionError) as error:
-        raise RecipeError(f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})") from error
+        raise RecipeError(
+            f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})"
+        ) from error
 
 
 _SHORT = Repr()  # a value that refers to itself ten times ten times over is not written out

@@ -22,6 +22,7 @@ from groundgraph.grounding.pseudo_labels import (
     NEGLIGIBLE,
     PseudoLabels,
     draw_labels,
+    keep_best,
     pseudo_of,
     pseudo_record,
     soft_labels,
@@ -66,13 +67,13 @@ def method_stages(recipe: Recipe) -> list[Stage]:
             Stage(
                 f"pseudo-{method}",
                 (f"grounding-{method}", "vocabulary"),
-                [labelling.kind, labelling.top, seed],
+                [labelling.kind, labelling.stored or labelling.top, seed],
                 partial(label, method=method),
             ),
             Stage(
                 f"sgg-{method}",
                 (f"pseudo-{method}", "regions"),
-                [*graphs, labelling.kind, labelling.draw],
+                [*graphs, labelling.kind, labelling.top, labelling.draw],
                 partial(learn_graphs, method=method),
             ),
         ]
@@ -151,13 +152,14 @@ def candidates(
 
     The rule's are all that match; a trained grounder's its best K, or all with a share of the softmax to speak of.
     """
-    most = run.recipe.pseudo_labels.top or scores.shape[1]
+    wanted = run.recipe.pseudo_labels
+    most = wanted.stored or wanted.top or scores.shape[1]
     if not scores.size:
         return np.full((entities, most), -1), np.zeros((entities, most), np.float32)
     if method == "sgnls":
         return top_regions(scores, scores.shape[1], 0.0, rng)
     regions, values = top_regions(scores, most, None, rng)
-    if run.recipe.pseudo_labels.top is None:
+    if wanted.top is None:
         regions = np.where(softmax_shares(scores, regions) < NEGLIGIBLE, -1, regions)
     return regions, values
 
@@ -228,6 +230,8 @@ def labels_of(run: Run, method: str) -> Draw:
     labelling = run.recipe.pseudo_labels
     if method == "sgnls":
         return lambda i, rng: draw_labels(pseudo[i], rng, "every")
+    if labelling.top:
+        pseudo = [keep_best(p, labelling.top) for p in pseudo]
     if labelling.kind == "soft":
         soft = [soft_labels(p, len(objects), len(predicates)) for p in pseudo]
         return lambda i, rng: soft[i]

@@ -7,6 +7,7 @@ import numpy as np
 from groundgraph.grounding.pseudo_labels import (
     PseudoLabels,
     draw_labels,
+    keep_best,
     pseudo_of,
     pseudo_record,
     soft_labels,
@@ -28,6 +29,13 @@ def pseudo(categories, regions, scores, triplets, count=4, weights=None):
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def test_of_more_candidates_written_down_the_best_are_trained_on():
+    stored = pseudo([2, 0], [[3, 1, 0], [2, -1, -1]], [[0.9, 0.4, 0.1], [0.7, 0, 0]], [[0, 1, 4]])
+    best = keep_best(stored, 2)
+    assert best.regions.tolist() == [[3, 1], [2, -1]] and best.scores.shape == best.weights.shape == (2, 2)
+    assert best.triplets.tolist() == stored.triplets.tolist() and keep_best(stored, 9).regions.shape == (2, 3)
 
 
 def test_top_regions_are_the_best_and_padded():

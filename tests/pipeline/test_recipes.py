@@ -83,7 +83,7 @@ def test_the_official_release_is_official():
     choices = recipe.grounding
     assert choices.fusing == "self" and choices.learning_rate == 1e-3 and choices.scheme == "entities"
     assert not choices.mil_sigmoid and choices.mil_decay and choices.dropout_on == "product" and choices.normalise
-    assert recipe.pseudo_labels.top == 5
+    assert (recipe.pseudo_labels.top, recipe.pseudo_labels.stored) == (3, 5)
     assert recipe.sgg.motifs.union == "none" and not recipe.sgg.motifs.frequency_bias
     assert recipe.sgg.training.precision == "fp16" and recipe.sgg.training.rate == pytest.approx(1e-4 * 32)
 
@@ -115,6 +115,7 @@ def test_a_recipe_takes_over_what_it_does_not_say(tmp_path):
         ("extends: demo\nname: x\ndata: {train: 0}", "`data.train`"),
         ("extends: vg-caption-ours\nname: x\ndata: {foldr: a}", "did you mean `folder`"),
         ("extends: vg-caption-ours\nname: x\nsgg: {model: vctree}", "`sgg.model`"),
+        ("extends: demo\nname: x\npseudo_labels: {stored: 2}", "larger than top"),
     ],
 )
 def test_a_broken_extension_is_explained(tmp_path, text, message):
