@@ -97,7 +97,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, np.float32)
+        values = np.nan_to_num(np.asarray(image, np.float32))
         top = values.max(initial=0)
         image = Image.fromarray((values / 257 if top > 255 else values).clip(0, 255).astype(np.uint8))  # 65535 -> 255
     if image.has_transparency_data:

@@ -49,9 +49,7 @@ def _read(path: str | Path, reader: Callable[[BinaryIO], Any]) -> Any:
         raise ValueError(f"{path}: no such file") from error
     except _Refused as error:
         raise ValueError(f"{path}: asks for {error}, which plain data do not need; it was not loaded") from error
-    except (
-        Exception
-    ) as error:  # a damaged stream fails in any way: EOFError, IndexError, MemoryError, ...
+    except Exception as error:  # a damaged stream fails in any way: EOFError, IndexError, MemoryError, ...
         raise ValueError(f"{path}: damaged, or no such file of plain arrays ({error}); fetch it again") from error
 
 

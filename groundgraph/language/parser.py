@@ -18,7 +18,8 @@ LONGEST = 1000  # characters read of a caption; a longer one is no caption, and 
 class RuleParser:
     """Parses captions with a spaCy model and rules.
 
-    model: name of an installed spaCy package, or a folder with a saved pipeline. Raises ValueError when there is none.
+    model  name of an installed spaCy package, or a folder with a saved pipeline; ValueError when there is none
+    cut    how many captions so far were longer than what is read of one
     """
 
     def __init__(self, model: str = MODEL) -> None:
@@ -31,6 +32,7 @@ class RuleParser:
         except OSError as error:
             raise ValueError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
         _use_numpy_products(self.nlp)
+        self.cut = 0
         self.libraries = ThreadpoolController()
         missing = {"tagger", "parser"} - set(self.nlp.pipe_names)
         if missing:
@@ -41,6 +43,7 @@ class RuleParser:
 
         Equal captions are parsed once. Only the first 1000 characters are read; a caption without a noun gives none.
         """
+        self.cut += sum(len(text) > LONGEST for text in captions)
         unique = list(dict.fromkeys(captions))
         # Capitals alone would make every word a name.
         readable = [text[:LONGEST].lower() if text.isupper() and text.isascii() else text[:LONGEST] for text in unique]

@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel, BertTokenizer, ResNetConfig, Res
 from groundgraph import experts
 from groundgraph.data.types import Entity, ParsedCaption
 from groundgraph.language.encoder import TextEncoder
-from groundgraph.language.pieces import piece_mask, spans_of
+from groundgraph.language.pieces import own_pieces, piece_mask, spans_of
 
 PIECES = "[PAD] [UNK] [CLS] [SEP] [MASK] a the man horse dog riding brown two wa ##gon ##s on".split()
 
@@ -35,6 +35,18 @@ def said(text, *entities):
         inner = start + phrase.index(head)
         found.append(Entity(phrase, head, head, (start, start + len(phrase)), (inner, inner + len(head))))
     return ParsedCaption(text, tuple(found))
+
+
+def test_own_pieces_are_the_masks_places(monkeypatch):
+    """In chunks too, and with entities that own nothing at either end."""
+    monkeypatch.setattr("groundgraph.language.pieces.CHUNK", 2)
+    offsets = np.array([[(0, 0), (0, 3), (4, 6), (6, 9)], [(0, 0), (0, 2), (3, 5), (0, 0)]])
+    captions, spans = np.array([0, 0, 1, 1, 1]), np.array([[20, 23], [4, 9], [0, 5], [3, 4], [9, 12]])
+    places, starts = own_pieces(offsets, captions, spans)
+    assert places.tolist() == [2, 3, 4 + 1, 4 + 2, 4 + 2] and starts.tolist() == [0, 0, 2, 4, 5]
+    mask = piece_mask(offsets, captions, spans)
+    assert np.array_equal(np.diff(starts, append=len(places)), mask.sum(1))
+    assert [len(part) for part in own_pieces(offsets, captions[:0], spans[:0])] == [0, 0]
 
 
 def test_piece_mask_by_hand():

@@ -150,7 +150,7 @@ class Vg150Source:
                     continue
                 said = [r.get("phrase") for r in regions if isinstance(r, dict)]
                 name = entry.get("id", entry.get("image_id", _image_of(regions)))
-                if name in wanted:
+                if isinstance(name, int) and name in wanted:
                     found[name] = (*found.get(name, ()), *(plain(s) for s in said if isinstance(s, str)))
             self.__dict__["phrases"] = {name: _distinct(said) for name, said in found.items()}
         return self.__dict__["phrases"]
