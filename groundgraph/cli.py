@@ -89,12 +89,13 @@ def predict(
         str | None, typer.Option(help="Whose model, by its grounder's name; the recipe's first by default.")
     ] = None,
     top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
+    kind: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
 ) -> None:
     """Draw scene graphs on images and write them as JSON."""
     with _errors():
         from groundgraph.pipeline.predict import predict_images
 
-        written, skipped = predict_images(folder, images, out or folder / "predictions", method, top)
+        written, skipped = predict_images(folder, images, out or folder / "predictions", method, top, kind)
         for what, why in skipped:
             console.print(f"[yellow]skipped[/] {escape(what)}: {escape(why)}", highlight=False)
         console.print(f"{written} scene graphs in {out or folder / 'predictions'}", highlight=False)

@@ -10,24 +10,27 @@ from pathlib import Path
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Skipped
 from groundgraph.pipeline.config import load_recipe
-from groundgraph.report.pictures import draw_graph, graph_json
+from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.training import load_sgg
 from groundgraph.vision.detectors import load_detector
 
 
 def predict_images(
-    run: Path, images: Sequence[Path], out: Path, method: str | None = None, top: int = 10
+    run: Path, images: Sequence[Path], out: Path, method: str | None = None, top: int = 10, kind: str = "png"
 ) -> tuple[int, list[tuple[str, str]]]:
     """Find and draw the scene graph of each image with a run's model.
 
     run     a finished run's folder; nothing is written into it unless `out` lies there
-    out     gets NAME.png for each image, and graphs.json: {image: {"objects": [...], "relations": [...]}}
+    out     gets NAME.KIND for each image, and graphs.json: {image: {"objects": [...], "relations": [...]}}
     method  whose model; None: the first of the recipe
     top     relations drawn and written an image
+    kind    png, or svg or pdf: vectors with words as text
     Gives how many graphs were written and what was skipped with the reason. Raises ValueError, naming the fix, where
-    `run` is no finished run or has no such method.
+    `run` is no finished run or has no such method, and on another kind.
     """
+    if kind not in FORMATS:
+        raise ValueError(f"pictures are written as {', '.join(FORMATS)}, not {kind}")
     recipe_file = run / "recipe.yaml"
     if not recipe_file.is_file():
         raise ValueError(
@@ -57,10 +60,9 @@ def predict_images(
         except ImageError as error:  # precomputed regions never opened it
             skipped.add(str(path), str(error))
             continue
-        draw_graph(picture, graph, vocabularies["categories"], vocabularies["predicates"], top).save(
-            out / f"{name}.png"
-        )
-        records[str(path)] = graph_json(graph, vocabularies["categories"], vocabularies["predicates"], top)
+        words = vocabularies["categories"], vocabularies["predicates"]
+        save_graph(out / f"{name}.{kind}", picture, graph, *words, top)
+        records[str(path)] = graph_json(graph, *words, top)
     temporary = out / "graphs.json.tmp"
     temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False), encoding="utf-8")
     os.replace(temporary, out / "graphs.json")

@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.images import ImageError, open_image
-from groundgraph.evaluation.grounding import region_hits
+from groundgraph.evaluation.recall import prediction_arrays, recall_shares, truth_arrays
 from groundgraph.pipeline import artifacts
-from groundgraph.pipeline.measure import true_objects
+from groundgraph.pipeline.cases import choose_cases
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.words import word_tables
-from groundgraph.report.html import Case, GraphPicture, ReportData, write_report
-from groundgraph.report.pictures import draw_graph, triplet_lines
+from groundgraph.report.charts import PredicateRecall
+from groundgraph.report.html import NAMES, GraphPicture, ReportData, write_report
+from groundgraph.report.pictures import graph_json
 
-CASES = (6, 3)  # captions that the first method grounds wholly, and ones it does not
-GRAPHS = 6
+GRAPHS, RELATIONS = 24, 8
+K = 50  # of the predicates' recall
 
 
 def write_summary(run: Run, folder: Path) -> dict[str, Any]:
     """report.html; it and metrics.json are copied to the top of the run's folder, where people look."""
     metrics = json.loads((run.folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
-    cases, graphs = choose_cases(run), picture_graphs(run)
+    (cases, cases_note), (graphs, graphs_note) = choose_cases(run), picture_graphs(run)
     data = ReportData(
         title=run.recipe.name,
         metrics=metrics,
@@ -37,6 +38,9 @@ def write_summary(run: Run, folder: Path) -> dict[str, Any]:
         curves=curves(run),
         skipped=list(run.skipped.items),
         tables=word_tables(run),
+        cases_note=cases_note,
+        graphs_note=graphs_note,
+        predicates=predicate_recall(run),
     )
     write_report(folder / "report.html", data)
     for source in (folder / "report.html", run.folder / "evaluation" / "metrics.json"):
@@ -57,51 +61,8 @@ def curves(run: Run) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def choose_cases(run: Run) -> list[Case]:
-    """Captions with known truth that tell methods apart: ours right and another wrong, then failures."""
-    split, methods = run.recipe.measured, [m for m in run.recipe.grounder if m != "full"]
-    if not methods:
-        return []
-    examples, parsed, regions = (read(run, split) for read in (artifacts.examples, artifacts.parsed, artifacts.regions))
-    scores = {method: artifacts.scores(run, split, method) for method in methods}
-    rng = np.random.default_rng(run.recipe.seed)
-    good: list[Case] = []
-    bad: list[Case] = []
-    for i, example in enumerate(examples):
-        if example.truth is None or not len(regions[i]) or (len(good) >= CASES[0] and len(bad) >= CASES[1]):
-            continue
-        first = 0
-        for caption, objects in zip(parsed[i], true_objects(example, parsed[i]), strict=True):
-            rows = slice(first, first + len(caption.entities))
-            first = rows.stop
-            if not objects or not all(objects):
-                continue
-            true = [example.truth.boxes[list(meant)] for meant in objects]
-            hits = region_hits(regions[i].boxes, true)
-            answers: dict[str, list] = {"truth": [boxes[0].tolist() for boxes in true]}
-            correct: dict[str, list[bool]] = {}
-            for method in methods:
-                found = scores[method][i][rows]
-                best = (found + rng.random(found.shape) * 1e-9).argmax(1)  # a tie falls at random
-                answers[method] = regions[i].boxes[best].tolist()
-                correct[method] = hits[np.arange(len(best)), best].tolist()
-            ours = all(correct[methods[0]])
-            others = [all(correct[m]) for m in methods[1:]]
-            room = len(good) < CASES[0] if ours else len(bad) < CASES[1]
-            if not room or (ours and others and all(others)):
-                continue
-            try:
-                image = open_image(example.path)
-            except ImageError:
-                break
-            spans = [entity.head_span for entity in caption.entities]
-            (good if ours else bad).append(Case(image, caption.text, spans, answers, correct))
-            break  # one caption an image
-    return good + bad
-
-
-def picture_graphs(run: Run) -> list[GraphPicture]:
-    """The first method's scene graphs of a few measured images."""
+def picture_graphs(run: Run) -> tuple[list[GraphPicture], str]:
+    """The first method's scene graphs of a few measured images, and a sentence on which they are."""
     method, split = run.recipe.grounder[0], run.recipe.measured
     objects, predicates = (v.names for v in artifacts.vocabulary(run))
     pictures = []
@@ -114,6 +75,29 @@ def picture_graphs(run: Run) -> list[GraphPicture]:
             image = open_image(example.path)
         except ImageError:
             continue
-        drawn = draw_graph(image, graph, objects, predicates, 5)
-        pictures.append(GraphPicture(drawn, example.image_id, triplet_lines(graph, objects, predicates, 5)))
-    return pictures
+        said = example.captions[0] if example.captions else example.image_id
+        pictures.append(GraphPicture(image, said, graph_json(graph, objects, predicates, RELATIONS)))
+    note = (
+        f"{NAMES.get(method, method)}: the first {len(pictures)} of the {split} images on which a relation was found, "
+        f"with the {RELATIONS} best relations of each, under its first caption."
+    )
+    return pictures, note
+
+
+def predicate_recall(run: Run) -> PredicateRecall | None:
+    """Recall of each predicate of the measured images by every method, None where no relation of theirs is known."""
+    objects, predicates = (v.names for v in artifacts.vocabulary(run))
+    listed = artifacts.examples(run, run.recipe.measured)
+    known = [i for i, example in enumerate(listed) if example.truth is not None]
+    truth = truth_arrays([listed[i].truth for i in known], objects, predicates)
+    counts = np.bincount(truth.relations[:, 2], minlength=1 + len(predicates)) if len(truth.relations) else np.zeros(1)
+    order = [p for p in np.argsort(-counts, kind="stable").tolist() if p and counts[p]]
+    if not order:
+        return None
+    recall = {}
+    for method in run.recipe.grounder:
+        graphs = artifacts.graphs(run, method)
+        shares = recall_shares(truth, prediction_arrays([graphs[i] for i in known]), (K,), predicates=len(predicates))
+        means = shares["mR", K].means
+        recall[method] = [None if np.isnan(means[p - 1]) else float(means[p - 1]) for p in order]
+    return PredicateRecall([predicates[p - 1] for p in order], [int(counts[p]) for p in order], recall, K)

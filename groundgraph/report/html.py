@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
+import json
 import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, features
+from markupsafe import Markup
+from PIL import Image
 
-from groundgraph.data.types import Span
-from groundgraph.report.pictures import PALETTE, draw_grounding
+from groundgraph.report.cases import Case, case_record, fractions, picture_record
+from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record
+from groundgraph.report.pictures import PALETTE, ink, numbered
 
 NAMES = {
     "truth": "True boxes",
@@ -77,34 +80,17 @@ LABELS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
 )
 _SHOWN = 20  # rows of a list that may be long
-_CHART = (560, 200)  # px, the plotting area of a curve
-_POINTS = 300  # a longer curve is averaged in steps of equal length
-_DASHES = ("", "7 4", "2 3", "9 3 2 3")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One image and caption, with where each method sees the caption's entities.
-
-    spans    [start, end) characters of each entity in the caption
-    answers  method -> one box (xyxy in pixels of the image) or None an entity; "truth" among them
-    correct  method -> whether each box is right; a method may be missing, "truth" needs none
-    """
-
-    image: Image.Image
-    caption: str
-    spans: list[Span]
-    answers: dict[str, list[Sequence[float] | None]]
-    correct: dict[str, list[bool]] = field(default_factory=dict)
+_HERE = Path(__file__).parent
+_LIBRARIES = (("Cytoscape.js", "cytoscape"), ("Chart.js", "chart"))
 
 
 @dataclass(frozen=True)
 class GraphPicture:
-    """A predicted scene graph: its picture (`draw_graph`), the image's caption, its triplets in words."""
+    """A predicted scene graph (as `graph_json` gives it) with its image and a caption."""
 
     image: Image.Image
     caption: str
-    triplets: list[str]
+    graph: dict
 
 
 @dataclass(frozen=True)
@@ -127,6 +113,8 @@ class ReportData:
     curves   chart -> line -> values in order; the lines of a chart share their scale, each spans the chart's width
     skipped  (what, why)
     tables   shown in order below the figures
+    cases_note, graphs_note  where the images are from and how they were chosen
+    predicates  each predicate's recall
     """
 
     title: str
@@ -138,14 +126,30 @@ class ReportData:
     curves: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    cases_note: str = ""
+    graphs_note: str = ""
+    predicates: PredicateRecall | None = None
 
 
 def write_report(path: Path, data: ReportData) -> None:
-    """Write the report as one HTML file that needs no network and runs no script; replaced in one step.
+    """Write the report as one HTML file that needs no network; replaced in one step.
 
+    Its scripts (the two libraries under vendor/ and report.js) are in the file and are the only ones that its
+    Content-Security-Policy lets run; what they show is one block of JSON, from which they make text, never markup.
     The folder is made if missing. Raises ValueError where a case has not one answer and one verdict an entity.
     """
     path = Path(path)
+    charts = [chart_record(name, lines) for name, lines in data.curves.items()]
+    predicates = predicate_record(data.predicates, NAMES) if data.predicates else None
+    content = {
+        "names": NAMES,
+        "palette": PALETTE,
+        "cases": [case_record(case) for case in data.cases],
+        "graphs": [_graph(picture) for picture in data.graphs],
+        "charts": charts,
+        "predicates": predicates,
+    }
+    scripts = [_script(name) for name in ("vendor/cytoscape.min.js", "vendor/chart.umd.min.js", "report.js")]
     text = _environment().get_template("template.html").render(
         title=data.title,
         columns=[(name, meaning) for name, _, meaning in COLUMNS],
@@ -156,15 +160,22 @@ def write_report(path: Path, data: ReportData) -> None:
         config=data.config_yaml,
         seconds=list(data.seconds.items()),
         total=sum(data.seconds.values()),
-        cases=[_case(case) for case in data.cases],
-        graphs=[(_embedded(g.image), g.caption, g.triplets) for g in data.graphs],
-        charts=[_chart(name, lines) for name, lines in data.curves.items()],
-        chart_size=_CHART,
+        cases=len(data.cases),
+        cases_note=data.cases_note,
+        graphs=len(data.graphs),
+        graphs_note=data.graphs_note,
+        charts=charts,
+        predicates=predicates,
         reasons=Counter(why for _, why in data.skipped).most_common(_SHOWN),
         skipped=data.skipped[:_SHOWN],
         skipped_total=len(data.skipped),
         tables=[(t.title, t.note, [(c, _numeric(t, i)) for i, c in enumerate(t.columns)], t.rows) for t in data.tables],
-        palette=PALETTE,
+        palette=[(colour, ink(colour)) for colour in PALETTE],
+        style=Markup(_text("report.css")),
+        content=_embedded(content),
+        scripts=[script for script, _ in scripts],
+        hashes=" ".join(f"'sha256-{digest}'" for _, digest in scripts),
+        licences=[(name, _text(f"vendor/{file}.LICENSE")) for name, file in _LIBRARIES],
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -173,6 +184,40 @@ def write_report(path: Path, data: ReportData) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def _script(name: str) -> tuple[Markup, str]:
+    """One of our script files as it is put into the page, and its hash for the policy."""
+    lines = _text(name).split("\n")
+    # A source map is another file, which the page does not have.
+    text = "\n".join(line for line in lines if not line.startswith("//# sourceMappingURL"))
+    if "</script" in text.lower() or "<!--" in text:
+        raise ValueError(f"{name} cannot be put into a page: it holds a tag that ends or hides a script")
+    return Markup(text), base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _embedded(content: Any) -> Markup:
+    """JSON that cannot end the script element it stands in, whatever the captions say."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _graph(picture: GraphPicture) -> dict[str, Any]:
+    objects, relations = picture.graph["objects"], picture.graph["relations"]
+    return {
+        **picture_record(picture.image),
+        "caption": picture.caption,
+        "names": numbered([item["category"] for item in objects]),
+        "scores": [item["score"] for item in objects],
+        "boxes": [fractions(item["box"], picture.image.size) for item in objects],
+        "relations": [[r["subject"], r["predicate"], r["object"], r["score"]] for r in relations],
+    }
 
 
 def _numeric(table: Table, column: int) -> bool:
@@ -239,78 +284,6 @@ def _flat(counts: Mapping, above: str = "") -> list[tuple[str, str]]:
             whole = isinstance(value, int) and not isinstance(value, bool)
             rows.append((name.replace("_", " "), f"{value:,}" if whole else "-" if value is None else str(value)))
     return rows
-
-
-def _case(case: Case) -> dict:
-    """A case for the template: caption in pieces, and a picture a method with a verdict an entity."""
-    entities = len(case.spans)
-    for what, lists in (("boxes", case.answers), ("verdicts", case.correct)):
-        for method, values in lists.items():
-            if len(values) != entities:
-                raise ValueError(f"case {case.caption!r}: {method} has {len(values)} {what} for {entities} entities")
-    words = [case.caption[start:end] for start, end in case.spans]
-    colours = [PALETTE[i % len(PALETTE)] for i in range(entities)]
-    pictures = []
-    for method in sorted(case.answers, key=lambda m: list(NAMES).index(m) if m in NAMES else len(NAMES)):
-        boxes, right = case.answers[method], case.correct.get(method)
-        name = NAMES.get(method, method)
-        verdicts = (
-            [] if right is None else [(w, bool(r), b is None) for w, r, b in zip(words, right, boxes, strict=True)]
-        )
-        found = ", ".join(w for w, b in zip(words, boxes, strict=True) if b is not None) or "none"
-        picture = _embedded(draw_grounding(case.image, boxes, words, colours))
-        pictures.append({"name": name, "src": picture, "alt": f"{name}: boxes for {found}", "verdicts": verdicts})
-    return {"caption": case.caption, "pieces": _pieces(case.caption, case.spans), "pictures": pictures}
-
-
-def _pieces(text: str, spans: Sequence[Span]) -> list[tuple[str, int | None]]:
-    """The text cut at the spans: (piece, colour number or None). Of two spans that overlap, the later is not marked."""
-    pieces, at = [], 0
-    for start, end, number in sorted((*span, i) for i, span in enumerate(spans)):
-        if start < at or end <= start:
-            continue
-        pieces += [(text[at:start], None), (text[start:end], number % len(PALETTE))]
-        at = end
-    return [piece for piece in (*pieces, (text[at:], None)) if piece[0]]
-
-
-def _embedded(image: Image.Image) -> str:
-    """An image as a data: address; WebP where Pillow has it, a tenth of PNG's size on such pictures."""
-    buffer, kind = io.BytesIO(), "webp" if features.check("webp") else "png"
-    image.convert("RGB").save(buffer, kind, quality=85)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _chart(name: str, lines: Mapping[str, Sequence[float]]) -> dict:
-    """Curves as polylines of the plotting area. Values that are no numbers are left out."""
-    width, height = _CHART
-    kept = {label: _averaged(values) for label, values in lines.items()}
-    finite = np.concatenate([np.zeros(0), *(v[np.isfinite(v)] for v in kept.values())])
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    span = high - low or 1.0
-    drawn = []
-    for i, (label, values) in enumerate(kept.items()):
-        x = np.linspace(0, width, len(values)) if len(values) > 1 else np.full(len(values), width / 2)
-        real = np.isfinite(values)
-        y = height - (values - low) / span * height
-        drawn.append(
-            {
-                "label": label,
-                "points": " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[real], y[real], strict=True)),
-                "colour": PALETTE[(i + 1) % len(PALETTE)],
-                "dash": _DASHES[i % len(_DASHES)],
-                "ends": tuple(f"{v:.3g}" for v in (values[real][0], values[real][-1])) if real.any() else None,
-                "values": len(lines[label]),
-            }
-        )
-    return {"name": name, "low": f"{low:.3g}", "high": f"{high:.3g}", "lines": drawn}
-
-
-def _averaged(values: Sequence[float]) -> np.ndarray:
-    values = np.array([math.nan if v is None else v for v in values], float)
-    if len(values) <= _POINTS:
-        return values
-    return np.array([part.mean() for part in np.array_split(values, _POINTS)])
 
 
 def _duration(seconds: float) -> str:

@@ -1,12 +1,17 @@
 import base64
-import io
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from groundgraph.report.html import Case, GraphPicture, ReportData, Table, write_report
+from groundgraph.report import html
+from groundgraph.report.cases import Case
+from groundgraph.report.charts import PredicateRecall
+from groundgraph.report.html import GraphPicture, ReportData, Table, write_report
 
 VOID = {"meta", "img", "link", "br"}
 METRICS = {
@@ -37,7 +42,7 @@ class Page(HTMLParser):
 
     def __init__(self, text: str):
         super().__init__()
-        self.open, self.tables, self.tags, self.text, self.captions = [], {}, [], "", 0
+        self.open, self.tables, self.tags, self.text, self.scripts = [], {}, [], "", []
         self.feed(text)
         self.close()
         assert not self.open, self.open
@@ -46,7 +51,9 @@ class Page(HTMLParser):
         attributes = dict(attributes)
         self.tags.append((tag, attributes))
         if tag == "table":
-            self.table = self.tables[attributes["id"]] = []
+            self.table = self.tables[attributes.get("id", len(self.tables))] = []
+        elif tag == "script":
+            self.scripts.append((attributes, ""))
         elif tag == "tr":
             self.table.append([])
         elif tag in ("td", "th"):
@@ -63,11 +70,20 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" in self.open:
             return
+        if "script" in self.open:
+            attributes, text = self.scripts[-1]
+            self.scripts[-1] = (attributes, text + data)
+            return
         self.text += data
         if "strong" in self.open:
             data = f"*{data}*"
         if {"td", "th"} & set(self.open):
             self.table[-1][-1] += data
+
+    @property
+    def content(self):
+        """What the page's script is given."""
+        return json.loads(next(text for attributes, text in self.scripts if attributes.get("id") == "data"))
 
     def all(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
@@ -118,73 +134,94 @@ def test_counts_seconds_and_config(written):
     assert "seed: 7 # <none>" in page.text
 
 
-def test_nothing_is_loaded_and_everything_is_described(written):
-    page = written(cases=[case()], graphs=[GraphPicture(Image.new("RGB", (9, 9)), "c", ["man on hat"])])
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object"}
+GRAPH = {
+    "objects": [{"category": c, "score": 0.5, "box": [1.0, 2.0, 5.0, 8.0]} for c in ("man", "hat", "man")],
+    "relations": [{"subject": 2, "predicate": "wearing", "object": 1, "score": 0.25}],
+}
+
+
+def picture(caption="c") -> GraphPicture:
+    return GraphPicture(Image.new("RGB", (10, 20)), caption, GRAPH)
+
+
+def test_nothing_is_loaded_and_only_the_page_s_own_scripts_may_run(written):
+    page = written(cases=[case()], graphs=[picture()])
+    assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "base"}
     for _, attributes in page.tags:
-        assert all(value is None or ("http:" not in value and "https:" not in value) for value in attributes.values())
-        assert not any(name.startswith("on") for name in attributes)
-    images = page.all("img")
-    assert len(images) == 3 and all(image["alt"] for image in images)
-    assert all(image["src"].startswith("data:image/") for image in images)
+        assert not {"src", "href"} & set(attributes) and not any(name.startswith("on") for name in attributes)
+    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:" and "connect-src" not in rules
+    run = [text for attributes, text in page.scripts if "type" not in attributes]
+    allowed = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in run]
+    assert rules["script-src"].split() == allowed and len(run) == 3
+    assert not any("sourceMappingURL=chart" in text for text in run)
     assert len(page.all("caption")) == len(page.all("table"))
     assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1
 
 
-def test_cases(written):
-    page = written(cases=[case()])
-    assert [mark["class"] for mark in page.all("mark")] == ["e0", "e1"]
-    assert "a man rides a horse" in page.text
-    first, second = page.all("img")
-    assert first["alt"] == "True boxes: boxes for man, horse"
-    assert second["alt"] == "MIL alone (no teacher): boxes for man"
-    text = re.sub(r"\s+", " ", page.text)
-    assert "✓ right: man ✗ wrong: horse (no box)" in text
-    picture = Image.open(io.BytesIO(base64.b64decode(first["src"].split(",")[1])))
-    assert picture.size == (480, 480)
+def test_the_libraries_are_the_ones_named_and_carry_their_licences(written):
+    folder = Path(html.__file__).parent / "vendor"
+    listed = re.findall(r"\| `([\w.]+)` \|.*\| `(\w{64})` \|", (folder / "README.md").read_text())
+    assert sorted(name for name, _ in listed) == sorted(p.name for p in folder.glob("*.js"))
+    for name, digest in listed:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert written().text.count("Permission is hereby granted, free of charge") == 2
 
 
-def test_overlapping_spans_keep_the_caption_whole(written):
-    page = written(
-        cases=[case(spans=[(2, 12), (8, 19), (0, 0)], answers={"truth": [None] * 3}, correct={})],
-    )
-    assert "a man rides a horse" in page.text and len(page.all("mark")) == 1
+def test_a_case_and_a_graph_as_the_script_gets_them(written):
+    content = written(cases=[case(good=False)], graphs=[picture()]).content
+    shown, graph = content["cases"][0], content["graphs"][0]
+    assert shown["words"] == ["man", "horse"] and shown["good"] is False
+    assert graph["names"] == ["man 1", "hat", "man 2"] and graph["relations"] == [[2, "wearing", 1, 0.25]]
+    assert graph["boxes"][0] == [0.1, 0.1, 0.4, 0.3] and graph["size"] == [10, 20]
+    assert len(content["palette"]) == 10 and content["names"]["ours"] == "This method"
 
 
 def test_a_case_of_unequal_lengths_is_an_error(written):
     with pytest.raises(ValueError, match="mil has 1 boxes for 2 entities"):
         written(cases=[case(answers={"mil": [None]}, correct={})])
-    with pytest.raises(ValueError, match="mil has 3 verdicts for 2 entities"):
-        written(cases=[case(correct={"mil": [True] * 3})])
 
 
 def test_markup_comes_out_as_text(written):
-    evil = '<script>alert("x")</script>'
+    evil = '</script><script>alert("x")</script><!--&\u2028'
     page = written(
         title=evil,
         config_yaml=evil,
         cases=[case(caption=evil, spans=[(0, 8)], answers={evil: [None]}, correct={evil: [False]})],
-        graphs=[GraphPicture(Image.new("RGB", (9, 9)), evil, [evil])],
+        cases_note=evil,
+        graphs=[picture(evil)],
+        graphs_note=evil,
         curves={evil: {evil: [1.0, 2.0]}},
         skipped=[(evil, evil)],
         seconds={evil: 1},
         metrics={"methods": {evil: {}}, "counts": {evil: evil}},
+        predicates=PredicateRecall([evil], [1], {evil: [0.5]}),
     )
-    assert not page.all("script")
-    assert page.text.count(evil) >= 12
+    assert len(page.scripts) == 4  # the data and three of ours
+    assert page.text.count(evil) >= 14
+    content = page.content
+    assert content["cases"][0]["caption"] == evil == content["graphs"][0]["caption"] == content["charts"][0]["name"]
 
 
-def test_curves(written):
+def test_curves_and_predicates_have_their_figures_in_words_too(written):
     page = written(
-        curves={"loss": {"train": [4.0, 2.0, float("nan"), 0.0], "validation": [1.0]}, "empty": {"none": []}}
+        curves={"loss": {"train": [4.0, 2.0, float("nan"), 0.0], "validation": [1.0]}},
+        predicates=PredicateRecall(["on", "in"], [9, 2], {"ours": [0.5, None]}),
     )
-    # Four values over 560 px, 200 px high, from 0 at the bottom to 4 at the top; the third is no number.
-    assert [line["points"] for line in page.all("polyline")] == ["0.0,0.0 186.7,100.0 560.0,200.0"]
-    assert page.all("circle")[0]["cy"] == "150.0"
-    labels = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]
-    assert labels == ["loss; train from 4 to 0; validation from 1 to 1", "empty"]
-    long = written(curves={"loss": {"train": [1.0] * 599 + [3.0]}}).all("polyline")[0]["points"].split()
-    assert len(long) == 300 and long[-1] == "560.0,0.0" and long[0] == "0.0,200.0"
+    labels = [canvas["aria-label"] for canvas in page.all("canvas")]
+    assert labels[1] == "loss; train from 4 to 0; validation from 1 to 1" and all(labels)
+    assert "train: 4 to 0 (4 values);" in page.text
+    assert page.tables["predicate-table"] == [
+        ["Predicate", "True relations", "This method"],
+        ["on", "9", "50.0"],
+        ["in", "2", "-"],
+    ]
+
+
+def test_what_there_is_none_of_is_not_there(written):
+    page = written()
+    assert not page.all("canvas") and not page.all("noscript") and "scene graphs" not in page.text
 
 
 def test_skipped(written):
@@ -211,6 +248,6 @@ def test_tables_are_shown_and_their_words_escaped(tmp_path):
     write_report(tmp_path / "r.html", ReportData(title="t", metrics={}, tables=[table]))
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "What the words mean" in page and '<td class="n">1,200</td>' in page and "<td>man</td>" in page
-    assert "&lt;script&gt;" in page and "<script>" not in page
+    assert "<td>&lt;script&gt;</td>" in page
     write_report(tmp_path / "r.html", ReportData(title="t", metrics={}))
     assert "What the words mean" not in (tmp_path / "r.html").read_text(encoding="utf-8")

@@ -1,0 +1,130 @@
+"""Where words and arrows go on a picture: plain geometry, in pixels with y downwards, for any way of drawing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+Point = tuple[float, float]
+BEND = 0.18  # how far an arrow bows to its own left, as a share of its length: an arrow and its reverse stay apart
+# What a place costs, against 1 for each place that was liked better: tags on tags, arrows, other boxes, frames.
+_ON_TAG, _ON_ARROW, _ON_BOX, _ON_FRAME = 1000.0, 120.0, 25.0, 12.0
+_ROUNDS = 5  # how often every tag may move again once all are placed
+
+
+def meeting_points(boxes: np.ndarray, apart: float) -> np.ndarray:
+    """One point a box where its arrows meet: near the centre, at least `apart` from the other boxes' where there is
+    room: boxes [N, 4] xyxy -> [N, 2].
+
+    Small boxes choose first; a shirt within a man would otherwise share his centre and leave no room for an arrow.
+    """
+    steps = sorted(product((0.5, 0.35, 0.65, 0.2, 0.8), repeat=2), key=lambda p: math.dist(p, (0.5, 0.5)))
+    corner, side = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
+    options = corner + side * np.array(steps)
+    chosen = np.zeros((0, 2))
+    points = np.zeros((len(boxes), 2))
+    for i in np.argsort(side[:, 0].prod(1), kind="stable"):
+        room = np.linalg.norm(options[i][:, None] - chosen[None], axis=2).min(1, initial=np.inf)
+        far = room >= apart
+        points[i] = options[i][far.argmax() if far.any() else room.argmax()]
+        chosen = np.vstack([chosen, points[i]])
+    return points
+
+
+def bow(start: Point, end: Point, points: int = 40) -> np.ndarray:
+    """Points of the quadratic curve that an arrow follows, [points, 2]."""
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    across = np.array([end[1] - start[1], start[0] - end[0]])
+    middle = (start + end) / 2 + BEND * across
+    t = np.linspace(0, 1, points)[:, None]
+    return (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
+
+
+def caption_spots(box: Sequence[float], width: float, height: float) -> np.ndarray:
+    """Left upper corners [K, 2] of a tag that names a box: at its edges, best first."""
+    x0, y0, x1, y1 = box
+    across = (x0, x1 - width, (x0 + x1 - width) / 2)
+    down = (y0 - height, y1, y0, y1 - height, y0 - 2 * height, y1 + height, (y0 + y1 - height) / 2)
+    beside = [(x, y) for y in (y0, y1 - height) for x in (x1, x0 - width)]
+    return np.array([*((x, y) for y in down for x in across), *beside])
+
+
+def predicate_spots(curve: np.ndarray, width: float, height: float) -> np.ndarray:
+    """Left upper corners [K, 2] of a tag that names an arrow: on its line and beside it, best first."""
+    along = curve[(np.array([0.5, 0.4, 0.6, 0.3, 0.7]) * (len(curve) - 1)).round().astype(int)]
+    above = [(0, s * height) for s in (0, -1, 1, -1.6, 1.6, -2.4, 2.4)]
+    aside = [(s * (0.55 * width + 0.3 * height), 0) for s in (-1, 1)]
+    length = math.dist(curve[0], curve[-1])
+    # On a short arrow the tag would hide the arrow itself.
+    shifts = [*above, *aside] if length > 1.6 * width else [*aside, *above[1:]]
+    return np.concatenate([along + shift for shift in np.array(shifts)]) - (width / 2, height / 2)
+
+
+def place_tags(
+    spots: Sequence[np.ndarray],
+    extents: np.ndarray,
+    owners: Sequence[int],
+    curves: Sequence[np.ndarray],
+    boxes: np.ndarray,
+    size: Point,
+) -> np.ndarray:
+    """Choose a place for every tag, so that none hides another one, an arrow or a small box where that is avoidable.
+
+    spots    T arrays [K, 2] of left upper corners, best first
+    extents  [T, 2] width and height
+    owners   the arrow that a tag names and may lie on, or -1
+    curves   arrows' points, a list of [P, 2]; boxes [N, 4] xyxy; size: of the picture
+    returns  [T, 4] xyxy, moved inside the picture where they fit: a tag that is cut off cannot be read
+
+    Each tag takes the cheapest of its places given the others; all may move again until none wants to.
+    """
+    rects, costs = [], []
+    for places, extent, owner in zip(spots, extents, owners, strict=True):
+        corner = np.clip(places, 0, np.maximum(np.array(size) - extent, 0))
+        rect = np.hstack([corner, corner + extent])
+        cost = np.arange(len(rect), dtype=float) + _ON_FRAME * _struck(rect, boxes) + _ON_BOX * _hidden(rect, boxes)
+        for number, curve in enumerate(curves):
+            if number != owner:
+                inside = (curve >= rect[:, None, :2]) & (curve <= rect[:, None, 2:])
+                cost += _ON_ARROW * inside.all(2).mean(1)
+        rects.append(rect)
+        costs.append(cost)
+    chosen = np.full((len(rects), 4), -1.0)  # outside: nothing is placed yet
+    for _ in range(_ROUNDS):
+        before = chosen.copy()
+        for i, (rect, cost) in enumerate(zip(rects, costs, strict=True)):
+            others = np.delete(chosen, i, 0)
+            taken = _shared(rect, others).sum(1) / extents[i].prod()
+            chosen[i] = rect[(cost + _ON_TAG * taken).argmin()]
+        if (chosen == before).all():
+            break
+    return chosen
+
+
+def _shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Areas that rectangles share: [K, 4] and [N, 4] -> [K, N]."""
+    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    return np.clip(sides, 0, None).prod(2)
+
+
+def _hidden(rects: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The share of a box that a tag covers, summed over the boxes: [K]."""
+    areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1.0)
+    return (_shared(rects, boxes) / areas).sum(1)
+
+
+def _struck(rects: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """How much of boxes' frames runs through a tag, in widths and heights of the tag: [K]."""
+    sides = rects[:, None, 2:] - rects[:, None, :2]
+    inner = np.clip(
+        np.minimum(rects[:, None, 2:], boxes[:, 2:]) - np.maximum(rects[:, None, :2], boxes[:, :2]), 0, None
+    )
+    total = np.zeros(len(rects))
+    for axis in (0, 1):
+        for edge in (boxes[:, axis], boxes[:, 2 + axis]):
+            through = (edge > rects[:, None, axis] + 1) & (edge < rects[:, None, 2 + axis] - 1)
+            total += (through * inner[..., 1 - axis] / np.maximum(sides[..., 1 - axis], 1)).sum(1)
+    return total
