@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from groundgraph.data.types import Regions, SoftLabels
 from groundgraph.sgg.batch import Batch, Sizes, Unions, collate, with_pairs
-from groundgraph.sgg.losses import LossConfig, sample_pairs, sample_soft_pairs
+from groundgraph.sgg.losses import LossConfig, Weights, loss_weights, sample_pairs, sample_soft_pairs
 
 Labels = tuple[np.ndarray, np.ndarray] | SoftLabels
 """What is taken for true of an image: labels [V] in 0..C (0 = background) and relations [R, 3] (subject region, object
@@ -38,14 +38,41 @@ class Examples:
         Predicates are [Q] int64, or [Q, 1 + P] distributions where labels are soft. Raises ValueError where labels do
         not fit the regions or the sizes, or some are soft and some hard.
         """
+        whole = [slice(0, len(chosen))]
+        return self.parts(chosen, config, rng, generator, whole)[0][0]
+
+    def parts(
+        self,
+        chosen: Sequence[int],
+        config: LossConfig,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+        rows: Sequence[slice],
+    ) -> tuple[list[tuple[Batch, Tensor]], Weights]:
+        """The `batch` of the chosen images in parts, each of some `rows` of it, and the weights of all its targets.
+
+        Labels and pairs of all images are drawn, whatever the parts, so that the numbers do not depend on how a batch
+        is divided, nor on which process has which part; features are read for the parts alone.
+        """
         drawn = [self.draw(int(i), rng) for i in chosen]
         regions = [self.regions[int(i)] for i in chosen]
         soft = {isinstance(labels, SoftLabels) for labels in drawn}
         if len(soft) > 1:
             raise ValueError("labels of one batch are all hard or all soft: let draw give one kind")
         make = self._soft if soft.pop() else self._hard
-        batch, pairs, predicates = make(regions, drawn, config, generator)
-        return with_pairs(batch, pairs, chosen, self.unions), predicates
+        divided = list(rows) != [slice(0, len(chosen))]
+        listed = [replace(r, features=r.features[:, :0]) for r in regions] if divided else regions
+        batch, pairs, predicates = make(listed, drawn, config, generator)
+        weights = loss_weights(batch, predicates, 1 + self.sizes.categories, config)
+        if not divided:
+            return [(with_pairs(batch, pairs, chosen, self.unions), predicates)], weights
+        parts = []
+        for part in rows:
+            taken = (pairs[:, 0] >= part.start) & (pairs[:, 0] < part.stop)
+            own = _rows(batch, regions, part)
+            own = with_pairs(own, pairs[taken] - torch.tensor([part.start, 0, 0]), chosen[part], self.unions)
+            parts.append((own, predicates[taken]))
+        return parts, weights
 
     def _hard(
         self,
@@ -99,6 +126,16 @@ class Examples:
             first, second = nothing.nonzero()
             np.add.at(counts, (labels[first], labels[second], 0), 1)
         return torch.from_numpy(counts)
+
+
+def _rows(batch: Batch, regions: list[Regions], rows: slice) -> Batch:
+    """Some rows of a batch that was made without features, with them."""
+    lengths = batch.mask[rows].sum(1).tolist()
+
+    def cut(padded: Tensor | None) -> list[np.ndarray] | None:
+        return None if padded is None else [p[:n].numpy() for p, n in zip(padded[rows], lengths, strict=True)]
+
+    return collate(regions[rows], cut(batch.targets), cut(batch.soft))
 
 
 def _owned(parts: list[np.ndarray]) -> np.ndarray:

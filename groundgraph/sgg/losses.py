@@ -28,6 +28,13 @@ class LossConfig(BaseModel):
     overlapping: bool = False
 
 
+class Weights(NamedTuple):
+    """By what the terms of a loss are divided: the objects' total weight, the pairs' number."""
+
+    objects: float
+    predicates: int
+
+
 class Losses(NamedTuple):
     """total = objects + predicates, scalars; a term without a single example is 0."""
 
@@ -102,23 +109,31 @@ def _choose(
     return chosen, torch.stack([image, index // width, index % width], 1)
 
 
-def sgg_loss(outputs: Outputs, batch: Batch, predicates: Tensor, config: LossConfig) -> Losses:
+def loss_weights(batch: Batch, predicates: Tensor, classes: int, config: LossConfig) -> Weights:
+    """The weights of a batch's targets, of `classes` with the background, and of its pairs' predicates."""
+    weight = torch.ones(classes)
+    weight[0] = config.background_weight
+    soft = batch.soft is not None
+    total = (batch.soft[batch.mask] * weight).sum() if soft else weight[batch.targets[batch.mask]].sum()
+    return Weights(total.item(), len(predicates))
+
+
+def sgg_loss(
+    outputs: Outputs, batch: Batch, predicates: Tensor, config: LossConfig, whole: Weights | None = None
+) -> Losses:
     """Eq. 16, each term a mean: over all real regions (class 0 where no entity took one, weighted) and over the pairs.
 
     The labels of outputs.objects are batch.soft [B, V, 1 + C] where there is one, else batch.targets [B, V]; those of
     outputs.predicates are `predicates`, [Q] int64 or distributions [Q, 1 + P]. The cross-entropy of a distribution p is
-    sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one.
+    sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one. whole: `loss_weights` of the batch of
+    which this is a part, whose losses then add up to the batch's.
     """
     logits = outputs.objects[batch.mask].float()
+    whole = whole or loss_weights(batch, predicates, logits.shape[1], config)
     weight = logits.new_ones(logits.shape[1])
     weight[0] = config.background_weight
-    if batch.soft is None:
-        targets = batch.targets[batch.mask]
-        total = weight[targets].sum()
-    else:
-        targets = batch.soft[batch.mask]
-        total = (targets * weight).sum()
+    targets = batch.targets[batch.mask] if batch.soft is None else batch.soft[batch.mask]
     # Dividing by the total weight is what makes it a mean; with weight 0 and nothing but background there is no weight.
-    objects = cross_entropy(logits, targets, weight, reduction="sum") / total.clamp(min=1e-6)
-    relations = cross_entropy(outputs.predicates.float(), predicates, reduction="sum") / max(1, len(predicates))
+    objects = cross_entropy(logits, targets, weight, reduction="sum") / max(whole.objects, 1e-6)
+    relations = cross_entropy(outputs.predicates.float(), predicates, reduction="sum") / max(1, whole.predicates)
     return Losses(objects + relations, objects, relations)

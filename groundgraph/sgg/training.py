@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from groundgraph.data.types import Regions
+from groundgraph.parallel import ALONE, Ranks, divide
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import Sizes, Unions
 from groundgraph.sgg.checkpoint import Parts, TrainingState, load_checkpoint, save_checkpoint
@@ -29,7 +30,8 @@ class TrainingConfig(BaseModel):
     """Optimisation. warmup and milestones are fractions of all steps; milestones, each dividing the rate by 10, belong
     to the "multistep" schedule (official), "cosine" falls to 0. momentum belongs to "sgd". precision: of the model's
     forward pass (fp16, official, needs a GPU; the loss and the weights stay fp32). patience: epochs without a better
-    validation figure after which training stops; null: never."""
+    validation figure after which training stops; null: never. accumulate: parts in which a process goes through its
+    share of a step's images, one after the other, to save memory; their gradients add up to the same."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,6 +47,7 @@ class TrainingConfig(BaseModel):
     clip: float = Field(5.0, gt=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     patience: int | None = Field(None, gt=0)
+    accumulate: int = Field(1, gt=0)
     seed: int = 0
     loss: LossConfig = LossConfig()
 
@@ -60,6 +63,7 @@ def train_sgg(
     unions: Unions | None = None,
     checkpoint: str | Path | None = None,
     interval: int = 200,
+    ranks: Ranks = ALONE,
 ) -> list[dict[str, float]]:
     """Train on images' regions with labels from draw(i, rng); gives one record an epoch.
 
@@ -74,11 +78,14 @@ def train_sgg(
               a file that holds the whole training after every `interval` steps and each epoch; where it exists,
               training goes on from it, with the same losses as if it had never stopped. It is left for the caller to
               delete
+    ranks     the processes that share each step's images (`parallel.launch`). All call this with the same arguments,
+              and end with the same weights and records; without dropout these are one process's but for rounding. The
+              first validates and writes the checkpoint, from which any number of processes may go on
 
     A record holds the epoch's mean "total", "objects", "predicates" loss, "rate", "seconds" and, with validate,
     "validation". Same seed, same numbers (dropout included; the global generator is left as it was). Raises ValueError
-    where no image has a region, where drawn labels are out of range, where the loss stops being a number, or where the
-    checkpoint is damaged or another training's.
+    where no image has a region, where drawn labels are out of range, where the loss stops being a number, where a step
+    has fewer images than there are processes, or where the checkpoint is damaged or another training's.
     """
     config = config or TrainingConfig()
     usable = np.array([i for i in range(len(regions)) if len(regions[i])], np.int64)
@@ -88,25 +95,30 @@ def train_sgg(
         raise ValueError("patience needs a validation figure: give `validate`, or leave patience out")
     examples = Examples(regions, draw, model.sizes, unions)
     steps = math.ceil(len(usable) / config.images)
-    run = _Training(model, config, steps * config.epochs, len(usable))
+    if len(usable) // steps < ranks.world:
+        raise ValueError(f"a step of {len(usable) // steps} images for {ranks.world} processes: raise `images`")
+    run = _Training(model, config, steps * config.epochs, len(usable), ranks)
     path, state = None if checkpoint is None else Path(checkpoint), TrainingState()
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        if path is not None and path.exists():
+        if path is not None and ranks.ask(path.exists):
             state = load_checkpoint(path, run.parts)
+            ranks.wait()  # until all have read it, before the first writes the next
         elif getattr(model.config, "frequency_bias", False):
             model.frequency.count(examples.predicate_counts(usable, run.parts.rng))
+        ranks.same_start(model)
         while state.epoch < config.epochs and not (config.patience and state.stale >= config.patience):
             began, before = time.perf_counter(), state.seconds
             state.order = state.order or run.parts.rng.permutation(usable).tolist()
             model.train()
             for chosen in np.array_split(state.order, steps)[state.step :]:
+                ranks.seed_dropout(config.seed, state.done)
                 losses = run.step(examples, chosen)
                 state.step, state.done = state.step + 1, state.done + 1
                 if not math.isfinite(losses.total):
                     raise ValueError(f"the loss is {losses.total} at step {state.done}: lower the rate ({config.rate})")
                 state.sums = [a + b for a, b in zip(state.sums, losses, strict=True)]
-                if path is not None and state.done % interval == 0:
+                if path is not None and ranks.first and state.done % interval == 0:
                     state.seconds = before + time.perf_counter() - began
                     save_checkpoint(path, state, run.parts)
                 if progress:
@@ -114,14 +126,14 @@ def train_sgg(
             record = {name: value / steps for name, value in zip(Losses._fields, state.sums, strict=True)}
             record |= {"rate": run.schedule.get_last_lr()[0], "seconds": before + time.perf_counter() - began}
             if validate:
-                record["validation"] = float(validate(model))
+                record["validation"] = ranks.ask(lambda: float(validate(model)))
                 state.stale += 1
                 if state.best is None or record["validation"] > state.best:
                     weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
                     state.best, state.weights, state.stale = record["validation"], weights, 0
             state.history.append(record)
             state.epoch, state.step, state.order, state.sums, state.seconds = state.epoch + 1, 0, [], [0.0] * 3, 0.0
-            if path is not None:
+            if path is not None and ranks.first:
                 save_checkpoint(path, state, run.parts)
     if state.weights:
         model.load_state_dict(state.weights)
@@ -132,8 +144,8 @@ def train_sgg(
 class _Training:
     """A model with its optimiser, schedule, loss scale and random generators."""
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, total: int, images: int):
-        self.model, self.config, self.total = model, config, total
+    def __init__(self, model: nn.Module, config: TrainingConfig, total: int, images: int, ranks: Ranks):
+        self.model, self.config, self.total, self.ranks = model, config, total, ranks
         self.device = next(model.parameters()).device
         if config.precision == "fp16" and self.device.type == "cpu":
             raise ValueError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
@@ -143,25 +155,32 @@ class _Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         stateful = {"model": model, "optimizer": self.optimizer, "schedule": self.schedule, "scaler": self.scaler}
         identity = {"model": model.name, "sizes": asdict(model.sizes), "config": model.config.model_dump(mode="json")}
-        identity |= {"training": config.model_dump(mode="json"), "images": images}
+        # Where a training runs, and in how many parts, is no part of what it computes.
+        identity |= {"training": config.model_dump(mode="json", exclude={"accumulate"}), "images": images}
         generator = torch.Generator().manual_seed(config.seed)
         self.parts = Parts(stateful, np.random.default_rng(config.seed), generator, self.device, identity)
 
     def step(self, examples: Examples, chosen: Sequence[int]) -> Losses:
-        """One step on the chosen images; its losses as plain numbers."""
-        batch, predicates = examples.batch(chosen, self.config.loss, self.parts.rng, self.parts.generator)
-        batch = batch.to(self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            outputs = self.model(batch)
-        losses = sgg_loss(outputs, batch, predicates.to(self.device), self.config.loss)
+        """One step on the chosen images, of which this process takes its part; the losses of all as plain numbers."""
+        own = divide(self.ranks.part(len(chosen)), self.config.accumulate)
+        rows = [part for part in own if part.start < part.stop]
+        batches, weights = examples.parts(chosen, self.config.loss, self.parts.rng, self.parts.generator, rows)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total).backward()
+        found = torch.zeros(len(Losses._fields), device=self.device)
+        for batch, predicates in batches:
+            batch = batch.to(self.device)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+                outputs = self.model(batch)
+            losses = sgg_loss(outputs, batch, predicates.to(self.device), self.config.loss, weights)
+            self.scaler.scale(losses.total).backward()
+            found += torch.stack(losses).detach()
+        self.ranks.add_gradients(self.model.parameters())
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
-        return Losses(*torch.stack(losses).tolist())
+        return Losses(*self.ranks.sum(found).tolist())
 
 
 def save_sgg(folder: str | Path, model: nn.Module, extra: dict[str, Any] | None = None) -> None:
