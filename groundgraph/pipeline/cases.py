@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from groundgraph.data.images import ImageError, open_image
-from groundgraph.data.store import Ragged
 from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.evaluation.grounding import region_hits
 from groundgraph.grounding import build_grounder
@@ -58,9 +57,11 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
     rng = np.random.default_rng(run.recipe.seed)
     kinds: dict[bool | None, list[Chosen]] = {True: [], False: [], None: []}
     for i, example in enumerate(examples):
-        if not len(regions[i]) or all(len(kinds[k]) >= EACH for k in (True, False)):
+        if all(len(kinds[k]) >= EACH for k in (True, False)) or len(kinds[None]) >= 2 * EACH:
+            break
+        there, first = regions[i], 0
+        if not len(there):
             continue
-        first = 0
         for caption, objects in zip(parsed[i], true_objects(example, parsed[i]), strict=True):
             rows = slice(first, first + len(caption.entities))
             first = rows.stop
@@ -71,17 +72,17 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
             correct: dict[str, list[bool]] = {}
             if known:
                 true = [example.truth.boxes[list(meant)] for meant in objects]
-                hits = region_hits(regions[i].boxes, true)
+                hits = region_hits(there.boxes, true)
                 answers["truth"] = [boxes[0].tolist() for boxes in true]
             for method in methods:
                 found = scores[method][i][rows]
                 best = (found + rng.random(found.shape) * 1e-9).argmax(1)  # a tie falls at random
-                answers[method] = regions[i].boxes[best].tolist()
+                answers[method] = there.boxes[best].tolist()
                 if known:
                     correct[method] = hits[np.arange(len(best)), best].tolist()
             good = all(correct[methods[0]]) if known else None
             others = [all(correct[m]) for m in methods[1:]] if known else []
-            if len(kinds[good]) >= (EACH if known else 2 * EACH) or (good and others and all(others)):
+            if (known and len(kinds[good]) >= EACH) or (good and others and all(others)):
                 continue
             try:
                 image = open_image(example.path)
@@ -95,8 +96,8 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
                 correct,
                 [(t.subject, t.predicate, t.object) for t in caption.triplets],
                 good,
-                regions[i].boxes,
-                [detector[label] if label >= 0 else "unnamed" for label in regions[i].labels.tolist()],
+                there.boxes,
+                [detector[label] if label >= 0 else "unnamed" for label in there.labels.tolist()],
             )
             kinds[good].append(Chosen(case, i, caption, rows))
             break  # one caption an image
@@ -106,16 +107,11 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
 def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     """What the teachers say of the chosen captions, asked now: maps are not stored, nor the measured split taught."""
     wanted, split = run.recipe.teachers, run.recipe.measured
-    names, found = [e.image_id for e in artifacts.examples(run, split)], artifacts.regions(run, split)
-    if not chosen:
-        return []
-    stored = Ragged(run.folder / "teachers" / f"{split}.safetensors")
+    stored, found = artifacts.grounding_images(run, split), artifacts.regions(run, split)
     regions = [found[one.image] for one in chosen]
-    told = [
-        stored[names[one.image]]["object"].reshape(-1, len(r))[one.rows] for one, r in zip(chosen, regions, strict=True)
-    ]
-    teachings = [Teaching(object=row if wanted.object else None) for row in told]
-    if wanted.interaction:
+    told = [stored[one.image].object[one.rows] for one in chosen]
+    teachings = [Teaching(object=rows if wanted.object else None) for rows in told]
+    if wanted.interaction and chosen:
         images = [one.case.image for one in chosen]
         teacher = InteractionTeacher(**wanted.interaction.model_dump())
         looked = [maps[0] for maps in teacher.looker.maps(images, [[one.caption] for one in chosen])]
@@ -134,7 +130,7 @@ def _weights(
 ) -> list[torch.Tensor]:
     """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
     recipe = run.recipe
-    targets = [[torch.from_numpy(np.array(t)) for t in (one.object, one.interaction)] for one in teachings]
+    targets = [_targets(one) for one in teachings]
     if recipe.grounding.fusing == "average":
         return [torch.full((len(one), 2), 0.5) for one, _ in targets]
     if recipe.grounding.fusing == "expert":
@@ -148,25 +144,27 @@ def _weights(
             for pair, crop, word in zip(targets, crops, words, strict=True)
         ]
     grounder = build_grounder("ours", recipe.grounding).load(run.folder / "grounding-ours").model
-    text = Ragged(run.folder / "text" / f"{recipe.measured}.safetensors")
-    names = [example.image_id for example in artifacts.examples(run, recipe.measured)]
-    found = []
-    for one, r, pair in zip(chosen, regions, targets, strict=True):
-        h = grounder.encode_text(torch.from_numpy(np.array(text[names[one.image]]["embeddings"][one.rows])))
-        v = grounder.encode_regions(torch.from_numpy(np.array(r.features)))
+    stored, found = artifacts.grounding_images(run, recipe.measured), []
+    for one, taught in zip(chosen, teachings, strict=True):
+        given, pair = stored[one.image], _targets(taught, recipe.grounding.smoothing)
+        h = grounder.encode_text(torch.from_numpy(np.array(given.embeddings[one.rows])))
+        v = grounder.encode_regions(torch.from_numpy(np.array(given.features)))
         found.append(torch.stack([grounder.reliability(t, h, v) for t in pair], -1).detach().softmax(-1))
     return found
 
 
 def _fused(run: Run, taught: Teaching, weights: torch.Tensor) -> Teaching:
     """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
-    targets = [torch.from_numpy(np.array(t)) for t in (taught.object, taught.interaction)]
-    share = run.recipe.grounding.smoothing
-    if share:
-        targets = [smooth(t, torch.ones(t.shape[1], dtype=torch.bool), share) for t in targets]
+    targets = _targets(taught, run.recipe.grounding.smoothing)
     shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
     return replace(taught, fused=fuse(*targets, weights).numpy(), weights=shares.numpy())
+
+
+def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
+    """Both teachers' targets as the grounder's loss takes them."""
+    targets = [torch.from_numpy(np.array(t)) for t in (taught.object, taught.interaction)]
+    return [smooth(t, torch.ones(t.shape[1], dtype=torch.bool), smoothing) if smoothing else t for t in targets]
 
 
 def _note(run: Run, methods: Sequence[str], cases: Sequence[Case]) -> str:
