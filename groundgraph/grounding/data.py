@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groundgraph.parallel import ALONE, WHOLE, Ranks, Share
+
 
 @dataclass(frozen=True)
 class GroundingImage:
@@ -59,6 +61,7 @@ class PaddedSet:
     embeddings [N, E, de], entities [N, E] bool (True = real); features [N, V, dv], regions [N, V] bool
     object, interaction [N, E, V] targets; reliability [N, E, 2]
     triplets [N, T, 2] int64 (subject, object; padding is 0), triplet_mask [N, T] bool, predicates [N, T, de]
+    share  which images of a batch these are, where several processes have it; padding is then the whole batch's
     """
 
     embeddings: Tensor
@@ -71,17 +74,21 @@ class PaddedSet:
     triplets: Tensor
     triplet_mask: Tensor
     predicates: Tensor
+    share: Share = WHOLE
 
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def take(self, images: Tensor, chosen: Tensor, real: Tensor) -> PaddedSet:
+    def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
         """Some entities of some images: images [n], chosen [n, k] places of entities, real [n, k] which of them count.
 
-        A triplet stays where both its ends do. Padding is cut to the images' own widest.
+        A triplet stays where both its ends do. Padding is cut to the images' own widest. Of several processes, each
+        gets its share of the images.
         """
         widest = int(self.regions[images].sum(1).max())
         most = int(self.triplet_mask[images].sum(1).max()) if self.triplet_mask.shape[1] else 0
+        share = Share(ranks, len(images))
+        images, chosen, real = (values[share.rows] for values in (images, chosen, real))
 
         def pick(values: Tensor, width: int | None = None) -> Tensor:
             values = values[images, :, :width]
@@ -106,9 +113,12 @@ class PaddedSet:
             triplets=triplets.masked_fill(~mask.unsqueeze(-1), 0),
             triplet_mask=mask,
             predicates=self.predicates[images, :most],
+            share=share,
         )
 
-    def sample(self, images: Tensor, entities: int, generator: torch.Generator | None) -> PaddedSet:
+    def sample(
+        self, images: Tensor, entities: int, generator: torch.Generator | None, ranks: Ranks = ALONE
+    ) -> PaddedSet:
         """The given images, at most `entities` entities each: drawn at random, or the first without a generator."""
         mask = self.entities[images]
         keys = (
@@ -117,9 +127,9 @@ class PaddedSet:
             else torch.linspace(1, 0.5, mask.shape[1]).expand(mask.shape)
         )
         chosen = (keys * mask).argsort(dim=1, descending=True, stable=True)[:, :entities]
-        return self.take(images, chosen, mask.gather(1, chosen))
+        return self.take(images, chosen, mask.gather(1, chosen), ranks)
 
-    def of_entities(self, rows: Tensor) -> PaddedSet:
+    def of_entities(self, rows: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
         """The given entities [n, 2] (image, place), each image once with those of its entities that are asked for."""
         images, owner = torch.unique(rows[:, 0], return_inverse=True)
         order = owner.argsort(stable=True)
@@ -128,11 +138,12 @@ class PaddedSet:
         column = torch.arange(len(owner)) - (counts.cumsum(0) - counts)[owner]
         chosen = torch.zeros(len(images), int(counts.max()), dtype=torch.int64)
         chosen[owner, column] = places
-        return self.take(images, chosen, torch.arange(chosen.shape[1]) < counts[:, None])
+        return self.take(images, chosen, torch.arange(chosen.shape[1]) < counts[:, None], ranks)
 
     def to(self, device: torch.device | str) -> PaddedSet:
         """The same on another device."""
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "share"}
+        return replace(self, **moved)
 
 
 def pad(images: Sequence[GroundingImage]) -> PaddedSet:

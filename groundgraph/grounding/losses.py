@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from groundgraph.parallel import WHOLE, Share
+
 
 def bag_similarity(
     scores: Tensor, entities: Tensor, regions: Tensor, sigmoid: bool = True, padding: bool = False
@@ -42,13 +44,13 @@ def mil_weight(epoch: int) -> float:
     return min(1.0, max(0.0, 1.0 - 0.2 * (epoch - 4)))
 
 
-def distillation_loss(scores: Tensor, targets: Tensor, regions: Tensor) -> Tensor:
+def distillation_loss(scores: Tensor, targets: Tensor, regions: Tensor, share: Share = WHOLE) -> Tensor:
     """L_KD of Eq. 14 as a mean over the entities whose fused target has any mass: KL(q_i || softmax(a_i)).
 
     scores, targets [..., Ne, Nv]; regions [..., Nv] bool -> scalar. An entity with an empty row (no teacher knows it,
-    or padding) gives no loss.
+    or padding) gives no loss. share: of the images, where several processes have them, whose losses add up to the mean.
     """
     log_p = scores.masked_fill(~regions.unsqueeze(-2), torch.finfo(scores.dtype).min).log_softmax(-1)
     divergence = (torch.xlogy(targets, targets) - targets * log_p.masked_fill(targets == 0, 0.0)).sum(-1)
     known = targets.sum(-1) > 0
-    return (divergence * known).sum() / known.sum().clamp(min=1)
+    return (divergence * known).sum() / share.sum(known.sum()).clamp(min=1)

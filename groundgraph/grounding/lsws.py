@@ -20,6 +20,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import NEVER, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.grounding.training import Step
+from groundgraph.parallel import WHOLE, Share
 
 
 class GraphContext(nn.Module):
@@ -94,19 +95,20 @@ class Lsws(nn.Module):
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """{"grounding", "refinement"}: cross-entropies of the attended features, and of all detectors (weighted)."""
-        batch, own = step.images, self.config.lsws
+        batch, share, own = step.images, step.images.share, self.config.lsws
         classes, bias, queries, features = self.read(batch)
+        vocabulary = *(share.gather(values) for values in (classes, bias, batch.entities)), share.start
         attention, known = self.attention(queries, features, batch.regions), self.recognise(features)
-        logits, rest = batch_vocabulary(attention.exp() @ known, batch.entities, classes, bias, batch.entities)
-        grounding = mean_where(softplus(rest - logits.diagonal(dim1=1, dim2=2)), batch.entities)
+        logits, rest = batch_vocabulary(attention.exp() @ known, batch.entities, *vocabulary)
+        grounding = mean_where(softplus(rest - logits.diagonal(dim1=1, dim2=2)), batch.entities, share)
         with torch.no_grad():
-            logits, rest = batch_vocabulary(known, batch.regions, classes, bias, batch.entities)
+            logits, rest = batch_vocabulary(known, batch.regions, *vocabulary)
             fit = attention - softplus(rest.unsqueeze(-1) - logits).transpose(1, 2)
         total = torch.zeros_like(grounding)
         heads = self.detect(features).unflatten(-1, (own.refinements, -1)).unbind(2)
         for head, background in zip(heads, self.background, strict=True):
-            logits, rest = batch_vocabulary(head, batch.regions, classes, bias, batch.entities)
-            loss, fit = refinement(fit, logits, rest, background, batch.entities, batch.regions)
+            logits, rest = batch_vocabulary(head, batch.regions, *vocabulary)
+            loss, fit = refinement(fit, logits, rest, background, batch.entities, batch.regions, share)
             total = total + own.refinement_weight * loss
         return {"grounding": grounding, "refinement": total}
 
@@ -120,7 +122,13 @@ class Lsws(nn.Module):
 
 
 def refinement(
-    fit: Tensor, logits: Tensor, rest: Tensor, background: Tensor, entities: Tensor, regions: Tensor
+    fit: Tensor,
+    logits: Tensor,
+    rest: Tensor,
+    background: Tensor,
+    entities: Tensor,
+    regions: Tensor,
+    share: Share = WHOLE,
 ) -> tuple[Tensor, Tensor]:
     """One detector's loss on the labels that `fit` gives, and its own fit for the next.
 
@@ -135,4 +143,4 @@ def refinement(
     nothing = -softplus(torch.logaddexp(rest, named) - background)
     count = label.sum(1)
     said = torch.where(count > 0, (known * label).sum(1) / count.clamp(min=1), nothing)
-    return -mean_where(said, regions), known.detach()
+    return -mean_where(said, regions, share), known.detach()

@@ -20,10 +20,13 @@ class Ours(Grounder):
         """{"mil", "kd"} and, self-guided, "adaptor": the weighted terms of Eq. 15, scalars."""
         c, many, batch = self.config, step.images, step.entities
         h, v = self.encode_text(many.embeddings), self.encode_regions(many.features)
+        # All captions against one's own images; the negatives are the whole batch's, whichever process has them.
+        captions, entities = many.share.gather(h), many.share.gather(many.entities)
         similarity = bag_similarity(
-            self.everywhere(h, v), many.entities, many.regions, sigmoid=c.mil_sigmoid, padding=c.mil_padding
+            self.everywhere(captions, v), entities, many.regions, sigmoid=c.mil_sigmoid, padding=c.mil_padding
         )
-        mil = mil_loss(similarity, c.margin, c.mil_diagonal)
+        similarity = many.share.gather(similarity.T).T
+        mil = many.share.of_all(mil_loss(similarity, c.margin, c.mil_diagonal))
         terms = {"mil": mil * (mil_weight(step.epoch) if c.mil_decay else 1.0)}
         if batch is not many:
             h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
@@ -40,21 +43,22 @@ class Ours(Grounder):
             targets = [smooth(t, batch.regions, c.smoothing) for t in targets]
         if c.fusing != "self":
             weights = batch.reliability if c.fusing == "expert" else torch.full_like(batch.reliability, 0.5)
-            return {"kd": distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions)}
+            return {"kd": distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)}
         says = torch.stack([t.sum(-1) > 0 for t in targets], -1)
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
         weights = (
             torch.full_like(positive, 0.5) if epoch < c.average_epochs else positive.detach().softmax(-1)
         )  # Eq. 11
-        kd = distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions)
+        kd = distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)
         negatives = [
-            lowest_attention(t, batch.regions, generator)
+            lowest_attention(t, batch.regions, generator, batch.share)
             if c.negatives == "lowest"
-            else random_attention(batch.regions, t.shape[1], generator)
+            else random_attention(batch.regions, t.shape[1], generator, batch.share)
             for t in targets
         ]
         negative = torch.stack([self.reliability(n, h, v) for n in negatives], -1)
-        adaptor = adaptor_loss(positive, negative, says, c.adaptor_margin, c.crossed_negatives, c.hinge_sigmoid)
+        how = (c.adaptor_margin, c.crossed_negatives, c.hinge_sigmoid)
+        adaptor = adaptor_loss(positive, negative, says, *how, batch.share)
         return {"kd": kd, "adaptor": c.adaptor_weight * adaptor}
 
     def score(self, batch: PaddedSet) -> Tensor:

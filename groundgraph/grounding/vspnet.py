@@ -114,20 +114,21 @@ class Vspnet(nn.Module):
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """{"entity", "predicate", "role"}: mean costs of the aligned nodes and edges, scalars."""
-        batch = step.images
+        batch, share = step.images, step.images.share
         *read, edges = self.read(batch)
         nodes = []
         every = torch.ones(read[0][1].shape[:2], dtype=torch.bool, device=edges.device)
         kinds = zip(*read, (batch.regions, every), (batch.entities, batch.triplet_mask), strict=True)
         for seen, said, bias, asked, real in kinds:
-            logits, rest = batch_vocabulary(seen, asked, said, bias, real)
+            vocabulary = (share.gather(values) for values in (said, bias, real))
+            logits, rest = batch_vocabulary(seen, asked, *vocabulary, share.start)
             nodes.append(softplus(rest.unsqueeze(-1) - logits).transpose(1, 2))
         costs = Costs(*nodes, -edges)
         entity, predicate, role = aligned(costs, batch, *align(costs, batch, self.config.vspnet.alignments))
         return {
-            "entity": mean_where(entity, batch.entities),
-            "predicate": mean_where(predicate, batch.triplet_mask),
-            "role": mean_where(role, batch.triplet_mask),
+            "entity": mean_where(entity, batch.entities, share),
+            "predicate": mean_where(predicate, batch.triplet_mask, share),
+            "role": mean_where(role, batch.triplet_mask, share),
         }
 
     def score(self, batch: PaddedSet) -> Tensor:

@@ -45,25 +45,29 @@ class Wsgm(nn.Module):
 
         The graphs of one image's captions count together. The matching itself has no gradient; its cosines do.
         """
+        share = batch.share
         h, v = self.encode(batch)
-        count, entities, _ = h.shape
-        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).view(count, entities, count, -1).transpose(1, 2)
-        graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
+        own = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
+        # All graphs are matched with one's own images, which are all images where one process has the batch.
+        h, graphs, real = (share.gather(values) for values in (h, own, batch.entities))
+        (count, entities, _), images = h.shape, len(v)
+        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).view(count, entities, images, v.shape[1]).transpose(1, 2)
         found = one_to_one(
             cosines.flatten(0, 1),
-            graphs.repeat_interleave(count, 0),
-            batch.entities.repeat_interleave(count, 0),
+            graphs.repeat_interleave(images, 0),
+            real.repeat_interleave(images, 0),
             batch.regions.repeat(count, 1),
-        ).view(count, count, entities)
+        ).view(count, images, entities)
         matched = cosines.gather(-1, found.unsqueeze(-1)).squeeze(-1)
-        weight = batch.entities.unsqueeze(1).to(matched)
-        return (matched * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+        weight = real.unsqueeze(1).to(matched)
+        return share.gather(((matched * weight).sum(-1) / weight.sum(-1).clamp(min=1)).T).T
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """{"contrast"}: the mean of the two cross-entropies of S / temperature, a scalar."""
         logits = self.similarity(step.images) / self.config.wsgm.temperature
         own = torch.arange(len(logits), device=logits.device)
-        return {"contrast": (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2}
+        contrast = (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+        return {"contrast": step.images.share.of_all(contrast)}
 
     def score(self, batch: PaddedSet) -> Tensor:
         """Cosines / temperature [B, E, V], every entity's match first."""
