@@ -139,12 +139,12 @@ class RaggedWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held in memory as a shard."""
-        if self._entries:
-            columns = {c: [entry[c] for entry in self._entries.values()] for c in self.columns}
-            place = self.path / f"{self._number:06d}-{self._mark}{_SUFFIX}"
-            write_ragged(place, list(self._entries), columns)
-            self._entries, self._bytes, self._number = {}, 0, self._number + 1
+        """Write what is held in memory as a shard. Where that fails it is forgotten, so that no id comes twice."""
+        entries, self._entries, self._bytes = self._entries, {}, 0
+        if entries:
+            columns = {c: [entry[c] for entry in entries.values()] for c in self.columns}
+            write_ragged(self.path / f"{self._number:06d}-{self._mark}{_SUFFIX}", list(entries), columns)
+            self._number += 1
 
     def close(self) -> None:
         """Write the last shard."""

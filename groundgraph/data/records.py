@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from groundgraph.data.types import Entity, Example, GroundTruth, Mention, ParsedCaption, Triplet
+
+T = TypeVar("T")
+_BLOCK = 1 << 20  # bytes looked through at a time
 
 
 def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> int:
@@ -27,14 +30,52 @@ def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> int:
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Read what `write_lines` wrote; raises ValueError naming file and line where it is damaged."""
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: not JSON ({error.msg}); delete the folder and run again"
-                ) from error
+            yield _parsed(line, path, number)
+
+
+def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise ValueError(f"{path}, line {number}: not JSON ({error}); delete the folder and run again") from error
+
+
+class Lines(Sequence[T]):
+    """What `write_lines` wrote as a list that needs no memory: 8 bytes a line, which is parsed when it is asked for.
+
+    of  makes an item of a line's record. Raises ValueError as `read_lines`.
+    """
+
+    def __init__(self, path: Path, of: Callable[[dict[str, Any]], T]) -> None:
+        self.path, self._of = path, of
+        ends, seen = [np.zeros(1, np.int64)], 0
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                ends.append(np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1 + seen)
+                seen += len(block)
+        self._starts = np.concatenate(ends)
+        if self._starts[-1] != seen:
+            raise ValueError(f"{path}, line {len(self)}: cut off; delete the folder and run again")
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, index: int | slice) -> Any:
+        place = range(len(self))[index]
+        with self.path.open("rb") as file:
+            if isinstance(index, slice):
+                return [self._read(file, i) for i in place]
+            return self._read(file, place)
+
+    def __iter__(self) -> Iterator[T]:
+        return (self._of(record) for record in read_lines(self.path))
+
+    def _read(self, file: BinaryIO, row: int) -> T:
+        start, end = self._starts[row : row + 2].tolist()
+        file.seek(start)
+        return self._of(_parsed(file.read(end - start), self.path, row + 1))
 
 
 def example_record(example: Example, root: Path) -> dict[str, Any]:

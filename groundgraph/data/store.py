@@ -41,14 +41,15 @@ def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Region
 class RegionsWriter:
     """Adds regions to a folder of shards as they are found (see `RaggedWriter`); for a `with` block.
 
-    half  features are stored as float16: half the room, and what is read is float32 again, to 3 digits
+    half   features are stored as float16: half the room, and what is read is float32 again, to 3 digits
+    width  of a region's features; None as long as no image had regions
     Raises ValueError as `RaggedWriter`, or where no image at all has regions.
     """
 
     def __init__(self, path: str | Path, half: bool = False, shard: int = SHARD_BYTES) -> None:
         self._store = RaggedWriter(path, *_COLUMNS, dtypes={"features": np.float16} if half else None, shard=shard)
         there = Ragged(path)
-        self._width = there.column(there.ids[0], "features").shape[1] if len(there) else None
+        self.width = there.column(there.ids[0], "features").shape[1] if len(there) else None
         self._waiting: list[str] = []
 
     def __contains__(self, name: object) -> bool:
@@ -67,15 +68,19 @@ class RegionsWriter:
 
         An image without regions still has features of the others' width, so it waits for the first that has some.
         """
-        if regions is None and self._width is None:
+        if regions is None and self.width is None:
             self._waiting.append(name)
             return
-        if self._width is None:
-            self._width = regions.features.shape[1]
+        if self.width is None:
+            self.width = regions.features.shape[1]
             waiting, self._waiting = self._waiting, []
             for earlier in waiting:
                 self.append(earlier, None)
-        self._store.append(name, _entry(no_regions(self._width) if regions is None else regions))
+        self._store.append(name, _entry(no_regions(self.width) if regions is None else regions))
+
+    def flush(self) -> None:
+        """Write what is held in memory as a shard."""
+        self._store.flush()
 
 
 def no_regions(width: int) -> Regions:
@@ -129,6 +134,10 @@ class StoredRegions(Sequence[Regions]):
         """How many regions each image has: [N] int64. None of them is read."""
         lengths = dict(zip(self._store.ids, self._store.lengths("labels").tolist(), strict=True))
         return np.array([lengths[name] for name in self.ids], np.int64)
+
+    def labels(self) -> Iterator[np.ndarray]:
+        """Each image's labels [V]; nothing else of it is read."""
+        return (self._store.column(name, "labels") for name in self.ids)
 
 
 def read_regions(path: str | Path) -> list[Regions]:

@@ -1,20 +1,22 @@
-"""Reading a run's artifacts back: one function a kind, kept in memory while the run lasts."""
+"""Reading a run's artifacts back: one function a kind, opened once a run, each image read when it is asked for."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from groundgraph.data.records import example_of, parsed_of, read_lines
-from groundgraph.data.store import Ragged, read_regions
-from groundgraph.data.types import Entity, Example, Graph, ParsedCaption, Regions
+from groundgraph.data.records import Lines, example_of, parsed_of
+from groundgraph.data.store import Ragged, StoredRegions
+from groundgraph.data.types import Entity, Example, Graph, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.pipeline.run import Run
+
+T = TypeVar("T")
 
 
 def _kept(stage: str) -> Callable:
@@ -33,16 +35,36 @@ def _kept(stage: str) -> Callable:
     return decorate
 
 
+class Lazy(Sequence[T]):
+    """A list whose items are read when they are asked for."""
+
+    def __init__(self, count: int, read: Callable[[int], T]) -> None:
+        self._count, self._read = count, read
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int | slice) -> Any:
+        place = range(self._count)[index]
+        return [self._read(i) for i in place] if isinstance(index, slice) else self._read(place)
+
+
 @_kept("examples")
-def examples(run: Run, split: str) -> list[Example]:
-    """A split's examples, in order."""
-    return [example_of(r, run.folder) for r in read_lines(run.folder / "examples" / f"{split}.jsonl")]
+def examples(run: Run, split: str) -> Sequence[Example]:
+    """A split's examples, in order; read from the disk one by one, as all that follows here."""
+    return Lines(run.folder / "examples" / f"{split}.jsonl", lambda record: example_of(record, run.folder))
+
+
+@_kept("examples")
+def names(run: Run, split: str) -> tuple[str, ...]:
+    """The ids of a split's images, in order; kept in memory."""
+    return tuple(example.image_id for example in examples(run, split))
 
 
 @_kept("parsed")
-def parsed(run: Run, split: str) -> list[list[ParsedCaption]]:
+def parsed(run: Run, split: str) -> Sequence[list[ParsedCaption]]:
     """A split's parsed captions, an image at a time, in the order of its examples."""
-    return [parsed_of(r) for r in read_lines(run.folder / "parsed" / f"{split}.jsonl")]
+    return Lines(run.folder / "parsed" / f"{split}.jsonl", parsed_of)
 
 
 def entities(captions: list[ParsedCaption]) -> list[Entity]:
@@ -51,9 +73,9 @@ def entities(captions: list[ParsedCaption]) -> list[Entity]:
 
 
 @_kept("regions")
-def regions(run: Run, split: str) -> list[Regions]:
+def regions(run: Run, split: str) -> StoredRegions:
     """A split's regions, in the order of its examples; an image that could not be read has none."""
-    return read_regions(run.folder / "regions" / f"{split}.safetensors")
+    return StoredRegions(run.folder / "regions" / split, names(run, split))
 
 
 @_kept("vocabulary")
@@ -70,27 +92,27 @@ def detector_categories(run: Run) -> tuple[str, ...]:
 
 
 @_kept("teachers")
-def grounding_images(run: Run, split: str) -> list[GroundingImage]:
+def grounding_images(run: Run, split: str) -> Sequence[GroundingImage]:
     """What the grounders are given of a split."""
-    text, targets = (Ragged(run.folder / stage / f"{split}.safetensors") for stage in ("text", "teachers"))
-    trusted = run.folder / "reliability" / f"{split}.safetensors"
+    listed, captions, found = names(run, split), parsed(run, split), regions(run, split)
+    text, targets = (Ragged(run.folder / stage / split) for stage in ("text", "teachers"))
+    trusted = run.folder / "reliability" / split
     weights = Ragged(trusted) if run.recipe.asks_expert and trusted.exists() else None
-    images = []
-    for example, captions, found in zip(examples(run, split), parsed(run, split), regions(run, split), strict=True):
-        words, taught = text[example.image_id], targets[example.image_id]
-        shape = (len(words["embeddings"]), len(found))
-        images.append(
-            GroundingImage(
-                words["embeddings"],
-                found.features,
-                taught["object"].reshape(shape),
-                taught["interaction"].reshape(shape),
-                weights[example.image_id]["weights"] if weights else None,
-                triplet_rows(captions),
-                words["predicates"],
-            )
+
+    def read(i: int) -> GroundingImage:
+        words, taught, features = text[listed[i]], targets[listed[i]], found[i].features
+        shape = (len(words["embeddings"]), len(features))
+        return GroundingImage(
+            words["embeddings"],
+            features,
+            taught["object"].reshape(shape),
+            taught["interaction"].reshape(shape),
+            weights[listed[i]]["weights"] if weights else None,
+            triplet_rows(captions[i]),
+            words["predicates"],
         )
-    return images
+
+    return Lazy(len(listed), read)
 
 
 def triplet_rows(captions: list[ParsedCaption]) -> np.ndarray:
@@ -103,31 +125,30 @@ def triplet_rows(captions: list[ParsedCaption]) -> np.ndarray:
 
 
 @_kept("grounding-{1}")
-def scores(run: Run, split: str, method: str) -> list[np.ndarray]:
+def scores(run: Run, split: str, method: str) -> Sequence[np.ndarray]:
     """A method's grounding scores [E, V], an image at a time."""
-    store = Ragged(run.folder / f"grounding-{method}" / f"{split}.safetensors")
-    counts = [len(r) for r in regions(run, split)]
-    return [
-        store[e.image_id]["scores"].reshape(-1, v) if v else np.zeros((0, 0), np.float32)
-        for e, v in zip(examples(run, split), counts, strict=True)
-    ]
+    store, listed = Ragged(run.folder / f"grounding-{method}" / f"{split}.safetensors"), names(run, split)
+    counts = regions(run, split).counts().tolist()
+
+    def read(i: int) -> np.ndarray:
+        if not counts[i]:
+            return np.zeros((0, 0), np.float32)
+        return store.column(listed[i], "scores").reshape(-1, counts[i])
+
+    return Lazy(len(listed), read)
 
 
 @_kept("sgg-{0}")
-def graphs(run: Run, method: str, file: str = "graphs") -> list[Graph]:
+def graphs(run: Run, method: str, file: str = "graphs") -> Sequence[Graph]:
     """The scene graphs that a method's SGG model found on the measured split; file "predcls": on its given boxes."""
-    store = Ragged(run.folder / f"sgg-{method}" / f"{file}.safetensors")
+    store, listed = Ragged(run.folder / f"sgg-{method}" / f"{file}.safetensors"), names(run, run.recipe.measured)
     width = 1 + len(vocabulary(run)[1])
-    found = []
-    for example in examples(run, run.recipe.measured):
-        a = store[example.image_id]
-        found.append(
-            Graph(
-                a["boxes"].reshape(-1, 4),
-                a["labels"],
-                a["scores"],
-                a["pairs"].reshape(-1, 2),
-                a["predicate_scores"].reshape(-1, width),
-            )
+
+    def read(i: int) -> Graph:
+        a = store[listed[i]]
+        boxes, pairs, predicates = (
+            a[name].reshape(-1, size) for name, size in (("boxes", 4), ("pairs", 2), ("predicate_scores", width))
         )
-    return found
+        return Graph(boxes, a["labels"], a["scores"], pairs, predicates)
+
+    return Lazy(len(listed), read)

@@ -14,7 +14,7 @@ import torch
 
 from groundgraph.data.images import open_image
 from groundgraph.data.records import read_lines, write_lines
-from groundgraph.data.store import write_ragged
+from groundgraph.data.store import StoredRegions, write_ragged
 from groundgraph.data.types import Graph
 from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
 from groundgraph.grounding import build_grounder
@@ -177,7 +177,7 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     torch.manual_seed(run.recipe.seed)
     model = new_model(getattr(wanted, wanted.model), sizes, categories)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    images = sum(1 for r in regions if len(r))
+    images = int((regions.counts() > 0).sum())
     with run.bar(f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)) as advance:
         history = train_sgg(
             model,
@@ -226,7 +226,7 @@ def labels_of(run: Run, method: str) -> Draw:
         truths = [example.truth for example in artifacts.examples(run, "train")]
         return supervised(truths, regions, objects.names, predicates.names)
     records = read_lines(run.folder / f"pseudo-{method}" / "train.jsonl")
-    pseudo = [pseudo_of(record, len(found)) for record, found in zip(records, regions, strict=True)]
+    pseudo = [pseudo_of(record, count) for record, count in zip(records, regions.counts().tolist(), strict=True)]
     labelling = run.recipe.pseudo_labels
     if method == "sgnls":
         return lambda i, rng: draw_labels(pseudo[i], rng, "every")
@@ -248,9 +248,8 @@ def validation_recall(run: Run) -> Callable[[torch.nn.Module], float]:
     if not kept:
         raise ValueError("sgg.training.patience needs validation images with annotated relations: leave it null")
     objects, predicates = (v.names for v in artifacts.vocabulary(run))
-    found = artifacts.regions(run, "validation")
     truth = truth_arrays([listed[i].truth for i in kept], objects, predicates)
-    regions = [found[i] for i in kept]
+    regions = StoredRegions(run.folder / "regions" / "validation", [listed[i].image_id for i in kept])
     config = run.recipe.sgg.inference
     return lambda model: sgdet_recall(truth, prediction_arrays(predict(model, regions, config)), (50,))["R@50"]
 

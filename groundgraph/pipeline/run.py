@@ -1,28 +1,30 @@
 """Running a recipe in a folder: which stages are done, which are due, and nothing half-written.
 
-A stage works in FOLDER/NAME.tmp, which is renamed to FOLDER/NAME when it is whole; stage.json in it carries its
-fingerprint. What a long stage goes on from after a kill (a training's checkpoint) lies in FOLDER/NAME.part meanwhile.
-A stage is skipped when its folder is there and its fingerprint equals what the recipe, its experts and the stages
-before it now give.
+A stage works in FOLDER/NAME.part, which is renamed to FOLDER/NAME when it is whole; stage.json in it carries its
+fingerprint and the checksums of its files. Where a stage is broken off, its folder stays, and the next attempt with
+the same fingerprint goes on from what lies in it. A stage is skipped when its folder is there, undamaged, and its
+fingerprint equals what the recipe, its experts and the stages before it now give.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
 import resource
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -34,9 +36,14 @@ from rich.progress import (
 )
 
 from groundgraph.data.types import Skipped
+from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.stop import stoppable
 
 Advance = Callable[[int], None]
+LAYOUT = 2  # of the stages' files: raised when another version could not read them
+_SKIPPED = "skipped.jsonl"  # in a stage's scratch
+_ROOM = 1 << 20  # bytes; a disk with less is full
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Stage:
 
     name      its folder; needs: stages whose output it reads
     settings  what of the recipe (and which files) its result depends on, as JSON
-    work      writes the stage's files into a folder and gives its counts
+    work      writes the stage's files into a folder, which holds what a broken-off attempt wrote, and gives its counts
     """
 
     name: str
@@ -65,77 +72,208 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
     _progress: Progress | None = None
-    _scratch: Path | None = None
+    _work: Path | None = None
+    _kept: int = 0  # how many of `skipped` are on the disk
+    _stop: Callable[[], None] = lambda: None
 
     def execute(self, stages: Sequence[Stage]) -> list[str]:
-        """Run the stages that are due, in order, and give their names.
+        """Run the stages that are due, in order, and give their names. Where none is, nothing is written.
 
-        Raises ValueError where another process works in the folder.
+        Raises ValueError where another process works in the folder, where the disk is full, or where a stage fails over
+        a damaged file of an earlier one; Stopped where a signal asked for it. What is done then stays.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        done: dict[str, str] = {}
-        ran: list[str] = []
-        with self._lock(), self._bars():
-            (self.folder / "recipe.yaml").write_text(self.recipe.yaml(), encoding="utf-8")
+        marks = fingerprints(stages)
+        if all(self.done(stage.name, marks[stage.name]) for stage in stages):
             for stage in stages:
-                mark = fingerprint(stage, [done[name] for name in stage.needs])
-                done[stage.name] = mark
-                record = self.record(stage.name)
-                if record is None or record["fingerprint"] != mark:
-                    self._perform(stage, mark)
+                self._count(stage.name)
+            return []
+        ran: list[str] = []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with lock.held(self.folder) as left, stoppable(self._warn) as self._stop, self._bars():
+            if left:
+                self._warn(f"the run before was broken off ({left}); going on where it was")
+            self._write_recipe()
+            for stage in stages:
+                self._stop()
+                if not self.done(stage.name, marks[stage.name]):
+                    self._perform(stage, marks[stage.name])
                     ran.append(stage.name)
-                    record = self.record(stage.name)
-                self.seconds[stage.name] = record["seconds"]
-                self.skipped.items.extend((what, why) for what, why in record["skipped"])
+                self._count(stage.name)
         return ran
 
     def record(self, stage: str) -> dict[str, Any] | None:
-        """What a finished stage says of itself (fingerprint, seconds, counts, skipped), or None."""
+        """What a finished stage says of itself (fingerprint, seconds, counts, skipped, files), or None."""
         try:
-            return json.loads((self.folder / stage / "stage.json").read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
+            record = manifest.read_record(self.folder / stage)
+        except ValueError:
             return None
+        return record if record is not None and "counts" in record else None
+
+    def done(self, stage: str, mark: str) -> bool:
+        """Whether a stage is done, and its files are what they were (see `manifest` for how far that is looked at)."""
+        record = self.record(stage)
+        if record is None or record["fingerprint"] != mark:
+            return False
+        known = dict(record["files"])
+        lost = manifest.damaged(self.folder / stage, record["files"])
+        if record["files"] != known:  # the folder was copied: its files are read this once
+            with suppress(OSError):
+                manifest.write_record(self.folder / stage, record)
+        return not lost
+
+    def command(self) -> str:
+        """What goes on with this run on the command line."""
+        return shlex.join(["groundgraph", "run", str(self.folder / "recipe.yaml"), "--out", str(self.folder)])
+
+    def _count(self, stage: str) -> None:
+        record = self.record(stage)
+        self.seconds[stage] = record["seconds"]
+        self.skipped.items.extend((what, why) for what, why in record["skipped"])
+
+    def _write_recipe(self) -> None:
+        place, text = self.folder / "recipe.yaml", self.recipe.yaml()
+        if not place.is_file() or place.read_bytes() != text.encode():
+            temporary = self.folder / "recipe.yaml.tmp"
+            temporary.write_bytes(text.encode())
+            os.replace(temporary, place)
 
     def _perform(self, stage: Stage, mark: str) -> None:
-        target, work = self.folder / stage.name, self.folder / f"{stage.name}.tmp"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        self._scratch = self.folder / f"{stage.name}.part"
-        for old in self.folder.glob(f"{stage.name}.part/*"):
-            if old.name != mark:  # of other settings
-                shutil.rmtree(old, ignore_errors=True)
-        self._scratch /= mark
-        before, began = len(self.skipped.items), time.perf_counter()
-        counts = stage.work(self, work)
-        skipped = self.skipped.items[before:]
+        work, began = self.folder / f"{stage.name}.part", time.perf_counter()
+        before, spent = len(self.skipped.items), 0.0
+        try:
+            self._reclaim(stage.name, work, mark)
+            record = self._begin(work, mark)
+            spent = record["seconds"]
+            if "counts" not in record:
+                record["counts"] = stage.work(self, work)
+                record["skipped"] = list(dict.fromkeys(self.skipped.items[before:]))
+                record["files"] = manifest.taken(work)
+                record["seconds"] = round(spent + time.perf_counter() - began, 2)
+                manifest.write_record(work, record)
+            shutil.rmtree(work / manifest.SCRATCH, ignore_errors=True)
+            shutil.rmtree(self.folder / stage.name, ignore_errors=True)
+            os.replace(work, self.folder / stage.name)
+        except BaseException as error:
+            cause, spent = self._cause(error, stage), round(spent + time.perf_counter() - began, 2)
+            ended = cause or str(error) or type(error).__name__
+            with suppress(OSError):
+                manifest.write_record(work, {"fingerprint": mark, "seconds": spent, "ended": ended})
+            if cause:
+                raise ValueError(cause) from error
+            raise
         del self.skipped.items[before:]  # execute() adds them from the record, as for a stage done earlier
-        seconds = time.perf_counter() - began
-        record = {"fingerprint": mark, "seconds": round(seconds, 2), "counts": counts, "skipped": skipped}
-        (work / "stage.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(work, target)
-        shutil.rmtree(self._scratch.parent, ignore_errors=True)
         self.cache = {key: value for key, value in self.cache.items() if key[0] != stage.name}
-        said = ", ".join(f"{value:,} {name}" for name, value in counts.items() if isinstance(value, int))
-        left_out = f"; {len(skipped)} skipped" if skipped else ""
-        self.console.print(f"[green]done[/] {stage.name} [dim]{seconds:.1f} s[/]  {said}{left_out}", highlight=False)
+        said = ", ".join(f"{value:,} {name}" for name, value in record["counts"].items() if isinstance(value, int))
+        left_out = f"; {len(record['skipped'])} skipped" if record["skipped"] else ""
+        took = f"[dim]{record['seconds']:.1f} s[/]"
+        self.console.print(f"[green]done[/] {stage.name} {took}  {said}{left_out}", highlight=False)
+
+    def _begin(self, work: Path, mark: str) -> dict[str, Any]:
+        """Make a stage's working folder ready, with what an attempt with the same fingerprint left there."""
+        try:
+            record = manifest.read_record(work)
+        except ValueError:
+            record = None
+        if record is None or record["fingerprint"] != mark:
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            record = {"fingerprint": mark, "seconds": 0.0}
+        record.pop("ended", None)
+        manifest.write_record(work, record)
+        self._work, self._kept = work, len(self.skipped.items)
+        listed = self.scratch() / _SKIPPED
+        if listed.exists():
+            for line in listed.read_bytes().splitlines():
+                with suppress(ValueError):  # a line that was being written
+                    self.skipped.items.append(tuple(json.loads(line)))
+            self._kept = len(self.skipped.items)
+        return record
+
+    def _reclaim(self, stage: str, work: Path, mark: str) -> None:
+        """Where a stage's result is damaged, say so, and let the stage go on from the files that are whole."""
+        folder = self.folder / stage
+        try:
+            record = manifest.read_record(folder)
+        except ValueError as error:
+            self._warn(f"{error}; {stage} runs again")
+            return
+        if record is None or record["fingerprint"] != mark:
+            return
+        if "counts" in record:
+            lost = manifest.damaged(folder, record["files"])
+            if not lost:
+                return
+            self._work = folder
+            self._keep(record["skipped"])
+            manifest.write_record(folder, {"fingerprint": mark, "seconds": record["seconds"]})
+            for name in lost:
+                self._warn(f"{folder / name}: missing, or not what {stage} wrote; {stage} makes it anew")
+                (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+        os.replace(folder, work)
+
+    def _cause(self, error: BaseException, stage: Stage) -> str | None:
+        """What lies behind a stage's error, for the user: a full disk or a damaged file that it read. None: neither."""
+        if not isinstance(error, Exception):
+            return None
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or shutil.disk_usage(self.folder).free < _ROOM:
+            return (
+                f"{self.folder}: the disk is full, and {stage.name} could not be written ({error}). Nothing that was "
+                f"done is lost: make room, and go on with: {self.command()}"
+            )
+        for name in stage.needs:
+            record = self.record(name)
+            for lost in manifest.damaged(self.folder / name, record["files"], thorough=True) if record else ():
+                return (
+                    f"{self.folder / name / lost}: not what {name} wrote, by its checksum, so {stage.name} failed "
+                    f"({error}). Delete it and run again: {name} makes it anew"
+                )
+        return None
+
+    def _warn(self, text: str) -> None:
+        self.console.print(f"[yellow]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
     def scratch(self) -> Path:
-        """A folder of the stage at work that outlives a broken-off attempt, for the next one with the same settings."""
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        return self._scratch
+        """A folder of the stage at work for what is not part of its result, such as a training's checkpoint.
+
+        Like all that a stage writes it outlives a broken-off attempt; it is deleted when the stage is done.
+        """
+        place = self._work / manifest.SCRATCH
+        place.mkdir(exist_ok=True)
+        return place
+
+    def keep_skipped(self) -> None:
+        """Write down what the stage at work skipped so far, for the attempt after a broken-off one."""
+        self._keep(self.skipped.items[self._kept :])
+        self._kept = len(self.skipped.items)
+
+    def _keep(self, items: Sequence[Sequence[str]]) -> None:
+        if items:
+            with (self.scratch() / _SKIPPED).open("a", encoding="utf-8") as file:
+                # What was cut off in the middle of a line stays a line of its own.
+                file.writelines("\n" + json.dumps(item) for item in items)
+                file.flush()
+                os.fsync(file.fileno())
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Advance]:
-        """A progress bar while the block runs; call what it gives with how many more are done."""
-        if self._progress is None:
-            yield lambda _: None
-            return
-        task = self._progress.add_task(what, total=total)
+        """A progress bar while the block runs; call what it gives with how many more are done.
+
+        That is also where a signal ends the run, so call it when what is done can be written down.
+        """
+        task = self._progress.add_task(what, total=total) if self._progress else None
+
+        def advance(count: int) -> None:
+            if task is not None:
+                self._progress.advance(task, count)
+            self._stop()
+
         try:
-            yield lambda count: self._progress.advance(task, count)
+            yield advance
         finally:
-            self._progress.remove_task(task)
+            if task is not None:
+                self._progress.remove_task(task)
 
     @contextmanager
     def _bars(self) -> Iterator[None]:
@@ -147,28 +285,25 @@ class Run:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         ]
-        with Progress(*columns, console=self.console, transient=True) as self._progress:
-            yield
-        self._progress = None
+        try:
+            with Progress(*columns, console=self.console, transient=True) as self._progress:
+                yield
+        finally:
+            self._progress = None
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with (self.folder / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                holder = file.read().strip() or "?"
-                raise ValueError(f"{self.folder}: process {holder} is at work in this folder; wait for it") from error
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
+
+def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
+    """What each stage's result depends on, as a hash."""
+    marks: dict[str, str] = {}
+    for stage in stages:
+        marks[stage.name] = fingerprint(stage, [marks[name] for name in stage.needs])
+    return marks
 
 
 def fingerprint(stage: Stage, needs: Sequence[str]) -> str:
     """What a stage's result depends on, as a hash: its settings, the stages it reads, the version of groundgraph."""
-    content = json.dumps([stage.name, stage.settings, list(needs), version("groundgraph")], sort_keys=True, default=str)
+    made_by = [version("groundgraph"), LAYOUT]
+    content = json.dumps([stage.name, stage.settings, list(needs), made_by], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from groundgraph.data.images import open_image
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.data.sources import open_source
-from groundgraph.data.store import Ragged, write_ragged, write_regions
+from groundgraph.data.store import Ragged, RaggedWriter, RegionsWriter, StoredRegions
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.experts import resolve
@@ -28,7 +31,8 @@ from groundgraph.language.sentences import triplet_caption
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.methods import method_stages
-from groundgraph.pipeline.run import Run, Stage, file_identity
+from groundgraph.pipeline.run import Advance, Run, Stage, file_identity
+from groundgraph.pipeline.streaming import CHUNK, fill
 from groundgraph.pipeline.words import map_words, match_words
 from groundgraph.teachers.clip import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights
@@ -36,8 +40,6 @@ from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher
 from groundgraph.vision.detectors import load_detector
 from groundgraph.vision.several import Several
-
-CHUNK = 64  # images handled between two steps of a progress bar
 
 
 def stages(recipe: Recipe) -> list[Stage]:
@@ -113,27 +115,27 @@ def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
     parser, counts = load_parser(run.recipe.parser.name, model=run.recipe.parser.model), Counter()
     for split in run.recipe.splits:
         listed = artifacts.examples(run, split)
-        records = []
         with run.bar(f"parsing {split} captions", len(listed)) as advance:
-            for start in range(0, len(listed), CHUNK * 4):
-                part = listed[start : start + CHUNK * 4]
-                flat = parser.parse([caption for e in part for caption in e.captions])
-                place = 0
-                for example in part:
-                    found = flat[place : place + len(example.captions)] + [
-                        triplet_caption(*t) for t in example.triplets
-                    ]
-                    place += len(example.captions)
-                    if not any(c.entities for c in found):
-                        run.skipped.add(example.image_id, "no caption names an entity")
-                    counts["captions"] += len(found)
-                    counts["entities"] += sum(len(c.entities) for c in found)
-                    counts["triplets"] += sum(len(c.triplets) for c in found)
-                    counts["captions without an entity"] += sum(not c.entities for c in found)
-                    records.append(parsed_record(example.image_id, found))
-                advance(len(part))
-        write_lines(folder / f"{split}.jsonl", records)
+            write_lines(folder / f"{split}.jsonl", _parsed(listed, parser, run, counts, advance))
     return dict(counts)
+
+
+def _parsed(
+    listed: Sequence[Example], parser: Any, run: Run, counts: Counter[str], advance: Advance
+) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(listed), CHUNK * 4):
+        part = listed[start : start + CHUNK * 4]
+        flat = iter(parser.parse([caption for e in part for caption in e.captions]))
+        for example in part:
+            found = [*islice(flat, len(example.captions)), *(triplet_caption(*t) for t in example.triplets)]
+            if not any(c.entities for c in found):
+                run.skipped.add(example.image_id, "no caption names an entity")
+            counts["captions"] += len(found)
+            counts["entities"] += sum(len(c.entities) for c in found)
+            counts["triplets"] += sum(len(c.triplets) for c in found)
+            counts["captions without an entity"] += sum(not c.entities for c in found)
+            yield parsed_record(example.image_id, found)
+        advance(len(part))
 
 
 def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
@@ -171,64 +173,51 @@ def find_regions(run: Run, folder: Path) -> dict[str, Any]:
         [load_detector(wanted.kind, model, count=wanted.regions) for model in (wanted.model, *wanted.also)]
     )
     (folder / "categories.json").write_text(json.dumps(list(detector.categories)), encoding="utf-8")
-    total = images = 0
+    counts: Counter[str] = Counter()
     for split in run.recipe.splits:
-        listed = artifacts.examples(run, split)
-        found: list[Regions | None] = []
-        with run.bar(f"finding regions in {split} images", len(listed)) as advance:
-            for start in range(0, len(listed), CHUNK):
-                part = listed[start : start + CHUNK]
-                found += detector.detect(part, run.skipped)
-                advance(len(part))
-        size = next((f.features.shape[1] for f in found if f is not None), 0)
-        if not size:
-            raise ValueError(
-                f"no {split} image gave a region: {run.skipped.items[-1] if run.skipped.items else wanted.model}"
-            )
-        whole = [f if f is not None else no_regions(size) for f in found]
-        write_regions(folder / f"{split}.safetensors", [e.image_id for e in listed], whole)
-        total, images = total + sum(map(len, whole)), images + len(whole)
-    return {"images": images, "regions": total}
-
-
-def no_regions(size: int) -> Regions:
-    """What stands for an image that could not be read."""
-    return Regions(
-        np.zeros((0, 4), np.float32),
-        np.zeros(0, np.int64),
-        np.zeros(0, np.float32),
-        np.zeros((0, size), np.float32),
-        (1, 1),
-    )
+        listed, names = artifacts.examples(run, split), artifacts.names(run, split)
+        with RegionsWriter(folder / split) as writer:
+            what = f"finding regions in {split} images"
+            fill(run, what, names, writer, lambda part: detector.detect(listed[part], run.skipped))  # noqa: B023
+            if writer.width is None:
+                why = run.skipped.items[-1] if run.skipped.items else wanted.model
+                raise ValueError(f"no {split} image gave a region: {why}")
+        counts["images"] += len(names)
+        counts["regions"] += int(StoredRegions(folder / split).counts().sum())
+    return dict(counts)
 
 
 def embed_text(run: Run, folder: Path) -> dict[str, Any]:
     """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
-    encoder = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool)
-    count = 0
+    encoder, count = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool), 0
     for split in run.recipe.splits:
-        listed, read = artifacts.parsed(run, split), artifacts.examples(run, split)
-        said = [t.predicate for captions in listed for caption in captions for t in caption.triplets]
-        words = {word: row for row, word in enumerate(dict.fromkeys(said))}
+        listed = artifacts.parsed(run, split)
+        said = dict.fromkeys(t.predicate for captions in listed for caption in captions for t in caption.triplets)
+        words = {word: row for row, word in enumerate(said)}
         alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in words]
         table = np.concatenate([np.zeros((0, encoder.size), np.float32), *encoder.embed(alone)])
-        rows, predicates = [], []
-        with run.bar(f"reading {split} captions", len(listed)) as advance:
-            for start in range(0, len(listed), CHUNK * 4):
-                part = listed[start : start + CHUNK * 4]
-                flat = encoder.embed([caption for captions in part for caption in captions])
-                place = 0
-                for captions in part:
-                    rows.append(
-                        np.concatenate([np.zeros((0, encoder.size), np.float32), *flat[place : place + len(captions)]])
-                    )
-                    predicates.append(table[[words[t.predicate] for c in captions for t in c.triplets]])
-                    place += len(captions)
-                advance(len(part))
-        columns = {"embeddings": rows, "predicates": predicates}
-        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in read], columns)
-        count += sum(map(len, rows))
+        with RaggedWriter(folder / split, "embeddings", "predicates") as writer:
+            make = partial(_embedded, listed, encoder, words, table)
+            fill(run, f"reading {split} captions", artifacts.names(run, split), writer, make, CHUNK * 4)
+        count += int(Ragged(folder / split).lengths("embeddings").sum())
     return {"entities": count}
+
+
+def _embedded(
+    listed: Sequence[list[ParsedCaption]],
+    encoder: TextEncoder,
+    words: dict[str, int],
+    table: np.ndarray,
+    part: slice,
+) -> Iterator[dict[str, np.ndarray]]:
+    """An image's entities, and its predicates by their rows of the table."""
+    images = listed[part]
+    flat = iter(encoder.embed([caption for captions in images for caption in captions]))
+    for captions in images:
+        yield {
+            "embeddings": np.concatenate([np.zeros((0, encoder.size), np.float32), *islice(flat, len(captions))]),
+            "predicates": table[[words[t.predicate] for c in captions for t in c.triplets]],
+        }
 
 
 def taught_splits(run: Run) -> list[str]:
@@ -248,26 +237,31 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
     looker = InteractionTeacher(**wanted.interaction.model_dump()) if wanted.interaction else None
     counts: Counter[str] = Counter()
     for split in run.recipe.splits:
-        listed, found = artifacts.examples(run, split), artifacts.regions(run, split)
-        captions = artifacts.parsed(run, split)
-        asked = looker if split in taught_splits(run) else None
-        columns: dict[str, list[np.ndarray]] = {"object": [], "interaction": []}
-        with run.bar(f"asking the teachers about {split} images", len(listed)) as advance:
-            for start in range(0, len(listed), CHUNK):
-                part = slice(start, start + CHUNK)
-                told = by_category.targets((), found[part], captions[part])
-                seen = look(asked, listed[part], found[part], captions[part]) if asked else [None] * len(told)
-                for regions, one, two in zip(found[part], told, seen, strict=True):
-                    empty = np.zeros((0, len(regions)), np.float32)
-                    one = np.concatenate([empty, *one])
-                    two = np.concatenate([empty, *two]) if two is not None else np.zeros_like(one)
-                    counts["entities"] += len(one)
-                    counts["entities whose category the detector found"] += int((one.sum(1) > 0).sum())
-                    for name, value in zip(columns, (one, two), strict=True):
-                        columns[name].append(np.asarray(value, np.float32))
-                advance(len(listed[part]))
-        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], columns)
+        names, asked = artifacts.names(run, split), looker if split in taught_splits(run) else None
+        with RaggedWriter(folder / split, "object", "interaction") as writer:
+            make = partial(_taught, run, split, by_category, asked)
+            fill(run, f"asking the teachers about {split} images", names, writer, make)
+        store = Ragged(folder / split)
+        counts["entities"] += int(store.lengths("object").sum())
+        counts["entities whose category the detector found"] += sum(
+            int((store.column(name, "object").sum(1) > 0).sum()) for name in names
+        )
     return dict(counts)
+
+
+def _taught(
+    run: Run, split: str, by_category: ObjectTeacher, looker: InteractionTeacher | None, part: slice
+) -> Iterator[dict[str, np.ndarray]]:
+    found, captions = artifacts.regions(run, split)[part], artifacts.parsed(run, split)[part]
+    told = by_category.targets((), found, captions)
+    seen = [None] * len(told)
+    if looker:
+        seen = look(looker, artifacts.examples(run, split)[part], found, captions)
+    for regions, one, two in zip(found, told, seen, strict=True):
+        empty = np.zeros((0, len(regions)), np.float32)
+        one = np.concatenate([empty, *one], dtype=np.float32)
+        two = np.concatenate([empty, *two], dtype=np.float32) if two is not None else np.zeros_like(one)
+        yield {"object": one, "interaction": two}
 
 
 def look(
@@ -288,42 +282,51 @@ def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
     """What the image-text model makes of every region's crop, once an image."""
     expert, count = ImageTextModel(run.recipe.teachers.expert.model), 0
     for split in taught_splits(run):
-        listed, found = artifacts.examples(run, split), artifacts.regions(run, split)
-        rows: list[np.ndarray] = []
-        with run.bar(f"looking at regions of {split} images", len(listed)) as advance:
-            for start in range(0, len(listed), CHUNK):
-                part = range(start, min(start + CHUNK, len(listed)))
-                full = [i for i in part if len(found[i])]
-                seen = expert.region_features([open_image(listed[i].path) for i in full], [found[i] for i in full])
-                told = dict(zip(full, seen, strict=True))
-                rows += [told.get(i, np.zeros((0, expert.width), np.float32)) for i in part]
-                advance(len(part))
-        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], {"features": rows})
-        count += sum(map(len, rows))
+        with RaggedWriter(folder / split, "features") as writer:
+            make = partial(_described, run, split, expert)
+            fill(run, f"looking at regions of {split} images", artifacts.names(run, split), writer, make)
+        count += int(Ragged(folder / split).lengths("features").sum())
     return {"crops": count}
+
+
+def _described(run: Run, split: str, expert: ImageTextModel, part: slice) -> list[dict[str, np.ndarray]]:
+    found, listed = artifacts.regions(run, split)[part], artifacts.examples(run, split)[part]
+    full = [i for i, regions in enumerate(found) if len(regions)]
+    seen = expert.region_features([open_image(listed[i].path) for i in full], [found[i] for i in full])
+    told = dict(zip(full, seen, strict=True))
+    return [{"features": told.get(i, np.zeros((0, expert.width), np.float32))} for i in range(len(found))]
 
 
 def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
     """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
     wanted = run.recipe.teachers.expert
-    expert, shares = ImageTextModel(wanted.model, wanted.prompts), []
+    expert, entities, trust = ImageTextModel(wanted.model, wanted.prompts), 0, 0.0
     for split in taught_splits(run):
-        listed, parsed = artifacts.examples(run, split), artifacts.parsed(run, split)
-        seen, told = (Ragged(run.folder / stage / f"{split}.safetensors") for stage in ("crops", "teachers"))
-        words = [artifacts.entities(captions) for captions in parsed]
-        features = expert.entity_features([entity for part in words for entity in part])
-        said = np.split(features, np.cumsum([len(part) for part in words])[:-1])
-        rows: list[np.ndarray] = []
-        with run.bar(f"weighing the teachers of {split} images", len(listed)) as advance:
-            for example, entities in zip(listed, said, strict=True):
-                regions, targets = seen[example.image_id]["features"], told[example.image_id]
-                shape = (len(entities), len(regions))
-                one, two = (torch.from_numpy(targets[k].reshape(shape)) for k in ("object", "interaction"))
-                crops, sentences = torch.from_numpy(regions), torch.from_numpy(entities)
-                weights = expert_weights(one, two, crops, sentences, wanted.temperature)
-                rows.append(weights.numpy())
-                shares += weights[(one.sum(1) > 0) & (two.sum(1) > 0), 0].tolist()
-                advance(1)
-        write_ragged(folder / f"{split}.safetensors", [e.image_id for e in listed], {"weights": rows})
-    mean = float(np.mean(shares)) if shares else None
-    return {"entities with two teachers": len(shares), "mean weight of the object-aware teacher": mean}
+        names = artifacts.names(run, split)
+        seen, told = (Ragged(run.folder / stage / split) for stage in ("crops", "teachers"))
+        with RaggedWriter(folder / split, "weights") as writer:
+            make = partial(_weighed, run, split, expert, seen, told)
+            # The more images at once, the fewer sentences are read again.
+            fill(run, f"weighing the teachers of {split} images", names, writer, make, CHUNK * 16)
+        weights = Ragged(folder / split)
+        for name in names:
+            both = np.logical_and(*(told.column(name, kind).sum(1) > 0 for kind in ("object", "interaction")))
+            entities += int(both.sum())
+            trust += float(weights.column(name, "weights")[both, 0].sum(dtype=np.float64))
+    mean = trust / entities if entities else None
+    return {"entities with two teachers": entities, "mean weight of the object-aware teacher": mean}
+
+
+def _weighed(
+    run: Run, split: str, expert: ImageTextModel, seen: Ragged, told: Ragged, part: slice
+) -> Iterator[dict[str, np.ndarray]]:
+    words = [artifacts.entities(captions) for captions in artifacts.parsed(run, split)[part]]
+    said = expert.entity_features([entity for own in words for entity in own])
+    parts = np.split(said, np.cumsum([len(own) for own in words])[:-1])
+    for name, sentences in zip(artifacts.names(run, split)[part], parts, strict=True):
+        crops, targets = seen.column(name, "features"), told[name]
+        one, two = (torch.from_numpy(targets[k].reshape(len(sentences), len(crops))) for k in ("object", "interaction"))
+        weights = expert_weights(
+            one, two, torch.from_numpy(crops), torch.from_numpy(sentences), run.recipe.teachers.expert.temperature
+        )
+        yield {"weights": weights.numpy()}

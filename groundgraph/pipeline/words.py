@@ -78,9 +78,9 @@ def match_words(run: Run, folder: Path) -> dict[str, Any]:
     said = Counter(e.name for captions in artifacts.parsed(run, "train") for c in captions for e in c.entities)
     categories, words = artifacts.detector_categories(run), [word for word, _ in said.most_common()]
     same = match_matrix(words, categories)
-    labels = [regions.labels for regions in artifacts.regions(run, "train")]
-    labels = np.concatenate([np.zeros(0, np.int64), *labels])
-    shown = np.bincount(labels[labels >= 0], minlength=len(categories))
+    shown = np.zeros(len(categories), np.int64)
+    for labels in artifacts.regions(run, "train").labels():
+        np.add.at(shown, labels[labels >= 0], 1)
     known = [{"word": w, "said": said[w]} for w, row in zip(words, same, strict=True) if not row.any()]
     content = {
         "categories": [

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
-from groundgraph.pipeline import artifacts, methods
+from groundgraph.pipeline import artifacts, lock, methods
 from groundgraph.pipeline.config import RecipeError, bundled_recipes, find_recipe, load_recipe
 from groundgraph.pipeline.run import Run, Stage
 from groundgraph.sgg.training import train_sgg
@@ -66,13 +66,13 @@ def test_every_artifact_is_there(demo):
 
 def test_a_second_run_does_nothing_and_a_change_only_what_it_touches(demo):
     folder, _ = demo
-    stamp = (folder / "regions" / "train.safetensors").stat().st_mtime_ns
+    stamp = (folder / "regions" / "train").stat().st_mtime_ns
     again = invoke("demo", "--out", folder, *(w for s in SMALL for w in ("--set", s)))
     assert again.exit_code == 0 and "nothing had changed" in again.output
     changed = invoke("demo", "--out", folder, *(w for s in [*SMALL, "pseudo_labels.top=2"] for w in ("--set", s)))
     assert changed.exit_code == 0 and "done pseudo-ours" in changed.output
     assert "done regions" not in changed.output and "done grounding-ours" not in changed.output
-    assert (folder / "regions" / "train.safetensors").stat().st_mtime_ns == stamp
+    assert (folder / "regions" / "train").stat().st_mtime_ns == stamp
 
 
 def test_predict_draws_and_writes(demo, tmp_path):
@@ -142,7 +142,7 @@ def test_a_training_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(methods, "train_sgg", train)
     assert invoke("demo", "--out", broken, *words).exit_code != 0
-    assert list(broken.glob("sgg-sgnls.part/*/training.pt")) and not (broken / "sgg-sgnls").exists()
+    assert (broken / "sgg-sgnls.part" / "scratch" / "training.pt").exists() and not (broken / "sgg-sgnls").exists()
     result = invoke("demo", "--out", broken, *words)
     assert result.exit_code == 0 and len(epochs) < 4 + 6 and not (broken / "sgg-sgnls.part").exists()
     assert (broken / "metrics.json").read_text() == (whole / "metrics.json").read_text()
@@ -264,9 +264,9 @@ def test_a_broken_off_stage_runs_again_and_a_held_folder_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run.execute([stage])
     assert not (tmp_path / "run" / "one").exists()
-    assert run.execute([stage]) == ["one"] and run.execute([stage]) == [] and calls == ["one.tmp"] * 2
+    assert run.execute([stage]) == ["one"] and run.execute([stage]) == [] and calls == ["one.part"] * 2
     assert run.execute([Stage("one", (), {"a": 2}, work)]) == ["one"]
-    with run._lock(), pytest.raises(ValueError, match="at work in this folder"):
+    with lock.held(run.folder), pytest.raises(ValueError, match="at work in this folder"):
         Run(run.recipe, run.folder).execute([stage])
 
 
