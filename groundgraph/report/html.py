@@ -29,6 +29,7 @@ NAMES = {
     "lsws": "LSWS's grounder (linguistic structure)",
     "vspnet": "VSPNet's grounder (graph alignment)",
     "mil": "MIL alone (no teacher)",
+    "full": "Full supervision (annotated boxes: the upper bound)",
 }
 COLUMNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (

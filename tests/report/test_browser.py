@@ -91,20 +91,20 @@ def browser():
 @pytest.fixture
 def opened(browser, report):
     """Opens the report; complaints and requests that are not of the file itself are collected, and must be none."""
-    heard, pages = [], []
+    heard, pages, url = [], [], report.as_uri()
 
     def listen(message):
         if message.type in ("error", "warning"):
             heard.append(message.text)
 
-    def open_(**options):
+    def open_(url=url, **options):
         context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
         page = context.new_page()
         pages.append(context)
         page.on("console", listen)
         page.on("pageerror", lambda error: heard.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith(("data:", report.as_uri())) else heard.append(r.url))
-        page.goto(report.as_uri())
+        page.on("request", lambda r: None if r.url.startswith(("data:", url)) else heard.append(r.url))
+        page.goto(url)
         return page
 
     yield open_
@@ -228,6 +228,20 @@ def test_dark_and_light_and_a_narrow_window(opened):
         assert canvas.evaluate(drawn) > 5  # something is on it
     page.set_viewport_size({"width": 360, "height": 800})
     until(page, "document.documentElement.scrollWidth <= 360")
+
+
+def test_nothing_found_and_nothing_known(opened, tmp_path):
+    image = Image.new("RGB", (30, 20))
+    bare = Case(image, "a dog", [(2, 5)], {"ours": [None]})
+    empty = GraphPicture(image, "nothing", {"objects": [], "relations": []})
+    data = ReportData("A run", {}, cases=[bare, Case(image, "", [], {})], graphs=[empty], curves={"loss": {"a": []}})
+    write_report(tmp_path / "r.html", data)
+    page = opened((tmp_path / "r.html").as_uri())
+    assert page.locator("#cases .panels h4").all_inner_texts() == ["This method"]
+    assert page.locator("#cases figcaption").inner_text() == "no box"
+    page.locator("#cases label").nth(1).click()
+    assert page.locator("#cases .panels figure").count() == 0
+    assert "No relation was predicted." in page.locator("#graphs").inner_text()
 
 
 def test_without_scripts_the_figures_are_there(opened):
