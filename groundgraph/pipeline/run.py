@@ -83,6 +83,7 @@ class Run:
         a damaged file of an earlier one; Stopped where a signal asked for it. What is done then stays.
         """
         marks = fingerprints(stages)
+        self.skipped.items.clear()
         if all(self.done(stage.name, marks[stage.name]) for stage in stages):
             for stage in stages:
                 self._count(stage.name)

@@ -274,6 +274,7 @@ def test_regions_stream_in_and_out(tmp_path):
     stored = StoredRegions(tmp_path / "r")
     assert stored.ids == tuple(names) and stored.counts().tolist() == [0, 3, 0, 0, 2, 1]
     assert [len(r) for r in stored] == [0, 3, 0, 0, 2, 1] == [len(r) for r in read_regions(tmp_path / "r")]
+    assert [len(labels) for labels in stored.labels()] == stored.counts().tolist() == [0, 3, 0, 0, 2, 1]
     assert stored[0].features.shape == (0, 6) and stored[0].size == (1, 1)  # of the others' width
     assert (
         np.array_equal(stored[4].features, written[4].features)
