@@ -1,0 +1,189 @@
+"""Every command and every piece of Python in docs/ runs, a page at a time, in the order of the page.
+
+HTML comments before a block say what its reader cannot see:
+
+    <!-- test: file NAME -->         the block is written to a file (without a comment a block of data is only text)
+    <!-- test: given WHAT -->        runs/demo, photos or official (GIVEN) lie in the page's folder from here on
+    <!-- test: small -->             commands that run a recipe get SMALL
+    <!-- test: with WORDS -->        commands that run a recipe get these words
+    <!-- test: replace OLD with NEW... -->  in Python, one setting becomes several
+    <!-- test: not run, REASON -->   the block cannot run here
+
+A recipe that reads Visual Genome is dry-run, for the data are not here; FOLDER in a command is photos.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+from PIL import Image
+from typer.testing import CliRunner
+
+from groundgraph.cli import app
+from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.pipeline.own import open_recipe
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md") if "reference" not in p.parts)
+SMALL = shlex.split(
+    "--set data.train=40 --set data.validation=8 --set data.test=16 --set grounding.dimension=32 "
+    "--set grounding.epochs=2 --set sgg.training.epochs=1"
+)
+COMMENT = re.compile(r"<!-- test: (.*?) -->", re.S)
+INLINE = re.compile(r"`groundgraph ([a-z-]+)")
+
+
+@dataclass
+class Block:
+    """A fenced or indented block with the comments since the last one."""
+
+    language: str
+    text: str
+    comments: list[str] = field(default_factory=list)
+
+    def asked(self, what: str) -> list[str]:
+        return [c[len(what) + 1 :] for c in self.comments if c.split()[0] == what]
+
+
+def blocks(text: str) -> list[Block]:
+    found, comments = [], []
+    for token in MarkdownIt().parse(text):
+        if token.type == "html_block":
+            comments += COMMENT.findall(token.content)
+        elif token.type in ("fence", "code_block"):
+            commands = token.type == "code_block" and token.content.startswith("groundgraph ")
+            found.append(Block("bash" if commands else token.info, token.content, comments))
+            comments = []
+    return found
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """runs/demo as `groundgraph demo` leaves it, of a few images."""
+    folder = tmp_path_factory.mktemp("docs") / "demo"
+    result = CliRunner().invoke(app, ["demo", "--out", str(folder), *SMALL])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def photos(folder: Path) -> None:
+    """A dozen pictures with captions; one of them is the pages' beach.jpg."""
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for example in MiniGenome("train", "vg_caption", folder / ".drawn", 12):
+        name = f"{example.image_id}.jpg" if lines else "beach.jpg"
+        Image.open(example.path).convert("RGB").save(folder / name)
+        lines.append(json.dumps({"image": name, "captions": list(example.captions)}))
+    shutil.rmtree(folder / ".drawn")
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+
+
+def official(file: Path) -> None:
+    """Grounding results as the authors' code pickles them: a man (entity 0) on a horse (1)."""
+    boxes = [np.array([3, 7]), np.array([5, 1])]
+    scores = [np.array([0.7, 0.2]), np.array([0.6, 0.3])]
+    entry = {"gt_classes": np.array([78, 57]), "relations": np.array([[0, 1, 31]])}
+    file.write_bytes(pickle.dumps({"2343729": entry | {"gd_boxes": boxes, "gd_scores": scores}}))
+
+
+class Page:
+    """A folder where a page's blocks run, and the names that its Python has defined."""
+
+    def __init__(self, folder: Path, demo) -> None:
+        self.folder, self.names = folder, {"__name__": "page"}
+        self.given = {
+            "runs/demo": lambda: shutil.copytree(demo(), folder / "runs" / "demo"),
+            "photos": lambda: photos(folder / "photos"),
+            "official": lambda: official(folder / "grounding_results.pkl"),
+        }
+
+    def perform(self, block: Block) -> None:
+        for what in block.asked("given"):
+            if what in self.given:  # once a page
+                self.given.pop(what)()
+        if block.asked("not"):
+            return
+        for name in block.asked("file"):
+            (self.folder / name).write_text(block.text, encoding="utf-8")
+            return
+        if block.language == "python":
+            self.python(block)
+        elif block.language == "bash":
+            extra = [w for words in block.asked("with") for w in shlex.split(words)]
+            extra = (SMALL if ["small"] in [c.split() for c in block.comments] else []) + extra
+            for line in block.text.replace("\\\n", " ").splitlines():
+                if words := shlex.split(line, comments=True):
+                    self.command(words, extra)
+
+    def python(self, block: Block) -> None:
+        text = block.text
+        for asked in block.asked("replace"):
+            old, new = asked.split(" with ")
+            assert f'"{old}"' in text
+            text = text.replace(f'"{old}"', ", ".join(f'"{word}"' for word in new.split()))
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(text, "block", "exec"), self.names)
+
+    def command(self, words: list[str], extra: list[str]) -> None:
+        program, *rest = ["photos" if word == "FOLDER" else word for word in words]
+        assert program in ("groundgraph", "python"), f"no test knows how to run {words}"
+        at = 1 if program == "python" else 0
+        verb = rest[at]
+        expected = 0
+        if verb in ("run", "data"):
+            target = rest[at + 1 + (verb == "data")]
+            if self.reads_visual_genome(target):
+                rest += ["--dry-run"] if verb == "run" and "--dry-run" not in rest else []
+                expected = 1 if verb == "data" else 0  # it says what is missing
+        if verb in ("run", "demo"):
+            rest += extra
+        if program == "python":
+            done = subprocess.run([sys.executable, *rest], capture_output=True, text=True, cwd=self.folder)
+            code, output = done.returncode, done.stdout + done.stderr
+        else:
+            result = CliRunner().invoke(app, rest)
+            code, output = result.exit_code, result.output + repr(result.exception or "")
+        assert code == expected, f"{shlex.join([program, *rest])}\n{output}"
+
+    @staticmethod
+    def reads_visual_genome(target: str) -> bool:
+        return open_recipe(target, []).data.source == "vg150"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_a_pages_commands_run(page, tmp_path, request, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(tmp_path)]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sandbox = Page(tmp_path, lambda: request.getfixturevalue("demo"))
+    if page == "quickstart.md":  # its first command, with the same words
+        sandbox.given.pop("runs/demo")()
+    for block in blocks((DOCS / page).read_text(encoding="utf-8")):
+        sandbox.perform(block)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_says_in_passing_is_a_command_and_no_block_is_overlooked(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    known = {"data", "experts", *(c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands)}
+    known = {name.rstrip("-") for name in known}
+    assert set(INLINE.findall(text)) <= known
+    for block in blocks(text):
+        assert block.language in ("bash", "python", "json", "yaml", "text", ""), f"a {block.language} block"
+        assert block.language == "bash" or not re.search(r"^(\$ )?(groundgraph|pip|python) ", block.text, re.M), block
+        for comment in block.comments:
+            assert comment.split()[0].rstrip(",") in ("file", "given", "small", "with", "replace", "not"), comment
