@@ -50,6 +50,19 @@ def run(
 
 
 @app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, finished or not.")],
+    verify: Annotated[bool, typer.Option(help="Read every file and compare its checksum.")] = False,
+) -> None:
+    """What of a run is done, running, stopped, failed or damaged, and the command that goes on with it."""
+    with _errors():
+        from groundgraph.pipeline.status import show_status
+
+        if not show_status(console, folder, verify):
+            raise typer.Exit(1)
+
+
+@app.command()
 def recipes() -> None:
     """List the bundled recipes, with the paper's figures beside those of your runs (runs/NAME/metrics.json)."""
     from groundgraph.pipeline.show import show_recipes
@@ -295,6 +308,8 @@ class _errors:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | FileNotFoundError) and not isinstance(error, UnicodeError):
+        if isinstance(error, KeyboardInterrupt) and hasattr(error, "number"):  # a run that a signal stopped
+            raise typer.Exit(128 + error.number) from error
+        if isinstance(error, ValueError | OSError) and not isinstance(error, UnicodeError):
             console.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error

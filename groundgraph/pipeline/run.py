@@ -38,12 +38,16 @@ from rich.progress import (
 from groundgraph.data.types import Skipped
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import Recipe
-from groundgraph.pipeline.stop import stoppable
+from groundgraph.pipeline.stop import Stopped, stoppable
 
 Advance = Callable[[int], None]
 LAYOUT = 2  # of the stages' files: raised when another version could not read them
 _SKIPPED = "skipped.jsonl"  # in a stage's scratch
 _ROOM = 1 << 20  # bytes; a disk with less is full
+
+
+def _go_on() -> None:
+    """What is asked between two batches outside of a run: nothing stops it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Run:
     _progress: Progress | None = None
     _work: Path | None = None
     _kept: int = 0  # how many of `skipped` are on the disk
-    _stop: Callable[[], None] = lambda: None
+    _stop: Callable[[], None] = _go_on
 
     def execute(self, stages: Sequence[Stage]) -> list[str]:
         """Run the stages that are due, in order, and give their names. Where none is, nothing is written.
@@ -94,12 +98,18 @@ class Run:
             if left:
                 self._warn(f"the run before was broken off ({left}); going on where it was")
             self._write_recipe()
-            for stage in stages:
-                self._stop()
-                if not self.done(stage.name, marks[stage.name]):
-                    self._perform(stage, marks[stage.name])
-                    ran.append(stage.name)
-                self._count(stage.name)
+            try:
+                for stage in stages:
+                    self._stop()
+                    if not self.done(stage.name, marks[stage.name]):
+                        self._perform(stage, marks[stage.name])
+                        ran.append(stage.name)
+                    self._count(stage.name)
+            except Stopped as error:
+                self._warn(f"stopped by {error}; what is done is kept. Go on with: {self.command()}")
+                raise
+            finally:
+                self._stop = _go_on
         return ran
 
     def record(self, stage: str) -> dict[str, Any] | None:
@@ -158,7 +168,8 @@ class Run:
             cause, spent = self._cause(error, stage), round(spent + time.perf_counter() - began, 2)
             ended = cause or str(error) or type(error).__name__
             with suppress(OSError):
-                manifest.write_record(work, {"fingerprint": mark, "seconds": spent, "ended": ended})
+                state = {"ended": ended, "stopped": not isinstance(error, Exception)}
+                manifest.write_record(work, {"fingerprint": mark, "seconds": spent} | state)
             if cause:
                 raise ValueError(cause) from error
             raise
@@ -179,7 +190,7 @@ class Run:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
             record = {"fingerprint": mark, "seconds": 0.0}
-        record.pop("ended", None)
+        record = {key: value for key, value in record.items() if key not in ("ended", "stopped")}
         manifest.write_record(work, record)
         self._work, self._kept = work, len(self.skipped.items)
         listed = self.scratch() / _SKIPPED
