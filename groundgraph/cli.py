@@ -188,6 +188,37 @@ def evaluate(
 
 
 @app.command()
+def study(
+    seeds: Annotated[
+        int | None, typer.Option(help="Seeds a cell; 5, or 2 with --quick, by default.", min=1, show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that work side by side.", min=1)] = 2,
+    quick: Annotated[bool, typer.Option(help="VG Caption alone, on few images: minutes.")] = False,
+    ablate: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Vary one thing instead: K, alpha, layer...")
+    ] = None,
+    graphs: Annotated[bool, typer.Option(help="An ablation's scene graphs too, not its grounding alone.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder; runs/study or runs/study-quick by default.")
+    ] = None,
+) -> None:
+    """The paper's tables on MiniGenome, with error bars; what is done is kept, so it can be broken off."""
+    with _errors():
+        from groundgraph.pipeline.study import run_study
+        from groundgraph.pipeline.study.plan import ablation_plan, paper_plan
+
+        _quiet_transformers()
+        plan = ablation_plan(ablate, seeds, quick, graphs) if ablate else paper_plan(seeds, quick)
+        folder = out or Path("runs") / ("study-quick" if quick else "study")
+        failed = run_study(plan, folder, jobs, console)
+        for what, why in failed.items():
+            console.print(f"[red]failed[/] {escape(what)}: {escape(why)}", highlight=False)
+        console.print(f"{folder / plan.name}.md, .csv, -cells.csv and plots", highlight=False)
+        if failed:
+            raise typer.Exit(1)
+
+
+@app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
     out: Annotated[Path, typer.Argument(help="The file to write; a folder for vg150 and graphml.")],

@@ -1,0 +1,122 @@
+"""The study: the paper's tables on MiniGenome with several seeds, and named ablations."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from groundgraph.pipeline import lock
+from groundgraph.pipeline.stages import stages
+from groundgraph.pipeline.study.cells import compute_cell, mark_of, read_cell, shared_stages
+from groundgraph.pipeline.study.plan import Cell, Plan
+from groundgraph.pipeline.study.plots import plot_table
+from groundgraph.pipeline.study.schedule import Task, perform
+from groundgraph.pipeline.study.store import Store, keys
+from groundgraph.pipeline.study.tables import Results
+from groundgraph.pipeline.study.writing import (
+    Printed,
+    markdown,
+    printed_claims,
+    printed_table,
+    show,
+    write_cells,
+    write_means,
+    write_text,
+)
+
+# Seconds of one core for 1,500 training images; what is not named takes next to none. Only for the time left.
+COSTS = {"examples": 5, "parsed": 3, "regions": 24, "text": 3, "teachers": 10, "crops": 16}
+GROUNDER, SMALL = 11, 0.5
+MODEL = {"motifs": 35, "uniter": 35, "none": 1}
+
+
+def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, str]:
+    """Compute what the plan lacks and write its tables: NAME.md, NAME.csv (means), NAME-cells.csv and a plot a table.
+
+    out  gets these files, a small JSON a cell in cells/, and in store/ what the cells share
+    Gives the failures, as `perform` does: their cells are left out of the tables. Raises ValueError where another study
+    works in the folder, or where no cell is done.
+    """
+    store = Store(out / "store")
+    out.mkdir(parents=True, exist_ok=True)
+    with lock.held(out):
+        folder = out / "cells"
+        marks = {cell: mark_of(cell, stages(cell.recipe)) for cell in plan.cells}
+        due = [cell for cell, mark in marks.items() if not read_cell(folder, cell, mark)]
+        tasks = tasks_of(due, store, folder)
+        console.print(f"{len(marks)} cells, {len(marks) - len(due)} of them done before", highlight=False)
+        failed = perform(tasks, jobs, console)
+        results: Results = {}
+        for cell, mark in marks.items():
+            if record := read_cell(folder, cell, mark):
+                results.setdefault(cell.row, {})[cell.seed] = record["figures"]
+        if not results:
+            raise ValueError(f"no cell could be computed: {'; '.join(f'{w}: {why}' for w, why in failed.items())}")
+        _write(plan, results, failed, out, console)
+    return failed
+
+
+def tasks_of(cells: Sequence[Cell], store: Store, folder: Path) -> list[Task]:
+    """What is to be computed for these cells: the stages that the store lacks, each once, and the cells themselves."""
+    tasks: dict[str, Task] = {}
+    for cell in cells:
+        listing = stages(cell.recipe)
+        named, shared = keys(listing), shared_stages(cell, listing)
+        for stage in shared:
+            key = named[stage.name]
+            if key in tasks or store.holds(key):
+                continue
+            cost = COSTS.get(stage.name, GROUNDER if stage.name.startswith("grounding-") else SMALL)
+            work = partial(compute_stage, store.folder, cell, stage.name)
+            needs = frozenset(named[name] for name in stage.needs)
+            tasks[key] = Task(key, needs, cost, f"{stage.name} ({cell.name})", work)
+        needs = frozenset(named[stage.name] for stage in shared)
+        work = partial(compute_cell, store, folder, cell)
+        tasks[cell.name] = Task(cell.name, needs, MODEL[cell.row.model], cell.name, work)
+    return list(tasks.values())
+
+
+def compute_stage(folder: Path, cell: Cell, name: str) -> None:
+    """Compute one stage of a cell's recipe and keep it in the store."""
+    recipe = cell.recipe
+    Store(folder).compute(recipe, stages(recipe), name)
+
+
+def _write(plan: Plan, results: Results, failed: dict[str, str], out: Path, console: Console) -> None:
+    parts: list[tuple[Printed, str | None]] = []
+    for spec in plan.tables:
+        plot = f"{spec.name}.svg"
+        drawn = plot_table(out / plot, spec, results)
+        parts.append((printed_table(spec, results, plan.seeds), plot if drawn else None))
+    order = printed_claims(plan, results)
+    if order:
+        parts.append((order, None))
+    facts = [
+        f"{date.today()}, groundgraph {version('groundgraph')}{_commit()}",
+        f"MiniGenome; {plan.seeds} seeds; every cell: `--set {' --set '.join(plan.size)}`",
+        "Figures in per cent: mean ± half a 95 % interval (t) over the seeds; p: paired t test, two-sided, "
+        "not corrected for the number of tests.",
+        *(f"Not computed: {what}: {why}" for what, why in failed.items()),
+    ]
+    write_text(out / f"{plan.name}.md", markdown(f"groundgraph {plan.name.replace('-', ' ', 1)}", facts, parts))
+    write_means(out / f"{plan.name}.csv", plan, results)
+    write_cells(out / f"{plan.name}-cells.csv", results)
+    for table, _ in parts:
+        show(console, table)
+
+
+def _commit() -> str:
+    """The commit that the package's own checkout is at, "dirty" where it was changed since; nothing without one."""
+    here, git = Path(__file__).resolve().parent, shutil.which("git")
+    if git is None:
+        return ""
+    words = (["ls-files", "--error-unmatch", "__init__.py"], ["describe", "--always", "--dirty", "--exclude=*"])
+    told = [subprocess.run([git, "-C", here, *part], capture_output=True, text=True, check=False) for part in words]
+    return "" if any(one.returncode for one in told) else f", commit {told[1].stdout.strip()}"

@@ -1,0 +1,141 @@
+"""Tasks that need one another, worked off by several processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
+
+ALL_STUDY = 24 * 3600  # seconds over which the bar takes the speed: steps come minutes apart
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to compute.
+
+    name    unique; needs: tasks that come before it (a name of no task counts as done)
+    cost    how long it takes, in any unit; label: what it is, for a person
+    work    called without arguments in another process, so a module's function or a partial of one
+    """
+
+    name: str
+    needs: frozenset[str]
+    cost: float
+    label: str
+    work: Callable[[], None]
+
+
+def perform(tasks: Sequence[Task], jobs: int, console: Console) -> dict[str, str]:
+    """Work off all tasks, an earlier one first where several could start; a bar shows progress and time left.
+
+    jobs  processes, each with its share of the cores; 1: this process itself
+    Gives what failed: label -> why. What needs a failed task is left out, the rest goes on. An interruption stops all.
+    Raises ValueError where a process was killed from outside.
+    """
+    waiting = {task.name: task for task in tasks}
+    failed: dict[str, str] = {}
+    running: dict[Future, Task] = {}
+    with _bar(console) as bar, _workers(jobs) as pool:
+        line = bar.add_task("", total=sum(task.cost for task in tasks))
+        while waiting or running:
+            for task in list(waiting.values()):
+                if len(running) == jobs:
+                    break
+                if not task.needs & (waiting.keys() | {t.name for t in running.values()}):
+                    del waiting[task.name]
+                    running[pool.submit(attempt, task.work)] = task
+                    names = ", ".join(t.label for t in running.values())
+                    bar.update(line, description=f"{len(waiting) + len(running)} of {len(tasks)} left: {names}")
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                task = running.pop(future)
+                bar.advance(line, task.cost)
+                if (reason := future.result()) is None:
+                    continue
+                failed[task.label] = reason
+                lost = _dependants(task.name, waiting)
+                bar.advance(line, sum(waiting.pop(name).cost for name in lost))
+                if lost:
+                    failed[task.label] += f" ({len(lost)} steps that need it are left out)"
+    return failed
+
+
+def attempt(work: Callable[[], None]) -> str | None:
+    """Do a task's work; gives why it failed, None where it did not: an error itself may not survive the way back."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _dependants(name: str, tasks: dict[str, Task]) -> list[str]:
+    """The tasks that need a task, directly or not."""
+    lost, found = {name}, True
+    while found:
+        found = {t.name for t in tasks.values() if t.name not in lost and lost & t.needs}
+        lost |= found
+    return [task for task in tasks if task in lost]
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Progress]:
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn()]
+    columns += [TextColumn("left"), TimeRemainingColumn()]
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=ALL_STUDY) as progress:
+        yield progress
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[Executor]:
+    if jobs == 1:
+        yield _Here()
+        return
+    # A forked process would inherit locks that torch's threads hold.
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (threads, os.getpid()))
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "a process was killed (out of memory?): go on with fewer --jobs; what is done stays"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Here(Executor):
+    """Does at once, in this process, what it is given."""
+
+    def submit(self, function: Callable, *arguments: Any) -> Future:
+        future: Future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def _begin(threads: int, parent: int) -> None:
+    """A worker starts: its share of the cores, and an eye on the process that started it."""
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A killed parent tells nobody; without this its workers would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
