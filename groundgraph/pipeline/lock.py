@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -34,12 +34,11 @@ def held(folder: Path) -> Iterator[str]:
             time.sleep(0.05)
         file.seek(0)
         left = file.read().strip()
+        now = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+        whose = f"process {os.getpid()} on {socket.gethostname()}, since {now} ({shlex.join(sys.argv)[:300]})"
         file.truncate(0)
-        file.write(
-            f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now():%Y-%m-%d %H:%M:%S} "
-            f"({shlex.join(sys.argv)[:300]})"
-        )
-        file.flush()
+        with suppress(OSError):  # a full disk: the lock is held all the same
+            os.write(file.fileno(), whose.encode())
         try:
             yield left
         finally:

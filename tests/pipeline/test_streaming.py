@@ -9,6 +9,7 @@ from groundgraph.pipeline import stages, streaming
 from groundgraph.pipeline.config import find_recipe, load_recipe
 from groundgraph.pipeline.run import Run, Stage
 from groundgraph.pipeline.streaming import fill
+from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 NAMES = [f"image-{i}" for i in range(23)]
 SIZE = 5  # images a slice
@@ -115,15 +116,12 @@ def test_other_settings_take_nothing_over(tmp_path):
 
 
 def test_no_region_anywhere_says_why(tmp_path, monkeypatch):
-    class Blind:
-        categories = ("thing",)
+    def detect(self, examples, skipped):
+        for example in examples:
+            skipped.add(example.image_id, "too dark")
+        return [None] * len(examples)
 
-        def detect(self, examples, skipped):
-            for example in examples:
-                skipped.add(example.image_id, "too dark")
-            return [None] * len(examples)
-
-    monkeypatch.setattr(stages, "load_detector", lambda *_, **__: Blind())
+    monkeypatch.setattr(TorchvisionDetector, "detect", detect)
     settings = ["data.train=4", "data.validation=2", "data.test=2"]
     run = Run(load_recipe(find_recipe("demo"), settings), tmp_path)
     with pytest.raises(ValueError, match=r"no train image gave a region: .*too dark"):
