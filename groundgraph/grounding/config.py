@@ -93,6 +93,9 @@ class GroundingConfig(BaseModel):
                      has not fallen by .5 % for `patience` looks; validate_mil: L_MIL is part of that loss
     weight_decay     the released 1e-3 goes with h and v of unit length; on the paper's form it shrinks a grounder
                      without teachers to nothing, so ours is a tenth
+    accumulate       batches whose mean gradient makes one step of the optimiser; each has its own negatives
+    clip             the longest gradient, None: any
+    precision        of the forward pass; the weights and the optimiser stay fp32
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -127,6 +130,9 @@ class GroundingConfig(BaseModel):
     batch: int = Field(2048, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
+    accumulate: int = Field(1, ge=1)
+    clip: float | None = Field(None, gt=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
     validate_every: int | None = Field(None, ge=1)
     validate_mil: bool = True
     patience: int = Field(1, ge=0)

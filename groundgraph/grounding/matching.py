@@ -35,7 +35,7 @@ def one_to_one(scores: Tensor, graphs: Tensor, entities: Tensor, regions: Tensor
     tensors needs many rounds of small operations and is exact only up to its step. A graph with more entities than
     there are regions leaves the rest their best one. Of padded entities, anything.
     """
-    values = scores.detach().masked_fill(~regions.unsqueeze(1), -torch.inf)
+    values = scores.detach().float().masked_fill(~regions.unsqueeze(1), -torch.inf)
     best = values.argmax(-1)
     rivals = (graphs.unsqueeze(2) == graphs.unsqueeze(1)) & (best.unsqueeze(2) == best.unsqueeze(1))
     rivals &= entities.unsqueeze(2) & entities.unsqueeze(1)

@@ -7,16 +7,19 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from groundgraph.checkpoint import Parts, load_checkpoint, save_checkpoint
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PaddedSet, pad
+from groundgraph.parallel import ALONE, Ranks
 
 log = logging.getLogger(__name__)
 Curves = dict[str, list[float]]
@@ -33,13 +36,34 @@ class Step(NamedTuple):
 class Trainable(Protocol):
     """What a grounder that learns is: an nn.Module built from (text size, visual size, GroundingConfig) with these.
 
-    losses  named scalar terms, whose sum is minimised; random draws come from the generator
+    losses  named scalar terms, whose sum is minimised; random draws come from the generator. Where several processes
+            share the step's batches (`PaddedSet.share`), what each gives adds up to the terms of the whole
     score   a_ij [N, E, V]; of a padded region, anything
     """
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]: ...
 
     def score(self, batch: PaddedSet) -> Tensor: ...
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands, beside what its model, optimiser, schedule and random generators hold.
+
+    epoch and step   the epoch under way and how many of its batches are done; done: batches of all epochs
+    order            the epoch's images or entities as they were shuffled
+    sums, curves     the terms' means over the epoch so far, and what `Learned.train` gives
+    best             the lowest validation loss, with its weights
+    """
+
+    epoch: int = 0
+    step: int = 0
+    done: int = 0
+    order: list[int] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    curves: Curves = field(default_factory=lambda: {"validation": []})
+    best: float = float("inf")
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Learned:
@@ -58,57 +82,76 @@ class Learned:
         validation: Sequence[GroundingImage],
         seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        interval: int = 200,
+        ranks: Ranks = ALONE,
     ) -> Curves:
         """Learn from `train`, keep the weights that are best on `validation` (where there is none, on `train`).
 
         Gives curves: one value an epoch of every loss term (its weight included), one a look of "validation".
-        `progress(done, total)` is called after each step. Raises ValueError where there is nothing to learn from, or
-        where the loss stops being a number.
+        `progress(done, total)` is called after each batch.
+
+        checkpoint, interval
+                a file that holds the whole training after about every `interval` batches and each epoch; where it
+                exists, training goes on from it as if it had never stopped. It is left for the caller to delete
+        ranks   the processes that share each batch (`parallel.launch`). All call this with the same arguments, and end
+                with the same weights and curves; without dropout these are one process's but for rounding. The first
+                writes the checkpoint, from which any number of processes may go on
+
+        Raises ValueError where there is nothing to learn from, where the loss stops being a number, or where the
+        checkpoint is damaged or another training's.
         """
         c = self.config
         torch.manual_seed(seed)
-        generator = torch.Generator().manual_seed(seed)
         data = pad(train)
         check = pad(validation) if any(len(i.embeddings) and len(i.features) for i in validation) else data
         self.sizes = (data.embeddings.shape[-1], data.features.shape[-1])
-        model = self.model = self.kind(*self.sizes, c)
-        optimiser = torch.optim.Adam(model.parameters(), c.learning_rate, weight_decay=c.weight_decay)
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimiser, factor=0.5, patience=c.patience, threshold=5e-3, min_lr=c.learning_rate / 500
-        )
-        curves: Curves = {"validation": []}
-        best, weights, done = float("inf"), copy.deepcopy(model.state_dict()), 0
+        self.model = self.kind(*self.sizes, c).to(ranks.device)
         steps = steps_an_epoch(data, c)
+        run = _Training(self.model, c, steps * c.epochs, seed, len(data), ranks)
+        state = TrainingState(weights=copy.deepcopy(self.model.state_dict()))
+        path, stored = None if checkpoint is None else Path(checkpoint), 0
+        if path is not None and ranks.ask(path.exists):
+            state = load_checkpoint(path, run.parts, TrainingState)
+            stored = state.done
+            ranks.wait()  # until all have read it, before the first writes the next
+        ranks.same_start(self.model)
         every = c.validate_every or steps
-        for epoch in range(c.epochs):
-            sums: dict[str, float] = {}
-            for step in batches(data, c, epoch, generator):
-                model.train()
-                terms = model.losses(step, generator)
-                loss = torch.stack(list(terms.values())).sum()
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                done += 1
+        while state.epoch < c.epochs:
+            state.order = state.order or shuffled(data, c, run.generator).tolist()
+            order = torch.tensor(state.order)
+            for step in batches(data, c, state.epoch, run.generator, order, state.step, ranks):
+                terms = run.step(step, state)
+                state.step, state.done = state.step + 1, state.done + 1
                 for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value.item() / steps
+                    state.sums[name] = state.sums.get(name, 0.0) + value / steps
                 if progress:
-                    progress(done, steps * c.epochs)
-                if done % every and done < steps * c.epochs:
-                    continue
-                value = validation_loss(model, check, c, epoch)
-                if not np.isfinite(value):
-                    raise ValueError(f"the grounder's loss is {value} in epoch {epoch}: lower grounding.learning_rate")
-                plateau.step(value)
-                curves["validation"].append(value)
-                if value < best:
-                    best, weights = value, copy.deepcopy(model.state_dict())
-            for name, value in sums.items():
-                curves.setdefault(name, []).append(value)
-            log.info("epoch %d: %s", epoch, sums)
-        model.load_state_dict(weights)
-        model.eval()
-        return curves
+                    progress(state.done, run.total)
+                if state.done % every == 0 or state.done == run.total:
+                    self._look(check, run, state)
+                if path and ranks.first and state.done - stored >= interval and run.stepped(state.done):
+                    save_checkpoint(path, state, run.parts)
+                    stored = state.done
+            for name, value in state.sums.items():
+                state.curves.setdefault(name, []).append(value)
+            log.info("epoch %d: %s", state.epoch, state.sums)
+            state.epoch, state.step, state.order, state.sums = state.epoch + 1, 0, [], {}
+            if path and ranks.first and run.stepped(state.done):
+                save_checkpoint(path, state, run.parts)
+        self.model.load_state_dict(state.weights)
+        self.model.eval()
+        return state.curves
+
+    def _look(self, check: PaddedSet, run: _Training, state: TrainingState) -> None:
+        """Ask for the validation loss, and keep the weights where it is the best so far."""
+        value = validation_loss(self.model, check, self.config, state.epoch, run.ranks)
+        if not np.isfinite(value):
+            raise ValueError(f"the grounder's loss is {value} in epoch {state.epoch}: lower grounding.learning_rate")
+        run.plateau.step(value)
+        state.curves["validation"].append(value)
+        if value < state.best:
+            state.best, state.weights = value, copy.deepcopy(self.model.state_dict())
 
     @torch.no_grad()
     def scores(self, images: Sequence[GroundingImage], batch: int = 64) -> list[np.ndarray]:
@@ -116,9 +159,10 @@ class Learned:
         found = [np.zeros((len(i.embeddings), len(i.features)), np.float32) for i in images]
         full = [k for k, f in enumerate(found) if f.size]
         self.model.eval()
+        device = next(self.model.parameters()).device
         for start in range(0, len(full), batch):
             rows = full[start : start + batch]
-            values = self.model.score(pad([images[k] for k in rows])).float().numpy()
+            values = self.model.score(pad([images[k] for k in rows]).to(device)).float().cpu().numpy()
             for k, value in zip(rows, values, strict=True):
                 found[k] = value[: found[k].shape[0], : found[k].shape[1]].copy()
         return found
@@ -148,6 +192,53 @@ class Learned:
         return self
 
 
+class _Training:
+    """A model with its optimiser, schedule and random generator."""
+
+    def __init__(self, model: nn.Module, config: GroundingConfig, total: int, seed: int, images: int, ranks: Ranks):
+        self.model, self.config, self.total, self.seed, self.ranks = model, config, total, seed, ranks
+        self.optimiser = torch.optim.Adam(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimiser, factor=0.5, patience=config.patience, threshold=5e-3, min_lr=config.learning_rate / 500
+        )
+        self.generator = torch.Generator().manual_seed(seed)
+        stateful = {"model": model, "optimiser": self.optimiser, "plateau": self.plateau}
+        identity: dict[str, Any] = {"grounder": type(model).__name__, "config": config.model_dump(mode="json")}
+        identity |= {"seed": seed, "images": images, "batches": total}
+        self.parts = Parts(stateful, self.generator, ranks.device, identity)
+
+    def stepped(self, done: int) -> bool:
+        """Whether no gradient waits for a step of the optimiser when so many batches are done: none is ever stored."""
+        return done % self.config.accumulate == 0 or done == self.total
+
+    def step(self, step: Step, state: TrainingState) -> dict[str, float]:
+        """Learn from one batch, of which this process has its share; the whole batch's terms."""
+        c, ranks = self.config, self.ranks
+        ranks.seed_dropout(self.seed, state.done)
+        self.model.train()
+        if self.stepped(state.done):
+            self.optimiser.zero_grad(set_to_none=True)
+        terms = losses_of(self.model, step, self.generator, c, ranks)
+        (torch.stack(list(terms.values())).sum() / c.accumulate).backward()
+        if self.stepped(state.done + 1):
+            ranks.add_gradients(self.model.parameters())
+            if c.clip is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), c.clip)
+            self.optimiser.step()
+        values = ranks.sum(torch.stack(list(terms.values())).detach()).tolist()
+        return dict(zip(terms, values, strict=True))
+
+
+def losses_of(
+    model: nn.Module, step: Step, generator: torch.Generator, config: GroundingConfig, ranks: Ranks
+) -> dict[str, Tensor]:
+    """The model's terms of a step, on the device and in the precision that are asked for."""
+    images = step.images.to(ranks.device)
+    entities = images if step.entities is step.images else step.entities.to(ranks.device)
+    with torch.autocast(ranks.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        return model.losses(Step(images, entities, step.epoch), generator)
+
+
 def steps_an_epoch(data: PaddedSet, config: GroundingConfig) -> int:
     """How many steps `batches` gives."""
     if config.scheme == "entities":
@@ -155,34 +246,58 @@ def steps_an_epoch(data: PaddedSet, config: GroundingConfig) -> int:
     return max(1, len(data) // config.images)
 
 
-def batches(data: PaddedSet, config: GroundingConfig, epoch: int, generator: torch.Generator) -> Iterator[Step]:
+def shuffled(data: PaddedSet, config: GroundingConfig, generator: torch.Generator) -> Tensor:
+    """An epoch's order: a permutation of the images, or of the entities, as the scheme has it."""
+    count = len(data) if config.scheme == "images" else int(data.entities.sum())
+    return torch.randperm(count, generator=generator)
+
+
+def batches(
+    data: PaddedSet,
+    config: GroundingConfig,
+    epoch: int,
+    generator: torch.Generator,
+    order: Tensor | None = None,
+    done: int = 0,
+    ranks: Ranks = ALONE,
+) -> Iterator[Step]:
     """One epoch's steps in random order.
 
     "images": every image once, both losses on the same batch. "entities" (released): every entity once for KD, and
     beside each such batch `images` images that have at least `least_entities` for MIL (of all images, where too few
     have). An entity is drawn once a batch, where the released code draws short images' entities repeatedly.
+
+    order: what `shuffled` gave, of which `done` steps are past. Each of several processes gets its share of a step's
+    images; the draws are the same in all.
     """
+    order = shuffled(data, config, generator) if order is None else order
     if config.scheme == "images":
-        for images in torch.randperm(len(data), generator=generator).chunk(steps_an_epoch(data, config)):
-            batch = data.sample(images, config.entities, generator)
+        for images in order.chunk(steps_an_epoch(data, config))[done:]:
+            batch = data.sample(images, config.entities, generator, ranks)
             yield Step(batch, batch, epoch)
         return
     rows = data.entities.nonzero()
     rich = (data.entities.sum(1) >= config.least_entities).nonzero()[:, 0]
     rich = rich if len(rich) >= 2 else torch.arange(len(data))
-    for part in torch.randperm(len(rows), generator=generator).split(config.batch):
+    for part in order.split(config.batch)[done:]:
         drawn = rich[torch.randperm(len(rich), generator=generator)[: config.images]]
-        yield Step(data.sample(drawn, config.entities, generator), data.of_entities(rows[part]), epoch)
+        images = data.sample(drawn, config.entities, generator, ranks)
+        yield Step(images, data.of_entities(rows[part], ranks), epoch)
 
 
 @torch.no_grad()
-def validation_loss(model: nn.Module, data: PaddedSet, config: GroundingConfig, epoch: int) -> float:
-    """The sum of the loss terms over a set in fixed batches, without dropout; without "mil" where so configured."""
+def validation_loss(
+    model: nn.Module, data: PaddedSet, config: GroundingConfig, epoch: int, ranks: Ranks = ALONE
+) -> float:
+    """The sum of the loss terms over a set in fixed batches, without dropout; without "mil" where so configured.
+
+    Several processes share each batch.
+    """
     model.eval()
     total, generator = 0.0, torch.Generator().manual_seed(0)  # a fixed draw, so that looks can be compared
     for images in torch.arange(len(data)).split(config.images):
-        batch = data.sample(images, config.entities, None)
-        terms = model.losses(Step(batch, batch, epoch), generator)
+        batch = data.sample(images, config.entities, None, ranks)
+        terms = losses_of(model, Step(batch, batch, epoch), generator, config, ranks)
         kept = [v for k, v in terms.items() if config.validate_mil or k != "mil" or len(terms) == 1]
         total += torch.stack(kept).sum().item() * len(images)
-    return total / len(data)
+    return ranks.sum(torch.tensor(total, dtype=torch.float64)).item() / len(data)

@@ -78,7 +78,7 @@ class RolePassing(nn.Module):
                 leaky_relu(receive(leaky_relu(pool(x))))
                 for receive, pool, x in zip(self.receive, self.pool, pooled, strict=True)
             )
-            predicates = self.update[1](to_predicates.flatten(0, 1), predicates.flatten(0, 1)).view(b, -1, d)
+            predicates = self.update[1](to_predicates.flatten(0, 1), predicates.flatten(0, 1)).view_as(predicates)
             if turn:
                 entities = self.update[0](to_entities.flatten(0, 1), entities.flatten(0, 1)).view(b, v, d)
         return entities, predicates, edges

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from groundgraph.checkpoint import Parts, load_checkpoint, save_checkpoint
 from groundgraph.data.types import Regions
 from groundgraph.parallel import ALONE, Ranks, divide
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import Sizes, Unions
-from groundgraph.sgg.checkpoint import Parts, TrainingState, load_checkpoint, save_checkpoint
+from groundgraph.sgg.checkpoint import TrainingState
 from groundgraph.sgg.examples import Draw, Examples
 from groundgraph.sgg.losses import LossConfig, Losses, sgg_loss
 
@@ -102,7 +103,7 @@ def train_sgg(
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         if path is not None and ranks.ask(path.exists):
-            state = load_checkpoint(path, run.parts)
+            state = load_checkpoint(path, run.parts, TrainingState)
             ranks.wait()  # until all have read it, before the first writes the next
         elif getattr(model.config, "frequency_bias", False):
             model.frequency.count(examples.predicate_counts(usable, run.parts.rng))
@@ -158,7 +159,7 @@ class _Training:
         # Where a training runs, and in how many parts, is no part of what it computes.
         identity |= {"training": config.model_dump(mode="json", exclude={"accumulate"}), "images": images}
         generator = torch.Generator().manual_seed(config.seed)
-        self.parts = Parts(stateful, np.random.default_rng(config.seed), generator, self.device, identity)
+        self.parts = Parts(stateful, generator, self.device, identity, np.random.default_rng(config.seed))
 
     def step(self, examples: Examples, chosen: Sequence[int]) -> Losses:
         """One step on the chosen images, of which this process takes its part; the losses of all as plain numbers."""

@@ -1,0 +1,71 @@
+"""A training's state on disk, so that it goes on where it was killed as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What else a checkpoint holds: everything with a state_dict, the random generators, and whose training it is."""
+
+    stateful: dict[str, Any]
+    generator: torch.Generator
+    device: torch.device
+    identity: dict[str, Any]
+    rng: np.random.Generator | None = None
+
+
+def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
+    """Write the whole state, a dataclass of plain values; the file is complete before it takes its place."""
+    content = {
+        "identity": json.dumps(parts.identity, sort_keys=True),
+        "state": {f.name: getattr(state, f.name) for f in fields(state)},
+        "parts": {name: part.state_dict() for name, part in parts.stateful.items()},
+        "numpy": None if parts.rng is None else json.dumps(parts.rng.bit_generator.state),
+        "sampling": parts.generator.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(parts.device) if parts.device.type == "cuda" else None,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
+    """Put a checkpoint's state into the parts and the global generators, and give where the training stood.
+
+    Nothing but tensors and plain values is unpickled. Raises ValueError, naming the file, where it is damaged or of a
+    training with other settings or data.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        identity, state = json.loads(content["identity"]), kind(**content["state"])
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no readable checkpoint ({error}): delete it to start anew") from error
+    own = json.loads(json.dumps(parts.identity))
+    if identity != own:
+        other = sorted(key for key in own.keys() | identity.keys() if own.get(key) != identity.get(key))
+        raise ValueError(
+            f"{path} is of a training with other settings ({', '.join(other)}): delete it, or name another checkpoint"
+        )
+    for name, part in parts.stateful.items():
+        part.load_state_dict(content["parts"][name])
+    if parts.rng is not None:
+        parts.rng.bit_generator.state = json.loads(content["numpy"])
+    parts.generator.set_state(content["sampling"])
+    torch.set_rng_state(content["torch"])
+    if parts.device.type == "cuda" and content["cuda"] is not None:
+        torch.cuda.set_rng_state(content["cuda"], parts.device)
+    return state
