@@ -57,12 +57,18 @@ class DetectorConfig(Strict):
                  precomputed (an npz file), sgnls (a folder of SGNLS's released OpenImages detections), or another of
                  groundgraph.vision.detectors
     also         more files or folders of that kind, for images that `model` has no regions of
+    features     detector: as it describes a region itself; map: pooled from its own feature map; else a backbone that
+                 all regions are pooled from (torchvision:resnet50, or a transformers vision folder or hub id)
+    asked        what an open-vocabulary detector looks for: the nouns of the image's own captions (in images that have
+                 none, the vocabulary), or the evaluation vocabulary in all
     """
 
     kind: DetectorKind = "torchvision"
     model: str = "bundled:detector"
     also: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     regions: int = Field(36, ge=2)
+    features: str = "detector"
+    asked: Literal["nouns", "vocabulary"] = "nouns"
 
 
 class InteractionConfig(Strict):

@@ -34,6 +34,7 @@ from groundgraph.language.concepts import ConceptMap
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import measure
+from groundgraph.pipeline.proposals import pooling_detector
 from groundgraph.pipeline.run import Advance, Run, Stage
 from groundgraph.pipeline.summary import write_summary
 from groundgraph.sgg import new_model
@@ -42,7 +43,6 @@ from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import save_sgg, train_sgg
-from groundgraph.vision.detectors import load_detector
 
 CHUNK = 64  # images handled between two steps of a progress bar
 
@@ -260,8 +260,7 @@ def graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[G
     The detector pools the boxes' features; raises ValueError where it cannot, or where an image is not annotated. Boxes
     outside the evaluation vocabulary are left out, as from the truth.
     """
-    wanted = run.recipe.detector
-    detector = load_detector(wanted.kind, wanted.model, count=wanted.regions)
+    detector = pooling_detector(run.recipe.detector)
     names = artifacts.vocabulary(run)[0]
     listed, regions, labels = artifacts.examples(run, run.recipe.measured), [], []
     if any(example.truth is None for example in listed):

@@ -10,10 +10,10 @@ from pathlib import Path
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Skipped
 from groundgraph.pipeline.config import load_recipe
+from groundgraph.pipeline.proposals import open_detector
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.training import load_sgg
-from groundgraph.vision.detectors import load_detector
 
 
 def predict_images(
@@ -44,7 +44,7 @@ def predict_images(
             f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
         )
     model, vocabularies = load_sgg(run / f"sgg-{method}")
-    detector = load_detector(recipe.detector.kind, recipe.detector.model, count=recipe.detector.regions)
+    detector = open_detector(recipe.detector, vocabularies["detector"])  # the names its labels stood for in training
     skipped, out = Skipped(), Path(out)
     names = _names(images)
     found = detector.detect([Example(str(path), str(path)) for path in images], skipped)

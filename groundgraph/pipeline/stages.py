@@ -31,6 +31,7 @@ from groundgraph.language.sentences import triplet_caption
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.methods import method_stages
+from groundgraph.pipeline.proposals import OPEN, open_detector
 from groundgraph.pipeline.run import Advance, Run, Stage, file_identity
 from groundgraph.pipeline.streaming import CHUNK, fill
 from groundgraph.pipeline.words import map_words, match_words
@@ -38,8 +39,6 @@ from groundgraph.teachers.clip import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights
 from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher
-from groundgraph.vision.detectors import load_detector
-from groundgraph.vision.several import Several
 
 
 def stages(recipe: Recipe) -> list[Stage]:
@@ -53,7 +52,7 @@ def stages(recipe: Recipe) -> list[Stage]:
         Stage("vocabulary", ("parsed",), recipe.vocabulary.model_dump(), choose_vocabulary),
         Stage(
             "regions",
-            ("examples",),
+            ("examples", "parsed", "vocabulary") if recipe.detector.kind == OPEN else ("examples",),
             [
                 recipe.detector.model_dump(),
                 [expert_identity(model) for model in (recipe.detector.model, *recipe.detector.also)],
@@ -117,7 +116,12 @@ def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
         listed = artifacts.examples(run, split)
         with run.bar(f"parsing {split} captions", len(listed)) as advance:
             write_lines(folder / f"{split}.jsonl", _parsed(listed, parser, run, counts, advance))
-    return dict(counts)
+    return dict(counts) | _beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
+
+
+def _beyond(what: str, count: int) -> dict[str, int]:
+    """A count that is worth a line only where there is something to count."""
+    return {what: count} if count else {}
 
 
 def _parsed(
@@ -169,9 +173,7 @@ def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
 def find_regions(run: Run, folder: Path) -> dict[str, Any]:
     """Regions of every image, with labels, scores and features."""
     wanted = run.recipe.detector
-    detector = Several(
-        [load_detector(wanted.kind, model, count=wanted.regions) for model in (wanted.model, *wanted.also)]
-    )
+    detector = open_detector(wanted, *(looked_for(run) if wanted.kind == OPEN else ()))
     (folder / "categories.json").write_text(json.dumps(list(detector.categories)), encoding="utf-8")
     counts: Counter[str] = Counter()
     for split in run.recipe.splits:
@@ -187,6 +189,15 @@ def find_regions(run: Run, folder: Path) -> dict[str, Any]:
     return dict(counts)
 
 
+def looked_for(run: Run) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """What an open-vocabulary detector looks for: the evaluation vocabulary, and training images' own nouns."""
+    vocabulary, nouns = artifacts.vocabulary(run)[0].names, {}
+    if run.recipe.detector.asked == "nouns":
+        for name, captions in zip(artifacts.names(run, "train"), artifacts.parsed(run, "train"), strict=True):
+            nouns[name] = sorted({entity.name for caption in captions for entity in caption.entities}) or vocabulary
+    return vocabulary, nouns
+
+
 def embed_text(run: Run, folder: Path) -> dict[str, Any]:
     """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
     encoder, count = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool), 0
@@ -200,7 +211,7 @@ def embed_text(run: Run, folder: Path) -> dict[str, Any]:
             make = partial(_embedded, listed, encoder, words, table)
             fill(run, f"reading {split} captions", artifacts.names(run, split), writer, make, CHUNK * 4)
         count += int(Ragged(folder / split).lengths("embeddings").sum())
-    return {"entities": count}
+    return {"entities": count} | _beyond("entities beyond the text encoder's length", encoder.beyond)
 
 
 def _embedded(
@@ -246,7 +257,7 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
         counts["entities whose category the detector found"] += sum(
             int((store.column(name, "object").sum(1) > 0).sum()) for name in names
         )
-    return dict(counts)
+    return dict(counts) | _beyond("entities beyond the vision-language model's length", looker.beyond if looker else 0)
 
 
 def _taught(
