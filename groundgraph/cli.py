@@ -195,7 +195,10 @@ def study(
     jobs: Annotated[int, typer.Option(help="Processes that work side by side.", min=1)] = 2,
     quick: Annotated[bool, typer.Option(help="VG Caption alone, on few images: minutes.")] = False,
     ablate: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Vary one thing instead: K, alpha, layer...")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Vary one thing: K, alpha, alpha2, layer, temperature, prompts or negatives."
+        ),
     ] = None,
     graphs: Annotated[bool, typer.Option(help="An ablation's scene graphs too, not its grounding alone.")] = False,
     out: Annotated[
@@ -280,6 +283,7 @@ def train(
 
 def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run: bool = False) -> None:
     with _errors():
+        from groundgraph.parallel import launch
         from groundgraph.pipeline.check import require
         from groundgraph.pipeline.own import open_recipe
         from groundgraph.pipeline.run import Run, peak_memory
@@ -288,8 +292,10 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run:
 
         _quiet_transformers()
         began = time.perf_counter()
+        ranks = launch()
+        console.quiet = not ranks.first
         loaded = open_recipe(recipe, settings or [])
-        work = Run(loaded, out or Path("runs") / loaded.name, console)
+        work = Run(loaded, out or Path("runs") / loaded.name, console, ranks=ranks)
         if loaded.note:
             console.print(escape(loaded.note), highlight=False)
         if dry_run:
@@ -297,6 +303,8 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run:
             return
         require(loaded)
         ran = work.execute(stages(loaded))
+        if not ranks.first:
+            return
         _show(work.folder)
         left_out = f"; {len(work.skipped.items)} things skipped, see the report" if work.skipped.items else ""
         did = f"{len(ran)} stages run" if ran else "nothing had changed"

@@ -33,7 +33,8 @@ from groundgraph.pipeline.study.writing import (
 
 # Seconds of one core for 1,500 training images; what is not named takes next to none. Only for the time left.
 COSTS = {"examples": 5, "parsed": 3, "regions": 24, "text": 3, "teachers": 10, "crops": 16}
-GROUNDER, SMALL = 11, 0.5
+COSTS |= {"grounding-ours": 12, "grounding-mil": 12, "grounding-wsgm": 15, "grounding-lsws": 36, "grounding-vspnet": 31}
+SMALL = 0.5
 MODEL = {"motifs": 35, "uniter": 35, "none": 1}
 
 
@@ -73,10 +74,9 @@ def tasks_of(cells: Sequence[Cell], store: Store, folder: Path) -> list[Task]:
             key = named[stage.name]
             if key in tasks or store.holds(key):
                 continue
-            cost = COSTS.get(stage.name, GROUNDER if stage.name.startswith("grounding-") else SMALL)
             work = partial(compute_stage, store.folder, cell, stage.name)
             needs = frozenset(named[name] for name in stage.needs)
-            tasks[key] = Task(key, needs, cost, f"{stage.name} ({cell.name})", work)
+            tasks[key] = Task(key, needs, COSTS.get(stage.name, SMALL), f"{stage.name} ({cell.name})", work)
         needs = frozenset(named[stage.name] for stage in shared)
         work = partial(compute_cell, store, folder, cell)
         tasks[cell.name] = Task(cell.name, needs, MODEL[cell.row.model], cell.name, work)

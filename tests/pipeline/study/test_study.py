@@ -157,6 +157,8 @@ def test_the_command(tmp_path, monkeypatch):
     (quick, folder, jobs, _), (ablation, default, four, _) = asked
     assert quick.seeds == 2 and folder == tmp_path and jobs == 2
     assert ablation.seeds == 3 and four == 4 and default == Path("runs/study")
+    text = " ".join(runner.invoke(app, ["study", "--help"]).output.split())
+    assert all(name in text for name in ABLATIONS)
     result = runner.invoke(app, ["study", "--ablate", "beta"])
     assert result.exit_code == 2 and "temperature" in result.output
     monkeypatch.setattr(study, "run_study", lambda *arguments: {"a step": "ValueError: no luck"})
