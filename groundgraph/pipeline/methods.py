@@ -57,13 +57,19 @@ def method_stages(recipe: Recipe) -> list[Stage]:
     for method in recipe.grounder:
         if method == "full":
             learn = partial(learn_graphs, method=method)
-            listing.append(Stage("sgg-full", ("examples", "regions", "vocabulary"), graphs, learn))
+            listing.append(Stage("sgg-full", ("examples", "regions", "vocabulary"), graphs, learn, shared=True))
             continue
         # The rule learns nothing, so nothing of the grounder's settings touches it.
         how = [seed] if method == "sgnls" else [recipe.grounding.model_dump(), seed]
         weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
         listing += [
-            Stage(f"grounding-{method}", ("text", "teachers", *weighed), how, partial(ground, method=method)),
+            Stage(
+                f"grounding-{method}",
+                ("text", "teachers", *weighed),
+                how,
+                partial(ground, method=method),
+                shared=method != "sgnls",
+            ),
             Stage(
                 f"pseudo-{method}",
                 (f"grounding-{method}", "vocabulary"),
@@ -75,6 +81,7 @@ def method_stages(recipe: Recipe) -> list[Stage]:
                 (f"pseudo-{method}", "regions"),
                 [*graphs, labelling.kind, labelling.top, labelling.draw],
                 partial(learn_graphs, method=method),
+                shared=True,
             ),
         ]
     needs = tuple(stage.name for stage in listing)
@@ -84,7 +91,10 @@ def method_stages(recipe: Recipe) -> list[Stage]:
 
 
 def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
-    """Train the grounder (or apply the rule) and score every region for every entity."""
+    """Train the grounder (or apply the rule) and score every region for every entity.
+
+    A training that is broken off goes on from its checkpoint with the same losses.
+    """
     data = {split: artifacts.grounding_images(run, split) for split in run.recipe.splits}
     grounder, parameters = build_grounder(method, run.recipe.grounding), 0
     if isinstance(grounder, Learned):
@@ -96,7 +106,11 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
                 data.get("validation", []),
                 run.recipe.seed,
                 lambda done, steps: told(done * epochs // steps, epochs),
+                checkpoint=run.scratch() / "training.pt",
+                ranks=run.ranks,
             )
+        if not run.ranks.first:
+            return {}
         grounder.save(folder)
         (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
         parameters = sum(p.numel() for p in grounder.model.parameters())
@@ -176,7 +190,8 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     training = wanted.training.model_copy(update={"seed": run.recipe.seed})
     torch.manual_seed(run.recipe.seed)
     model = new_model(getattr(wanted, wanted.model), sizes, categories)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    alone = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(run.ranks.device if run.ranks.world > 1 else alone)
     images = int((regions.counts() > 0).sum())
     with run.bar(f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)) as advance:
         history = train_sgg(
@@ -187,7 +202,10 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
             validate=validation_recall(run) if training.patience else None,
             progress=steps_of(advance),
             checkpoint=run.scratch() / "training.pt",
+            ranks=run.ranks,
         )
+    if not run.ranks.first:
+        return {}
     vocabularies = {
         "categories": list(objects.names),
         "predicates": list(predicates.names),

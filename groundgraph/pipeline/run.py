@@ -36,6 +36,7 @@ from rich.progress import (
 )
 
 from groundgraph.data.types import Skipped
+from groundgraph.parallel import ALONE, Ranks
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.stop import Stopped, stoppable
@@ -57,17 +58,19 @@ class Stage:
     name      its folder; needs: stages whose output it reads
     settings  what of the recipe (and which files) its result depends on, as JSON
     work      writes the stage's files into a folder, which holds what a broken-off attempt wrote, and gives its counts
+    shared    under torchrun all processes do the work (a training), of which the first alone writes and counts
     """
 
     name: str
     needs: tuple[str, ...]
     settings: Any
     work: Callable[[Run, Path], dict[str, Any]]
+    shared: bool = False
 
 
 @dataclass
 class Run:
-    """A recipe and the folder where its artifacts lie."""
+    """A recipe and the folder where its artifacts lie; under torchrun, one of the processes (`ranks`) that run it."""
 
     recipe: Recipe
     folder: Path
@@ -75,6 +78,7 @@ class Run:
     skipped: Skipped = field(default_factory=Skipped)
     seconds: dict[str, float] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
+    ranks: Ranks = ALONE
     _progress: Progress | None = None
     _work: Path | None = None
     _kept: int = 0  # how many of `skipped` are on the disk
@@ -83,9 +87,25 @@ class Run:
     def execute(self, stages: Sequence[Stage]) -> list[str]:
         """Run the stages that are due, in order, and give their names. Where none is, nothing is written.
 
+        Of several processes the first does so, and the others take part in the shared stages.
         Raises ValueError where another process works in the folder, where the disk is full, or where a stage fails over
         a damaged file of an earlier one; Stopped where a signal asked for it. What is done then stays.
         """
+        if not self.ranks.first:
+            self._take_part(stages)
+            return []
+        ran = self._execute(stages)
+        self.ranks.ask(lambda: None)  # no stage is left
+        return ran
+
+    def _take_part(self, stages: Sequence[Stage]) -> None:
+        """Do the shared stages that the first process names, until it names none."""
+        named = {stage.name: stage for stage in stages}
+        while name := self.ranks.ask(lambda: None):
+            self._work = self.folder / f"{name}.part"
+            named[name].work(self, self._work)
+
+    def _execute(self, stages: Sequence[Stage]) -> list[str]:
         marks = fingerprints(stages)
         self.skipped.items.clear()
         if all(self.done(stage.name, marks[stage.name]) for stage in stages):
@@ -156,6 +176,8 @@ class Run:
             record = self._begin(work, mark)
             spent = record["seconds"]
             if "counts" not in record:
+                if stage.shared:
+                    self.ranks.ask(lambda: stage.name)
                 record["counts"] = stage.work(self, work)
                 record["skipped"] = list(dict.fromkeys(self.skipped.items[before:]))
                 record["files"] = manifest.taken(work)
