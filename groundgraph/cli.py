@@ -284,7 +284,6 @@ def train(
 def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run: bool = False) -> None:
     with _errors():
         from groundgraph.parallel import launch
-        from groundgraph.parallel import launch
         from groundgraph.pipeline.check import require
         from groundgraph.pipeline.own import open_recipe
         from groundgraph.pipeline.run import Run, peak_memory
