@@ -115,6 +115,7 @@ class Page:
             if what in self.given:  # once a page
                 self.given.pop(what)()
         if block.asked("not"):
+            self.check_options(block)
             return
         for name in block.asked("file"):
             (self.folder / name).write_text(block.text, encoding="utf-8")
@@ -142,12 +143,12 @@ class Page:
         assert program in ("groundgraph", "python"), f"no test knows how to run {words}"
         at = 1 if program == "python" else 0
         verb = rest[at]
-        expected = 0
+        allowed: tuple[int, ...] = (0,)
         if verb in ("run", "data"):
             target = rest[at + 1 + (verb == "data")]
             if self.reads_visual_genome(target):
                 rest += ["--dry-run"] if verb == "run" and "--dry-run" not in rest else []
-                expected = 1 if verb == "data" else 0  # it says what is missing
+                allowed = (0, 1) if verb == "data" else (0,)  # 1: it says what is missing
         if verb in ("run", "demo"):
             rest += extra
         if program == "python":
@@ -156,7 +157,17 @@ class Page:
         else:
             result = CliRunner().invoke(app, rest)
             code, output = result.exit_code, result.output + repr(result.exception or "")
-        assert code == expected, f"{shlex.join([program, *rest])}\n{output}"
+        assert code in allowed, f"{shlex.join([program, *rest])}\n{output}"
+
+    @staticmethod
+    def check_options(block: Block) -> None:
+        """A command that cannot run here is one at least, and has the options that it is given."""
+        for line in block.text.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["groundgraph"]:
+                helped = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+                assert helped.exit_code == 0, line
+                assert all(word in helped.output for word in words[2:] if word.startswith("--")), line
 
     @staticmethod
     def reads_visual_genome(target: str) -> bool:
