@@ -22,6 +22,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,7 +162,9 @@ class Page:
 
     @staticmethod
     def check_options(block: Block) -> None:
-        """A command that cannot run here is one at least, and has the options that it is given."""
+        """A command that cannot run here is one at least and has the options that it is given; an extra is one."""
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert set(re.findall(r"\.\[(\w+)\]", block.text)) <= set(extras)
         for line in block.text.splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["groundgraph"]:
