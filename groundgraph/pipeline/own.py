@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from groundgraph.pipeline.config import Recipe, RecipeError, find_recipe, load_recipe
+from groundgraph.pipeline.config import Recipe, RecipeError, bundled_recipes, find_recipe, load_recipe
 
 
 def open_recipe(target: str, settings: list[str]) -> Recipe:
     """The recipe of a file, a bundled recipe's name, or a folder of photos, with some of its keys changed.
 
     A folder gets the bundled recipe own-photos under its own name, where nothing is asked but images and captions: the
-    vocabulary is induced from what the captions say. Raises RecipeError as `load_recipe`, and where a folder has not
+    vocabulary is induced from what the captions say. A bundled recipe's name means that recipe, whatever lies around
+    (write ./demo for a folder of that name). Raises RecipeError as `load_recipe`, and where a folder has not
     one captions file.
     """
     folder = Path(target)
-    if not folder.is_dir():
+    if target in bundled_recipes() or not folder.is_dir():
         return load_recipe(find_recipe(target), settings)
     return load_recipe(find_recipe("own-photos"), [*photo_settings(folder), *settings])
 

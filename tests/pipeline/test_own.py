@@ -54,6 +54,14 @@ def test_a_folder_without_one_captions_file_is_refused(tmp_path, files, message)
         open_recipe(str(tmp_path), [])
 
 
+def test_a_recipes_name_means_the_recipe_whatever_folder_lies_there(tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert open_recipe("demo", []).data.source == "minigenome"
+    with pytest.raises(RecipeError, match="has no captions file"):
+        open_recipe("./demo", [])
+
+
 def test_settings_come_after_what_the_folder_says_and_names_are_recipes_too(tmp_path):
     (tmp_path / "captions.json").write_text("{}")
     recipe = open_recipe(str(tmp_path), ["name=mine", "seed=3"])
