@@ -101,9 +101,14 @@ class Run:
     def _take_part(self, stages: Sequence[Stage]) -> None:
         """Do the shared stages that the first process names, until it names none."""
         named = {stage.name: stage for stage in stages}
-        while name := self.ranks.ask(lambda: None):
-            self._work = self.folder / f"{name}.part"
-            named[name].work(self, self._work)
+        with stoppable(lambda _: None) as stop:
+            try:
+                while name := self.ranks.ask(lambda: None):
+                    self._work = self.folder / f"{name}.part"
+                    named[name].work(self, self._work)
+            except RuntimeError:
+                stop()  # a signal has ended the first, and with it the connection
+                raise
 
     def _execute(self, stages: Sequence[Stage]) -> list[str]:
         marks = fingerprints(stages)
