@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,8 +41,22 @@ def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    torch.save(content, temporary)
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+@contextmanager
+def kept_at_stop(path: Path | None, state: Any, parts: Parts) -> Iterator[None]:
+    """Save the state (path None: nowhere) where a signal stops the block, which must lie between two steps."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if path is not None:
+            save_checkpoint(path, state, parts)
+        raise
 
 
 def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
@@ -50,9 +66,12 @@ def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
     training with other settings or data.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums, and does not look at them
+            if part := archive.testzip():
+                raise ValueError(f"the checksum of {part} is another")
         content = torch.load(path, map_location="cpu", weights_only=True)
         identity, state = json.loads(content["identity"]), kind(**content["state"])
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # each layer raises its own kind for a damaged file
         raise ValueError(f"{path} is no readable checkpoint ({error}): delete it to start anew") from error
     own = json.loads(json.dumps(parts.identity))
     if identity != own:

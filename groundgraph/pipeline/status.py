@@ -52,7 +52,7 @@ def _state(run: Run, stage: str, mark: str, busy: bool, verify: bool) -> State:
     if begun and begun["fingerprint"] == mark:
         so_far = ", ".join(_so_far(run, stage))
         if "ended" not in begun:
-            return State(stage, "running" if busy else "stopped", so_far or ("" if busy else "killed"))
+            return State(stage, "running" if busy else "stopped", so_far or ("" if busy else "broken off"))
         return State(stage, "stopped" if begun["stopped"] else "failed", f"{begun['ended']}; {so_far}".rstrip("; "))
     return State(stage, "due", "done with other settings, data or models" if record else "")
 

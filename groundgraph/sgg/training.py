@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from groundgraph.checkpoint import Parts, load_checkpoint, save_checkpoint
+from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
 from groundgraph.data.types import Regions
 from groundgraph.parallel import ALONE, Ranks, divide
 from groundgraph.sgg import SGG_MODELS
@@ -76,9 +76,9 @@ def train_sgg(
     progress  called after each step with (steps done, all steps, the step's losses)
     unions    the detector's features of the boxes around pairs, for a model with `union: visual`
     checkpoint, interval
-              a file that holds the whole training after every `interval` steps and each epoch; where it exists,
-              training goes on from it, with the same losses as if it had never stopped. It is left for the caller to
-              delete
+              a file that holds the whole training after every `interval` steps and each epoch, and where `progress`
+              raises KeyboardInterrupt; where it exists, training goes on from it, with the same losses as if it had
+              never stopped. It is left for the caller to delete
     ranks     the processes that share each step's images (`parallel.launch`). All call this with the same arguments,
               and end with the same weights and records; without dropout these are one process's but for rounding. The
               first validates and writes the checkpoint, from which any number of processes may go on
@@ -119,11 +119,12 @@ def train_sgg(
                 if not math.isfinite(losses.total):
                     raise ValueError(f"the loss is {losses.total} at step {state.done}: lower the rate ({config.rate})")
                 state.sums = [a + b for a, b in zip(state.sums, losses, strict=True)]
+                state.seconds = before + time.perf_counter() - began
                 if path is not None and ranks.first and state.done % interval == 0:
-                    state.seconds = before + time.perf_counter() - began
                     save_checkpoint(path, state, run.parts)
                 if progress:
-                    progress(state.done, run.total, losses._asdict())
+                    with kept_at_stop(path if ranks.first else None, state, run.parts):
+                        progress(state.done, run.total, losses._asdict())
             record = {name: value / steps for name, value in zip(Losses._fields, state.sums, strict=True)}
             record |= {"rate": run.schedule.get_last_lr()[0], "seconds": before + time.perf_counter() - began}
             if validate:

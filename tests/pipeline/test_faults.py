@@ -1,4 +1,4 @@
-"""What a run survives: kills, signals, damaged files, a full disk, another run in its folder, a move, no way to write."""
+"""What a run survives: kills, signals, damaged files, a full disk, a second run, a move, no way to write."""
 
 import errno
 import json
@@ -176,7 +176,7 @@ def test_a_full_disk_is_said_and_the_stage_goes_on_when_there_is_room(tmp_path):
         return {"found": int((folder / "half").exists())}
 
     run, stage = new_run(tmp_path), Stage("one", (), 0, work)
-    with pytest.raises(ValueError, match="the disk is full, and one could not be written .* make room"):
+    with pytest.raises(ValueError, match=r"the disk is full, and one could not be written .* make room"):
         run.execute([stage])
     assert not (tmp_path / "one").exists() and "disk is full" in manifest.read_record(tmp_path / "one.part")["ended"]
     room.append(True)
@@ -187,7 +187,7 @@ def fork(work):
     """Run `work` in a child that ends without a word; its process id."""
     child = os.fork()
     if child == 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w")
         try:
             work()
         finally:
