@@ -35,7 +35,7 @@ from groundgraph.pipeline.study.writing import (
 COSTS = {"examples": 5, "parsed": 3, "regions": 24, "text": 3, "teachers": 10, "crops": 16}
 COSTS |= {"grounding-ours": 12, "grounding-mil": 12, "grounding-wsgm": 15, "grounding-lsws": 36, "grounding-vspnet": 31}
 SMALL = 0.5
-MODEL = {"motifs": 35, "uniter": 35, "none": 1}
+MODEL = {"motifs": 33, "uniter": 30, "none": 1}
 
 
 def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, str]:
