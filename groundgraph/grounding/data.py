@@ -54,8 +54,44 @@ class GroundingImage:
                 )
 
 
+LIMIT = 4 * 2**30  # bytes that a padded set may take
+
+
+class Sampled:
+    """Drawing batches from a set that knows its `entities` [N, E] bool and can `take` some of them."""
+
+    entities: Tensor
+
+    def __len__(self) -> int:
+        return len(self.entities)
+
+    def sample(
+        self, images: Tensor, entities: int, generator: torch.Generator | None, ranks: Ranks = ALONE
+    ) -> PaddedSet:
+        """The given images, at most `entities` entities each: drawn at random, or the first without a generator."""
+        mask = self.entities[images]
+        keys = (
+            torch.rand(mask.shape, generator=generator)
+            if generator
+            else torch.linspace(1, 0.5, mask.shape[1]).expand(mask.shape)
+        )
+        chosen = (keys * mask).argsort(dim=1, descending=True, stable=True)[:, :entities]
+        return self.take(images, chosen, mask.gather(1, chosen), ranks)
+
+    def of_entities(self, rows: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
+        """The given entities [n, 2] (image, place), each image once with those of its entities that are asked for."""
+        images, owner = torch.unique(rows[:, 0], return_inverse=True)
+        order = owner.argsort(stable=True)
+        owner, places = owner[order], rows[order, 1]
+        counts = torch.bincount(owner, minlength=len(images))
+        column = torch.arange(len(owner)) - (counts.cumsum(0) - counts)[owner]
+        chosen = torch.zeros(len(images), int(counts.max()), dtype=torch.int64)
+        chosen[owner, column] = places
+        return self.take(images, chosen, torch.arange(chosen.shape[1]) < counts[:, None], ranks)
+
+
 @dataclass(frozen=True)
-class PaddedSet:
+class PaddedSet(Sampled):
     """Images padded to the largest of them.
 
     embeddings [N, E, de], entities [N, E] bool (True = real); features [N, V, dv], regions [N, V] bool
@@ -76,8 +112,10 @@ class PaddedSet:
     predicates: Tensor
     share: Share = WHOLE
 
-    def __len__(self) -> int:
-        return len(self.embeddings)
+    @property
+    def widths(self) -> tuple[int, int]:
+        """(de, dv)."""
+        return self.embeddings.shape[-1], self.features.shape[-1]
 
     def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
         """Some entities of some images: images [n], chosen [n, k] places of entities, real [n, k] which of them count.
@@ -116,30 +154,6 @@ class PaddedSet:
             share=share,
         )
 
-    def sample(
-        self, images: Tensor, entities: int, generator: torch.Generator | None, ranks: Ranks = ALONE
-    ) -> PaddedSet:
-        """The given images, at most `entities` entities each: drawn at random, or the first without a generator."""
-        mask = self.entities[images]
-        keys = (
-            torch.rand(mask.shape, generator=generator)
-            if generator
-            else torch.linspace(1, 0.5, mask.shape[1]).expand(mask.shape)
-        )
-        chosen = (keys * mask).argsort(dim=1, descending=True, stable=True)[:, :entities]
-        return self.take(images, chosen, mask.gather(1, chosen), ranks)
-
-    def of_entities(self, rows: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """The given entities [n, 2] (image, place), each image once with those of its entities that are asked for."""
-        images, owner = torch.unique(rows[:, 0], return_inverse=True)
-        order = owner.argsort(stable=True)
-        owner, places = owner[order], rows[order, 1]
-        counts = torch.bincount(owner, minlength=len(images))
-        column = torch.arange(len(owner)) - (counts.cumsum(0) - counts)[owner]
-        chosen = torch.zeros(len(images), int(counts.max()), dtype=torch.int64)
-        chosen[owner, column] = places
-        return self.take(images, chosen, torch.arange(chosen.shape[1]) < counts[:, None], ranks)
-
     def to(self, device: torch.device | str) -> PaddedSet:
         """The same on another device."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "share"}
@@ -176,3 +190,47 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
         for name in ("object", "interaction"):
             getattr(out, name)[k, :ne, :nv] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
     return out
+
+
+class PagedSet(Sampled):
+    """The same from images that are read when a batch asks for them: what does not fit into memory.
+
+    images            any sequence; an item is read anew each time
+    entities, regions [N] how many each has; images without either are left out
+    """
+
+    def __init__(self, images: Sequence[GroundingImage], entities: np.ndarray, regions: np.ndarray) -> None:
+        self._images, self._rows = images, np.flatnonzero((entities > 0) & (regions > 0))
+        counts = torch.from_numpy(entities[self._rows])
+        self.entities = torch.arange(int(counts.max())) < counts[:, None]
+        first = images[int(self._rows[0])]
+        self.widths = (first.embeddings.shape[1], first.features.shape[1])
+
+    def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
+        """As `PaddedSet.take`."""
+        page = pad([self._images[int(row)] for row in self._rows[images.numpy()]])
+        return page.take(torch.arange(len(images)), torch.where(real, chosen, 0), real, ranks)
+
+
+def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> PaddedSet | PagedSet:
+    """A data set to draw batches from: padded in memory, or read batch by batch where that would exceed `limit` bytes.
+
+    Raises ValueError where no image has both an entity and a region.
+    """
+    entities, regions = lengths_of(images)
+    usable = np.flatnonzero((entities > 0) & (regions > 0))
+    if len(usable):
+        one = images[int(usable[0])]
+        most, widest = int(entities[usable].max()), int(regions[usable].max())
+        width = most * (2 * one.embeddings.shape[1] + 2 * widest) + widest * one.features.shape[1]
+        if 4.0 * len(usable) * width > limit:
+            return PagedSet(images, entities, regions)
+    return pad(images)
+
+
+def lengths_of(images: Sequence[GroundingImage]) -> np.ndarray:
+    """How many entities and regions each image has, [2, N]; a sequence that knows it unread has it as `lengths`."""
+    known = getattr(images, "lengths", None)
+    if known is None:
+        known = [[len(i.embeddings) for i in images], [len(i.features) for i in images]]
+    return np.array(known, np.int64).reshape(2, -1)

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from groundgraph.checkpoint import Parts, load_checkpoint, save_checkpoint
+from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import GroundingImage, PaddedSet, pad
+from groundgraph.grounding.data import GroundingImage, PaddedSet, Sampled, gather, lengths_of, pad
 from groundgraph.parallel import ALONE, Ranks
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,9 @@ class Learned:
         """
         c = self.config
         torch.manual_seed(seed)
-        data = pad(train)
-        check = pad(validation) if any(len(i.embeddings) and len(i.features) for i in validation) else data
-        self.sizes = (data.embeddings.shape[-1], data.features.shape[-1])
+        data = gather(train)
+        check = gather(validation) if lengths_of(validation).all(0).any() else data
+        self.sizes = data.widths
         self.model = self.kind(*self.sizes, c).to(ranks.device)
         steps = steps_an_epoch(data, c)
         run = _Training(self.model, c, steps * c.epochs, seed, len(data), ranks)
@@ -126,13 +126,14 @@ class Learned:
                 state.step, state.done = state.step + 1, state.done + 1
                 for name, value in terms.items():
                     state.sums[name] = state.sums.get(name, 0.0) + value / steps
-                if progress:
-                    progress(state.done, run.total)
                 if state.done % every == 0 or state.done == run.total:
                     self._look(check, run, state)
                 if path and ranks.first and state.done - stored >= interval and run.stepped(state.done):
                     save_checkpoint(path, state, run.parts)
                     stored = state.done
+                if progress:
+                    with kept_at_stop(path if ranks.first and run.stepped(state.done) else None, state, run.parts):
+                        progress(state.done, run.total)
             for name, value in state.sums.items():
                 state.curves.setdefault(name, []).append(value)
             log.info("epoch %d: %s", state.epoch, state.sums)
@@ -143,7 +144,7 @@ class Learned:
         self.model.eval()
         return state.curves
 
-    def _look(self, check: PaddedSet, run: _Training, state: TrainingState) -> None:
+    def _look(self, check: Sampled, run: _Training, state: TrainingState) -> None:
         """Ask for the validation loss, and keep the weights where it is the best so far."""
         value = validation_loss(self.model, check, self.config, state.epoch, run.ranks)
         if not np.isfinite(value):
@@ -156,15 +157,15 @@ class Learned:
     @torch.no_grad()
     def scores(self, images: Sequence[GroundingImage], batch: int = 64) -> list[np.ndarray]:
         """a_ij of every image: a list of [E, V] float32; one without entities or regions gives an empty array."""
-        found = [np.zeros((len(i.embeddings), len(i.features)), np.float32) for i in images]
-        full = [k for k, f in enumerate(found) if f.size]
+        found: list[np.ndarray] = []
         self.model.eval()
         device = next(self.model.parameters()).device
-        for start in range(0, len(full), batch):
-            rows = full[start : start + batch]
-            values = self.model.score(pad([images[k] for k in rows]).to(device)).float().cpu().numpy()
-            for k, value in zip(rows, values, strict=True):
-                found[k] = value[: found[k].shape[0], : found[k].shape[1]].copy()
+        for start in range(0, len(images), batch):
+            part = [images[k] for k in range(start, min(start + batch, len(images)))]
+            shapes = [(len(i.embeddings), len(i.features)) for i in part]
+            full = [i for i, shape in zip(part, shapes, strict=True) if all(shape)]
+            values = iter(self.model.score(pad(full).to(device)).float().cpu().numpy() if full else ())
+            found += [next(values)[:e, :v].copy() if e and v else np.zeros((e, v), np.float32) for e, v in shapes]
         return found
 
     def save(self, folder: str | Path) -> None:
@@ -239,21 +240,21 @@ def losses_of(
         return model.losses(Step(images, entities, step.epoch), generator)
 
 
-def steps_an_epoch(data: PaddedSet, config: GroundingConfig) -> int:
+def steps_an_epoch(data: Sampled, config: GroundingConfig) -> int:
     """How many steps `batches` gives."""
     if config.scheme == "entities":
         return max(1, -(-int(data.entities.sum()) // config.batch))
     return max(1, len(data) // config.images)
 
 
-def shuffled(data: PaddedSet, config: GroundingConfig, generator: torch.Generator) -> Tensor:
+def shuffled(data: Sampled, config: GroundingConfig, generator: torch.Generator) -> Tensor:
     """An epoch's order: a permutation of the images, or of the entities, as the scheme has it."""
     count = len(data) if config.scheme == "images" else int(data.entities.sum())
     return torch.randperm(count, generator=generator)
 
 
 def batches(
-    data: PaddedSet,
+    data: Sampled,
     config: GroundingConfig,
     epoch: int,
     generator: torch.Generator,
@@ -287,7 +288,7 @@ def batches(
 
 @torch.no_grad()
 def validation_loss(
-    model: nn.Module, data: PaddedSet, config: GroundingConfig, epoch: int, ranks: Ranks = ALONE
+    model: nn.Module, data: Sampled, config: GroundingConfig, epoch: int, ranks: Ranks = ALONE
 ) -> float:
     """The sum of the loss terms over a set in fixed batches, without dropout; without "mil" where so configured.
 

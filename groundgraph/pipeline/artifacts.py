@@ -36,10 +36,10 @@ def _kept(stage: str) -> Callable:
 
 
 class Lazy(Sequence[T]):
-    """A list whose items are read when they are asked for."""
+    """A list whose items are read when they are asked for; `lengths`: what is known of them without reading."""
 
-    def __init__(self, count: int, read: Callable[[int], T]) -> None:
-        self._count, self._read = count, read
+    def __init__(self, count: int, read: Callable[[int], T], lengths: Any = None) -> None:
+        self._count, self._read, self.lengths = count, read, lengths
 
     def __len__(self) -> int:
         return self._count
@@ -112,7 +112,8 @@ def grounding_images(run: Run, split: str) -> Sequence[GroundingImage]:
             words["predicates"],
         )
 
-    return Lazy(len(listed), read)
+    counts = dict(zip(text.ids, text.lengths("embeddings").tolist(), strict=True))
+    return Lazy(len(listed), read, ([counts[name] for name in listed], found.counts()))
 
 
 def triplet_rows(captions: list[ParsedCaption]) -> np.ndarray:

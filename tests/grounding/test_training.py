@@ -7,7 +7,7 @@ from world import accuracy, world
 
 from groundgraph.grounding import GROUNDERS, build_grounder
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import GroundingImage, pad
+from groundgraph.grounding.data import GroundingImage, PagedSet, gather, pad
 from groundgraph.grounding.ours import Ours
 from groundgraph.grounding.training import Step, batches, steps_an_epoch
 
@@ -139,6 +139,40 @@ def test_padding_changes_nothing():
         batch = padded.sample(both, 10, None)
         values.append(torch.stack(list(grounder.model.losses(Step(batch, batch, 0)).values())))
     assert torch.allclose(*values, atol=1e-5)
+
+
+class Read:
+    """Images that are read one by one, and how often."""
+
+    def __init__(self, images):
+        self.images, self.read = images, 0
+        self.lengths = [[len(i.embeddings) for i in images], [len(i.features) for i in images]]
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, place):
+        self.read += 1
+        return self.images[place]
+
+
+@pytest.mark.parametrize("scheme", ["images", "entities"])
+def test_a_set_that_does_not_fit_into_memory_gives_the_same_batches(scheme):
+    images, _ = world(20, 0)
+    images.insert(3, GroundingImage(np.zeros((0, 8), np.float32), np.ones((3, 8), np.float32), np.zeros((0, 3))))
+    images.append(GroundingImage(*(np.ones(shape, np.float32) for shape in ((5, 8), (7, 8), (5, 7)))))
+    config = GroundingConfig(scheme=scheme, images=6, entities=2, batch=15, least_entities=2)
+    listed = Read(images)
+    sets = gather(images), gather(listed, limit=0)
+    assert isinstance(sets[1], PagedSet) and listed.read <= 2 and len(sets[0]) == len(sets[1]) == 21
+    assert steps_an_epoch(sets[0], config) == steps_an_epoch(sets[1], config)
+    steps = [list(batches(s, config, 0, torch.Generator().manual_seed(1))) for s in sets]
+    for one, two in zip(*steps, strict=True):
+        for a, b in ((one.images, two.images), (one.entities, two.entities)):
+            for field in ("entities", "features", "regions", "triplet_mask"):
+                assert torch.equal(getattr(a, field), getattr(b, field))
+            assert torch.equal(a.embeddings * a.entities[..., None], b.embeddings * b.entities[..., None])
+            assert torch.equal(a.object * a.entities[..., None], b.object * b.entities[..., None])
 
 
 def test_images_without_entities_or_regions_are_left_out_and_get_no_scores():
