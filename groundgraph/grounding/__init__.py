@@ -15,7 +15,7 @@ from groundgraph.grounding.vspnet import Vspnet
 from groundgraph.grounding.wsgm import Wsgm
 
 LEARNED = {"ours": Ours, "mil": Mil, "wsgm": Wsgm, "lsws": Lsws, "vspnet": Vspnet}
-GROUNDERS = ("ours", "sgnls", "mil", "wsgm", "lsws", "vspnet")
+GROUNDERS = ("sgnls", *LEARNED)
 
 
 def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls:
