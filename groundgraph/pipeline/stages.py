@@ -33,7 +33,7 @@ from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.methods import method_stages
 from groundgraph.pipeline.proposals import OPEN, open_detector
 from groundgraph.pipeline.run import Advance, Run, Stage, file_identity
-from groundgraph.pipeline.streaming import CHUNK, fill
+from groundgraph.pipeline.streaming import CHUNK, Tally, fill
 from groundgraph.pipeline.words import map_words, match_words
 from groundgraph.teachers.clip import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights
@@ -200,7 +200,7 @@ def looked_for(run: Run) -> tuple[tuple[str, ...], dict[str, list[str]]]:
 
 def embed_text(run: Run, folder: Path) -> dict[str, Any]:
     """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
-    encoder, count = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool), 0
+    encoder, count, beyond = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool), 0, 0
     for split in run.recipe.splits:
         listed = artifacts.parsed(run, split)
         said = dict.fromkeys(t.predicate for captions in listed for caption in captions for t in caption.triplets)
@@ -208,10 +208,15 @@ def embed_text(run: Run, folder: Path) -> dict[str, Any]:
         alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in words]
         table = np.concatenate([np.zeros((0, encoder.size), np.float32), *encoder.embed(alone)])
         with RaggedWriter(folder / split, "embeddings", "predicates") as writer:
-            make = partial(_embedded, listed, encoder, words, table)
-            fill(run, f"reading {split} captions", artifacts.names(run, split), writer, make, CHUNK * 4)
-        count += int(Ragged(folder / split).lengths("embeddings").sum())
-    return {"entities": count} | _beyond("entities beyond the text encoder's length", encoder.beyond)
+            make, tally = partial(_embedded, listed, encoder, words, table), _tally(folder, split, encoder)
+            fill(run, f"reading {split} captions", artifacts.names(run, split), writer, make, CHUNK * 4, tally)
+        count, beyond = count + int(Ragged(folder / split).lengths("embeddings").sum()), beyond + tally.total()
+    return {"entities": count} | _beyond("entities beyond the text encoder's length", beyond)
+
+
+def _tally(folder: Path, split: str, model: TextEncoder | InteractionTeacher) -> Tally:
+    """The entities that stand beyond a model's length, over all attempts of a stage."""
+    return Tally(folder / f"{split}.beyond.jsonl", lambda: model.beyond)
 
 
 def _embedded(
@@ -246,18 +251,19 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
     wanted = run.recipe.teachers
     by_category = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
     looker = InteractionTeacher(**wanted.interaction.model_dump()) if wanted.interaction else None
-    counts: Counter[str] = Counter()
+    counts, beyond = Counter(), 0
     for split in run.recipe.splits:
         names, asked = artifacts.names(run, split), looker if split in taught_splits(run) else None
         with RaggedWriter(folder / split, "object", "interaction") as writer:
-            make = partial(_taught, run, split, by_category, asked)
-            fill(run, f"asking the teachers about {split} images", names, writer, make)
+            make, tally = partial(_taught, run, split, by_category, asked), asked and _tally(folder, split, asked)
+            fill(run, f"asking the teachers about {split} images", names, writer, make, tally=tally)
+        beyond += tally.total() if tally else 0
         store = Ragged(folder / split)
         counts["entities"] += int(store.lengths("object").sum())
         counts["entities whose category the detector found"] += sum(
             int((store.column(name, "object").sum(1) > 0).sum()) for name in names
         )
-    return dict(counts) | _beyond("entities beyond the vision-language model's length", looker.beyond if looker else 0)
+    return dict(counts) | _beyond("entities beyond the vision-language model's length", beyond)
 
 
 def _taught(

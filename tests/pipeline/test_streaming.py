@@ -8,7 +8,7 @@ from groundgraph.data.types import Regions
 from groundgraph.pipeline import stages, streaming
 from groundgraph.pipeline.config import find_recipe, load_recipe
 from groundgraph.pipeline.run import Run, Stage
-from groundgraph.pipeline.streaming import fill
+from groundgraph.pipeline.streaming import Tally, fill
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 NAMES = [f"image-{i}" for i in range(23)]
@@ -96,6 +96,30 @@ def test_the_bar_counts_what_was_there(tmp_path, monkeypatch):
         fill(run, "", NAMES, writer, lambda part: made.append(part) or [{"x": np.ones(1)}] * len(NAMES[part]), SIZE)
     assert told == [23, 5, 5, 5, 5, 3] and made == [slice(10, 15), slice(15, 20), slice(20, 23)]
     assert sum(Ragged(tmp_path / "s")[name]["x"][0] for name in NAMES) == 11
+
+
+def test_a_tally_counts_each_slice_once_however_often_it_is_made(tmp_path):
+    run, counted = new_run(tmp_path), [0]
+
+    def make(part):
+        counted[0] += part.start  # the first slice counts nothing
+        return [{"x": np.zeros(1)}] * len(NAMES[part])
+
+    def attempt(stop_at=None):
+        counted[0] = 100  # of the process, not of the stage
+        tally = Tally(tmp_path / "s.beyond.jsonl", lambda: counted[0])
+        with RaggedWriter(tmp_path / "s", "x") as writer:
+            if stop_at is not None:
+                append = writer.append
+                writer.append = lambda name, value: append(name, value) if name != NAMES[stop_at] else 1 / 0
+            fill(run, "", NAMES, writer, make, SIZE, tally)
+        return tally.total()
+
+    with pytest.raises(ZeroDivisionError):
+        attempt(stop_at=12)
+    with (tmp_path / "s.beyond.jsonl").open("a") as file:
+        file.write("\n[15, 1")  # cut off
+    assert attempt() == 0 + 5 + 10 + 15 + 20
 
 
 def test_shards_come_by_time_too_and_a_kill_loses_no_more(tmp_path, monkeypatch):
