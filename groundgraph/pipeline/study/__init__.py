@@ -53,7 +53,11 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
         due = [cell for cell, mark in marks.items() if not read_cell(folder, cell, mark)]
         tasks = tasks_of(due, store, folder)
         console.print(f"{len(marks)} cells, {len(marks) - len(due)} of them done before", highlight=False)
-        failed = perform(tasks, jobs, console)
+        try:
+            failed = perform(tasks, jobs, console)
+        except KeyboardInterrupt:
+            console.print("stopped; what is done stays, and the same command goes on from there")
+            raise
         results: Results = {}
         for cell, mark in marks.items():
             if record := read_cell(folder, cell, mark):

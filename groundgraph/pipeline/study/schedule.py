@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,7 @@ class _Here(Executor):
 
 def _begin(threads: int, parent: int) -> None:
     """A worker starts: its share of the cores, and an eye on the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # while it waits for work; a run at work listens (`stoppable`)
     torch.set_num_threads(threads)
     threadpool_limits(threads)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
