@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from groundgraph.data.store import StoredRegions, write_ragged
 from groundgraph.data.types import Graph
 from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
 from groundgraph.grounding import build_grounder
+from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.pseudo_labels import (
     NEGLIGIBLE,
     PseudoLabels,
@@ -61,6 +63,7 @@ def method_stages(recipe: Recipe) -> list[Stage]:
             continue
         # The rule learns nothing, so nothing of the grounder's settings touches it.
         how = [seed] if method == "sgnls" else [recipe.grounding.model_dump(), seed]
+        how += [recipe.teachers.object] if method == "ours" else []
         weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
         listing += [
             Stage(
@@ -96,6 +99,8 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
     A training that is broken off goes on from its checkpoint with the same losses.
     """
     data = {split: artifacts.grounding_images(run, split) for split in run.recipe.splits}
+    if method == "ours" and not run.recipe.teachers.object:  # the rule still answers with its targets
+        data = {split: _without_object(images) for split, images in data.items()}
     grounder, parameters = build_grounder(method, run.recipe.grounding), 0
     if isinstance(grounder, Learned):
         epochs = run.recipe.grounding.epochs
@@ -118,6 +123,16 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
         names = [e.image_id for e in artifacts.examples(run, split)]
         write_ragged(folder / f"{split}.safetensors", names, {"scores": grounder.scores(data[split])})
     return {"parameters": parameters}
+
+
+def _without_object(images: artifacts.Lazy[GroundingImage]) -> artifacts.Lazy[GroundingImage]:
+    """The same images, the object-aware teacher silent."""
+
+    def read(i: int) -> GroundingImage:
+        image = images[i]
+        return replace(image, object=np.zeros_like(image.object))
+
+    return artifacts.Lazy(len(images), read, images.lengths)
 
 
 def label(run: Run, folder: Path, method: str) -> dict[str, Any]:

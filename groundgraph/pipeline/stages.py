@@ -66,7 +66,7 @@ def stages(recipe: Recipe) -> list[Stage]:
             "teachers",
             ("parsed", "regions"),
             [
-                recipe.teachers.model_dump(exclude={"expert"}),
+                recipe.teachers.model_dump(include={"interaction"}),  # the others' settings are of later stages
                 expert_identity(interaction.model) if interaction else None,
             ],
             teach,

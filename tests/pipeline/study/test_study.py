@@ -126,6 +126,14 @@ def test_an_ablation_measures_grounding_alone(tmp_path, log):
     assert record["figures"]["grounding all"] > 0 and "R@50" not in record["figures"]
 
 
+def test_each_knowledge_source_teaches_something_else(tmp_path):
+    plan = tiny_plan(variants=("mil", "object", "interaction", "average"))
+    one = study.Plan("study", plan.tables, (*SIZE, "grounding.epochs=3"), 1)
+    study.run_study(one, tmp_path, 1, QUIET)
+    scores = {(p / "train.safetensors").read_bytes() for p in (tmp_path / "store").glob("grounding-*")}
+    assert len(scores) == 4
+
+
 def few(table):
     """The reference and one other value."""
     return replace(table, rows=table.rows[2:4])
