@@ -273,7 +273,7 @@ def batches(
     """
     order = shuffled(data, config, generator) if order is None else order
     if config.scheme == "images":
-        for images in order.chunk(steps_an_epoch(data, config))[done:]:
+        for images in order.tensor_split(steps_an_epoch(data, config))[done:]:
             batch = data.sample(images, config.entities, generator, ranks)
             yield Step(batch, batch, epoch)
         return

@@ -106,6 +106,8 @@ def test_an_epoch_holds_every_image_or_every_entity_once():
     config = GroundingConfig(images=8)
     steps = list(batches(data, config, 0, generator))
     assert len(steps) == steps_an_epoch(data, config) == 2 and sum(len(s.images) for s in steps) == 21
+    config = GroundingConfig(images=2)  # 21 / 2 = 10 steps, of which one takes three
+    assert sorted(len(s.images) for s in batches(data, config, 0, generator)) == [2] * 9 + [3]
     assert all(s.images is s.entities for s in steps)
     config = GroundingConfig(scheme="entities", batch=20, images=4, entities=2, least_entities=3)
     steps = list(batches(data, config, 0, generator))
