@@ -115,9 +115,11 @@ def signals(base: Path, place: Path) -> dict[str, Any]:
             while not (folder / f"{stage}.part" / begun).exists() and process.poll() is None:
                 time.sleep(0.002)
             process.send_signal(number)
-            asked = time.perf_counter()
-            said = process.communicate()[0]
-            took = time.perf_counter() - asked
+            asked, said, took = time.perf_counter(), "", 0.0
+            for line in process.stdout:
+                said += line
+                took = took or ("Go on with" in line and time.perf_counter() - asked)
+            process.wait()
             clean = process.returncode == 128 + number and "Traceback" not in said
             how = shlex.split(said.partition("Go on with: ")[2].splitlines()[0]) if clean else ["?"]
             kept = "with its checkpoint" if (folder / f"{stage}.part" / "scratch" / "training.pt").exists() else ""
@@ -125,7 +127,7 @@ def signals(base: Path, place: Path) -> dict[str, Any]:
             again = subprocess.run([*COMMAND, *how[1:]], capture_output=True, text=True)
             same = again.returncode == 0 and whole(new_run(folder), base / "metrics.json")
             tried, good = tried + 1, good + (clean and same)
-            print(f"{number.name:<7} in {at:<10} {kept:<20} ended after {took:.2f} s, exit code {process.returncode}; "
+            print(f"{number.name:<7} in {at:<10} {kept:<20} after {took:.2f} s, exit code {process.returncode}; "
                   f"the command printed goes on, the same: {same}", flush=True)  # fmt: skip
             shutil.rmtree(folder)
     return {"signals": tried, "clean_and_same_metrics": good}
@@ -249,7 +251,9 @@ def full(base: Path, place: Path) -> dict[str, Any]:
                 except Exception as caught:  # whatever a user would see
                     error = str(caught)
                 (disk / "ballast").unlink(missing_ok=True)
-                before = [s for s in states(new_run(folder), verify=True) if s.state not in ("due", "failed", "stopped")]
+                before = [
+                    s for s in states(new_run(folder), verify=True) if s.state not in ("due", "failed", "stopped")
+                ]
                 good = [s.state for s in before] == ["done"] * i
                 tried, said, kept = tried + 1, said + (error.startswith(f"{folder}: the disk is full")), kept + good
                 if not error.startswith(f"{folder}: the disk is full") or not good:

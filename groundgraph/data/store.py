@@ -16,6 +16,7 @@ __all__ = (
     "RaggedWriter",
     "RegionsWriter",
     "StoredRegions",
+    "counts_of",
     "read_regions",
     "regions_of",
     "write_ragged",
@@ -138,6 +139,13 @@ class StoredRegions(Sequence[Regions]):
     def labels(self) -> Iterator[np.ndarray]:
         """Each image's labels [V]; nothing else of it is read."""
         return (self._store.column(name, "labels") for name in self.ids)
+
+
+def counts_of(regions: Sequence[Regions]) -> np.ndarray:
+    """How many regions each image has: [N] int64. Stored ones are not read for that."""
+    if isinstance(regions, StoredRegions):
+        return regions.counts()
+    return np.array([len(found) for found in regions], np.int64)
 
 
 def read_regions(path: str | Path) -> list[Regions]:

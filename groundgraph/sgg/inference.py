@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, Regions
 from groundgraph.sgg.batch import Batch, Unions, collate, ordered_pairs, with_pairs
 from groundgraph.sgg.decoding import commit_labels, suppress
@@ -60,7 +61,7 @@ def predict(
     _check_task(model, regions, task, labels)
     device = next(model.parameters()).device
     graphs = [_empty(model.sizes.predicates)] * len(regions)
-    filled = [i for i in range(len(regions)) if len(regions[i])]
+    filled = np.flatnonzero(counts_of(regions)).tolist()
     training = model.training
     model.eval()
     try:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
+from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
 from groundgraph.parallel import ALONE, Ranks, divide
 from groundgraph.sgg import SGG_MODELS
@@ -89,7 +90,7 @@ def train_sgg(
     has fewer images than there are processes, or where the checkpoint is damaged or another training's.
     """
     config = config or TrainingConfig()
-    usable = np.array([i for i in range(len(regions)) if len(regions[i])], np.int64)
+    usable = np.flatnonzero(counts_of(regions))
     if not len(usable):
         raise ValueError("no training image has a region: check the detector's output")
     if config.patience and validate is None:

@@ -15,6 +15,7 @@ from groundgraph.data.store import (
     RaggedWriter,
     RegionsWriter,
     StoredRegions,
+    counts_of,
     read_regions,
     regions_of,
     write_ragged,
@@ -274,6 +275,7 @@ def test_regions_stream_in_and_out(tmp_path):
     stored = StoredRegions(tmp_path / "r")
     assert stored.ids == tuple(names) and stored.counts().tolist() == [0, 3, 0, 0, 2, 1]
     assert [len(r) for r in stored] == [0, 3, 0, 0, 2, 1] == [len(r) for r in read_regions(tmp_path / "r")]
+    assert counts_of(stored).tolist() == counts_of(list(stored)).tolist() == [0, 3, 0, 0, 2, 1]
     assert [len(labels) for labels in stored.labels()] == stored.counts().tolist() == [0, 3, 0, 0, 2, 1]
     assert stored[0].features.shape == (0, 6) and stored[0].size == (1, 1)  # of the others' width
     assert (
