@@ -92,7 +92,8 @@ def show_status(console: Console, folder: Path, verify: bool = False) -> bool:
         table.add_row(name, f"[{COLOURS[state]}]{state}[/]", took, escape(detail))
     console.print(table)
     done = sum(state == "done" for _, state, _ in listed)
-    console.print(f"{done} of {len(listed)} stages done; {escape(busy or 'nobody')} is at work here", highlight=False)
+    who = escape(busy or "nobody")
+    console.print(f"{done} of {len(listed)} stages done; {who} is at work here", highlight=False, soft_wrap=True)
     if done < len(listed) and not busy:
         console.print(f"go on with: {escape(run.command())}", highlight=False, soft_wrap=True)
     if verify:
