@@ -303,6 +303,7 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run:
             return
         require(loaded)
         ran = work.execute(stages(loaded))
+        ranks.leave()
         if not ranks.first:
             return
         _show(work.folder)

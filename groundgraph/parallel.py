@@ -96,6 +96,12 @@ class Ranks:
         if self.world > 1:
             distributed.barrier(group=self.control)
 
+    def leave(self) -> None:
+        """End the group when all have come here: a process that just ends may take another's connection with it."""
+        if self.world > 1:
+            self.wait()
+            distributed.destroy_process_group()
+
 
 ALONE = Ranks()
 

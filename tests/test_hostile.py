@@ -318,12 +318,14 @@ def report(path: Path) -> Result:
     cases = [Case(image, evil, [(0, 8)], {evil: [[0, 0, 9, 9]], "truth": [None]}, {evil: [True]})]
     skipped = Skipped()
     skipped.add(evil, evil + "\ud800")
+    objects = [{"category": evil, "score": 0.5, "box": [0, 0, 9, 9]}] * 2
+    relations = [{"subject": 0, "predicate": evil, "object": 1, "score": 0.5}]
     data = ReportData(
         title=evil,
         metrics={"methods": {evil: {"mAP50": 0.1}}, "chance": {}, "counts": {evil: 3}},
         config_yaml=evil,
         cases=cases,
-        graphs=[GraphPicture(image, evil, [evil])],
+        graphs=[GraphPicture(image, evil, {"objects": objects, "relations": relations})],
         skipped=skipped.items,
         tables=[Table(evil, evil, [evil], [[evil]])],
         curves={evil: {evil: [1.0, 2.0]}},
@@ -331,7 +333,7 @@ def report(path: Path) -> Result:
     write_report(path / "report.html", data)
     text = (path / "report.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)" in text
-    for tag in ("<script", "<img src=x", "</title>&"):
+    for tag in ("<script>alert", "<img src=x", "</title>&"):
         assert tag not in text, tag
     return ["1", "2"], Skipped()
 

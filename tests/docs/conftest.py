@@ -1,0 +1,21 @@
+"""What the pages register stays on the pages."""
+
+import pytest
+
+from groundgraph.grounding import LEARNED
+from groundgraph.language import PARSERS
+from groundgraph.sgg import SGG_MODELS
+from groundgraph.teachers import interaction
+from groundgraph.vision import detectors
+
+REGISTRIES = (PARSERS.places, LEARNED, SGG_MODELS, interaction.KINDS, detectors.KINDS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registries():
+    """Puts every registry back as it was."""
+    before = [dict(registry) for registry in REGISTRIES]
+    yield
+    for registry, entries in zip(REGISTRIES, before, strict=True):
+        registry.clear()
+        registry.update(entries)
