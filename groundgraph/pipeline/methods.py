@@ -38,6 +38,7 @@ from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import measure
 from groundgraph.pipeline.proposals import pooling_detector
 from groundgraph.pipeline.run import Advance, Run, Stage
+from groundgraph.pipeline.streaming import CHUNK
 from groundgraph.pipeline.summary import write_summary
 from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import Sizes
@@ -45,8 +46,6 @@ from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import save_sgg, train_sgg
-
-CHUNK = 64  # images handled between two steps of a progress bar
 
 
 def method_stages(recipe: Recipe) -> list[Stage]:
@@ -120,8 +119,9 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
         (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
         parameters = sum(p.numel() for p in grounder.model.parameters())
     for split in dict.fromkeys(("train", run.recipe.measured)):
-        names = [e.image_id for e in artifacts.examples(run, split)]
-        write_ragged(folder / f"{split}.safetensors", names, {"scores": grounder.scores(data[split])})
+        write_ragged(
+            folder / f"{split}.safetensors", artifacts.names(run, split), {"scores": grounder.scores(data[split])}
+        )
     return {"parameters": parameters}
 
 
@@ -311,6 +311,6 @@ def graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[G
 
 def write_graphs(path: Path, run: Run, graphs: list[Graph]) -> None:
     """The measured split's graphs, by image id."""
-    names = [e.image_id for e in artifacts.examples(run, run.recipe.measured)]
+    names = artifacts.names(run, run.recipe.measured)
     fields = ("boxes", "labels", "scores", "pairs", "predicate_scores")
     write_ragged(path, names, {f: [getattr(g, f) for g in graphs] for f in fields})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -50,6 +50,13 @@ class ImageDetector(ABC):
     def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
         """`regions` for a detector that has to know whose images they are."""
         return self.regions(images)
+
+    def in_batches(
+        self, images: Sequence[Image.Image], find: Callable[[Sequence[Image.Image]], list[Regions]]
+    ) -> list[Regions]:
+        """What `find` gives of each image, `batch` images at a time."""
+        starts = range(0, len(images), self.batch)
+        return [regions for start in starts for regions in find(images[start : start + self.batch])]
 
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """Regions for given boxes [V, 4] of each image, in the given order: what PredCls and SGCls need.

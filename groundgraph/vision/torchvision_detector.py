@@ -80,10 +80,7 @@ class TorchvisionDetector(ImageDetector):
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
-        found: list[Regions] = []
-        for start in range(0, len(images), self.batch):
-            found += self._find(images[start : start + self.batch])
-        return found
+        return self.in_batches(images, self._find)
 
     @torch.inference_mode()
     def _find(self, images: Sequence[Image.Image]) -> list[Regions]:
