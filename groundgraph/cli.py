@@ -44,9 +44,13 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would run and what is missing.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="ray: regions, text and teachers by Ray Data, on all cores or a cluster.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="The Ray cluster, by default one on this machine.")] = None,
 ) -> None:
     """Run a recipe; stages that are done and unchanged are skipped."""
-    _execute(recipe, out, setting, dry_run)
+    _execute(recipe, out, setting, dry_run, engine, address)
 
 
 @app.command()
@@ -281,10 +285,18 @@ def train(
         typer.echo(json.dumps(figures, indent=2))
 
 
-def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run: bool = False) -> None:
+def _execute(
+    recipe: str,
+    out: Path | None,
+    settings: list[str] | None,
+    dry_run: bool = False,
+    engine: str | None = None,
+    address: str | None = None,
+) -> None:
     with _errors():
         from groundgraph.parallel import launch
         from groundgraph.pipeline.check import require
+        from groundgraph.pipeline.engines import open_engine
         from groundgraph.pipeline.own import open_recipe
         from groundgraph.pipeline.run import Run, peak_memory
         from groundgraph.pipeline.show import show_dry_run
@@ -302,7 +314,8 @@ def _execute(recipe: str, out: Path | None, settings: list[str] | None, dry_run:
             show_dry_run(console, work)
             return
         require(loaded)
-        ran = work.execute(stages(loaded))
+        with open_engine(engine, address) as work.engine:
+            ran = work.execute(stages(loaded))
         ranks.leave()
         if not ranks.first:
             return

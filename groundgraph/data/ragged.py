@@ -163,6 +163,14 @@ def narrowed(array: np.ndarray, dtype: type | None, what: str) -> np.ndarray:
     return stored
 
 
+def shard_of(folder: Path, first: int) -> Path:
+    """The shard that begins with the data set's image number `first`, for writers that do not look at each other's.
+
+    As long as an image is written where it is missing, and nowhere else, no two of them give a name twice.
+    """
+    return folder / f"{first:09d}{_SUFFIX}"
+
+
 def _shards(folder: Path) -> list[Path]:
     """The whole shards of a folder in order: one that is being written, or was when its process died, is hidden."""
     return sorted(p for p in folder.glob(f"*{_SUFFIX}") if not p.name.startswith("."))

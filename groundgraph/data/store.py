@@ -12,6 +12,7 @@ from groundgraph.data.ragged import SHARD_BYTES, Ragged, RaggedWriter, narrowed,
 from groundgraph.data.types import Regions
 
 __all__ = (
+    "NoRegions",
     "Ragged",
     "RaggedWriter",
     "RegionsWriter",
@@ -39,12 +40,20 @@ def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Region
     write_ragged(path, ids, columns)
 
 
+class NoRegions(ValueError):
+    """Not one image of the store at `path` has regions, so that nobody knows how wide their features are."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(f"{path}: no image gave a region, such as {name!r}")
+        self.path = path
+
+
 class RegionsWriter:
     """Adds regions to a folder of shards as they are found (see `RaggedWriter`); for a `with` block.
 
     half   features are stored as float16: half the room, and what is read is float32 again, to 3 digits
     width  of a region's features; None as long as no image had regions
-    Raises ValueError as `RaggedWriter`, or where no image at all has regions.
+    Raises ValueError as `RaggedWriter`, and NoRegions where no image at all has regions.
     """
 
     def __init__(self, path: str | Path, half: bool = False, shard: int = SHARD_BYTES) -> None:
@@ -61,7 +70,7 @@ class RegionsWriter:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is None and self._waiting:
-            raise ValueError(f"{self._store.path}: no image gave a region, such as {self._waiting[0]!r}")
+            raise NoRegions(self._store.path, self._waiting[0])
         self._store.close()
 
     def append(self, name: str, regions: Regions | None) -> None:

@@ -42,8 +42,9 @@ from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.stop import Stopped, stoppable
 
 Advance = Callable[[int], None]
+Engine = Callable[["Run", Path, Any, Sequence[str]], int]  # what does `streaming.extract`'s work
 LAYOUT = 2  # of the stages' files: raised when another version could not read them
-_SKIPPED = "skipped.jsonl"  # in a stage's scratch
+_SKIPPED = "skipped{}.jsonl"  # in a stage's scratch; {} is the mark of the process that skipped
 _ROOM = 1 << 20  # bytes; a disk with less is full
 
 
@@ -70,7 +71,11 @@ class Stage:
 
 @dataclass
 class Run:
-    """A recipe and the folder where its artifacts lie; under torchrun, one of the processes (`ranks`) that run it."""
+    """A recipe and the folder where its artifacts lie; under torchrun, one of the processes (`ranks`) that run it.
+
+    engine  who extracts what is known of every image by itself; None: this process
+    mark    of a process that extracts for another's run: it tells apart what they write beside the stores
+    """
 
     recipe: Recipe
     folder: Path
@@ -79,6 +84,8 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
     ranks: Ranks = ALONE
+    engine: Engine | None = None
+    mark: str = ""
     _progress: Progress | None = None
     _work: Path | None = None
     _kept: int = 0  # how many of `skipped` are on the disk
@@ -220,13 +227,20 @@ class Run:
         record = {key: value for key, value in record.items() if key not in ("ended", "stopped")}
         manifest.write_record(work, record)
         self._work, self._kept = work, len(self.skipped.items)
-        listed = self.scratch() / _SKIPPED
-        if listed.exists():
+        self.collect_skipped()
+        return record
+
+    def assist(self, work: Path) -> None:
+        """Take part in a stage that another process performs in the folder `work`."""
+        self._work = work
+
+    def collect_skipped(self) -> None:
+        """Add what was written down as skipped in the stage at work, by this process or others."""
+        for listed in sorted(self.scratch().glob(_SKIPPED.format("*"))):
             for line in listed.read_bytes().splitlines():
                 with suppress(ValueError):  # a line that was being written
                     self.skipped.items.append(tuple(json.loads(line)))
-            self._kept = len(self.skipped.items)
-        return record
+        self._kept = len(self.skipped.items)
 
     def _reclaim(self, stage: str, work: Path, mark: str) -> None:
         """Where a stage's result is damaged, say so, and let the stage go on from the files that are whole."""
@@ -289,7 +303,7 @@ class Run:
 
     def _keep(self, items: Sequence[Sequence[str]]) -> None:
         if items:
-            with (self.scratch() / _SKIPPED).open("a", encoding="utf-8") as file:
+            with (self.scratch() / _SKIPPED.format(self.mark)).open("a", encoding="utf-8") as file:
                 # What was cut off in the middle of a line stays a line of its own.
                 file.writelines("\n" + json.dumps(item) for item in items)
                 file.flush()

@@ -1,6 +1,6 @@
-"""What a run is made of: one function a stage, in the order of the data flow.
+"""What a run is made of: its stages, in the order of the data flow, and the first of them.
 
-Each reads the artifacts of the stages before it, writes its own into the folder it is given, and gives its counts.
+A stage reads the artifacts of the stages before it, writes its own into the folder it is given, and gives its counts.
 """
 
 from __future__ import annotations
@@ -8,37 +8,33 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from groundgraph.data.images import open_image
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.data.sources import open_source
-from groundgraph.data.store import Ragged, RaggedWriter, RegionsWriter, StoredRegions
-from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
+from groundgraph.data.types import Example
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.experts import resolve
 from groundgraph.language import load_parser
-from groundgraph.language.concepts import match_matrix
-from groundgraph.language.encoder import TextEncoder
 from groundgraph.language.sentences import triplet_caption
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.extraction import (
+    beyond,
+    describe_regions,
+    embed_text,
+    find_regions,
+    teach,
+    weigh_teachers,
+)
 from groundgraph.pipeline.methods import method_stages
-from groundgraph.pipeline.proposals import OPEN, open_detector
+from groundgraph.pipeline.proposals import OPEN
 from groundgraph.pipeline.run import Advance, Run, Stage, file_identity
-from groundgraph.pipeline.streaming import CHUNK, Tally, fill
+from groundgraph.pipeline.streaming import CHUNK
 from groundgraph.pipeline.words import map_words, match_words
-from groundgraph.teachers.clip import ImageTextModel
-from groundgraph.teachers.fusion import expert_weights
-from groundgraph.teachers.interaction import InteractionTeacher
-from groundgraph.teachers.object import ObjectTeacher
 
 
 def stages(recipe: Recipe) -> list[Stage]:
@@ -116,12 +112,7 @@ def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
         listed = artifacts.examples(run, split)
         with run.bar(f"parsing {split} captions", len(listed)) as advance:
             write_lines(folder / f"{split}.jsonl", _parsed(listed, parser, run, counts, advance))
-    return dict(counts) | _beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
-
-
-def _beyond(what: str, count: int) -> dict[str, int]:
-    """A count that is worth a line only where there is something to count."""
-    return {what: count} if count else {}
+    return dict(counts) | beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
 
 
 def _parsed(
@@ -168,182 +159,3 @@ def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
     content = {"categories": list(chosen[0]), "predicates": list(chosen[1])}
     (folder / "vocabulary.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     return {name: len(words) for name, words in content.items()}
-
-
-def find_regions(run: Run, folder: Path) -> dict[str, Any]:
-    """Regions of every image, with labels, scores and features."""
-    wanted = run.recipe.detector
-    detector = open_detector(wanted, *(looked_for(run) if wanted.kind == OPEN else ()))
-    (folder / "categories.json").write_text(json.dumps(list(detector.categories)), encoding="utf-8")
-    counts: Counter[str] = Counter()
-    for split in run.recipe.splits:
-        listed, names = artifacts.examples(run, split), artifacts.names(run, split)
-        with RegionsWriter(folder / split) as writer:
-            what = f"finding regions in {split} images"
-            fill(run, what, names, writer, lambda part: detector.detect(listed[part], run.skipped))  # noqa: B023
-            if writer.width is None:
-                why = run.skipped.items[-1] if run.skipped.items else wanted.model
-                raise ValueError(f"no {split} image gave a region: {why}")
-        counts["images"] += len(names)
-        counts["regions"] += int(StoredRegions(folder / split).counts().sum())
-    return dict(counts)
-
-
-def looked_for(run: Run) -> tuple[tuple[str, ...], dict[str, list[str]]]:
-    """What an open-vocabulary detector looks for: the evaluation vocabulary, and training images' own nouns."""
-    vocabulary, nouns = artifacts.vocabulary(run)[0].names, {}
-    if run.recipe.detector.asked == "nouns":
-        for name, captions in zip(artifacts.names(run, "train"), artifacts.parsed(run, "train"), strict=True):
-            nouns[name] = sorted({entity.name for caption in captions for entity in caption.entities}) or vocabulary
-    return vocabulary, nouns
-
-
-def embed_text(run: Run, folder: Path) -> dict[str, Any]:
-    """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
-    encoder, count, beyond = TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool), 0, 0
-    for split in run.recipe.splits:
-        listed = artifacts.parsed(run, split)
-        said = dict.fromkeys(t.predicate for captions in listed for caption in captions for t in caption.triplets)
-        words = {word: row for row, word in enumerate(said)}
-        alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in words]
-        table = np.concatenate([np.zeros((0, encoder.size), np.float32), *encoder.embed(alone)])
-        with RaggedWriter(folder / split, "embeddings", "predicates") as writer:
-            make, tally = partial(_embedded, listed, encoder, words, table), _tally(folder, split, encoder)
-            fill(run, f"reading {split} captions", artifacts.names(run, split), writer, make, CHUNK * 4, tally)
-        count, beyond = count + int(Ragged(folder / split).lengths("embeddings").sum()), beyond + tally.total()
-    return {"entities": count} | _beyond("entities beyond the text encoder's length", beyond)
-
-
-def _tally(folder: Path, split: str, model: TextEncoder | InteractionTeacher) -> Tally:
-    """The entities that stand beyond a model's length, over all attempts of a stage."""
-    return Tally(folder / f"{split}.beyond.jsonl", lambda: model.beyond)
-
-
-def _embedded(
-    listed: Sequence[list[ParsedCaption]],
-    encoder: TextEncoder,
-    words: dict[str, int],
-    table: np.ndarray,
-    part: slice,
-) -> Iterator[dict[str, np.ndarray]]:
-    """An image's entities, and its predicates by their rows of the table."""
-    images = listed[part]
-    flat = iter(encoder.embed([caption for captions in images for caption in captions]))
-    for captions in images:
-        yield {
-            "embeddings": np.concatenate([np.zeros((0, encoder.size), np.float32), *islice(flat, len(captions))]),
-            "predicates": table[[words[t.predicate] for c in captions for t in c.triplets]],
-        }
-
-
-def taught_splits(run: Run) -> list[str]:
-    """The splits whose images the teachers look at: all but the measured one of a data set that has others."""
-    splits = run.recipe.splits
-    return [split for split in splits if split == "train" or split != run.recipe.measured]
-
-
-def teach(run: Run, folder: Path) -> dict[str, Any]:
-    """The teachers' targets (Eq. 6-8).
-
-    The measured split of a data set that has others gets the object-aware ones alone, which the SGNLS rule answers
-    with: nothing is trained on it.
-    """
-    wanted = run.recipe.teachers
-    by_category = ObjectTeacher(artifacts.detector_categories(run), match_matrix)
-    looker = InteractionTeacher(**wanted.interaction.model_dump()) if wanted.interaction else None
-    counts, beyond = Counter(), 0
-    for split in run.recipe.splits:
-        names, asked = artifacts.names(run, split), looker if split in taught_splits(run) else None
-        with RaggedWriter(folder / split, "object", "interaction") as writer:
-            make, tally = partial(_taught, run, split, by_category, asked), asked and _tally(folder, split, asked)
-            fill(run, f"asking the teachers about {split} images", names, writer, make, tally=tally)
-        beyond += tally.total() if tally else 0
-        store = Ragged(folder / split)
-        counts["entities"] += int(store.lengths("object").sum())
-        counts["entities whose category the detector found"] += sum(
-            int((store.column(name, "object").sum(1) > 0).sum()) for name in names
-        )
-    return dict(counts) | _beyond("entities beyond the vision-language model's length", beyond)
-
-
-def _taught(
-    run: Run, split: str, by_category: ObjectTeacher, looker: InteractionTeacher | None, part: slice
-) -> Iterator[dict[str, np.ndarray]]:
-    found, captions = artifacts.regions(run, split)[part], artifacts.parsed(run, split)[part]
-    told = by_category.targets((), found, captions)
-    seen = [None] * len(told)
-    if looker:
-        seen = look(looker, artifacts.examples(run, split)[part], found, captions)
-    for regions, one, two in zip(found, told, seen, strict=True):
-        empty = np.zeros((0, len(regions)), np.float32)
-        one = np.concatenate([empty, *one], dtype=np.float32)
-        two = np.concatenate([empty, *two], dtype=np.float32) if two is not None else np.zeros_like(one)
-        yield {"object": one, "interaction": two}
-
-
-def look(
-    teacher: InteractionTeacher, listed: list[Example], found: list[Regions], captions: list[list[ParsedCaption]]
-) -> list[list[np.ndarray] | None]:
-    """Ask the interaction-aware teacher about the images that have regions; the others have nothing to ask about."""
-    full = [i for i, regions in enumerate(found) if len(regions)]
-    answers: list[list[np.ndarray] | None] = [None] * len(listed)
-    if full:
-        images = [open_image(listed[i].path) for i in full]
-        told = teacher.targets(images, [found[i] for i in full], [captions[i] for i in full])
-        for i, rows in zip(full, told, strict=True):
-            answers[i] = rows
-    return answers
-
-
-def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
-    """What the image-text model makes of every region's crop, once an image."""
-    expert, count = ImageTextModel(run.recipe.teachers.expert.model), 0
-    for split in taught_splits(run):
-        with RaggedWriter(folder / split, "features") as writer:
-            make = partial(_described, run, split, expert)
-            fill(run, f"looking at regions of {split} images", artifacts.names(run, split), writer, make)
-        count += int(Ragged(folder / split).lengths("features").sum())
-    return {"crops": count}
-
-
-def _described(run: Run, split: str, expert: ImageTextModel, part: slice) -> list[dict[str, np.ndarray]]:
-    found, listed = artifacts.regions(run, split)[part], artifacts.examples(run, split)[part]
-    full = [i for i, regions in enumerate(found) if len(regions)]
-    seen = expert.region_features([open_image(listed[i].path) for i in full], [found[i] for i in full])
-    told = dict(zip(full, seen, strict=True))
-    return [{"features": told.get(i, np.zeros((0, expert.width), np.float32))} for i in range(len(found))]
-
-
-def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
-    """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
-    wanted = run.recipe.teachers.expert
-    expert, entities, trust = ImageTextModel(wanted.model, wanted.prompts), 0, 0.0
-    for split in taught_splits(run):
-        names = artifacts.names(run, split)
-        seen, told = (Ragged(run.folder / stage / split) for stage in ("crops", "teachers"))
-        with RaggedWriter(folder / split, "weights") as writer:
-            make = partial(_weighed, run, split, expert, seen, told)
-            # The more images at once, the fewer sentences are read again.
-            fill(run, f"weighing the teachers of {split} images", names, writer, make, CHUNK * 16)
-        weights = Ragged(folder / split)
-        for name in names:
-            both = np.logical_and(*(told.column(name, kind).sum(1) > 0 for kind in ("object", "interaction")))
-            entities += int(both.sum())
-            trust += float(weights.column(name, "weights")[both, 0].sum(dtype=np.float64))
-    mean = trust / entities if entities else None
-    return {"entities with two teachers": entities, "mean weight of the object-aware teacher": mean}
-
-
-def _weighed(
-    run: Run, split: str, expert: ImageTextModel, seen: Ragged, told: Ragged, part: slice
-) -> Iterator[dict[str, np.ndarray]]:
-    words = [artifacts.entities(captions) for captions in artifacts.parsed(run, split)[part]]
-    said = expert.entity_features([entity for own in words for entity in own])
-    parts = np.split(said, np.cumsum([len(own) for own in words])[:-1])
-    for name, sentences in zip(artifacts.names(run, split)[part], parts, strict=True):
-        crops, targets = seen.column(name, "features"), told[name]
-        one, two = (torch.from_numpy(targets[k].reshape(len(sentences), len(crops))) for k in ("object", "interaction"))
-        weights = expert_weights(
-            one, two, torch.from_numpy(crops), torch.from_numpy(sentences), run.recipe.teachers.expert.temperature
-        )
-        yield {"weights": weights.numpy()}

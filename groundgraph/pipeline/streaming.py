@@ -6,42 +6,116 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from groundgraph.data.store import RaggedWriter, RegionsWriter
+from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.run import Run
 
 CHUNK = 64  # images handled between two steps of a progress bar
 LOSS = 60.0, 0.05  # what a kill may cost: seconds, or this share of the time so far
 
 
-class Tally:
-    """A count that a broken-off attempt does not forget: a line of JSON, [first image, count], a slice that has any.
+class Worker(Protocol):
+    """Computes a stage's entries of a slice of a split's images, in order; it holds the models.
 
-    path   the file, made with the first line
-    count  what has been counted so far in this process
+    One that counts entities beyond a model's length has that count as `beyond`.
     """
 
-    def __init__(self, path: Path, count: Callable[[], int]) -> None:
-        self.path, self.count = path, count
-        self._slices: dict[int, int] = {}
-        if path.exists():
-            for line in path.read_bytes().splitlines():
-                with suppress(ValueError):  # a line that was being written
-                    first, number = json.loads(line)
-                    self._slices[first] = number
+    def __call__(self, split: str, part: slice) -> Iterable[Any]: ...
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a stage computes of every image by itself: any process may compute any slice, with the same result.
+
+    open     makes the worker from the run and the stage's folder, once in each process that works; a module's own
+             function or class, since it travels by its name
+    what     for the progress bar; {} stands for the split
+    columns  of the stores, one a split, that the entries go to; (): the entries are regions
+    size     images that are computed at once
+    """
+
+    open: Callable[[Run, Path], Worker]
+    what: str
+    columns: tuple[str, ...] = ()
+    size: int = CHUNK
+
+    def writer(self, path: Path) -> RaggedWriter | RegionsWriter:
+        """What adds to a split's store."""
+        return RaggedWriter(path, *self.columns) if self.columns else RegionsWriter(path)
+
+    def slices(self, count: int) -> list[slice]:
+        """A split's images in slices, cut the same way however often, and by whomever, the work is done.
+
+        One of which anything is missing is made again as a whole: a model then sees the batches that it would have
+        seen, and gives the same digits.
+        """
+        return [slice(start, min(start + self.size, count)) for start in range(0, count, self.size)]
+
+
+def extract(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
+    """Compute what is missing of the splits' entries, each split's into its store in the stage's folder.
+
+    By the run's engine, or in this process. Gives how many entities stood beyond a model's length, over all attempts.
+    Raises what the worker raises.
+    """
+    return (run.engine or in_process)(run, folder, what, splits)
+
+
+def in_process(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
+    """`extract`, one slice after the other."""
+    worker, cut = what.open(run, folder), 0
+    for split in splits:
+        names, tally = artifacts.names(run, split), Tally(folder, split, worker)
+        with what.writer(folder / split) as writer:
+            fill(run, what.what.format(split), names, writer, partial(worker, split), what.slices(len(names)), tally)
+        cut += tally.total()
+    return cut
+
+
+class Tally:
+    """The entities beyond a worker's model's length, which a broken-off attempt does not forget.
+
+    folder  a stage's, where SPLIT.beyondMARK.jsonl gets a line, [first image, count], for each slice that has any
+    mark    tells apart the processes that write
+    """
+
+    def __init__(self, folder: Path, split: str, worker: Any, mark: str = "") -> None:
+        self.folder, self.split, self.worker, self.mark = folder, split, worker, mark
+
+    def count(self) -> int:
+        """What the worker counted so far."""
+        return getattr(self.worker, "beyond", 0)
 
     def note(self, first: int, number: int) -> None:
-        """The count of the slice that begins with an image; of one that is made again, it is the new one."""
-        if number or first in self._slices:
-            self._slices[first] = number
-            with self.path.open("a", encoding="utf-8") as file:
+        """The count of the slice that begins with an image; made again, it has the same."""
+        if number:
+            with (self.folder / f"{self.split}.beyond{self.mark}.jsonl").open("a", encoding="utf-8") as file:
                 file.write(f"\n[{first}, {number}]")
 
     def total(self) -> int:
-        """Of all slices, by whichever attempt they were made."""
-        return sum(self._slices.values())
+        """Of all slices, by whichever attempt and process they were made."""
+        slices: dict[int, int] = {}
+        for path in self.folder.glob(f"{self.split}.beyond*.jsonl"):
+            for line in path.read_bytes().splitlines():
+                with suppress(ValueError):  # a line that was being written
+                    first, number = json.loads(line)
+                    slices[first] = number
+        return sum(slices.values())
+
+
+def made(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, tally: Tally | None) -> list[Any]:
+    """A slice's entries, with all that is to be known of them on the disk: what was skipped, and the tally."""
+    counted = tally.count() if tally else 0
+    entries = list(make(part))
+    run.keep_skipped()  # before the images that it is about
+    if tally:
+        tally.note(part.start, tally.count() - counted)
+    return entries
 
 
 def fill(
@@ -50,28 +124,20 @@ def fill(
     names: Sequence[str],
     writer: RaggedWriter | RegionsWriter,
     make: Callable[[slice], Iterable[Any]],
-    size: int = CHUNK,
+    slices: Iterable[slice],
     tally: Tally | None = None,
 ) -> None:
     """Append to `writer` what it lacks of `names`, in order, under a bar that also counts what it has.
 
-    make   gives what is appended for the names of a slice, at most `size` of them
+    make   gives what is appended for the names of a slice
     tally  what else is counted on the way
-    Slices are cut the same way however often the work is broken off, and one of which anything is missing is made again
-    as a whole: a model then sees the batches that it would have seen, and gives the same digits.
     """
     began = written = time.monotonic()
     with run.bar(what, len(names)) as advance:
-        for start in range(0, len(names), size):
-            part = slice(start, min(start + size, len(names)))
+        for part in slices:
             missing = [name not in writer for name in names[part]]
             if any(missing):
-                counted = tally.count() if tally else 0
-                made = list(make(part))
-                run.keep_skipped()  # before the images that it is about
-                if tally:
-                    tally.note(start, tally.count() - counted)
-                for name, value, wanted in zip(names[part], made, missing, strict=True):
+                for name, value, wanted in zip(names[part], made(run, make, part, tally), missing, strict=True):
                     if wanted:
                         writer.append(name, value)
                 now = time.monotonic()

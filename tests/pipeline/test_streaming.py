@@ -1,5 +1,7 @@
 """Stages that write as they go: broken off anywhere, they go on, with the same digits, counts and skips."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,11 +10,12 @@ from groundgraph.data.types import Regions
 from groundgraph.pipeline import stages, streaming
 from groundgraph.pipeline.config import find_recipe, load_recipe
 from groundgraph.pipeline.run import Run, Stage
-from groundgraph.pipeline.streaming import Tally, fill
+from groundgraph.pipeline.streaming import Extraction, Tally, fill
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 NAMES = [f"image-{i}" for i in range(23)]
 SIZE = 5  # images a slice
+SLICES = Extraction(None, "", size=SIZE).slices(len(NAMES))
 
 
 class Killed(BaseException):
@@ -49,7 +52,7 @@ def stage(slices, stop_at=None, shard=1 << 20):
                     append(name, value)
 
                 writer.append = counted
-            fill(run, "finding", NAMES, writer, make, SIZE)
+            fill(run, "finding", NAMES, writer, make, SLICES)
         return {"images": len(NAMES)}
 
     return Stage("regions", (), "settings", work)
@@ -93,40 +96,40 @@ def test_the_bar_counts_what_was_there(tmp_path, monkeypatch):
             writer.append(name, {"x": np.zeros(1)})
     made = []
     with RaggedWriter(tmp_path / "s", "x") as writer:
-        fill(run, "", NAMES, writer, lambda part: made.append(part) or [{"x": np.ones(1)}] * len(NAMES[part]), SIZE)
+        fill(run, "", NAMES, writer, lambda part: made.append(part) or [{"x": np.ones(1)}] * len(NAMES[part]), SLICES)
     assert told == [23, 5, 5, 5, 5, 3] and made == [slice(10, 15), slice(15, 20), slice(20, 23)]
     assert sum(Ragged(tmp_path / "s")[name]["x"][0] for name in NAMES) == 11
 
 
 def test_a_tally_counts_each_slice_once_however_often_it_is_made(tmp_path):
-    run, counted = new_run(tmp_path), [0]
+    run, worker = new_run(tmp_path), SimpleNamespace(beyond=0)
 
     def make(part):
-        counted[0] += part.start  # the first slice counts nothing
+        worker.beyond += part.start  # the first slice counts nothing
         return [{"x": np.zeros(1)}] * len(NAMES[part])
 
-    def attempt(stop_at=None):
-        counted[0] = 100  # of the process, not of the stage
-        tally = Tally(tmp_path / "s.beyond.jsonl", lambda: counted[0])
+    def attempt(stop_at=None, mark=""):
+        worker.beyond = 100  # of the process, not of the stage
+        tally = Tally(tmp_path, "s", worker, mark)
         with RaggedWriter(tmp_path / "s", "x") as writer:
             if stop_at is not None:
                 append = writer.append
                 writer.append = lambda name, value: append(name, value) if name != NAMES[stop_at] else 1 / 0
-            fill(run, "", NAMES, writer, make, SIZE, tally)
+            fill(run, "", NAMES, writer, make, SLICES, tally)
         return tally.total()
 
     with pytest.raises(ZeroDivisionError):
         attempt(stop_at=12)
     with (tmp_path / "s.beyond.jsonl").open("a") as file:
         file.write("\n[15, 1")  # cut off
-    assert attempt() == 0 + 5 + 10 + 15 + 20
+    assert attempt(mark="-another-process") == 0 + 5 + 10 + 15 + 20
 
 
 def test_shards_come_by_time_too_and_a_kill_loses_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "LOSS", (0.0, 0.0))
     run = new_run(tmp_path)
     writer = RaggedWriter(tmp_path / "s", "x")
-    fill(run, "", NAMES, writer, lambda part: [{"x": np.zeros(1)}] * len(NAMES[part]), SIZE)
+    fill(run, "", NAMES, writer, lambda part: [{"x": np.zeros(1)}] * len(NAMES[part]), SLICES)
     assert len(list((tmp_path / "s").iterdir())) == 5 and len(Ragged(tmp_path / "s")) == 23  # and it was never closed
 
 

@@ -1,0 +1,238 @@
+"""The stages that look at every image by itself: its regions, its words' embeddings, and what the teachers say.
+
+What a stage computes of a slice of a split is a class that holds the models, made once in each process that works: in
+this one, or in many (`groundgraph run --engine ray`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from groundgraph.data.images import open_image
+from groundgraph.data.store import NoRegions, Ragged, StoredRegions
+from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
+from groundgraph.language.concepts import match_matrix
+from groundgraph.language.encoder import TextEncoder
+from groundgraph.pipeline import artifacts
+from groundgraph.pipeline.proposals import OPEN, open_detector
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.streaming import CHUNK, Extraction, extract
+from groundgraph.teachers.clip import ImageTextModel
+from groundgraph.teachers.fusion import expert_weights
+from groundgraph.teachers.interaction import InteractionTeacher
+from groundgraph.teachers.object import ObjectTeacher
+
+Entries = Iterator[dict[str, np.ndarray]]
+
+
+def beyond(what: str, count: int) -> dict[str, int]:
+    """A count that is worth a line only where there is something to count."""
+    return {what: count} if count else {}
+
+
+def find_regions(run: Run, folder: Path) -> dict[str, Any]:
+    """Regions of every image, with labels, scores and features."""
+    try:
+        extract(run, folder, REGIONS, run.recipe.splits)
+    except NoRegions as error:
+        why = run.skipped.items[-1] if run.skipped.items else run.recipe.detector.model
+        raise ValueError(f"no {error.path.name} image gave a region: {why}") from error
+    found = [StoredRegions(folder / split).counts() for split in run.recipe.splits]
+    return {"images": sum(map(len, found)), "regions": sum(int(counts.sum()) for counts in found)}
+
+
+class RegionFinder:
+    """The detector; what its labels mean becomes categories.json beside the stores."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        wanted = run.recipe.detector
+        self.run, self.detector = run, open_detector(wanted, *(looked_for(run) if wanted.kind == OPEN else ()))
+        temporary = run.scratch() / f"categories{run.mark}.json"
+        temporary.write_text(json.dumps(list(self.detector.categories)), encoding="utf-8")
+        os.replace(temporary, folder / "categories.json")
+
+    def __call__(self, split: str, part: slice) -> Iterable[Regions | None]:
+        return self.detector.detect(artifacts.examples(self.run, split)[part], self.run.skipped)
+
+
+def looked_for(run: Run) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """What an open-vocabulary detector looks for: the evaluation vocabulary, and training images' own nouns."""
+    vocabulary, nouns = artifacts.vocabulary(run)[0].names, {}
+    if run.recipe.detector.asked == "nouns":
+        for name, captions in zip(artifacts.names(run, "train"), artifacts.parsed(run, "train"), strict=True):
+            nouns[name] = sorted({entity.name for caption in captions for entity in caption.entities}) or vocabulary
+    return vocabulary, nouns
+
+
+def embed_text(run: Run, folder: Path) -> dict[str, Any]:
+    """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
+    cut = extract(run, folder, TEXT, run.recipe.splits)
+    count = sum(int(Ragged(folder / split).lengths("embeddings").sum()) for split in run.recipe.splits)
+    return {"entities": count} | beyond("entities beyond the text encoder's length", cut)
+
+
+class TextReader:
+    """The text encoder."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run, self.encoder = run, TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool)
+
+    @property
+    def beyond(self) -> int:
+        return self.encoder.beyond
+
+    def __call__(self, split: str, part: slice) -> Entries:
+        images = artifacts.parsed(self.run, split)[part]
+        said = dict.fromkeys(t.predicate for captions in images for caption in captions for t in caption.triplets)
+        # Read again with every slice: what a word's embedding is must not depend on who read which slice before.
+        rows = {word: row for row, word in enumerate(said)}
+        alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in rows]
+        none = np.zeros((0, self.encoder.size), np.float32)
+        table = np.concatenate([none, *self.encoder.embed(alone)])
+        flat = iter(self.encoder.embed([caption for captions in images for caption in captions]))
+        for captions in images:
+            yield {
+                "embeddings": np.concatenate([none, *islice(flat, len(captions))]),
+                "predicates": table[[rows[t.predicate] for c in captions for t in c.triplets]],
+            }
+
+
+def taught_splits(run: Run) -> list[str]:
+    """The splits whose images the teachers look at: all but the measured one of a data set that has others."""
+    splits = run.recipe.splits
+    return [split for split in splits if split == "train" or split != run.recipe.measured]
+
+
+def teach(run: Run, folder: Path) -> dict[str, Any]:
+    """The teachers' targets (Eq. 6-8).
+
+    The measured split of a data set that has others gets the object-aware ones alone, which the SGNLS rule answers
+    with: nothing is trained on it.
+    """
+    cut, counts = extract(run, folder, TEACHERS, run.recipe.splits), Counter()
+    for split in run.recipe.splits:
+        store = Ragged(folder / split)
+        counts["entities"] += int(store.lengths("object").sum())
+        counts["entities whose category the detector found"] += sum(
+            int((store.column(name, "object").sum(1) > 0).sum()) for name in store
+        )
+    return dict(counts) | beyond("entities beyond the vision-language model's length", cut)
+
+
+class Teachers:
+    """Both teachers, or the object-aware one alone."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        wanted = run.recipe.teachers.interaction
+        self.run, self.by_category = run, ObjectTeacher(artifacts.detector_categories(run), match_matrix)
+        self.looker = InteractionTeacher(**wanted.model_dump()) if wanted else None
+
+    @property
+    def beyond(self) -> int:
+        return self.looker.beyond if self.looker else 0
+
+    def __call__(self, split: str, part: slice) -> Entries:
+        found, captions = artifacts.regions(self.run, split)[part], artifacts.parsed(self.run, split)[part]
+        told = self.by_category.targets((), found, captions)
+        seen = [None] * len(told)
+        if self.looker and split in taught_splits(self.run):
+            seen = look(self.looker, artifacts.examples(self.run, split)[part], found, captions)
+        for regions, one, two in zip(found, told, seen, strict=True):
+            empty = np.zeros((0, len(regions)), np.float32)
+            one = np.concatenate([empty, *one], dtype=np.float32)
+            two = np.concatenate([empty, *two], dtype=np.float32) if two is not None else np.zeros_like(one)
+            yield {"object": one, "interaction": two}
+
+
+def look(
+    teacher: InteractionTeacher, listed: list[Example], found: list[Regions], captions: list[list[ParsedCaption]]
+) -> list[list[np.ndarray] | None]:
+    """Ask the interaction-aware teacher about the images that have regions; the others have nothing to ask about."""
+    full = [i for i, regions in enumerate(found) if len(regions)]
+    answers: list[list[np.ndarray] | None] = [None] * len(listed)
+    if full:
+        images = [open_image(listed[i].path) for i in full]
+        told = teacher.targets(images, [found[i] for i in full], [captions[i] for i in full])
+        for i, rows in zip(full, told, strict=True):
+            answers[i] = rows
+    return answers
+
+
+def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
+    """What the image-text model makes of every region's crop, once an image."""
+    extract(run, folder, CROPS, taught_splits(run))
+    return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in taught_splits(run))}
+
+
+class CropDescriber:
+    """The image-text model, looking at crops."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run, self.expert = run, ImageTextModel(run.recipe.teachers.expert.model)
+
+    def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
+        found, listed = artifacts.regions(self.run, split)[part], artifacts.examples(self.run, split)[part]
+        full = [i for i, regions in enumerate(found) if len(regions)]
+        seen = self.expert.region_features([open_image(listed[i].path) for i in full], [found[i] for i in full])
+        told = dict(zip(full, seen, strict=True))
+        return [{"features": told.get(i, np.zeros((0, self.expert.width), np.float32))} for i in range(len(found))]
+
+
+def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
+    """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
+    entities, trust = 0, 0.0
+    extract(run, folder, WEIGHTS, taught_splits(run))
+    for split in taught_splits(run):
+        told, weights = Ragged(run.folder / "teachers" / split), Ragged(folder / split)
+        for name in artifacts.names(run, split):
+            both = np.logical_and(*(told.column(name, kind).sum(1) > 0 for kind in ("object", "interaction")))
+            entities += int(both.sum())
+            trust += float(weights.column(name, "weights")[both, 0].sum(dtype=np.float64))
+    mean = trust / entities if entities else None
+    return {"entities with two teachers": entities, "mean weight of the object-aware teacher": mean}
+
+
+class Weigher:
+    """The image-text model, reading sentences; crops and targets are compared as they were stored."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run, wanted = run, run.recipe.teachers.expert
+        self.expert, self.temperature = ImageTextModel(wanted.model, wanted.prompts), wanted.temperature
+
+    @cached_property
+    def stores(self) -> dict[str, tuple[Ragged, Ragged]]:
+        """A split's crops and targets."""
+        folder = self.run.folder
+        return {s: (Ragged(folder / "crops" / s), Ragged(folder / "teachers" / s)) for s in taught_splits(self.run)}
+
+    def __call__(self, split: str, part: slice) -> Entries:
+        seen, told = self.stores[split]
+        words = [artifacts.entities(captions) for captions in artifacts.parsed(self.run, split)[part]]
+        said = self.expert.entity_features([entity for own in words for entity in own])
+        parts = np.split(said, np.cumsum([len(own) for own in words])[:-1])
+        for name, sentences in zip(artifacts.names(self.run, split)[part], parts, strict=True):
+            crops, targets = seen.column(name, "features"), told[name]
+            one, two = (
+                torch.from_numpy(targets[kind].reshape(len(sentences), len(crops)))
+                for kind in ("object", "interaction")
+            )
+            features = torch.from_numpy(crops), torch.from_numpy(sentences)
+            yield {"weights": expert_weights(one, two, *features, self.temperature).numpy()}
+
+
+REGIONS = Extraction(RegionFinder, "finding regions in {} images")
+TEXT = Extraction(TextReader, "reading {} captions", ("embeddings", "predicates"), CHUNK * 4)
+TEACHERS = Extraction(Teachers, "asking the teachers about {} images", ("object", "interaction"))
+CROPS = Extraction(CropDescriber, "looking at regions of {} images", ("features",))
+# The more images at once, the fewer sentences are read again.
+WEIGHTS = Extraction(Weigher, "weighing the teachers of {} images", ("weights",), CHUNK * 16)
