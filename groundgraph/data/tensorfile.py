@@ -6,6 +6,7 @@ before it writes, and has no way to hand on what is found as a detector goes.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import mmap
@@ -99,7 +100,10 @@ class TensorFile(Mapping[str, np.ndarray]):
             self.notes, self._arrays = _parsed(data)
         except FileNotFoundError as error:
             raise ValueError(f"{path}: not there; run the stage that writes it") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            hint = "raise the limit with: ulimit -n 65536" if error.errno == errno.EMFILE else "delete it and run again"
+            raise ValueError(f"{path}: cannot be opened ({error.strerror}); {hint}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: truncated or not such a file ({error}); delete it and run again") from error
 
     def __getitem__(self, name: str) -> np.ndarray:

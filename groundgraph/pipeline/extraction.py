@@ -10,7 +10,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -208,14 +207,11 @@ class Weigher:
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, wanted = run, run.recipe.teachers.expert
         self.expert, self.temperature = ImageTextModel(wanted.model, wanted.prompts), wanted.temperature
-
-    @cached_property
-    def stores(self) -> dict[str, tuple[Ragged, Ragged]]:
-        """A split's crops and targets."""
-        folder = self.run.folder
-        return {s: (Ragged(folder / "crops" / s), Ragged(folder / "teachers" / s)) for s in taught_splits(self.run)}
+        self.stores: dict[str, tuple[Ragged, ...]] = {}
 
     def __call__(self, split: str, part: slice) -> Entries:
+        if split not in self.stores:
+            self.stores[split] = tuple(Ragged(self.run.folder / stage / split) for stage in ("crops", "teachers"))
         seen, told = self.stores[split]
         words = [artifacts.entities(captions) for captions in artifacts.parsed(self.run, split)[part]]
         said = self.expert.entity_features([entity for own in words for entity in own])

@@ -295,3 +295,28 @@ def test_regions_stream_in_and_out(tmp_path):
 def test_no_image_with_regions_is_said(tmp_path):
     with pytest.raises(ValueError, match="no image gave a region, such as 'a'"), RegionsWriter(tmp_path) as writer:
         writer.append("a", None)
+
+
+_MANY = """
+import resource, sys
+from groundgraph.data.ragged import Ragged
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard if sys.argv[2] == "may" else 64))
+try:
+    print(len(Ragged(sys.argv[1])))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_more_shards_than_open_files_are_allowed(tmp_path):
+    with RaggedWriter(tmp_path / "s", "x", shard=1) as writer:
+        for i in range(100):
+            writer.append(str(i), {"x": np.zeros(1)})
+
+    def opened(how):
+        words = [sys.executable, "-c", _MANY, str(tmp_path / "s"), how]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    assert opened("may") == "100\n"
+    assert "Too many open files" in (told := opened("may not")) and "ulimit -n" in told and "delete" not in told
