@@ -2,15 +2,16 @@
 
     python benchmarks/extraction.py [IMAGES ...]
 
-For each number of MiniGenome images (1,000 and 20,000 by default) a run's five extraction stages are done by Ray, two
-workers of one core each, and for the first number by one process of one core as well, each in a fresh process and
-folder. Drawing the pictures and parsing are not part of it.
+For each number of MiniGenome images (1,000 and 20,000 by default) a run's five extraction stages are done by Ray, with
+two workers of one core each, and by one process of one core, each in a fresh process and folder. Drawing the pictures
+and parsing are not part of it.
 
-Of each stage the time from its first answered slices to its last is taken, an image: the cost of an image. What comes
-before (Ray starts, workers import and load their models) is the start, told apart since it does not grow with the data.
-Memory is the largest resident of the process that leads and of the largest worker.
-ratio: images a second a core, Ray's by the in-process run's, without the start (steady) and with it (whole), at the
-first number; flat: an image's cost at the last number by that at the first. The last line is one JSON object.
+steady: the cost of an image, over the time between the answers to the first task of every worker and the last; a stage
+of too few tasks for that has none. whole: all seconds of all stages, with what does not grow with the data: Ray starts,
+and for each stage its workers import and load their models. Memory is the largest resident of the process that leads
+and of the largest worker.
+ratio: images a second a core, Ray's by the in-process run's; flat: an image's cost at the last number by that at the
+first, over the stages that have one at both. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -88,10 +89,11 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         began = time.perf_counter()
         work = partial(extract, what=what, splits=["train"])
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
-        done = sum(count for _, count in marks[1:])
+        first = WORKERS if engine == "ray" else 1
+        done = sum(count for _, count in marks[first:])
         told[name] = {
             "seconds": round(time.perf_counter() - began, 2),
-            "an image": (marks[-1][0] - marks[0][0]) / done if done else None,
+            "an image": (marks[-1][0] - marks[first - 1][0]) / done if done else None,
         }
     if run.engine:
         run.engine.close()
@@ -117,16 +119,25 @@ def trial(engine: str, images: int) -> dict[str, Any]:
             if done.returncode:
                 sys.exit(done.stderr[-2000:])
     told = json.loads(done.stdout.splitlines()[-1])
-    stages = told["stages"]
     cores = WORKERS if engine == "ray" else 1
-    # A stage of too few slices for a first and a last has no cost of its own: its seconds stand for it.
-    steady = {name: s["an image"] if s["an image"] else s["seconds"] / images for name, s in stages.items()}
-    told["ms of a core an image"] = {name: round(1e3 * cores * cost, 3) for name, cost in steady.items()}
-    told["images/s/core steady"] = round(1 / (cores * sum(steady.values())), 2)
-    whole = sum(s["seconds"] for s in stages.values())
-    told["images/s/core whole"] = round(images / whole / cores, 2)
+    told["ms of a core an image"] = {
+        name: round(1e3 * cores * stage["an image"], 3) if stage["an image"] else None
+        for name, stage in told["stages"].items()
+    }
+    whole = sum(stage["seconds"] for stage in told["stages"].values())
+    told["images/s/core, whole"] = round(images / whole / cores, 2)
     print(f"{engine:10} {images:>7,} images: {json.dumps(told)}", flush=True)
     return told
+
+
+def cheaper(one: dict[str, Any], two: dict[str, Any]) -> float:
+    """The steady cost of an image in `two` by that in `one`, over the stages that have one in both."""
+    pairs = [
+        (one["ms of a core an image"][name], two["ms of a core an image"][name])
+        for name in STAGES
+        if one["ms of a core an image"][name] and two["ms of a core an image"][name]
+    ]
+    return round(sum(b for _, b in pairs) / sum(a for a, _ in pairs), 3)
 
 
 def main() -> None:
@@ -135,19 +146,14 @@ def main() -> None:
     if sys.argv[1:2] == ["--measure"]:
         return print(json.dumps(measure(sys.argv[3], Path(sys.argv[2]))))
     sizes = [int(size) for size in sys.argv[1:]] or [1000, 20_000]
-    alone = trial("in-process", sizes[0])
-    many = {size: trial("ray", size) for size in sizes}
-    first, last = many[sizes[0]], many[sizes[-1]]
-    steady, whole = "images/s/core steady", "images/s/core whole"
+    told = {size: {engine: trial(engine, size) for engine in ("in-process", "ray")} for size in sizes}
+    whole = "images/s/core, whole"
     figures = {
-        "in-process": alone,
-        "ray": many,
-        "ratio steady": round(first[steady] / alone[steady], 3),
-        "ratio whole": round(first[whole] / alone[whole], 3),
-        "ratio whole, last": round(last[whole] / alone[steady], 3),
-        "flat": round(first[steady] / last[steady], 3),
+        "ratio, steady": {n: cheaper(t["ray"], t["in-process"]) for n, t in told.items()},
+        "ratio, whole": {n: round(t["ray"][whole] / t["in-process"][whole], 3) for n, t in told.items()},
+        "flat": cheaper(told[sizes[0]]["ray"], told[sizes[-1]]["ray"]),
     }
-    print(json.dumps(figures))
+    print(json.dumps({"sizes": told} | figures))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ ROUNDS = 4  # tasks a worker at least, where there are images enough: so none wa
 STORE = 128 << 20  # bytes for Ray's own object store on this machine; tasks and answers are all that passes through
 # Read when Ray is imported. Without the last a thread of Ray Data's would start Ray again after `close`.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
+RETRIES = 3  # of a task whose actor died: an image that kills whoever reads it must not do so for ever
 PATIENCE = 10.0  # seconds for Ray Data's threads to see that it is over
 LISTEN = 0.2  # seconds between two looks for a signal
 
@@ -134,8 +135,9 @@ class RayEngine:
             Extractor,
             fn_constructor_args=(run.recipe, *places, what, share, os.getcwd()),
             compute=ray.data.ActorPoolStrategy(size=workers),
-            num_cpus=share,
+            num_cpus=1,  # asked for more, a small machine of the cluster would get none
             num_gpus=1 if gpus >= workers else 0,
+            max_task_retries=RETRIES,
         )
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._listener = threading.Thread(target=_listen, args=(data, answers), daemon=True)
@@ -149,7 +151,9 @@ class RayEngine:
             if answer is None:
                 return
             if isinstance(answer, Exception):
-                raise ValueError(f"Ray failed: {str(answer).strip().splitlines()[-1]}") from answer
+                died = isinstance(answer, ray.exceptions.RayActorError)
+                hint = f"a worker died {RETRIES + 1} times over the same images (out of memory?): " if died else ""
+                raise ValueError(f"Ray failed: {hint}{str(answer).strip().splitlines()[-1]}") from answer
             if "error" in answer:
                 raise _raised(answer["error"])
             yield answer
@@ -160,16 +164,17 @@ class RayEngine:
         import ray.data
 
         if not ray.is_initialized():
-            here = {"num_cpus": os.cpu_count(), "object_store_memory": STORE, "include_dashboard": False}
+            alone = {"num_cpus": os.cpu_count(), "object_store_memory": STORE, "include_dashboard": False}
+            where, how = (self.address, {}) if self.address else ("local", alone)
             before = signal.getsignal(signal.SIGTERM)
             with _without_stderr():  # it announces its log level
                 try:
-                    ray.init(self.address, log_to_driver=False, logging_level="error", **({} if self.address else here))
+                    ray.init(where, log_to_driver=False, logging_level="error", **how)
                 except (ConnectionError, ValueError) as error:
                     raise ValueError(f"no Ray answers at {self.address}: {error}") from error
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)  # Ray takes it, and the run would end without a word
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what ends it is raised too
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
         return ray
@@ -221,11 +226,12 @@ def _raised(error: list[Any]) -> Exception:
 class Extractor:
     """An actor: a stage's worker, and the shards that it writes.
 
-    recipe, folder  of the run; work: the folder of the stage; threads: its share of the cores
+    recipe, folder  of the run; work: the folder of the stage; threads: its share of the cluster's cores
     place           where the run was started, which relative paths of the recipe are meant from
     """
 
     def __init__(self, recipe: Recipe, folder: str, work: str, what: Extraction, threads: int, place: str) -> None:
+        threads = min(threads, os.cpu_count() or 1)
         torch.set_num_threads(threads)
         threadpool_limits(threads)
         if Path(place).is_dir():
