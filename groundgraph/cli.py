@@ -43,7 +43,9 @@ def run(
     ],
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would run and what is missing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Only say what would run, how long and large, what is missing.")
+    ] = False,
     engine: Annotated[
         str | None, typer.Option(help="ray: regions, text and teachers by Ray Data, on all cores or a cluster.")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.data.sources import open_source
-from groundgraph.pipeline.check import PAPER, count_supervision, dry_run, needs
+from groundgraph.pipeline.check import PAPER, count_supervision, needs
 from groundgraph.pipeline.config import bundled_recipes, load_recipe
+from groundgraph.pipeline.estimate import estimate
 from groundgraph.pipeline.run import Run
 
 KS = ("R@20", "R@50", "R@100")
@@ -72,9 +74,54 @@ def show_counts(console: Console, run: Run) -> None:
 
 
 def show_dry_run(console: Console, run: Run) -> None:
-    """The stages of a run, done or due, and what it needs; nothing is computed."""
+    """What a run needs, and its stages: done or due, what they do, how long, with how much memory and disk.
+
+    These are tried on a few images for that, in a folder that is deleted; the run's own stays as it is.
+    """
     show_needs(console, run)
+    if not run.ranks.first:
+        return
+    with console.status("trying the stages on a few images"):
+        rows, why = estimate(run)
     table = Table("stage", "state", title=f"{run.recipe.name} in {run.folder}")
-    for name, done in dry_run(run):
-        table.add_row(name, "[green]done[/]" if done else "due")
+    known = any(row.what for row in rows)
+    if known:
+        table.add_column("what it does")
+        for name in ("time", "memory", "disk"):
+            table.add_column(name, no_wrap=True, justify="right")
+    for row in rows:
+        cells = (row.what, _time(row.seconds), _size(row.memory), _size(row.disk)) if known else ()
+        table.add_row(row.stage, "[green]done[/]" if row.done else "due", *cells)
+    due = [row for row in rows if not row.done and row.seconds is not None]
+    disk = sum(row.disk for row in due)
+    if due:
+        table.add_section()
+        total = sum(row.seconds for row in due), max(row.memory for row in due), disk
+        table.add_row("in all", "due", "", _time(total[0]), _size(total[1]), _size(total[2]))
     console.print(table)
+    if why:
+        console.print(escape(why), highlight=False, soft_wrap=True)
+    place = next(folder for folder in (run.folder, *run.folder.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    if disk > free:
+        text = f"does not fit: {_size(disk)} are needed, and {_size(free)} are free in {place}"
+        console.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
+
+
+def _time(seconds: float | None) -> str:
+    """Seconds as a person says them."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return "< 1 s"
+    for limit, unit, long in ((100, "s", 1), (100 * 60, "min", 60), (72 * 3600, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / long:.{int(unit == 'h')}f} {unit}"
+    return f"{seconds / 86400:.1f} days"
+
+
+def _size(count: float | None) -> str:
+    """Bytes as a person says them."""
+    if count is None:
+        return ""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.{int(count < 2**20)}f} MiB"
