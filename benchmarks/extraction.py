@@ -6,12 +6,12 @@ For each number of MiniGenome images (1,000 and 20,000 by default) a run's five 
 two workers of one core each, and by one process of one core, each in a fresh process and folder. Drawing the pictures
 and parsing are not part of it.
 
-steady: the cost of an image, over the time between the answers to the first task of every worker and the last; a stage
-of too few tasks for that has none. whole: all seconds of all stages, with what does not grow with the data: Ray starts,
-and for each stage its workers import and load their models. Memory is the largest resident of the process that leads
-and of the largest worker.
-ratio: images a second a core, Ray's by the in-process run's; flat: an image's cost at the last number by that at the
-first, over the stages that have one at both. The last line is one JSON object.
+steady: the cost of an image between the answer to a twentieth of the images and the last; a stage with fewer than 20
+answers has none. quarters: the same of each quarter of the images, 1 = the mean: flat if what a stage costs does not
+grow with what it has done. whole: all seconds of all stages, with what does not grow with the data: Ray starts, and for
+each stage its workers import and load their models. Memory is the most that the leading process and the largest worker
+hold (without pages of mapped files, which count as resident as long as nobody needs the room). ratio: images a second a
+core, Ray's by the in-process run's. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -80,36 +81,43 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         yield lambda count: marks.append((time.perf_counter(), count)) if count else None
 
     run.bar = bar
-    peak = [0]
+    peak = {"leader": 0, "worker": 0}
+    threading.Thread(target=watch, args=(peak,), daemon=True).start()
     if engine == "ray":
         run.engine = RayEngine(workers=WORKERS)
-        threading.Thread(target=watch, args=(peak,), daemon=True).start()
     for name, what in STAGES.items():
         marks.clear()
         began = time.perf_counter()
         work = partial(extract, what=what, splits=["train"])
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
-        first = WORKERS if engine == "ray" else 1
-        done = sum(count for _, count in marks[first:])
-        told[name] = {
-            "seconds": round(time.perf_counter() - began, 2),
-            "an image": (marks[-1][0] - marks[first - 1][0]) / done if done else None,
-        }
+        told[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
     if run.engine:
         run.engine.close()
-    own = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
-    return {"stages": told, "leader MiB": own >> 10, "worker MiB": peak[0] >> 10}
+    return {"stages": told} | {f"{whose} MiB": size >> 10 for whose, size in peak.items()}
 
 
-def watch(peak: list[int]) -> None:
-    """Keep the largest resident memory of any of Ray's workers so far, in KiB."""
+def steady(marks: list[tuple[float, int]]) -> dict[str, Any]:
+    """The seconds an image took, and those of each quarter by their mean; marks: when how many were done."""
+    if len(marks) < 20:
+        return {}
+    times, done = np.array([t for t, _ in marks]), np.cumsum([count for _, count in marks])
+    begin = done[-1] / 20
+    at = np.interp(np.linspace(begin, done[-1], 5), done, times)
+    mean = (at[-1] - at[0]) / (done[-1] - begin)
+    quarters = np.diff(at) / (at[-1] - at[0]) * 4
+    return {"an image": float(mean), "quarters": quarters.round(3).tolist()}
+
+
+def watch(peak: dict[str, int]) -> None:
+    """Keep the most that this process and any of Ray's workers held so far, in KiB."""
     while True:
         for place in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, IndexError, ValueError):
-                if (place / "cmdline").read_bytes().startswith(b"ray::"):
-                    status = (place / "status").read_text()
-                    peak[0] = max(peak[0], int(status.partition("VmHWM:")[2].split()[0]))
-        time.sleep(1)
+                worker = (place / "cmdline").read_bytes().startswith(b"ray::MapWorker")
+                if worker or int(place.name) == os.getpid():
+                    held = int((place / "status").read_text().partition("RssAnon:")[2].split()[0])
+                    peak["worker" if worker else "leader"] = max(peak["worker" if worker else "leader"], held)
+        time.sleep(0.5)
 
 
 def trial(engine: str, images: int) -> dict[str, Any]:
@@ -121,8 +129,7 @@ def trial(engine: str, images: int) -> dict[str, Any]:
     told = json.loads(done.stdout.splitlines()[-1])
     cores = WORKERS if engine == "ray" else 1
     told["ms of a core an image"] = {
-        name: round(1e3 * cores * stage["an image"], 3) if stage["an image"] else None
-        for name, stage in told["stages"].items()
+        name: round(1e3 * cores * stage["an image"], 3) for name, stage in told["stages"].items() if "an image" in stage
     }
     whole = sum(stage["seconds"] for stage in told["stages"].values())
     told["images/s/core, whole"] = round(images / whole / cores, 2)
@@ -130,14 +137,11 @@ def trial(engine: str, images: int) -> dict[str, Any]:
     return told
 
 
-def cheaper(one: dict[str, Any], two: dict[str, Any]) -> float:
-    """The steady cost of an image in `two` by that in `one`, over the stages that have one in both."""
-    pairs = [
-        (one["ms of a core an image"][name], two["ms of a core an image"][name])
-        for name in STAGES
-        if one["ms of a core an image"][name] and two["ms of a core an image"][name]
-    ]
-    return round(sum(b for _, b in pairs) / sum(a for a, _ in pairs), 3)
+def ratio(told: dict[str, Any]) -> float | None:
+    """In-process by Ray's steady cost of an image, over the stages that have one in both."""
+    alone, many = (told[engine]["ms of a core an image"] for engine in ("in-process", "ray"))
+    both = alone.keys() & many.keys()
+    return round(sum(alone[name] for name in both) / sum(many[name] for name in both), 3) if both else None
 
 
 def main() -> None:
@@ -149,9 +153,8 @@ def main() -> None:
     told = {size: {engine: trial(engine, size) for engine in ("in-process", "ray")} for size in sizes}
     whole = "images/s/core, whole"
     figures = {
-        "ratio, steady": {n: cheaper(t["ray"], t["in-process"]) for n, t in told.items()},
+        "ratio, steady": {n: ratio(t) for n, t in told.items()},
         "ratio, whole": {n: round(t["ray"][whole] / t["in-process"][whole], 3) for n, t in told.items()},
-        "flat": cheaper(told[sizes[0]]["ray"], told[sizes[-1]]["ray"]),
     }
     print(json.dumps({"sizes": told} | figures))
 

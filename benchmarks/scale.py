@@ -142,6 +142,7 @@ def experts(count: int, folder: Path) -> dict[str, Any]:
                 region_scores(rows, found.boxes, found.size)
 
     told["teachers (Grad-CAM, ALBEF's size)"] = by_caption(look, count)
+    told["teachers, preparing the picture alone"] = cost(lambda: looker.preparation(images), count)
 
     config = CLIPConfig(text_config={"vocab_size": len(tokenizer)}, vision_config={"patch_size": 32})
     CLIPModel(config).save_pretrained(folder / "clip")
@@ -149,6 +150,13 @@ def experts(count: int, folder: Path) -> dict[str, Any]:
     tokenizer.save_pretrained(folder / "clip")
     expert = ImageTextModel(str(folder / "clip"))
     told["crops (CLIP ViT-B/32)"] = cost(lambda: expert.region_features(images, regions), count)
+
+    def cut() -> None:
+        for image, found in zip(images, regions, strict=True):
+            crops = [image.resize((224, 224), Image.Resampling.BICUBIC, box=box) for box in found.boxes.tolist()]
+            expert.preparation(crops)
+
+    told["crops, preparing the pictures alone"] = cost(cut, count)
 
     def entities(most: int) -> list[Entity]:
         return [entity for own in captions for caption in own[:most] for entity in caption.entities]
