@@ -39,7 +39,7 @@ ROUNDS = 4  # tasks a worker at least, where there are images enough: so none wa
 STORE = 128 << 20  # bytes for Ray's own object store on this machine; tasks and answers are all that passes through
 # Read when Ray is imported. Without the last a thread of Ray Data's would start Ray again after `close`.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
-RETRIES = 3  # of a task whose actor died: an image that kills whoever reads it must not do so for ever
+TRIES = 4  # of a task whose actor dies: an image that kills whoever reads it must not do so for ever
 PATIENCE = 10.0  # seconds for Ray Data's threads to see that it is over
 LISTEN = 0.2  # seconds between two looks for a signal
 
@@ -83,6 +83,7 @@ class RayEngine:
         total = sum(len(artifacts.names(run, split)) for split in splits)
         due = sum(part.stop - part.start for listed in slices.values() for part, _ in listed)
         left: list[tuple[int, int]] = []
+        deadly: list[str] = []
         if due:
             with run.bar(what.what.format(", ".join(splits)), total) as advance:
                 advance(total - due)
@@ -90,9 +91,15 @@ class RayEngine:
                     for answer in self._answers(run, folder, what, slices):
                         advance(answer.get("images", 0))
                         left += [(splits.index(answer["split"]), i) for i in answer.get("left", ())]
+                        deadly += answer.get("deadly", ())
                 except BaseException:
                     self.close()  # actors would go on
                     raise
+            if deadly:
+                raise ValueError(
+                    f"{'; '.join(deadly)}: workers died {TRIES} times over these (out of memory, or an image that "
+                    "kills its reader); all others are done, and the next run tries these again"
+                )
         else:
             what.open(run, folder)  # what it writes beside the stores may be missing
         run.collect_skipped()
@@ -130,14 +137,13 @@ class RayEngine:
         workers = min(workers, len(tasks))
         share = max(1, cores // workers)
         rows = [{"task": json.dumps(task)} for task in tasks]
-        places = str(run.folder.resolve()), str(folder.resolve())
+        places = str(run.folder.resolve()), str(folder.resolve()), os.getcwd()
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             Extractor,
-            fn_constructor_args=(run.recipe, *places, what, share, os.getcwd()),
+            fn_constructor_args=(run.recipe, *places, what, share, secrets.token_hex(4)),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,  # asked for more, a small machine of the cluster would get none
             num_gpus=1 if gpus >= workers else 0,
-            max_task_retries=RETRIES,
         )
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._listener = threading.Thread(target=_listen, args=(data, answers), daemon=True)
@@ -151,9 +157,7 @@ class RayEngine:
             if answer is None:
                 return
             if isinstance(answer, Exception):
-                died = isinstance(answer, ray.exceptions.RayActorError)
-                hint = f"a worker died {RETRIES + 1} times over the same images (out of memory?): " if died else ""
-                raise ValueError(f"Ray failed: {hint}{str(answer).strip().splitlines()[-1]}") from answer
+                raise ValueError(f"Ray failed: {str(answer).strip().splitlines()[-1]}") from answer
             if "error" in answer:
                 raise _raised(answer["error"])
             yield answer
@@ -226,30 +230,53 @@ def _raised(error: list[Any]) -> Exception:
 class Extractor:
     """An actor: a stage's worker, and the shards that it writes.
 
-    recipe, folder  of the run; work: the folder of the stage; threads: its share of the cluster's cores
+    recipe, folder  of the run; work: the folder of the stage
     place           where the run was started, which relative paths of the recipe are meant from
+    threads         its share of the cluster's cores
+    attempt         the engine's call, in which tries of a task are counted
     """
 
-    def __init__(self, recipe: Recipe, folder: str, work: str, what: Extraction, threads: int, place: str) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: str, work: str, place: str, what: Extraction, threads: int, attempt: str
+    ) -> None:
         threads = min(threads, os.cpu_count() or 1)
         torch.set_num_threads(threads)
         threadpool_limits(threads)
         if Path(place).is_dir():
             os.chdir(place)
-        self.what, self.work, self.worker = what, Path(work), None
+        self.what, self.work, self.attempt, self.worker = what, Path(work), attempt, None
         self.run = Run(recipe, Path(folder), Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
         self.run.assist(self.work)
 
     def __call__(self, row: dict[str, str]) -> dict[str, str]:
         """Do a task; an error becomes part of the answer, so that it is told as the local run tells it."""
         try:
-            # Here and not at the start, where Ray would try again and again.
-            self.worker = self.worker or self.what.open(self.run, self.work)
-            answer = self._extract(**json.loads(row["task"]))
+            task = json.loads(row["task"])
+            answer = self._extract(**task) if self._begin(**task) else self._give_up(**task)
         except Exception as error:
             text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             answer = {"error": [type(error).__name__, text, getattr(error, "errno", None)]}
         return {"answer": json.dumps(answer)}
+
+    def _begin(self, split: str, slices: list[list[Any]]) -> bool:
+        """Open the worker and note that the task is tried; False where too many died of it.
+
+        Not when the actor starts, where Ray would try again and again.
+        """
+        tries = self._tries(split, slices)
+        with tries.open("ab") as file:
+            file.write(b".")
+        if tries.stat().st_size > TRIES:
+            return False
+        self.worker = self.worker or self.what.open(self.run, self.work)
+        return True
+
+    def _tries(self, split: str, slices: list[list[Any]]) -> Path:
+        return self.run.scratch() / f"tries-{self.attempt}-{split}-{slices[0][0]}"
+
+    def _give_up(self, split: str, slices: list[list[Any]]) -> dict[str, Any]:
+        names = artifacts.names(self.run, split)
+        return {"split": split, "deadly": [f"{split} images {names[slices[0][0]]} to {names[slices[-1][1] - 1]}"]}
 
     def _extract(self, split: str, slices: list[list[Any]]) -> dict[str, Any]:
         names, tally = artifacts.names(self.run, split), Tally(self.work, split, self.worker, self.run.mark)
@@ -267,6 +294,7 @@ class Extractor:
                 self._write(split, waiting, names)
                 waiting, written = [], time.monotonic()
         self._write(split, waiting, names)
+        self._tries(split, slices).unlink(missing_ok=True)
         return {"split": split, "images": sum(stop - start for start, stop, _ in slices), "left": left}
 
     def _written(self, split: str, firsts: list[int]) -> set[str]:

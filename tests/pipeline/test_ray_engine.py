@@ -93,9 +93,11 @@ class Numbers:
 
     def __call__(self, split, part):
         (self.run.folder / f"seen-{part.start}-{time.time_ns()}").touch()
-        if (self.run.folder / f"die-{part.start}").exists():
-            (self.run.folder / f"die-{part.start}").unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+        for name in (f"die-{part.start}", f"die-always-{part.start}"):
+            if (place := self.run.folder / name).exists():
+                if name == f"die-{part.start}":
+                    place.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
         if (self.run.folder / "dawdle").exists():
             time.sleep(60)
         self.beyond += 2
@@ -155,6 +157,19 @@ def test_an_actor_that_dies_is_replaced_and_its_task_done_again(numbered, work):
     assert seen(numbered.folder) == [0, 4, 8, 8, 12, 12, 16, 20, 24, 28]
     record = numbered.record("counts")
     assert record["counts"] == {"beyond": 2 * 8} and record["skipped"] == [["9", "odd"]]
+
+
+@pytest.mark.slow
+def test_images_that_kill_every_reader_are_named_and_the_rest_is_done(numbered, work):
+    (numbered.folder / "die-always-12").touch()
+    with pytest.raises(
+        ValueError, match=r"^train images 8 to 15: workers died 4 times .* the next run tries these again"
+    ):
+        numbered.execute([work])
+    assert set(Ragged(numbered.folder / "counts.part" / "train")) == {str(i) for i in [*range(8), *range(16, COUNT)]}
+    assert seen(numbered.folder).count(12) == 4
+    (numbered.folder / "die-always-12").unlink()
+    assert numbered.execute([work]) == ["counts"] and whole(numbered.folder)
 
 
 @pytest.mark.slow
