@@ -15,31 +15,22 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from rich.console import Console
-from threadpoolctl import threadpool_limits
-
-from groundgraph.data.ragged import Ragged, shard_of
-from groundgraph.data.store import write_ragged, write_regions
+from groundgraph.data.ragged import Ragged
 from groundgraph.pipeline import artifacts
-from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.ray_actor import TRIES, Extractor
 from groundgraph.pipeline.run import Run
-from groundgraph.pipeline.streaming import LOSS, Extraction, Tally, made
+from groundgraph.pipeline.streaming import Extraction, Tally
 
 TASK = 512  # images a task at most: its entries are held in memory, 113 MB of 36 regions with 1,536 features
 ROUNDS = 4  # tasks a worker at least, where there are images enough: so none waits long for the last
 STORE = 128 << 20  # bytes for Ray's own object store on this machine; tasks and answers are all that passes through
 # Read when Ray is imported. Without the last a thread of Ray Data's would start Ray again after `close`.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ENABLE_AUTO_CONNECT": "0"}
-TRIES = 4  # of a task whose actor dies: an image that kills whoever reads it must not do so for ever
 PATIENCE = 10.0  # seconds for Ray Data's threads to see that it is over
 LISTEN = 0.2  # seconds between two looks for a signal
 
@@ -91,7 +82,9 @@ class RayEngine:
                     for answer in self._answers(run, folder, what, slices):
                         advance(answer.get("images", 0))
                         left += [(splits.index(answer["split"]), i) for i in answer.get("left", ())]
-                        deadly += answer.get("deadly", ())
+                        if "deadly" in answer:
+                            first, last = (artifacts.names(run, answer["split"])[i] for i in answer["deadly"])
+                            deadly.append(f"{answer['split']} images {first} to {last}")
                 except BaseException:
                     self.close()  # actors would go on
                     raise
@@ -221,93 +214,7 @@ def _tasks(slices: dict[str, list[tuple[slice, list[int]]]], size: int, workers:
 
 def _raised(error: list[Any]) -> Exception:
     """What an actor raised, as the local run would raise it."""
-    kind, text, number = error
+    kind, text, number, file = error
     if number is not None:
-        return OSError(number, text)
+        return OSError(number, text, *([file] if file else []))
     return ValueError(text) if kind == "ValueError" else RuntimeError(f"{kind}: {text}")
-
-
-class Extractor:
-    """An actor: a stage's worker, and the shards that it writes.
-
-    recipe, folder  of the run; work: the folder of the stage
-    place           where the run was started, which relative paths of the recipe are meant from
-    threads         its share of the cluster's cores
-    attempt         the engine's call, in which tries of a task are counted
-    """
-
-    def __init__(
-        self, recipe: Recipe, folder: str, work: str, place: str, what: Extraction, threads: int, attempt: str
-    ) -> None:
-        threads = min(threads, os.cpu_count() or 1)
-        torch.set_num_threads(threads)
-        threadpool_limits(threads)
-        if Path(place).is_dir():
-            os.chdir(place)
-        self.what, self.work, self.attempt, self.worker = what, Path(work), attempt, None
-        self.run = Run(recipe, Path(folder), Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
-        self.run.assist(self.work)
-
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        """Do a task; an error becomes part of the answer, so that it is told as the local run tells it."""
-        try:
-            task = json.loads(row["task"])
-            answer = self._extract(**task) if self._begin(**task) else self._give_up(**task)
-        except Exception as error:
-            text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            answer = {"error": [type(error).__name__, text, getattr(error, "errno", None)]}
-        return {"answer": json.dumps(answer)}
-
-    def _begin(self, split: str, slices: list[list[Any]]) -> bool:
-        """Open the worker and note that the task is tried; False where too many died of it.
-
-        Not when the actor starts, where Ray would try again and again.
-        """
-        tries = self._tries(split, slices)
-        with tries.open("ab") as file:
-            file.write(b".")
-        if tries.stat().st_size > TRIES:
-            return False
-        self.worker = self.worker or self.what.open(self.run, self.work)
-        return True
-
-    def _tries(self, split: str, slices: list[list[Any]]) -> Path:
-        return self.run.scratch() / f"tries-{self.attempt}-{split}-{slices[0][0]}"
-
-    def _give_up(self, split: str, slices: list[list[Any]]) -> dict[str, Any]:
-        names = artifacts.names(self.run, split)
-        return {"split": split, "deadly": [f"{split} images {names[slices[0][0]]} to {names[slices[-1][1] - 1]}"]}
-
-    def _extract(self, split: str, slices: list[list[Any]]) -> dict[str, Any]:
-        names, tally = artifacts.names(self.run, split), Tally(self.work, split, self.worker, self.run.mark)
-        there = self._written(split, [i for *_, missing in slices for i in missing])
-        waiting: list[tuple[int, Any]] = []
-        left, written = [], time.monotonic()
-        for start, stop, missing in slices:
-            wanted = [i for i in missing if names[i] not in there]
-            if wanted:
-                part = slice(start, stop)
-                entries = made(self.run, lambda part: self.worker(split, part), part, tally)
-                waiting += [(i, entries[i - start]) for i in wanted if entries[i - start] is not None]
-                left += [i for i in wanted if entries[i - start] is None]
-            if time.monotonic() - written > LOSS[0]:
-                self._write(split, waiting, names)
-                waiting, written = [], time.monotonic()
-        self._write(split, waiting, names)
-        self._tries(split, slices).unlink(missing_ok=True)
-        return {"split": split, "images": sum(stop - start for start, stop, _ in slices), "left": left}
-
-    def _written(self, split: str, firsts: list[int]) -> set[str]:
-        """What an actor that died had written of the same task."""
-        shards = [shard_of(self.work / split, first) for first in firsts]
-        return {name for shard in shards if shard.exists() for name in Ragged(shard)}
-
-    def _write(self, split: str, entries: list[tuple[int, Any]], names: Sequence[str]) -> None:
-        """Make a shard of some images' entries."""
-        if not entries:
-            return
-        place, ids = shard_of(self.work / split, entries[0][0]), [names[i] for i, _ in entries]
-        if self.what.columns:
-            write_ragged(place, ids, {c: [np.asarray(entry[c]) for _, entry in entries] for c in self.what.columns})
-        else:
-            write_regions(place, ids, [regions for _, regions in entries])
