@@ -8,7 +8,7 @@ from groundgraph.data.sources import open_source
 from groundgraph.data.sources.needs import Need
 from groundgraph.experts import resolve
 from groundgraph.pipeline.config import Recipe
-from groundgraph.pipeline.run import Run, fingerprint
+from groundgraph.pipeline.run import Run, fingerprints
 from groundgraph.pipeline.stages import stages
 
 COUNTING = ("examples", "parsed", "vocabulary", "concepts")  # the stages that count mapped triplets
@@ -63,13 +63,9 @@ def require(recipe: Recipe) -> None:
 
 def dry_run(run: Run) -> list[tuple[str, bool]]:
     """The stages of a run in order, each with whether it is done and unchanged. Computes and writes nothing."""
-    marks: dict[str, str] = {}
-    listing = []
-    for stage in stages(run.recipe):
-        marks[stage.name] = fingerprint(stage, [marks[name] for name in stage.needs])
-        record = run.record(stage.name)
-        listing.append((stage.name, record is not None and record["fingerprint"] == marks[stage.name]))
-    return listing
+    marks = fingerprints(stages(run.recipe))
+    records = {name: run.record(name) for name in marks}
+    return [(name, bool(records[name]) and records[name]["fingerprint"] == mark) for name, mark in marks.items()]
 
 
 def count_supervision(run: Run) -> dict[str, int]:

@@ -73,7 +73,7 @@ class RayEngine:
         slices = {split: self._missing(run, folder, what, split) for split in splits}
         total = sum(len(artifacts.names(run, split)) for split in splits)
         due = sum(part.stop - part.start for listed in slices.values() for part, _ in listed)
-        left: list[tuple[int, int]] = []
+        left: dict[str, list[int]] = {split: [] for split in splits}
         deadly: list[str] = []
         if due:
             with run.bar(what.what.format(", ".join(splits)), total) as advance:
@@ -81,7 +81,8 @@ class RayEngine:
                 try:
                     for answer in self._answers(run, folder, what, slices):
                         advance(answer.get("images", 0))
-                        left += [(splits.index(answer["split"]), i) for i in answer.get("left", ())]
+                        if "left" in answer:
+                            left[answer["split"]] += answer["left"]
                         if "deadly" in answer:
                             first, last = (artifacts.names(run, answer["split"])[i] for i in answer["deadly"])
                             deadly.append(f"{answer['split']} images {first} to {last}")
@@ -97,7 +98,7 @@ class RayEngine:
             what.open(run, folder)  # what it writes beside the stores may be missing
         run.collect_skipped()
         if not what.columns:
-            self._fill_up(run, folder, what, splits, sorted(left))
+            self._fill_up(run, folder, what, left)
         return sum(Tally(folder, split, None).total() for split in splits)
 
     def _missing(self, run: Run, folder: Path, what: Extraction, split: str) -> list[tuple[slice, list[int]]]:
@@ -108,20 +109,18 @@ class RayEngine:
         found = [(p, [i for i in range(p.start, p.stop) if names[i] not in there]) for p in what.slices(len(names))]
         return [(part, missing) for part, missing in found if missing]
 
-    def _fill_up(
-        self, run: Run, folder: Path, what: Extraction, splits: Sequence[str], left: list[tuple[int, int]]
-    ) -> None:
+    def _fill_up(self, run: Run, folder: Path, what: Extraction, left: dict[str, list[int]]) -> None:
         """Write down the images without regions, which the actors cannot: they do not know how wide features are."""
-        for number, split in enumerate(splits):
+        for split, numbers in left.items():
             names = artifacts.names(run, split)
             with what.writer(folder / split) as writer:
-                for i in (i for whose, i in left if whose == number):
+                for i in sorted(numbers):
                     writer.append(names[i], None)
 
     def _answers(
         self, run: Run, folder: Path, what: Extraction, slices: dict[str, list[tuple[slice, list[int]]]]
     ) -> Iterator[dict[str, Any]]:
-        """Each task's answer, as it comes; an answer without images every now and then, so that a signal is heard."""
+        """Each task's answer, as it comes; an empty one every now and then, so that a signal is heard."""
         ray = self._start()
         found = ray.cluster_resources()
         cores, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
@@ -145,7 +144,7 @@ class RayEngine:
             try:
                 answer = answers.get(timeout=LISTEN)
             except queue.Empty:
-                yield {"split": next(iter(slices))}
+                yield {}
                 continue
             if answer is None:
                 return

@@ -16,7 +16,7 @@ import resource
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -343,6 +343,15 @@ class Run:
                 yield
         finally:
             self._progress = None
+
+
+def with_needs(listing: Sequence[Stage], names: Iterable[str]) -> list[Stage]:
+    """The named stages and all that they read, directly or not, in order."""
+    wanted = set(names)
+    for stage in reversed(listing):
+        if stage.name in wanted:
+            wanted |= set(stage.needs)
+    return [stage for stage in listing if stage.name in wanted]
 
 
 def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:

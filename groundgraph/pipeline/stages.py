@@ -14,8 +14,8 @@ from typing import Any
 
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.records import example_record, parsed_record, write_lines
-from groundgraph.data.sources import open_source
-from groundgraph.data.types import Example
+from groundgraph.data.sources import Source, open_source
+from groundgraph.data.types import Bar, Example, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.experts import resolve
 from groundgraph.language import load_parser
@@ -96,13 +96,19 @@ def collect_examples(run: Run, folder: Path) -> dict[str, Any]:
     """Read or draw the data: examples as JSON lines, a file a split."""
     source, counts = open_source(run.recipe.data, run.folder / "images"), {}
     for split in run.recipe.splits:
-        listed = source.examples(split, run.skipped, run.bar)
-        if not listed:
-            raise ValueError(f"no {split} image with a caption is left; skipped: {run.skipped.items[:3]}")
+        listed = listed_examples(source, split, run.skipped, run.bar)
         write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in listed))
         counts |= {f"{split} images": len(listed), f"{split} captions": sum(len(e.captions) for e in listed)}
         counts[f"{split} triplets of words"] = sum(len(e.triplets) for e in listed)
     return {name: count for name, count in counts.items() if count}
+
+
+def listed_examples(source: Source, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+    """A source's examples of a split. Raises ValueError where there is none, saying why the first were left out."""
+    listed = source.examples(split, skipped, bar)
+    if not listed:
+        raise ValueError(f"no {split} image with a caption is left; skipped: {skipped.items[:3]}")
+    return listed
 
 
 def parse_captions(run: Run, folder: Path) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.manifest import SCRATCH
 from groundgraph.pipeline.methods import labels_of
-from groundgraph.pipeline.run import Advance, Run, Stage, peak_memory
-from groundgraph.pipeline.stages import stages
+from groundgraph.pipeline.run import Advance, Run, Stage, peak_memory, with_needs
+from groundgraph.pipeline.stages import listed_examples, stages
 
 FEW, MANY = 4, 100  # images of the largest split; 100 are four steps of a grounder
 EPOCHS = 2  # of a training
@@ -127,10 +127,7 @@ def take_sample(run: Run, done: bool) -> Sample:
     _forget_peak()
     sample, began, source = Sample({}, {}), time.perf_counter(), open_source(data, run.folder / "images")
     for split in splits:
-        skipped = Skipped()
-        examples = source.examples(split, skipped, run.bar)
-        if not examples:
-            raise ValueError(f"no {split} image with a caption is left; skipped: {skipped.items[:3]}")
+        examples = listed_examples(source, split, Skipped(), run.bar)
         sample.images[split], sample.listed[split] = len(examples), examples[:MANY]
     sample.seconds, sample.memory = time.perf_counter() - began, _peak()
     return sample
@@ -157,14 +154,12 @@ def _attempt(recipe: Recipe, sample: Sample, due: set[str], folder: Path, most: 
     share = most / max(sample.images.values())
     images = {split: min(count, max(2, math.ceil(count * share))) for split, count in sample.images.items()}
     small = _shortened(recipe, images)
-    listing, wanted = stages(small), set(due)
-    for stage in reversed(listing):
-        wanted |= set(stage.needs) if stage.name in wanted else set()
+    listing = stages(small)
     if sample.listed is not None:
         given = {split: examples[: images[split]] for split, examples in sample.listed.items()}
         listing[0] = replace(listing[0], work=partial(_write_examples, given))
     trial = Trial(small, folder, Console(file=io.StringIO()), images=images)
-    trial.try_out([stage for stage in listing if stage.name in wanted])
+    trial.try_out(with_needs(listing, due))
     return trial
 
 

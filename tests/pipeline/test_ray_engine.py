@@ -48,7 +48,7 @@ def engine():
 
 
 def drawn(folder, engine=None):
-    """A run whose examples are there, with one picture that cannot be read and one that is a strip."""
+    """A run whose examples are there, with one picture that cannot be read."""
     run = new_run(folder, engine)
     run.execute(first_stages(run)[:1])
     listed = artifacts.examples(run, "train")
@@ -107,13 +107,12 @@ class Numbers:
             yield {"x": np.full((i % 3, 2), i, np.float32), "y": np.arange(i)}
 
 
-WORK = Extraction(Numbers, "counting {} images", ("x", "y"), size=4)
 COUNT = 30
 
 
 @pytest.fixture
 def numbered(tmp_path, engine, monkeypatch):
-    """A run whose split has COUNT images, for WORK; tasks are of two slices."""
+    """A run whose split has COUNT images, for slices of 4; tasks are of two slices."""
     monkeypatch.setattr(artifacts, "names", lambda run, split: tuple(map(str, range(COUNT))))
     monkeypatch.setattr(ray_engine, "ROUNDS", 2)
     run = new_run(tmp_path / "run", engine)
@@ -122,7 +121,7 @@ def numbered(tmp_path, engine, monkeypatch):
 
 
 @pytest.fixture
-def work(monkeypatch):
+def work():
     """The stage that counts; gives how many entities were beyond a model's length."""
 
     class Counting(Numbers):
@@ -131,7 +130,7 @@ def work(monkeypatch):
             artifacts.names = lambda run, split: tuple(map(str, range(COUNT)))
             super().__init__(run, folder)
 
-    what = Extraction(Counting, WORK.what, WORK.columns, WORK.size)
+    what = Extraction(Counting, "counting {} images", ("x", "y"), size=4)
     return Stage("counts", (), "settings", lambda run, folder: {"beyond": extract(run, folder, what, ["train"])})
 
 

@@ -10,10 +10,10 @@ from groundgraph.evaluation.grounding import grounding_accuracy
 from groundgraph.evaluation.pseudo_labels import label_quality
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import GROUPS, grounded, labelled
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Run, Stage, with_needs
 from groundgraph.pipeline.stages import stages
 from groundgraph.pipeline.study.plan import QUALITY, RECALLS, SETTINGS, Cell
-from groundgraph.pipeline.study.store import Store, keys, read_json, with_needs, write_json
+from groundgraph.pipeline.study.store import Store, keys, read_json, write_json
 
 Figures = dict[str, float | None]
 LAST = ("evaluation", "report", "matches")  # neither is shared: a cell's own, and what no figure comes from

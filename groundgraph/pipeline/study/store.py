@@ -17,21 +17,12 @@ from typing import Any
 from rich.console import Console
 
 from groundgraph.pipeline.config import Recipe
-from groundgraph.pipeline.run import Run, Stage, fingerprints
+from groundgraph.pipeline.run import Run, Stage, fingerprints, with_needs
 
 
 def keys(listing: Sequence[Stage]) -> dict[str, str]:
     """Stage name -> the name of its folder in a store: its own and its fingerprint."""
     return {name: f"{name}-{mark}" for name, mark in fingerprints(listing).items()}
-
-
-def with_needs(listing: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
-    """The named stages and all that they read, directly or not, in order."""
-    wanted = set(names)
-    for stage in reversed(listing):
-        if stage.name in wanted:
-            wanted |= set(stage.needs)
-    return [stage for stage in listing if stage.name in wanted]
 
 
 class Store:
