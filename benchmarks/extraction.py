@@ -8,10 +8,10 @@ and parsing are not part of it.
 
 steady: the cost of an image between the answer to a twentieth of the images and the last; a stage with fewer than 20
 answers has none. quarters: the same of each quarter of the images, 1 = the mean: flat if what a stage costs does not
-grow with what it has done. whole: all seconds of all stages, with what does not grow with the data: Ray starts, and for
-each stage its workers import and load their models. Memory is the most that the leading process and the largest worker
-hold (without pages of mapped files, which count as resident as long as nobody needs the room). ratio: images a second a
-core, Ray's by the in-process run's. The last line is one JSON object.
+grow with what it has done. whole: all seconds of all stages, with what does not grow with the data: Ray starts, its
+workers import torch and transformers, and load each stage's models. Memory is the most that the leading process and the
+largest worker hold in a stage (without pages of mapped files, which count as resident as long as nobody needs the
+room). ratio: images a second a core, Ray's by the in-process run's. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -87,13 +87,15 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         run.engine = RayEngine(workers=WORKERS)
     for name, what in STAGES.items():
         marks.clear()
+        peak |= dict.fromkeys(peak, 0)
         began = time.perf_counter()
         work = partial(extract, what=what, splits=["train"])
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
         told[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
+        told[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}
     if run.engine:
         run.engine.close()
-    return {"stages": told} | {f"{whose} MiB": size >> 10 for whose, size in peak.items()}
+    return {"stages": told}
 
 
 def steady(marks: list[tuple[float, int]]) -> dict[str, Any]:

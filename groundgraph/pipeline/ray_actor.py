@@ -2,114 +2,139 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import pickle
 import secrets
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from groundgraph.data.ragged import Ragged, shard_of
-from groundgraph.data.store import write_ragged, write_regions
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.streaming import LOSS, Extraction, Tally, made
 
 TRIES = 4  # of a task whose actor dies: an image that kills whoever reads it must not do so for ever
+Due = tuple[int, int, tuple[int, ...]]  # a slice of a split: its first image, its end, those that are missing
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some slices of a split, of which a stage lacks images.
+
+    attempt  the engine's call that it belongs to; tries are counted in it
+    recipe   and folder: the run's; work: the folder of the stage; what: it computes
+    """
+
+    attempt: str
+    recipe: Recipe
+    folder: str
+    work: str
+    what: Extraction
+    split: str
+    slices: tuple[Due, ...]
+
+    @property
+    def name(self) -> str:
+        """Tells it apart from others, at one time or another."""
+        return f"{self.attempt}-{self.split}-{self.slices[0][0]}"
+
+    @property
+    def images(self) -> int:
+        return sum(stop - start for start, stop, _ in self.slices)
 
 
 class Extractor:
-    """An actor: a stage's worker, and the shards that it writes.
+    """An actor: the worker of the stage that is being done, and the shards that it writes.
 
-    recipe, folder  of the run; work: the folder of the stage
-    place           where the run was started, which relative paths of the recipe are meant from
-    threads         its share of the cluster's cores
-    attempt         the engine's call, in which tries of a task are counted
+    place    where the run was started, which relative paths of the recipe are meant from
+    threads  its share of the cluster's cores
     """
 
-    def __init__(
-        self, recipe: Recipe, folder: str, work: str, place: str, what: Extraction, threads: int, attempt: str
-    ) -> None:
+    def __init__(self, place: str, threads: int) -> None:
         threads = min(threads, os.cpu_count() or 1)
         torch.set_num_threads(threads)
         threadpool_limits(threads)
         if Path(place).is_dir():
             os.chdir(place)
-        self.what, self.work, self.attempt, self.worker = what, Path(work), attempt, None
         self.one = threading.Lock()
-        self.run = Run(recipe, Path(folder), Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
-        self.run.assist(self.work)
+        self.attempt = self.run = self.worker = None
 
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        """Do a task; an error becomes part of the answer, so that it is told as the local run tells it."""
+    def __call__(self, row: dict[str, Any]) -> dict[str, str]:
+        """Do a task; an error becomes part of the answer, so that it is told as the local run tells it.
+
+        row  {"task": a `Task`, pickled}; gives {"answer": JSON}
+        """
+        task = pickle.loads(row["task"])
         try:
-            task = json.loads(row["task"])
             with self.one:  # Ray may hand out a task again while it is being done
-                deadly = {"split": task["split"], "deadly": [task["slices"][0][0], task["slices"][-1][1] - 1]}
-                answer = self._extract(**task) if self._begin(**task) else deadly
+                answer = self._extract(task) if self._begin(task) else {"deadly": True}
         except Exception as error:
             answer = {"error": _told(error)}
-        return {"answer": json.dumps(answer)}
+        return {"answer": json.dumps({"task": task.name} | answer)}
 
-    def _begin(self, split: str, slices: list[list[Any]]) -> bool:
-        """Open the worker and note that the task is tried; False where too many died of it.
-
-        Not when the actor starts, where Ray would try again and again.
-        """
-        tries = self._tries(split, slices)
-        with tries.open("ab") as file:  # by now another actor may have done the task, and deleted it
+    def _begin(self, task: Task) -> bool:
+        """Turn to the task's stage and note that the task is tried; False where too many died of it."""
+        if task.attempt != self.attempt:
+            self.attempt, self.worker = task.attempt, None
+            self.run = Run(task.recipe, Path(task.folder), Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
+            self.run.assist(Path(task.work))
+            gc.collect()  # the models of the stage before
+        with self._tries(task).open("ab") as file:  # by now another actor may have done the task, and deleted it
             file.write(b".")
             count = file.tell()
         if count > TRIES:
             return False
-        self.worker = self.worker or self.what.open(self.run, self.work)
+        self.worker = self.worker or task.what.open(self.run, Path(task.work))
         return True
 
-    def _tries(self, split: str, slices: list[list[Any]]) -> Path:
-        return self.run.scratch() / f"tries-{self.attempt}-{split}-{slices[0][0]}"
+    def _tries(self, task: Task) -> Path:
+        return self.run.scratch() / f"tries-{task.name}"
 
-    def _extract(self, split: str, slices: list[list[Any]]) -> dict[str, Any]:
-        names, tally = artifacts.names(self.run, split), Tally(self.work, split, self.worker, self.run.mark)
-        there = self._written(split, [i for *_, missing in slices for i in missing])
+    def _extract(self, task: Task) -> dict[str, Any]:
+        names, tally = (
+            artifacts.names(self.run, task.split),
+            Tally(Path(task.work), task.split, self.worker, self.run.mark),
+        )
+        there = self._written(task)
         waiting: list[tuple[int, Any]] = []
         left, written = [], time.monotonic()
-        for start, stop, missing in slices:
+        for start, stop, missing in task.slices:
             wanted = [i for i in missing if names[i] not in there]
             if wanted:
                 part = slice(start, stop)
-                entries = made(self.run, lambda part: self.worker(split, part), part, tally)
+                entries = made(self.run, lambda part: self.worker(task.split, part), part, tally)
                 waiting += [(i, entries[i - start]) for i in wanted if entries[i - start] is not None]
                 left += [i for i in wanted if entries[i - start] is None]
             if time.monotonic() - written > LOSS[0]:
-                self._write(split, waiting, names)
+                _write(task, waiting, names)
                 waiting, written = [], time.monotonic()
-        self._write(split, waiting, names)
-        self._tries(split, slices).unlink(missing_ok=True)
-        return {"split": split, "images": sum(stop - start for start, stop, _ in slices), "left": left}
+        _write(task, waiting, names)
+        self._tries(task).unlink(missing_ok=True)
+        return {"left": left}
 
-    def _written(self, split: str, firsts: list[int]) -> set[str]:
+    def _written(self, task: Task) -> set[str]:
         """What an actor that died had written of the same task."""
-        shards = [shard_of(self.work / split, first) for first in firsts]
+        shards = [shard_of(Path(task.work) / task.split, i) for *_, missing in task.slices for i in missing]
         return {name for shard in shards if shard.exists() for name in Ragged(shard)}
 
-    def _write(self, split: str, entries: list[tuple[int, Any]], names: Sequence[str]) -> None:
-        """Make a shard of some images' entries."""
-        if not entries:
-            return
-        place, ids = shard_of(self.work / split, entries[0][0]), [names[i] for i, _ in entries]
-        if self.what.columns:
-            write_ragged(place, ids, {c: [np.asarray(entry[c]) for _, entry in entries] for c in self.what.columns})
-        else:
-            write_regions(place, ids, [regions for _, regions in entries])
+
+def _write(task: Task, entries: list[tuple[int, Any]], names: Sequence[str]) -> None:
+    """Make a shard of some images' entries."""
+    if entries:
+        ids, values = [names[i] for i, _ in entries], [value for _, value in entries]
+        task.what.write(shard_of(Path(task.work) / task.split, entries[0][0]), ids, values)
 
 
 def _told(error: Exception) -> list[Any]:

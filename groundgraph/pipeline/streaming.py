@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from groundgraph.data.store import RaggedWriter, RegionsWriter
+from groundgraph.data.store import RaggedWriter, RegionsWriter, write_ragged, write_regions
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.run import Run
 
@@ -49,6 +49,13 @@ class Extraction:
     def writer(self, path: Path) -> RaggedWriter | RegionsWriter:
         """What adds to a split's store."""
         return RaggedWriter(path, *self.columns) if self.columns else RegionsWriter(path)
+
+    def write(self, path: Path, names: Sequence[str], entries: Sequence[Any]) -> None:
+        """Make one shard of some images' entries."""
+        if self.columns:
+            write_ragged(path, names, {c: [entry[c] for entry in entries] for c in self.columns})
+        else:
+            write_regions(path, names, entries)
 
     def slices(self, count: int) -> list[slice]:
         """A split's images in slices, cut the same way however often, and by whomever, the work is done.

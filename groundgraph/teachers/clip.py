@@ -28,7 +28,7 @@ class ImageTextModel:
     """
 
     def __init__(
-        self, model: str = "bundled:clip", prompts: Sequence[str] = PROMPTS, batch: int = 256, device: str | None = None
+        self, model: str = "bundled:clip", prompts: Sequence[str] = PROMPTS, batch: int = 64, device: str | None = None
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
 

@@ -107,8 +107,8 @@ def test_another_colour_is_wrong():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_short_training_leaves_a_model_and_its_card(tmp_path):
-    torch.set_num_threads(1)
     figures = train_clip(tmp_path / "clip", minutes=0.02, pictures=40, size=16)
     assert figures["true crops"] > 40 and 0 <= figures["category of a true crop among all categories"] <= 1
     card = (tmp_path / "clip" / "README.md").read_text()

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from groundgraph.data.minigenome import UNSEEN
 from groundgraph.data.types import Regions
@@ -54,8 +53,8 @@ def test_average_precision_of_the_seen_categories():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_short_training_leaves_a_detector_and_its_card(tmp_path, monkeypatch):
-    torch.set_num_threads(1)
     monkeypatch.setattr(train_detector, "threads", lambda: 1)
     monkeypatch.setattr(train_detector, "BATCH", 4)
     figures = train_detector.train_detector(tmp_path / "d", 0.05, images=12, heldout=6)

@@ -22,18 +22,11 @@ from groundgraph.pipeline.estimate import amount, described, estimate, line
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stages import stages
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = ["data.train=30", "data.validation=4", "data.test=8", "grounding.dimension=16", "grounding.epochs=3"]
 RICH = ["grounder=[full, lsws, ours, sgnls]", "pseudo_labels.kind=soft", "grounding.official=true", "sgg.model=uniter"]
 RICH += ["sgg.tasks=[predcls]", "sgg.training.patience=1", "vocabulary.name=induced"]
 EXTRACTION = ("examples", "parsed", "regions", "text", "teachers", "crops", "reliability")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run_of(name, folder, *settings):

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def equal(one, two):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")  # as each worker has
 def test_two_workers_write_what_one_process_writes(tmp_path, engine):
     alone, many = drawn(tmp_path / "alone"), drawn(tmp_path / "many", engine)
     for run in (alone, many):
@@ -92,7 +94,7 @@ class Numbers:
             raise ValueError("model.safetensors: missing; fetch it")
 
     def __call__(self, split, part):
-        (self.run.folder / f"seen-{part.start}-{time.time_ns()}").touch()
+        (self.run.folder / f"seen-{part.start}-{time.time_ns()}-{os.getpid()}").touch()
         for name in (f"die-{part.start}", f"die-always-{part.start}"):
             if (place := self.run.folder / name).exists():
                 if name == f"die-{part.start}":
@@ -134,8 +136,8 @@ def work():
     return Stage("counts", (), "settings", lambda run, folder: {"beyond": extract(run, folder, what, ["train"])})
 
 
-def whole(folder):
-    store = Ragged(folder / "counts" / "train")
+def whole(folder, stage="counts"):
+    store = Ragged(folder / stage / "train")
     assert sorted(store, key=int) == [str(i) for i in range(COUNT)]
     for i in range(COUNT):
         np.testing.assert_array_equal(store[str(i)]["x"], np.full((i % 3, 2), i, np.float32))
@@ -169,6 +171,27 @@ def test_images_that_kill_every_reader_are_named_and_the_rest_is_done(numbered, 
     assert seen(numbered.folder).count(12) == 4
     (numbered.folder / "die-always-12").unlink()
     assert numbered.execute([work]) == ["counts"] and whole(numbered.folder)
+
+
+def processes(folder):
+    return {p.name.split("-")[3] for p in folder.glob("seen-*")}
+
+
+@pytest.mark.slow
+def test_actors_stay_for_the_next_stage_and_end_when_there_is_none(numbered, work, engine, monkeypatch):
+    def stage(name):
+        for place in numbered.folder.glob("seen-*"):
+            place.unlink()
+        assert numbered.execute([replace(work, name=name)]) == [name] and whole(numbered.folder, name)
+        return processes(numbered.folder)
+
+    engine.close()
+    monkeypatch.setattr("groundgraph.pipeline.ray_pool.IDLE", 5.0)
+    first = stage("one")
+    assert 1 <= len(first) <= 2 and stage("two") <= first
+    engine.pool._listener.join(60)
+    assert not engine.pool._listener.is_alive()
+    assert not stage("three") & first
 
 
 @pytest.mark.slow
@@ -208,12 +231,14 @@ def test_a_signal_ends_it_while_actors_are_at_work(numbered, work):
     assert time.monotonic() - began < 40  # an actor dawdles for 60 s a slice
 
 
-def test_tasks_are_few_and_large_but_enough_for_all():
+def test_tasks_are_few_and_large_but_enough_for_all(tmp_path):
     def sizes(images, workers, size=64, splits=("train",)):
-        listed = {s: [(part, []) for part in Extraction(None, "", size=size).slices(images)] for s in splits}
-        tasks = ray_engine._tasks(listed, size, workers)
-        assert sum(len(task["slices"]) for task in tasks) == len(splits) * -(-images // size)
-        return [len(task["slices"]) for task in tasks]
+        what = Extraction(None, "", size=size)
+        missing = {s: [(p.start, p.stop, tuple(range(p.start, p.stop))) for p in what.slices(images)] for s in splits}
+        tasks = ray_engine.RayEngine(workers=workers)._tasks(new_run(tmp_path), tmp_path, what, missing)
+        assert sum(task.images for task in tasks) == len(splits) * images
+        assert len({task.name for task in tasks}) == len(tasks)
+        return [len(task.slices) for task in tasks]
 
     assert sizes(100_000, 2) == [8] * 195 + [3]  # 1,563 slices, 512 images a task
     assert sizes(640, 2) == [2] * 5  # 10 slices for 8 tasks
@@ -234,6 +259,7 @@ def test_engines_are_known_by_name(tmp_path):
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "groundgraph.pipeline.ray_pool", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"pip install 'groundgraph\[ray\]'"):
         open_engine("ray")

@@ -52,14 +52,6 @@ def scene(seed):
     return regions, category + 1, np.array(relations, np.int64).reshape(-1, 3), truth
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def recall(model, k):
     """R@k on new images."""
     held_out = [scene(1000 + i) for i in range(40)]

@@ -16,13 +16,9 @@ from groundgraph.vision.detectors import load_detector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = SmallConfig(side=32, widths=(4, 4, 8, 8), channels=8, anchors=((6,), (12,), (24,)), features=10)
 NAMES = ("cat", "dog", "hat")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def network(seed=0):
