@@ -39,20 +39,15 @@ from rich.console import Console
 from groundgraph.data.minigenome import dataset
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.language import load_parser
-from groundgraph.pipeline import artifacts, extraction
+from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import find_recipe, load_recipe
+from groundgraph.pipeline.extraction import EXTRACTED
 from groundgraph.pipeline.ray_engine import RayEngine
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.pipeline.streaming import extract
 
 WORKERS = 2
-STAGES = {
-    "regions": extraction.REGIONS,
-    "text": extraction.TEXT,
-    "teachers": extraction.TEACHERS,
-    "crops": extraction.CROPS,
-    "reliability": extraction.WEIGHTS,
-}
 
 
 def prepare(folder: Path, images: int) -> None:
@@ -85,7 +80,7 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
     if engine == "ray":
         run.engine = RayEngine(workers=WORKERS)
-    for name, what in STAGES.items():
+    for name, what in EXTRACTED.items():
         marks.clear()
         peak |= dict.fromkeys(peak, 0)
         began = time.perf_counter()

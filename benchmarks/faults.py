@@ -44,7 +44,8 @@ from rich.console import Console
 
 from groundgraph.pipeline import manifest, streaming
 from groundgraph.pipeline.config import find_recipe, load_recipe
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.pipeline.stages import stages
 from groundgraph.pipeline.status import states
 

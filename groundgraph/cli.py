@@ -312,11 +312,11 @@ def _execute(
         work = Run(loaded, out or Path("runs") / loaded.name, console, ranks=ranks)
         if loaded.note:
             console.print(escape(loaded.note), highlight=False)
-        if dry_run:
-            show_dry_run(console, work)
-            return
-        require(loaded)
         with open_engine(engine, address) as work.engine:
+            if dry_run:
+                show_dry_run(console, work)
+                return
+            require(loaded)
             ran = work.execute(stages(loaded))
         ranks.leave()
         if not ranks.first:

@@ -8,7 +8,8 @@ from groundgraph.data.sources import open_source
 from groundgraph.data.sources.needs import Need
 from groundgraph.experts import resolve
 from groundgraph.pipeline.config import Recipe
-from groundgraph.pipeline.run import Run, fingerprints
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import fingerprints
 from groundgraph.pipeline.stages import stages
 
 COUNTING = ("examples", "parsed", "vocabulary", "concepts")  # the stages that count mapped triplets

@@ -7,7 +7,8 @@ Memory: the peak of the larger try, which holds for any number of images, since 
 what they find. What a stage keeps of all images comes on top:
 - lists of what lies in files, KEPT bytes for a byte;
 - a grounder's padded sets, unless they exceed `grounding.data.LIMIT` and are read batch by batch;
-- soft labels.
+- soft labels;
+- what an extraction found and has not written yet, a shard at most.
 Left out are what the allocator keeps of freed pieces, and on the disk a training's checkpoint, a few times its model,
 which is deleted when the training is done.
 """
@@ -22,11 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundgraph.data.ragged import SHARD_BYTES
 from groundgraph.data.sources import open_source
 from groundgraph.grounding import LEARNED
 from groundgraph.grounding.data import LIMIT
 from groundgraph.pipeline.check import dry_run, needs
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.extraction import EXTRACTED
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.trial import Sample, Trial, offline, take_sample, try_stages
 
@@ -141,6 +144,8 @@ def _row(run: Run, name: str, done: bool, sample: Sample | None, tries: Sequence
     arrays = at(name, "arrays")
     if kind != "grounding" or arrays <= LIMIT:
         memory += max(0.0, arrays - last[name].arrays)
+    if name in EXTRACTED:
+        memory += min(SHARD_BYTES, at(name, "disk")) - min(SHARD_BYTES, last[name].disk)
     if name == "examples":
         seconds, memory = seconds + sample.seconds, max(memory, sample.memory)
     if name == "report":  # it shows a few images, however many there are

@@ -232,3 +232,4 @@ TEACHERS = Extraction(Teachers, "asking the teachers about {} images", ("object"
 CROPS = Extraction(CropDescriber, "looking at regions of {} images", ("features",))
 # The more images at once, the fewer sentences are read again.
 WEIGHTS = Extraction(Weigher, "weighing the teachers of {} images", ("weights",), CHUNK * 16)
+EXTRACTED = {"regions": REGIONS, "text": TEXT, "teachers": TEACHERS, "crops": CROPS, "reliability": WEIGHTS}  # by stage

@@ -37,7 +37,8 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import measure
 from groundgraph.pipeline.proposals import pooling_detector
-from groundgraph.pipeline.run import Advance, Run, Stage
+from groundgraph.pipeline.run import Advance, Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.pipeline.streaming import CHUNK
 from groundgraph.pipeline.summary import write_summary
 from groundgraph.sgg import new_model

@@ -16,11 +16,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
 import ray.data
+from ray.exceptions import RayError
 from ray.util.queue import Queue
 
 from groundgraph.pipeline.ray_actor import TRIES, Extractor, Task
@@ -92,8 +93,9 @@ class Pool:
             with _without_stderr():  # Ray Data's threads complain there, if they were at work
                 if self._tasks is not None and self._listener.is_alive():
                     # A thread of Ray Data's that outlives Ray ends this process when it looks for it.
-                    self._tasks.put(STOP)
-                    self._listener.join(PATIENCE)
+                    with suppress(RayError):  # the queue may be what failed
+                        self._tasks.put(STOP)
+                        self._listener.join(PATIENCE)
                 ray.shutdown()
         self._tasks = None
 

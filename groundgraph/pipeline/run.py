@@ -9,17 +9,15 @@ fingerprint equals what the recipe, its experts and the stages before it now giv
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import resource
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,34 +37,17 @@ from groundgraph.data.types import Skipped
 from groundgraph.parallel import ALONE, Ranks
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.stage import Stage, fingerprints
 from groundgraph.pipeline.stop import Stopped, stoppable
 
 Advance = Callable[[int], None]
 Engine = Callable[["Run", Path, Any, Sequence[str]], int]  # what does `streaming.extract`'s work
-LAYOUT = 2  # of the stages' files: raised when another version could not read them
 _SKIPPED = "skipped{}.jsonl"  # in a stage's scratch; {} is the mark of the process that skipped
 _ROOM = 1 << 20  # bytes; a disk with less is full
 
 
 def _go_on() -> None:
     """What is asked between two batches outside of a run: nothing stops it."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of a run.
-
-    name      its folder; needs: stages whose output it reads
-    settings  what of the recipe (and which files) its result depends on, as JSON
-    work      writes the stage's files into a folder, which holds what a broken-off attempt wrote, and gives its counts
-    shared    under torchrun all processes do the work (a training), of which the first alone writes and counts
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    settings: Any
-    work: Callable[[Run, Path], dict[str, Any]]
-    shared: bool = False
 
 
 @dataclass
@@ -343,45 +324,6 @@ class Run:
                 yield
         finally:
             self._progress = None
-
-
-def with_needs(listing: Sequence[Stage], names: Iterable[str]) -> list[Stage]:
-    """The named stages and all that they read, directly or not, in order."""
-    wanted = set(names)
-    for stage in reversed(listing):
-        if stage.name in wanted:
-            wanted |= set(stage.needs)
-    return [stage for stage in listing if stage.name in wanted]
-
-
-def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
-    """What each stage's result depends on, as a hash."""
-    marks: dict[str, str] = {}
-    for stage in stages:
-        marks[stage.name] = fingerprint(stage, [marks[name] for name in stage.needs])
-    return marks
-
-
-def fingerprint(stage: Stage, needs: Sequence[str]) -> str:
-    """What a stage's result depends on, as a hash: its settings, the stages it reads, the version of groundgraph."""
-    made_by = [version("groundgraph"), LAYOUT]
-    content = json.dumps([stage.name, stage.settings, list(needs), made_by], sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def file_identity(path: str | Path) -> list[Any]:
-    """A file or folder of files, for a fingerprint: names and sizes, and what is in them up to 64 MB each."""
-    path = Path(path)
-    if not path.exists():
-        return [str(path), "absent"]
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return [[p.name, p.stat().st_size, _content(p)] for p in files]
-
-
-def _content(path: Path) -> str:
-    if path.stat().st_size > 64 << 20:
-        return str(path.stat().st_mtime_ns)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def peak_memory() -> int:

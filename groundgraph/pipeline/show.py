@@ -14,6 +14,7 @@ from groundgraph.data.sources import open_source
 from groundgraph.pipeline.check import PAPER, count_supervision, needs
 from groundgraph.pipeline.config import bundled_recipes, load_recipe
 from groundgraph.pipeline.estimate import estimate
+from groundgraph.pipeline.extraction import EXTRACTED
 from groundgraph.pipeline.run import Run
 
 KS = ("R@20", "R@50", "R@100")
@@ -101,6 +102,10 @@ def show_dry_run(console: Console, run: Run) -> None:
     console.print(table)
     if why:
         console.print(escape(why), highlight=False, soft_wrap=True)
+    if due and run.engine:
+        shared = ", ".join(row.stage for row in due if row.stage in EXTRACTED)
+        text = f"One process is meant: the engine's workers share the time of {shared}, and each holds such memory."
+        console.print(text, highlight=False, soft_wrap=True)
     place = next(folder for folder in (run.folder, *run.folder.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if disk > free:

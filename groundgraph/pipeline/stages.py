@@ -32,7 +32,8 @@ from groundgraph.pipeline.extraction import (
 )
 from groundgraph.pipeline.methods import method_stages
 from groundgraph.pipeline.proposals import OPEN
-from groundgraph.pipeline.run import Advance, Run, Stage, file_identity
+from groundgraph.pipeline.run import Advance, Run
+from groundgraph.pipeline.stage import Stage, file_identity
 from groundgraph.pipeline.streaming import CHUNK
 from groundgraph.pipeline.words import map_words, match_words
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from groundgraph.data.store import Ragged
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import load_recipe
-from groundgraph.pipeline.run import Run, fingerprints
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import fingerprints
 from groundgraph.pipeline.stages import stages
 
 COLOURS = {"done": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "damaged": "red", "due": "dim"}

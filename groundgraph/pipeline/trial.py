@@ -26,7 +26,8 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.manifest import SCRATCH
 from groundgraph.pipeline.methods import labels_of
-from groundgraph.pipeline.run import Advance, Run, Stage, peak_memory, with_needs
+from groundgraph.pipeline.run import Advance, Run, peak_memory
+from groundgraph.pipeline.stage import Stage, with_needs
 from groundgraph.pipeline.stages import listed_examples, stages
 
 FEW, MANY = 4, 100  # images of the largest split; 100 are four steps of a grounder

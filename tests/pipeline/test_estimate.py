@@ -21,6 +21,7 @@ from groundgraph.pipeline.config import find_recipe, load_recipe
 from groundgraph.pipeline.estimate import amount, described, estimate, line
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stages import stages
+from groundgraph.pipeline.streaming import in_process
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = ["data.train=30", "data.validation=4", "data.test=8", "grounding.dimension=16", "grounding.epochs=3"]
@@ -110,8 +111,11 @@ def test_rows_are_extrapolated_from_the_tries(tmp_path):
     ]
     regions = arithmetic._row(run, "regions", False, sample, tries)
     # 8 and 170 images: .1 s each and 2.2 once a stage; 6 once a process, which the second try did not take.
-    assert regions.items == 1700 and regions.seconds == pytest.approx(6 + 2.2 + 170) and regions.memory == 5
-    assert regions.disk == pytest.approx(1700 * 100)
+    assert regions.items == 1700 and regions.seconds == pytest.approx(6 + 2.2 + 170)
+    # What is found stays in memory until it is a shard, of 128 MiB: 1,530 images more than in the try.
+    assert regions.disk == pytest.approx(1700 * 100) and regions.memory == pytest.approx(5 + 1530 * 100)
+    large = [trial.Trial(recipe, tmp_path, images=many, seen={"regions": seen(1.0, memory=5, disk=2**30)})]
+    assert arithmetic._row(run, "regions", False, sample, large).memory == 5
     grounding = arithmetic._row(run, "grounding-ours", False, sample, tries)
     # 8 passes took .4, 200 took 1.92 more: 10,000 take .32 + 100. Scores and sets grow with 1,500 images for 150.
     assert grounding.seconds == pytest.approx(1 + 0.32 + 100)
@@ -250,11 +254,12 @@ def test_a_stage_that_fails_on_a_few_images_is_named_and_the_rest_is_listed(tmp_
 
 
 @pytest.mark.slow
-def test_a_run_that_does_not_fit_the_disk_is_told_so(tmp_path, photos, monkeypatch):
+def test_a_run_that_does_not_fit_the_disk_is_told_so_and_who_shares_the_time(tmp_path, photos, monkeypatch):
     run = run_of("own-photos", tmp_path / "run", *photos[1])
-    run.console = Console(record=True, width=120, file=io.StringIO())
+    run.console, run.engine = Console(record=True, width=120, file=io.StringIO()), in_process
     monkeypatch.setattr(show.shutil, "disk_usage", lambda place: SimpleNamespace(free=1024))
     show.show_dry_run(run.console, run)
     text = run.console.export_text()
     assert f"are needed, and 0.0 MiB are free in {tmp_path}" in text and "in all" in text
     assert "train motifs: 60 steps of 16 images" in text
+    assert "the engine's workers share the time of regions, text, teachers, crops, reliability" in text

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import find_recipe, load_recipe
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.pipeline.status import states
 from groundgraph.pipeline.stop import Stopped
 

@@ -19,12 +19,13 @@ from groundgraph.data.store import Ragged, RaggedWriter, StoredRegions
 from groundgraph.pipeline import artifacts, ray_engine
 from groundgraph.pipeline.config import find_recipe, load_recipe
 from groundgraph.pipeline.engines import open_engine
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.extraction import EXTRACTED
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.pipeline.stages import stages
 from groundgraph.pipeline.stop import Stopped
 from groundgraph.pipeline.streaming import Extraction, extract
 
-EXTRACTED = ("regions", "text", "teachers", "crops", "reliability")
 SETTINGS = ["data.train=150", "data.validation=20", "data.test=30", "grounder=ours"]
 # Ray is ended under its own threads.
 ended_early = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

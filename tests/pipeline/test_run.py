@@ -11,7 +11,8 @@ from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.pipeline import artifacts, lock, methods
 from groundgraph.pipeline.config import RecipeError, bundled_recipes, find_recipe, load_recipe
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.sgg.training import train_sgg
 
 SMALL = [

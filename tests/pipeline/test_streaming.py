@@ -9,7 +9,8 @@ from groundgraph.data.store import Ragged, RaggedWriter, RegionsWriter, StoredRe
 from groundgraph.data.types import Regions
 from groundgraph.pipeline import stages, streaming
 from groundgraph.pipeline.config import find_recipe, load_recipe
-from groundgraph.pipeline.run import Run, Stage
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage
 from groundgraph.pipeline.streaming import Extraction, Tally, fill
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 

@@ -10,7 +10,8 @@ from groundgraph.evaluation.grounding import grounding_accuracy
 from groundgraph.evaluation.pseudo_labels import label_quality
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import GROUPS, grounded, labelled
-from groundgraph.pipeline.run import Run, Stage, with_needs
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage, with_needs
 from groundgraph.pipeline.stages import stages
 from groundgraph.pipeline.study.plan import QUALITY, RECALLS, SETTINGS, Cell
 from groundgraph.pipeline.study.store import Store, keys, read_json, write_json

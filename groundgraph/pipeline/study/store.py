@@ -17,7 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from groundgraph.pipeline.config import Recipe
-from groundgraph.pipeline.run import Run, Stage, fingerprints, with_needs
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stage import Stage, fingerprints, with_needs
 
 
 def keys(listing: Sequence[Stage]) -> dict[str, str]:
