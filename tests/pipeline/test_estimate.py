@@ -262,4 +262,4 @@ def test_a_run_that_does_not_fit_the_disk_is_told_so_and_who_shares_the_time(tmp
     text = run.console.export_text()
     assert f"are needed, and 0.0 MiB are free in {tmp_path}" in text and "in all" in text
     assert "train motifs: 60 steps of 16 images" in text
-    assert "the engine's workers share the time of regions, text, teachers, crops, reliability" in text
+    assert "the engine's workers share the time of regions, text, teachers, and each" in text
