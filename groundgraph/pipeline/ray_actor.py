@@ -39,8 +39,8 @@ class Task:
 
     attempt: str
     recipe: Recipe
-    folder: str
-    work: str
+    folder: Path
+    work: Path
     what: Extraction
     split: str
     slices: tuple[Due, ...]
@@ -88,25 +88,23 @@ class Extractor:
         """Turn to the task's stage and note that the task is tried; False where too many died of it."""
         if task.attempt != self.attempt:
             self.attempt, self.worker = task.attempt, None
-            self.run = Run(task.recipe, Path(task.folder), Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
-            self.run.assist(Path(task.work))
+            self.run = Run(task.recipe, task.folder, Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
+            self.run.assist(task.work)
             gc.collect()  # the models of the stage before
         with self._tries(task).open("ab") as file:  # by now another actor may have done the task, and deleted it
             file.write(b".")
             count = file.tell()
         if count > TRIES:
             return False
-        self.worker = self.worker or task.what.open(self.run, Path(task.work))
+        self.worker = self.worker or task.what.open(self.run, task.work)
         return True
 
     def _tries(self, task: Task) -> Path:
         return self.run.scratch() / f"tries-{task.name}"
 
     def _extract(self, task: Task) -> dict[str, Any]:
-        names, tally = (
-            artifacts.names(self.run, task.split),
-            Tally(Path(task.work), task.split, self.worker, self.run.mark),
-        )
+        names = artifacts.names(self.run, task.split)
+        tally = Tally(task.work, task.split, self.worker, self.run.mark)
         there = self._written(task)
         waiting: list[tuple[int, Any]] = []
         left, written = [], time.monotonic()
@@ -126,7 +124,7 @@ class Extractor:
 
     def _written(self, task: Task) -> set[str]:
         """What an actor that died had written of the same task."""
-        shards = [shard_of(Path(task.work) / task.split, i) for *_, missing in task.slices for i in missing]
+        shards = [shard_of(task.work / task.split, i) for *_, missing in task.slices for i in missing]
         return {name for shard in shards if shard.exists() for name in Ragged(shard)}
 
 
@@ -134,7 +132,7 @@ def _write(task: Task, entries: list[tuple[int, Any]], names: Sequence[str]) -> 
     """Make a shard of some images' entries."""
     if entries:
         ids, values = [names[i] for i, _ in entries], [value for _, value in entries]
-        task.what.write(shard_of(Path(task.work) / task.split, entries[0][0]), ids, values)
+        task.what.write(shard_of(task.work / task.split, entries[0][0]), ids, values)
 
 
 def _told(error: Exception) -> list[Any]:

@@ -117,7 +117,7 @@ class RayEngine:
 
     def _tasks(self, run: Run, folder: Path, what: Extraction, missing: dict[str, list[Due]]) -> list[Task]:
         """Slices that follow each other as tasks."""
-        places, attempt = (str(run.folder.resolve()), str(folder.resolve())), secrets.token_hex(4)
+        places, attempt = (run.folder.resolve(), folder.resolve()), secrets.token_hex(4)
         most = _slices_a_task(sum(map(len, missing.values())), what.size, self.pool.workers)
         return [
             Task(attempt, run.recipe, *places, what, split, tuple(slices[i : i + most]))

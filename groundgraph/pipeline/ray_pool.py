@@ -51,10 +51,10 @@ class Pool:
     @property
     def workers(self) -> int:
         """How many actors there are, or will be."""
-        if self._wanted:
-            return self._wanted
-        self._start()
-        return _there_are("GPU") or max(1, _there_are("CPU"))
+        if not self._wanted:
+            self._start()
+            self._wanted = _there_are("GPU") or max(1, _there_are("CPU"))
+        return self._wanted
 
     def answers(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]] | None]:
         """Each task with its answer, as it comes; None every now and then, so that a signal is heard.

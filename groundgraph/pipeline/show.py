@@ -102,8 +102,8 @@ def show_dry_run(console: Console, run: Run) -> None:
     console.print(table)
     if why:
         console.print(escape(why), highlight=False, soft_wrap=True)
-    if due and run.engine:
-        shared = ", ".join(row.stage for row in due if row.stage in EXTRACTED)
+    shared = ", ".join(row.stage for row in due if row.stage in EXTRACTED)
+    if shared and run.engine:
         text = f"One process is meant: the engine's workers share the time of {shared}, and each holds such memory."
         console.print(text, highlight=False, soft_wrap=True)
     place = next(folder for folder in (run.folder, *run.folder.absolute().parents) if folder.is_dir())

@@ -17,6 +17,7 @@ from groundgraph.sgg.training import TrainingConfig, load_sgg, save_sgg, train_s
 from groundgraph.sgg.uniter import Uniter, UniterConfig
 
 CATEGORIES, PREDICATES = ("man", "woman", "dog", "tree", "car", "hat"), ("left of", "right of", "touches")
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = Sizes(features=8, detector_categories=4, categories=6, predicates=3)
 SMALL = MotifsConfig(hidden=32, pair=32, embedded=16, dropout=0.0)
 TINY = UniterConfig(hidden=32, heads=2, intermediate=32, positions=16, dropout=0.0)
