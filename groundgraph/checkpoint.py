@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from groundgraph.errors import InputError
+
 State = TypeVar("State")
 
 
@@ -62,21 +64,21 @@ def kept_at_stop(path: Path | None, state: Any, parts: Parts) -> Iterator[None]:
 def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
     """Put a checkpoint's state into the parts and the global generators, and give where the training stood.
 
-    Nothing but tensors and plain values is unpickled. Raises ValueError, naming the file, where it is damaged or of a
+    Nothing but tensors and plain values is unpickled. Raises InputError, naming the file, where it is damaged or of a
     training with other settings or data.
     """
     try:
         with zipfile.ZipFile(path) as archive:  # torch writes checksums, and does not look at them
             if part := archive.testzip():
-                raise ValueError(f"the checksum of {part} is another")
+                raise InputError(f"the checksum of {part} is another")
         content = torch.load(path, map_location="cpu", weights_only=True)
         identity, state = json.loads(content["identity"]), kind(**content["state"])
     except Exception as error:  # each layer raises its own kind for a damaged file
-        raise ValueError(f"{path} is no readable checkpoint ({error}): delete it to start anew") from error
+        raise InputError(f"{path} is no readable checkpoint ({error}): delete it to start anew") from error
     own = json.loads(json.dumps(parts.identity))
     if identity != own:
         other = sorted(key for key in own.keys() | identity.keys() if own.get(key) != identity.get(key))
-        raise ValueError(
+        raise InputError(
             f"{path} is of a training with other settings ({', '.join(other)}): delete it, or name another checkpoint"
         )
     for name, part in parts.stateful.items():

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from groundgraph.errors import InputError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
@@ -18,6 +23,7 @@ app.add_typer(experts, name="experts")
 data = typer.Typer(help="The data that recipes read.", no_args_is_help=True)
 app.add_typer(data, name="data")
 console = Console()
+ISSUES = "https://github.com/groundgraph/groundgraph/issues"
 
 Setting = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")
@@ -357,7 +363,7 @@ def _per_cent(value: float | None) -> str:
 
 
 class _errors:
-    """Errors the user can mend are one message and exit code 2, not a traceback."""
+    """A mistake that the user can mend is one message and exit code 2; a bug keeps its traceback and exit code 1."""
 
     def __enter__(self) -> None:
         return None
@@ -365,6 +371,16 @@ class _errors:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt) and hasattr(error, "number"):  # a run that a signal stopped
             raise typer.Exit(128 + error.number) from error
-        if isinstance(error, ValueError | OSError) and not isinstance(error, UnicodeError):
+        if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename is not None):
             console.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
+        if isinstance(error, Exception) and not isinstance(
+            error, click.exceptions.ClickException | click.exceptions.Exit | click.exceptions.Abort
+        ):
+            traceback.print_exception(error)
+            console.print(
+                f"[red]bug[/] this is groundgraph's own fault; please report it with the lines above and your version ({version('groundgraph')}): {ISSUES}",
+                highlight=False,
+                soft_wrap=True,
+            )
+            raise typer.Exit(1) from error

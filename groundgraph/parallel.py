@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from groundgraph.errors import InputError
+
 T = TypeVar("T")
 CPU = torch.device("cpu")
 
@@ -178,14 +180,14 @@ class _Gather(torch.autograd.Function):
 def launch() -> Ranks:
     """This process's place among those that torchrun started, joined by Lightning Fabric; `ALONE` without torchrun.
 
-    Each process has a GPU of its own where there are GPUs. Raises ValueError where Fabric is not installed.
+    Each process has a GPU of its own where there are GPUs. Raises InputError where Fabric is not installed.
     """
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return ALONE
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise ValueError("torchrun needs Lightning Fabric: pip install 'groundgraph[cluster]'") from error
+        raise InputError("torchrun needs Lightning Fabric: pip install 'groundgraph[cluster]'") from error
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     fabric = Fabric(devices=here, num_nodes=int(os.environ["WORLD_SIZE"]) // here, strategy="ddp")
     fabric.launch()

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from groundgraph.errors import InputError
+
 # What photos come in. Pillow knows more, some by way of other programs (EPS runs Ghostscript), which strangers' files
 # should not reach; a format that this Pillow was built without is left out.
 Image.init()
@@ -23,7 +25,7 @@ MAX_PIXELS = 80_000_000  # below Pillow's own alarm; a small file that unpacks t
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height
 
 
-class ImageError(ValueError):
+class ImageError(InputError):
     """An image that cannot be used; the message names the file and the fix."""
 
 

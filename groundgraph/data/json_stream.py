@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from groundgraph.errors import InputError
+
 CHUNK = 1 << 20  # characters read at a time
 LONGEST = 64 << 20  # characters of one object; beyond it the file is taken for damaged
 _BETWEEN = " \t\r\n,"
 
 
 def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON list, one after the other. Raises ValueError, naming the file, where it is no such list."""
+    """The objects of a JSON list, one after the other. Raises InputError, naming the file, where it is no such list."""
     decoder, start = json.JSONDecoder(), 0
     try:
         with Path(path).open(encoding="utf-8") as file:
             text = file.read(CHUNK).lstrip()
             if not text.startswith("["):
-                raise ValueError(f"{path}: not a JSON list; fetch the file again")
+                raise InputError(f"{path}: not a JSON list; fetch the file again")
             at = 1
             while True:
                 while at < len(text) and text[at] in _BETWEEN:
@@ -33,15 +35,15 @@ def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
                     more = file.read(CHUNK)
                     if not more or len(text) - at > LONGEST:
                         where = f"after {start + at:,} characters"
-                        raise ValueError(f"{path}: truncated or damaged {where}; fetch the file again") from error
+                        raise InputError(f"{path}: truncated or damaged {where}; fetch the file again") from error
                     text, start, at = text[at:] + more, start + at, 0
                     continue
                 if not isinstance(value, dict):
-                    raise ValueError(f"{path}: lists something that is no object after {start + at:,} characters")
+                    raise InputError(f"{path}: lists something that is no object after {start + at:,} characters")
                 yield value
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
+        raise InputError(f"{path}: no such file") from error
     except RecursionError as error:
-        raise ValueError(f"{path}: nested too deep after {start:,} characters; fetch the file again") from error
+        raise InputError(f"{path}: nested too deep after {start:,} characters; fetch the file again") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error

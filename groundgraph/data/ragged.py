@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.tensorfile import TensorFile, write_tensors
+from groundgraph.errors import InputError
 
 SHARD_BYTES = 128 << 20  # what a writer holds in memory before it becomes a shard
 _SUFFIX = ".safetensors"
@@ -29,16 +30,16 @@ def write_ragged(path: str | Path, ids: Sequence[str], columns: Mapping[str, Seq
     The file holds a column's arrays end to end, `NAME`; where each starts, `NAME.offsets` [N + 1]; the ids as JSON in
     the metadata. Arrays of a column share a dtype and their number of axes. Where they share all sizes but the first,
     NAME is [total, ...]; else it is flat and `NAME.shapes` [N, axes] tells them apart.
-    Raises ValueError for repeated ids, a column of another length, or arrays that differ in dtype or axes.
+    Raises InputError for repeated ids, a column of another length, or arrays that differ in dtype or axes.
     """
     path, ids = Path(path), [str(name) for name in ids]
     if len(set(ids)) != len(ids):
-        raise ValueError(f"{path}: an id occurs twice, for example {_repeated(ids)!r}; ids must be unique")
+        raise InputError(f"{path}: an id occurs twice, for example {_repeated(ids)!r}; ids must be unique")
     tensors: dict[str, tuple] = {}
     for name, arrays in columns.items():
         _check_column(path, name)
         if len(arrays) != len(ids):
-            raise ValueError(f"{path}: column {name!r} has {len(arrays)} arrays for {len(ids)} ids")
+            raise InputError(f"{path}: column {name!r} has {len(arrays)} arrays for {len(ids)} ids")
         tensors.update(_flat(path, name, [np.asarray(a) for a in arrays]))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(path, tensors, {"ids": json.dumps(ids), "columns": json.dumps(list(columns))})
@@ -51,7 +52,7 @@ def _repeated(ids: list[str]) -> str:
 
 def _check_column(path: Path, name: str) -> None:
     if "." in name:
-        raise ValueError(f"{path}: the column name {name!r} must not contain a dot")
+        raise InputError(f"{path}: the column name {name!r} must not contain a dot")
 
 
 def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, tuple]:
@@ -59,7 +60,7 @@ def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, tuple]:
     kinds = {(a.dtype, a.ndim) for a in arrays}
     if len(kinds) > 1 or any(a.ndim == 0 for a in arrays):
         found = ", ".join(sorted(f"{dtype} with {axes} axes" for dtype, axes in kinds))
-        raise ValueError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {found}")
+        raise InputError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {found}")
     even = len({a.shape[1:] for a in arrays}) <= 1
     rows = arrays if even else [a.reshape(-1) for a in arrays]
     offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
@@ -82,7 +83,7 @@ class RaggedWriter:
     Writers of several processes may add to one folder at once. What lay in it when the writer began is in `writer`, so
     that work cut off goes on where it was: `if name not in writer: writer.append(name, ...)`. A block that raises still
     keeps the entries before; a process that is killed loses those of its last shard alone.
-    Raises ValueError for a file instead of a folder, an id that is there, other columns than announced, arrays that
+    Raises InputError for a file instead of a folder, an id that is there, other columns than announced, arrays that
     differ from the column's others in dtype or axes, and numbers that the stored dtype cannot hold.
     """
 
@@ -97,11 +98,11 @@ class RaggedWriter:
         for name in columns:
             _check_column(self.path, name)
         if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"{self.path}: a file, where a folder of shards is to grow; give another path")
+            raise InputError(f"{self.path}: a file, where a folder of shards is to grow; give another path")
         self.path.mkdir(parents=True, exist_ok=True)
         there = Ragged(self.path)
         if len(there) and set(there.columns) != set(columns):
-            raise ValueError(f"{self.path}: has the columns {', '.join(there.columns)}, not {', '.join(columns)}")
+            raise InputError(f"{self.path}: has the columns {', '.join(there.columns)}, not {', '.join(columns)}")
         self._ids = set(there.ids)
         # Numbers keep a writer's shards in the order of its entries; its own mark keeps two writers' names apart.
         self._number, self._mark = len(_shards(self.path)), secrets.token_hex(4)
@@ -121,9 +122,9 @@ class RaggedWriter:
         """One id's arrays, one a column. They are copied only where the dtype changes: leave them as they are."""
         name = str(name)
         if name in self._ids:
-            raise ValueError(f"{self.path}: the id {name!r} is there already; ids must be unique")
+            raise InputError(f"{self.path}: the id {name!r} is there already; ids must be unique")
         if set(arrays) != set(self.columns):
-            raise ValueError(f"{self.path}, {name!r}: has the columns {sorted(arrays)}, not {sorted(self.columns)}")
+            raise InputError(f"{self.path}, {name!r}: has the columns {sorted(arrays)}, not {sorted(self.columns)}")
         entry = {
             column: narrowed(arrays[column], self.dtypes.get(column), f"{self.path}, {name!r}: {column}")
             for column in self.columns
@@ -131,7 +132,7 @@ class RaggedWriter:
         for column, array in entry.items():
             first = next(iter(self._entries.values()), entry)[column]
             if not array.ndim or (array.dtype, array.ndim) != (first.dtype, first.ndim):
-                raise ValueError(
+                raise InputError(
                     f"{self.path}, {name!r}: {column} is {array.dtype} with {array.ndim} axes, the entries before are "
                     f"{first.dtype} with {first.ndim}; a column needs one dtype and one number of axes"
                 )
@@ -155,14 +156,14 @@ class RaggedWriter:
 
 
 def narrowed(array: np.ndarray, dtype: type | None, what: str) -> np.ndarray:
-    """An array in the dtype that it is stored in, None: its own. Raises ValueError where a number became infinite."""
+    """An array in the dtype that it is stored in, None: its own. Raises InputError where a number became infinite."""
     array = np.asarray(array)
     if dtype is None or array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):
         stored = array.astype(dtype)
     if stored.dtype.kind == "f" and np.isinf(stored).any() and np.isfinite(array[np.isinf(stored)]).any():
-        raise ValueError(f"{what} is too large for {stored.dtype}; store it as it is")
+        raise InputError(f"{what} is too large for {stored.dtype}; store it as it is")
     return stored
 
 
@@ -192,7 +193,7 @@ class Ragged:
 
     path  a file of `write_ragged` or a folder of `RaggedWriter`; of a folder it sees the shards there are now
     Shards come in the order of their names: one writer's entries in the order that they were appended.
-    Raises ValueError naming the file where it is missing, truncated or of another kind, or where an id or other columns
+    Raises InputError naming the file where it is missing, truncated or of another kind, or where an id or other columns
     are in two shards; KeyError for an unknown id.
     """
 
@@ -205,11 +206,11 @@ class Ragged:
         self._rows: dict[str, tuple[int, int]] = {}
         for number, shard in enumerate(self._files):
             if set(shard.columns) != set(self.columns):
-                raise ValueError(f"{shard.path}: has the columns {shard.columns}, others here {self.columns}")
+                raise InputError(f"{shard.path}: has the columns {shard.columns}, others here {self.columns}")
             before = len(self._rows)
             self._rows.update({name: (number, row) for row, name in enumerate(shard.ids)})
             if len(self._rows) < before + len(shard.ids):
-                raise ValueError(f"{shard.path}: an id is in another shard too; delete one of them")
+                raise InputError(f"{shard.path}: an id is in another shard too; delete one of them")
         self.ids: tuple[str, ...] = tuple(self._rows)
 
     def __len__(self) -> int:
@@ -257,7 +258,7 @@ class _Shard:
             shaped = [name for name in self.columns if f"{name}.shapes" in file]
             self._shapes = {name: file[f"{name}.shapes"].tolist() for name in shaped}
         except (KeyError, ValueError, TypeError) as error:
-            raise ValueError(f"{path}: truncated or not such a file ({error!r}); delete it and run again") from error
+            raise InputError(f"{path}: truncated or not such a file ({error!r}); delete it and run again") from error
 
     def read(self, column: str, row: int) -> np.ndarray:
         offsets = self._offsets[column]

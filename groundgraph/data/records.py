@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from groundgraph.data.types import Entity, Example, GroundTruth, Mention, ParsedCaption, Triplet
+from groundgraph.errors import InputError
 
 T = TypeVar("T")
 _BLOCK = 1 << 20  # bytes looked through at a time
@@ -39,13 +40,13 @@ def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         return json.loads(line)
     except ValueError as error:  # no JSON, or no UTF-8
-        raise ValueError(f"{path}, line {number}: not JSON ({error}); delete the folder and run again") from error
+        raise InputError(f"{path}, line {number}: not JSON ({error}); delete the folder and run again") from error
 
 
 class Lines(Sequence[T]):
     """What `write_lines` wrote as a list that needs no memory: 8 bytes a line, which is parsed when it is asked for.
 
-    of  makes an item of a line's record. Raises ValueError as `read_lines`.
+    of  makes an item of a line's record. Raises InputError as `read_lines`.
     """
 
     def __init__(self, path: Path, of: Callable[[dict[str, Any]], T]) -> None:
@@ -57,7 +58,7 @@ class Lines(Sequence[T]):
                 seen += len(block)
         self._starts = np.concatenate(ends)
         if self._starts[-1] != seen:
-            raise ValueError(f"{path}, line {len(self)}: cut off; delete the folder and run again")
+            raise InputError(f"{path}, line {len(self)}: cut off; delete the folder and run again")
 
     def __len__(self) -> int:
         return len(self._starts) - 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from groundgraph.data.ragged import SHARD_BYTES, Ragged, RaggedWriter, narrowed, write_ragged
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 
 __all__ = (
     "NoRegions",
@@ -31,7 +32,7 @@ _COLUMNS = (*_FIELDS, "size")
 def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Regions], half: bool = False) -> None:
     """Writes one `Regions` an id to one file (columns boxes, labels, scores, features, size), all held in memory.
 
-    half  features are stored as float16. Raises ValueError as `write_ragged`, or where float16 cannot hold them.
+    half  features are stored as float16. Raises InputError as `write_ragged`, or where float16 cannot hold them.
     """
     entries = [_entry(found) for found in regions]
     columns = {column: [entry[column] for entry in entries] for column in _COLUMNS}
@@ -40,7 +41,7 @@ def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Region
     write_ragged(path, ids, columns)
 
 
-class NoRegions(ValueError):
+class NoRegions(InputError):
     """Not one image of the store at `path` has regions, so that nobody knows how wide their features are."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -53,7 +54,7 @@ class RegionsWriter:
 
     half   features are stored as float16: half the room, and what is read is float32 again, to 3 digits
     width  of a region's features; None as long as no image had regions
-    Raises ValueError as `RaggedWriter`, and NoRegions where no image at all has regions.
+    Raises InputError as `RaggedWriter`, and NoRegions where no image at all has regions.
     """
 
     def __init__(self, path: str | Path, half: bool = False, shard: int = SHARD_BYTES) -> None:
@@ -110,18 +111,18 @@ class StoredRegions(Sequence[Regions]):
 
     path  a file of `write_regions` or a folder of `RegionsWriter`
     ids   whose regions, in this order; None: all, in the store's
-    Raises ValueError where it is no such store, or lacks an id.
+    Raises InputError where it is no such store, or lacks an id.
     """
 
     def __init__(self, path: str | Path, ids: Sequence[str] | None = None) -> None:
         self._store = store = Ragged(path)
         missing = set(_COLUMNS) - set(store.columns) if len(store) or ids else set()
         if missing:
-            raise ValueError(f"{path}: holds no regions (without {', '.join(sorted(missing))}); run the stage regions")
+            raise InputError(f"{path}: holds no regions (without {', '.join(sorted(missing))}); run the stage regions")
         self.ids = store.ids if ids is None else tuple(ids)
         unknown = next((name for name in self.ids if name not in store), None)
         if unknown is not None:
-            raise ValueError(f"{path}: has no regions of {unknown!r}; run the stage regions")
+            raise InputError(f"{path}: has no regions of {unknown!r}; run the stage regions")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -158,7 +159,7 @@ def counts_of(regions: Sequence[Regions]) -> np.ndarray:
 
 
 def read_regions(path: str | Path) -> list[Regions]:
-    """All regions of a store, in its order and in memory. Raises ValueError where it is no such store."""
+    """All regions of a store, in its order and in memory. Raises InputError where it is no such store."""
     return list(StoredRegions(path))
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.errors import InputError
+
 _DTYPES = {
     "F64": np.float64,
     "F32": np.float32,
@@ -41,7 +43,7 @@ def write_tensors(
     """Write NAME: (shape, dtype, the parts that make it up, in order) and the notes; the file appears when it is whole.
 
     It is on the disk, not only in the system's memory, before it gets its name: a machine that loses its power leaves
-    the whole file or none. Raises ValueError for a dtype that the format lacks.
+    the whole file or none. Raises InputError for a dtype that the format lacks.
     """
     # The largest items first: every array then begins where its dtype wants it.
     order = sorted(tensors, key=lambda name: -np.dtype(tensors[name][1]).itemsize)
@@ -50,7 +52,7 @@ def write_tensors(
     for name in order:
         shape, dtype, _ = tensors[name]
         if np.dtype(dtype) not in _NAMES:
-            raise ValueError(f"{path}: {name} is of dtype {dtype}; store one of {', '.join(map(str, _NAMES))}")
+            raise InputError(f"{path}: {name} is of dtype {dtype}; store one of {', '.join(map(str, _NAMES))}")
         begin, end = end, end + math.prod(shape) * np.dtype(dtype).itemsize
         header[name] = {"dtype": _NAMES[np.dtype(dtype)], "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False).encode()
@@ -65,7 +67,7 @@ def write_tensors(
                     if part.size:
                         file.write(memoryview(np.ascontiguousarray(part, tensors[name][1])).cast("B"))
             if file.tell() != 8 + len(text) + end:
-                raise ValueError(f"{path}: {file.tell() - 8 - len(text)} bytes were given for {end}")
+                raise InputError(f"{path}: {file.tell() - 8 - len(text)} bytes were given for {end}")
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -88,7 +90,7 @@ class TensorFile(Mapping[str, np.ndarray]):
     Of its content only the header is in this process's own memory. Pages that were read stay mapped, and count as
     resident, for as long as the system has nothing better to do with them; reading by position instead (pread) keeps
     them out of the count and takes half as long again.
-    Raises ValueError where it is missing, cut short, or no such file.
+    Raises InputError where it is missing, cut short, or no such file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,12 +101,12 @@ class TensorFile(Mapping[str, np.ndarray]):
                 data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
             self.notes, self._arrays = _parsed(data)
         except FileNotFoundError as error:
-            raise ValueError(f"{path}: not there; run the stage that writes it") from error
+            raise InputError(f"{path}: not there; run the stage that writes it") from error
         except OSError as error:
             hint = "raise the limit with: ulimit -n 65536" if error.errno == errno.EMFILE else "delete it and run again"
-            raise ValueError(f"{path}: cannot be opened ({error.strerror}); {hint}") from error
+            raise InputError(f"{path}: cannot be opened ({error.strerror}); {hint}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: truncated or not such a file ({error}); delete it and run again") from error
+            raise InputError(f"{path}: truncated or not such a file ({error}); delete it and run again") from error
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._arrays[name]
@@ -119,15 +121,15 @@ class TensorFile(Mapping[str, np.ndarray]):
 def _parsed(data: mmap.mmap) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     length = int.from_bytes(data[:8], "little")
     if not 0 < length <= min(_LONGEST_HEADER, len(data) - 8):
-        raise ValueError("its header is not whole")
+        raise InputError("its header is not whole")
     header = json.loads(data[8 : 8 + length])
     notes = header.pop("__metadata__", {})
     arrays = {}
     for name, entry in header.items():
         dtype, shape, (begin, end) = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"], entry["data_offsets"]
         if begin < 0 or end - begin != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"{name} has {end - begin} bytes, and the shape {shape}")
+            raise InputError(f"{name} has {end - begin} bytes, and the shape {shape}")
         if 8 + length + end > len(data):
-            raise ValueError(f"it ends before {name} does")
+            raise InputError(f"it ends before {name} does")
         arrays[name] = np.frombuffer(data, dtype, math.prod(shape), 8 + length + begin).reshape(shape)
     return notes, arrays

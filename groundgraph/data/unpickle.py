@@ -17,13 +17,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from groundgraph.errors import InputError
+
 MEMBER_LIMIT = 2**30  # bytes that one array of an npz may unpack to; an image's regions are some hundred KB
 
 
 def read_pickle(path: str | Path) -> Any:
     """What a pickle holds: plain values, containers and NumPy arrays (Python 2's included: its text is read as latin1).
 
-    Raises ValueError, naming the file, where it is missing, damaged, or asks for anything else.
+    Raises InputError, naming the file, where it is missing, damaged, or asks for anything else.
     """
     return _read(path, lambda file: _Unpickler(file, encoding="latin1").load())
 
@@ -36,7 +38,7 @@ def read_npy(path: str | Path) -> np.ndarray:
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """Name -> array of an npz file, object arrays of plain values included.
 
-    Raises ValueError as `read_pickle`, and where an array would unpack to more than `MEMBER_LIMIT` bytes.
+    Raises InputError as `read_pickle`, and where an array would unpack to more than `MEMBER_LIMIT` bytes.
     """
     return _read(path, _members)
 
@@ -46,11 +48,11 @@ def _read(path: str | Path, reader: Callable[[BinaryIO], Any]) -> Any:
         with open(path, "rb") as file:
             return reader(file)
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
+        raise InputError(f"{path}: no such file") from error
     except _Refused as error:
-        raise ValueError(f"{path}: asks for {error}, which plain data do not need; it was not loaded") from error
+        raise InputError(f"{path}: asks for {error}, which plain data do not need; it was not loaded") from error
     except Exception as error:  # a damaged stream fails in any way: EOFError, IndexError, MemoryError, ...
-        raise ValueError(f"{path}: damaged, or no such file of plain arrays ({error}); fetch it again") from error
+        raise InputError(f"{path}: damaged, or no such file of plain arrays ({error}); fetch it again") from error
 
 
 def _members(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -58,7 +60,7 @@ def _members(file: BinaryIO) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.file_size > MEMBER_LIMIT:
-                raise ValueError(f"{info.filename} unpacks to {info.file_size:,} bytes; the limit is {MEMBER_LIMIT:,}")
+                raise InputError(f"{info.filename} unpacks to {info.file_size:,} bytes; the limit is {MEMBER_LIMIT:,}")
             with archive.open(info) as member:
                 arrays[info.filename.removesuffix(".npy")] = _array(member, info.file_size)
     return arrays
@@ -70,13 +72,13 @@ def _array(file: BinaryIO, size: int) -> np.ndarray:
     version = np.lib.format.read_magic(data)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in headers:
-        raise ValueError(f"npy format {version} is for names of fields, which no array here has")
+        raise InputError(f"npy format {version} is for names of fields, which no array here has")
     shape, fortran, dtype = headers[version](data)
     if dtype.hasobject:
         return np.asarray(_Unpickler(data, encoding="latin1").load())
     values = data.read()
     if len(values) != dtype.itemsize * math.prod(shape):
-        raise ValueError(f"holds {len(values)} bytes, but its header says {shape} of {dtype}")
+        raise InputError(f"holds {len(values)} bytes, but its header says {shape} of {dtype}")
     return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()
 
 

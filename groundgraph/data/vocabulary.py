@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from groundgraph.errors import InputError
+
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names by number, 0-based and without a background. Raises ValueError for a name that occurs twice or is empty."""
+    """Names by number, 0-based and without a background. Raises InputError for a name that occurs twice or is empty."""
 
     names: tuple[str, ...]
     _places: dict[str, int] = field(init=False, repr=False, compare=False)
@@ -20,7 +22,7 @@ class Vocabulary:
         places = {name: i for i, name in enumerate(names)}
         if len(places) < len(names) or "" in places:
             wrong = sorted({name for name in names if names.count(name) > 1 or not name})
-            raise ValueError(f"vocabulary with double or empty names: {wrong}; give every name once")
+            raise InputError(f"vocabulary with double or empty names: {wrong}; give every name once")
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "_places", places)
 
@@ -35,23 +37,23 @@ class Vocabulary:
     def from_file(cls, path: str | Path) -> Vocabulary:
         """Reads one name a line (blank lines and a leading background are left out), or a JSON list of names.
 
-        Raises ValueError, naming the file, when it is neither or a name occurs twice.
+        Raises InputError, naming the file, when it is neither or a name occurs twice.
         """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
             names = json.loads(text) if path.suffix == ".json" else [line.strip() for line in text.splitlines()]
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: unreadable ({error}); give one name a line or a JSON list") from error
+            raise InputError(f"{path}: unreadable ({error}); give one name a line or a JSON list") from error
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{path}: not a JSON list of names")
+            raise InputError(f"{path}: not a JSON list of names")
         names = [name for name in names if name]
         if names and names[0] in ("__background__", "background"):
             names = names[1:]
         try:
             return cls(tuple(names))
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise InputError(f"{path}: {error}") from error
 
 
 def _bundled(name: str) -> Vocabulary:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.types import Graph, GroundTruth
+from groundgraph.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def as_truth(truth: Truth, where: str = "ground truth") -> TruthArrays:
     truth  the golden layout's mapping (gt_boxes, gt_labels, gt_rels, gt_box_offsets, gt_rel_offsets), or a mapping an
            image with boxes [G, 4] xyxy, labels [G] in 1..C, rels [R, 3] (subject box, object box, predicate 1..P);
            the names may stand with "gt_" or without. TruthArrays are only checked.
-    Raises ValueError, naming `where` and the array, on anything missing, out of range or of another shape.
+    Raises InputError, naming `where` and the array, on anything missing, out of range or of another shape.
     """
     if not isinstance(truth, TruthArrays):
         boxes, labels, rels = (_part(truth, "gt_", n, w, where) for n, w in (("boxes", 4), ("labels", 0), ("rels", 3)))
@@ -76,12 +77,12 @@ def as_truth(truth: Truth, where: str = "ground truth") -> TruthArrays:
     boxes, labels = _floats(truth.boxes, (4,), f"{where}: boxes"), _integers(truth.labels, (), f"{where}: labels", 1)
     relations = _integers(truth.relations, (3,), f"{where}: relations", 0)
     if len(labels) != len(boxes):
-        raise ValueError(f"{where}: {len(boxes)} boxes have {len(labels)} labels; give one a box")
+        raise InputError(f"{where}: {len(boxes)} boxes have {len(labels)} labels; give one a box")
     box_offsets = _checked_offsets(truth.box_offsets, len(boxes), f"{where}: box offsets")
     relation_offsets = _checked_offsets(truth.relation_offsets, len(relations), f"{where}: relation offsets")
     _check_ends(relations[:, :2], relation_offsets, box_offsets, f"{where}: relations")
     if len(relations) and relations[:, 2].min() < 1:
-        raise ValueError(f"{where}: a relation's predicate is {relations[:, 2].min()}; predicates count from 1")
+        raise InputError(f"{where}: a relation's predicate is {relations[:, 2].min()}; predicates count from 1")
     return TruthArrays(boxes, labels, relations, box_offsets, relation_offsets)
 
 
@@ -92,7 +93,7 @@ def as_predictions(predictions: Predictions, where: str = "predictions") -> Pred
                  pred_box_offsets, pred_pair_offsets), or a mapping an image with boxes [B, 4] xyxy, labels [B],
                  scores [B], pairs [Q, 2] best first, rel_scores [Q, 1 + P] (column 0 = background); the names may
                  stand with "pred_" or without. PredictionArrays are only checked.
-    Raises ValueError, naming `where` and the array, on anything missing, out of range or of another shape.
+    Raises InputError, naming `where` and the array, on anything missing, out of range or of another shape.
     """
     if not isinstance(predictions, PredictionArrays):
         parts = {
@@ -107,13 +108,13 @@ def as_predictions(predictions: Predictions, where: str = "predictions") -> Pred
     pairs = _integers(p.pairs, (2,), f"{where}: pairs", 0)
     table = np.asarray(p.predicate_scores, np.float32)
     if not len(labels) == len(scores) == len(boxes):
-        raise ValueError(f"{where}: {len(boxes)} boxes have {len(labels)} labels and {len(scores)} scores")
+        raise InputError(f"{where}: {len(boxes)} boxes have {len(labels)} labels and {len(scores)} scores")
     if table.ndim != 2 or len(table) != len(pairs) or (len(table) and table.shape[1] < 2):
-        raise ValueError(
+        raise InputError(
             f"{where}: {len(pairs)} pairs need scores of shape ({len(pairs)}, 1 + predicates), not {table.shape}"
         )
     if table.size and not table.max(initial=-np.inf) < np.inf:  # one pass finds nan and +inf; -inf has a meaning
-        raise ValueError(f"{where}: a predicate score is not a number or infinite")
+        raise InputError(f"{where}: a predicate score is not a number or infinite")
     box_offsets = _checked_offsets(p.box_offsets, len(boxes), f"{where}: box offsets")
     pair_offsets = _checked_offsets(p.pair_offsets, len(pairs), f"{where}: pair offsets")
     _check_ends(pairs, pair_offsets, box_offsets, f"{where}: pairs")
@@ -187,7 +188,7 @@ def _part(
     filled = [part for part in parts if part.size]
     shapes = {part.shape[1:] for part in filled}
     if len(shapes) > 1:
-        raise ValueError(f"{where}: {name} has rows of {sorted(shapes)} in different images; give all one width")
+        raise InputError(f"{where}: {name} has rows of {sorted(shapes)} in different images; give all one width")
     columns = shapes.pop() if filled else {0: (), -1: (1,)}.get(width, (width,))
     whole = np.concatenate(filled) if filled else np.zeros((0, *columns), np.int64 if name != "boxes" else np.float32)
     return whole, np.array([len(part) for part in parts], np.int64)
@@ -209,15 +210,15 @@ def _named(mapping: Mapping[str, Any], prefix: str, name: str, where: str) -> An
     for key in (prefix + name, name):
         if key in mapping:
             return mapping[key]
-    raise ValueError(f'{where}: has no "{prefix}{name}"; it has {", ".join(map(str, mapping)) or "nothing"}')
+    raise InputError(f'{where}: has no "{prefix}{name}"; it has {", ".join(map(str, mapping)) or "nothing"}')
 
 
 def _floats(values: Any, row: tuple[int, ...], what: str) -> np.ndarray:
     array = np.asarray(values, np.float32)
     if array.shape[1:] != row or array.ndim != 1 + len(row):
-        raise ValueError(f"{what} have shape {array.shape}, not {('n', *row)}")
+        raise InputError(f"{what} have shape {array.shape}, not {('n', *row)}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{what}: row {int(np.argwhere(~np.isfinite(array))[0][0])} is not a finite number")
+        raise InputError(f"{what}: row {int(np.argwhere(~np.isfinite(array))[0][0])} is not a finite number")
     return array
 
 
@@ -225,30 +226,30 @@ def _integers(values: Any, row: tuple[int, ...], what: str, least: int) -> np.nd
     array = np.asarray(values)
     whole = array.astype(np.int64)
     if array.shape[1:] != row or array.ndim != 1 + len(row):
-        raise ValueError(f"{what} have shape {array.shape}, not {('n', *row)}")
+        raise InputError(f"{what} have shape {array.shape}, not {('n', *row)}")
     if array.dtype.kind not in "iub" and not np.array_equal(whole, array):
-        raise ValueError(f"{what} must be whole numbers")
+        raise InputError(f"{what} must be whole numbers")
     if whole.size and whole.min() < least:
-        raise ValueError(f"{what}: {whole.min()} is too small; they count from {least}")
+        raise InputError(f"{what}: {whole.min()} is too small; they count from {least}")
     return whole
 
 
 def _checked_offsets(offsets: Any, rows: int, what: str) -> np.ndarray:
     offsets = np.asarray(offsets)
     if offsets.ndim != 1 or not len(offsets) or offsets.dtype.kind not in "iu":
-        raise ValueError(f"{what} must be whole numbers, one an image and one more")
+        raise InputError(f"{what} must be whole numbers, one an image and one more")
     offsets = offsets.astype(np.int64)
     if offsets[0] != 0 or offsets[-1] != rows or (np.diff(offsets) < 0).any():
-        raise ValueError(f"{what} must rise from 0 to the number of rows, {rows}")
+        raise InputError(f"{what} must rise from 0 to the number of rows, {rows}")
     return offsets
 
 
 def _check_ends(ends: np.ndarray, offsets: np.ndarray, box_offsets: np.ndarray, what: str) -> None:
     if len(offsets) != len(box_offsets):
-        raise ValueError(f"{what} are of {len(offsets) - 1} images, the boxes of {len(box_offsets) - 1}")
+        raise InputError(f"{what} are of {len(offsets) - 1} images, the boxes of {len(box_offsets) - 1}")
     image = owners(offsets)
     wrong = np.flatnonzero((ends >= np.diff(box_offsets)[image][:, None]).any(1))
     if len(wrong):
         row = wrong[0]
         has = int(np.diff(box_offsets)[image[row]])
-        raise ValueError(f"{what}: row {row} (image {image[row]}) joins boxes {ends[row].tolist()}, which has {has}")
+        raise InputError(f"{what}: row {row} (image {image[row]}) joins boxes {ends[row].tolist()}, which has {has}")

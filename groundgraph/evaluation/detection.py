@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from groundgraph.data.types import Graph, GroundTruth
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners, prediction_arrays, truth_arrays
 
 
@@ -16,10 +17,10 @@ def average_precisions(truth: TruthArrays, predictions: PredictionArrays) -> dic
     """Average precision at IoU 0.5 of each label that the truth has, as a fraction of 1.
 
     COCO's: 101 recall points, sides x2 - x1, all of an image's boxes count. Boxes with labels outside the truth are
-    left out. Raises ValueError where the two do not cover equally many images.
+    left out. Raises InputError where the two do not cover equally many images.
     """
     if predictions.images != truth.images:
-        raise ValueError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
+        raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
     labels = np.unique(truth.labels)
     if not len(labels):
         return {}

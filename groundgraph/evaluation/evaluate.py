@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import (
     PredictionArrays,
     Predictions,
@@ -69,14 +70,14 @@ def evaluate(
     predicates: {name, or number as text: {"images", "relations", "R": {"20": ...}, "ngR": {...}}}, those that occur;
     intervals, with `bootstrap`: 95 % of the samples lie between {"R": {"20": [low, high], ...}, ...}. mAP50 has none: a
     sample repeats the images that a rare category is in, which lifts its precision above the figure's.
-    Raises ValueError, naming the array and the fix, on anything that is missing, out of range or does not fit.
+    Raises InputError, naming the array and the fix, on anything that is missing, out of range or does not fit.
     """
     check_choices(task, convention)
     if not ks or min(ks) < 1 or bootstrap < 0:
-        raise ValueError("K counts from 1 and the number of bootstrap samples from 0")
+        raise InputError("K counts from 1 and the number of bootstrap samples from 0")
     if truth is None:
         if not isinstance(predictions, Mapping):
-            raise ValueError(
+            raise InputError(
                 "without ground truth, the predictions must be a flat mapping that holds it (gt_boxes, ...)"
             )
         truth = {k: v for k, v in predictions.items() if not k.startswith("pred_")}
@@ -108,9 +109,9 @@ def evaluate(
 def check_choices(task: str, convention: str) -> None:
     """Raise ValueError, naming what there is, on an unknown task or convention."""
     if task not in TASKS:
-        raise ValueError(f'unknown task "{task}": use {", ".join(f"{k} ({v})" for k, v in TASKS.items())}')
+        raise InputError(f'unknown task "{task}": use {", ".join(f"{k} ({v})" for k, v in TASKS.items())}')
     if convention not in CONVENTIONS:
-        raise ValueError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
+        raise InputError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
 
 
 def given(task: Task, truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
@@ -120,13 +121,13 @@ def given(task: Task, truth: TruthArrays, predictions: PredictionArrays) -> Pred
     sgcls    as they are. Boxes match by IoU here too, not by number: of two given boxes of one label that overlap by
              half, either may stand for the other.
     sgdet, phrdet  as they are
-    Raises ValueError where predcls or sgcls predictions do not have the truth's boxes, in its order, within 2 pixels:
+    Raises InputError where predcls or sgcls predictions do not have the truth's boxes, in its order, within 2 pixels:
     the pairs count these boxes, and that evaluator would silently compare the wrong ones.
     """
     if task not in ("predcls", "sgcls"):
         return predictions
     if predictions.images != truth.images:
-        raise ValueError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
+        raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
     has, needs = np.diff(predictions.box_offsets), np.diff(truth.box_offsets)
     wrong = has != needs
     if wrong.any():
@@ -138,7 +139,7 @@ def given(task: Task, truth: TruthArrays, predictions: PredictionArrays) -> Pred
         first = int(np.flatnonzero(wrong)[0]) if wrong.any() else -1
         why = f"in image {first} a predicted box is up to {apart.max(initial=0):.1f} pixels from the true one"
     if wrong.any():
-        raise ValueError(
+        raise InputError(
             f"{task} predictions must have the ground truth's boxes in its order, and {wrong.sum()} of {len(wrong)} "
             f"images do not: {why}; predict on the true boxes, or evaluate with the task sgdet"
         )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from groundgraph.errors import InputError
 from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
 from groundgraph.evaluation.formats import read_sides, read_zeroshot
 
@@ -29,7 +30,7 @@ def evaluate_files(
 
     zeroshot  a file of triplets that training never saw, see `formats.read_zeroshot`
     out       where the figures go as JSON; written whole or not at all
-    Gives the figures and "notes", what was left out. Raises ValueError naming file and fix.
+    Gives the figures and "notes", what was left out. Raises InputError naming file and fix.
     """
     check_choices(task, convention)  # before a large file is read
     sides = read_sides(predictions, truth)
@@ -45,7 +46,7 @@ def evaluate_files(
             bootstrap=bootstrap,
         )
     except ValueError as error:
-        raise ValueError(f"{predictions}: {error}") from error
+        raise InputError(f"{predictions}: {error}") from error
     figures["notes"] = list(sides.notes)
     if out is not None:
         out = Path(out)

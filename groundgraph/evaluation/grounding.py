@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from groundgraph.data.types import Example, GroundTruth, Mention, ParsedCaption, Span
+from groundgraph.errors import InputError
 
 Same = Callable[[str, str], bool]
 EntityObjects = list[list[tuple[int, ...]]]
@@ -57,10 +58,10 @@ def expected_recall(scores: np.ndarray, hits: np.ndarray, k: int = 1) -> np.ndar
 
     scores [E, V], hits [E, V] bool -> [E] float64. With k = 1 it is the mean correctness of the regions tied for the
     top. Regions above the k-th best score are certainly among the k; the places left are drawn without replacement from
-    those that equal it: the miss probability is hypergeometric. Raises ValueError on a score that is not a number.
+    those that equal it: the miss probability is hypergeometric. Raises InputError on a score that is not a number.
     """
     if np.isnan(scores).any():
-        raise ValueError("a grounding score is not a number: the grounder diverged or a region has no features")
+        raise InputError("a grounding score is not a number: the grounder diverged or a region has no features")
     entities, regions = scores.shape
     if not regions or not entities:
         return np.zeros(entities)
@@ -83,14 +84,14 @@ def grounding_accuracy(
     Gives {"accuracy", "recall@3", "chance", "upper", "counts"}, each {"all" and each of `groups`: figure}. accuracy:
     the top region is right; recall@3: one of the top three is (box recall of the pseudo labels); chance: a region drawn
     uniformly is; upper: any region is. A group without an entity has None, and 0 in counts. An image without regions
-    counts 0 for its entities. Raises ValueError where shapes disagree, naming them.
+    counts 0 for its entities. Raises InputError where shapes disagree, naming them.
     """
     rows, members = [np.zeros((0, 4))], [np.zeros((0, 1 + len(groups)), bool)]
     for image in images:
         entities, regions = len(image.true_boxes), len(image.boxes)
         scores = np.asarray(image.scores, np.float64).reshape(entities, -1) if entities else np.zeros((0, regions))
         if scores.shape != (entities, regions):
-            raise ValueError(f"scores are {np.shape(image.scores)} for {entities} entities and {regions} regions")
+            raise InputError(f"scores are {np.shape(image.scores)} for {entities} entities and {regions} regions")
         hits = region_hits(image.boxes, image.true_boxes)
         chance = hits.mean(1) if regions else np.zeros(entities)
         best = [expected_recall(scores, hits, k) for k in (1, 3)]

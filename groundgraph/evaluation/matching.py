@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
 
 NEVER = np.iinfo(np.int64).max
@@ -124,7 +125,7 @@ def first_matches(
 def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All (row of left, row of right) that are equal: rows [L, k] and [M, k] of whole numbers >= 0 -> two [J] int64.
 
-    The pairs come in the order of `right`, then of `left`. Raises ValueError where the numbers are too large to be told
+    The pairs come in the order of `right`, then of `left`. Raises InputError where the numbers are too large to be told
     apart in 63 bits.
     """
     if not len(left) or not len(right):
@@ -134,7 +135,7 @@ def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for size in sizes[:0:-1]:
         steps.insert(0, steps[0] * size)
     if steps[0] * sizes[0] >= 2**63:
-        raise ValueError(f"labels up to {max(sizes[1:]) - 1} are too large; number categories and predicates from 1")
+        raise InputError(f"labels up to {max(sizes[1:]) - 1} are too large; number categories and predicates from 1")
     steps = np.array(steps, np.int64)
     left_keys, right_keys = left @ steps, right @ steps
     order = np.argsort(left_keys, kind="stable")

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.errors import InputError
 from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
 
 # A fact as FACTUAL writes them: (thing,), (thing, "is", attribute) or (thing, predicate, thing).
@@ -42,7 +43,7 @@ def read_graph(text: str) -> tuple[list[Fact], int]:
 def read_gold(path: Path | str) -> GoldGraphs:
     """Reads a CSV with a header, a column `caption` and a column `graph` (FACTUAL's own: `scene_graph`).
 
-    Other columns are ignored. Raises ValueError, naming file and column, where one of the two is missing, a row is cut
+    Other columns are ignored. Raises InputError, naming file and column, where one of the two is missing, a row is cut
     short, or the file has no row or isn't UTF-8.
     """
     captions, graphs, skipped = [], [], 0
@@ -53,18 +54,18 @@ def read_gold(path: Path | str) -> GoldGraphs:
             column = next((name for name in GRAPH_COLUMNS if name in header), None)
             if "caption" not in header or column is None:
                 names = ", ".join(header) or "none"
-                raise ValueError(f"{path}: columns caption and graph are needed in the header; it has {names}")
+                raise InputError(f"{path}: columns caption and graph are needed in the header; it has {names}")
             for row in reader:
                 if row["caption"] is None or row[column] is None:
-                    raise ValueError(f"{path}, line {reader.line_num}: a row cut short; give a caption and a graph")
+                    raise InputError(f"{path}, line {reader.line_num}: a row cut short; give a caption and a graph")
                 facts, odd = read_graph(row[column])
                 captions.append(row["caption"])
                 graphs.append(facts)
                 skipped += odd
     except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
-        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
     if not captions:
-        raise ValueError(f"{path}: no captions below the header; give a row a caption")
+        raise InputError(f"{path}: no captions below the header; give a row a caption")
     return GoldGraphs(captions, graphs, skipped)
 
 
@@ -113,11 +114,11 @@ def fact_sets(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
 def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> dict[str, dict[str, float]]:
     """Micro precision, recall and f1 of each of GROUPS over captions: facts found and true, a caption at a time.
 
-    Counts are summed over the captions before dividing; a ratio of nothing is 0. Raises ValueError where the two sides
+    Counts are summed over the captions before dividing; a ratio of nothing is 0. Raises InputError where the two sides
     don't have equally many captions. Equality of the sets `all` is FACTUAL's set match (Li et al. 2023, section 5).
     """
     if len(found) != len(true):
-        raise ValueError(f"{len(found)} captions were parsed but {len(true)} have graphs; give one each")
+        raise InputError(f"{len(found)} captions were parsed but {len(true)} have graphs; give one each")
     counts = {group: [0, 0, 0] for group in GROUPS}
     for ours, theirs in zip(map(fact_sets, found), map(fact_sets, true), strict=True):
         for group, count in counts.items():

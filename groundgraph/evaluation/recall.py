@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import (
     PredictionArrays,
     TruthArrays,
@@ -98,20 +99,20 @@ def recall_shares(
     relations that are matched among the first K, duplicates counting as they stand; images without true relations do
     not count. "mR": each predicate's mean over the images that have it, then the mean over all P, a predicate that
     never occurs counting 0. Where nothing counts the figure is 0.
-    Raises ValueError where the two do not cover equally many images, on an unknown convention, and on a true predicate
+    Raises InputError where the two do not cover equally many images, on an unknown convention, and on a true predicate
     beyond P. Source: Scene-Graph-Benchmark's evaluator; mR: VCTree (Tang et al. 2019).
     """
     if predictions.images != truth.images:
-        raise ValueError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
+        raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
     if convention not in CONVENTIONS:
-        raise ValueError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
+        raise InputError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
     image = owners(truth.relation_offsets)
     labels = triplet_labels(truth)
     largest = int(labels[:, 2].max(initial=0))
     if predicates is None:
         predicates = predictions.predicate_scores.shape[1] - 1 if len(predictions.pairs) else largest
     if largest > predicates:
-        raise ValueError(f"a true relation has predicate {largest}, but there are {predicates} predicates")
+        raise InputError(f"a true relation has predicate {largest}, but there are {predicates} predicates")
     counted = np.ones(len(image), bool)
     if convention == "sgb":
         counted = np.diff(predictions.pair_offsets)[image] > 0

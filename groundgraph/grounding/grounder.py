@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import dropout, normalize
 
+from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.layers import initialise, mlp
 
@@ -48,10 +49,10 @@ class Grounder(nn.Module):
         """FC_adp of an attended feature and its entity, without a gradient into v (Eq. 10, 12).
 
         attention [..., Ne, Nv], H [..., Ne, d], V [..., Nv, d] -> [..., Ne]. The adaptor reads the product of the
-        two, as FC_att does. Raises ValueError where the grounder is not self-guided.
+        two, as FC_att does. Raises InputError where the grounder is not self-guided.
         """
         if self.adaptor is None:
-            raise ValueError('this grounder has no adaptor: build it with fusing "self"')
+            raise InputError('this grounder has no adaptor: build it with fusing "self"')
         attended = attention @ v.detach()
         if self.config.normalise:
             attended = normalize(attended, dim=-1)

@@ -15,6 +15,7 @@ import torch
 
 from groundgraph.data.types import Skipped
 from groundgraph.data.unpickle import read_pickle
+from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.ours import Ours
 from groundgraph.grounding.pseudo_labels import PseudoLabels
@@ -40,13 +41,13 @@ def read_results(
     entity of its own. Scores between 0 and 1 that sum to at most 1 an entity are probabilities: the candidates' shares
     are these, their scores the logarithms; a probability of 0 is a padded region's, and no candidate. Of other scores
     the softmax over an entity's candidates gives the shares.
-    Raises ValueError, naming file, image and fix, where it is no such file or asks to run anything.
+    Raises InputError, naming file, image and fix, where it is no such file or asks to run anything.
     """
     content = read_pickle(path)
     listed = content.items() if isinstance(content, Mapping) else _by_id(content, path)
     images = {str(name): _entities(meta, f"{path}, image {name!r}") for name, meta in listed}
     if isinstance(content, list) and len(images) < len(content):
-        raise ValueError(f"{path}: an image is listed twice")
+        raise InputError(f"{path}: an image is listed twice")
     probabilities = all(
         (scores >= 0).all() and scores.sum() <= 1 + 1e-3 for entry in images.values() for scores in entry[2]
     )
@@ -58,7 +59,7 @@ def read_results(
 
 def _by_id(content: Any, path: str | Path) -> list[tuple[Any, Any]]:
     if not isinstance(content, list) or not all(isinstance(m, Mapping) and "image_id" in m for m in content):
-        raise ValueError(
+        raise InputError(
             f"{path}: neither {{image id: results}} nor a list of results with image_id; give the released file of "
             "grounding results"
         )
@@ -82,16 +83,16 @@ def _entities(meta: Any, where: str) -> _Entities:
                 for key in ("boxes", "scores")
             )
             if said.size and not 0 <= said[:, :2].min() <= said[:, :2].max() < len(classes):
-                raise ValueError("a relation points beyond gt_classes")
+                raise InputError("a relation points beyond gt_classes")
             classes = classes[said[:, :2].reshape(-1)]
             ends = 2 * np.arange(len(said))
             triplets = np.column_stack([ends, ends + 1, said[:, 2]])
         regions = [np.asarray(row, np.int64).reshape(-1) for row in regions]
         scores = [np.asarray(row, np.float64).reshape(-1) for row in scores]
     except KeyError as error:
-        raise ValueError(f"{where}: has no {error}; give the released file of grounding results") from error
+        raise InputError(f"{where}: has no {error}; give the released file of grounding results") from error
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: not grounding results ({error})") from error
+        raise InputError(f"{where}: not grounding results ({error})") from error
     for wrong, what in (
         (not len(classes) == len(regions) == len(scores), f"{len(classes)} entities, {len(regions)} grounded"),
         (any(len(r) != len(s) for r, s in zip(regions, scores, strict=False)), "regions and scores differ in number"),
@@ -103,7 +104,7 @@ def _entities(meta: Any, where: str) -> _Entities:
         ),
     ):
         if wrong:
-            raise ValueError(f"{where}: {what}; fetch the file again")
+            raise InputError(f"{where}: {what}; fetch the file again")
     return classes, regions, scores, triplets
 
 
@@ -119,7 +120,7 @@ def _pseudo(
     classes, regions, scores, triplets = entry
     for values, count, what in ((classes, categories, "categories"), (triplets[:, 2], predicates, "predicates")):
         if values.size and not 0 <= values.min() <= values.max() <= count:
-            raise ValueError(
+            raise InputError(
                 f"{where}: numbers {what} {values.min()} to {values.max()}, the vocabulary has {count}; give theirs"
             )
     rows, values, shares = np.full((len(classes), top), -1), *np.zeros((2, len(classes), top), np.float32)
@@ -142,22 +143,22 @@ def _pseudo(
 def read_checkpoint(path: str | Path) -> Learned:
     """The authors' grounder, `grounder_best.pth` (or one of an epoch), ready to score regions and to be saved as ours.
 
-    Raises ValueError, naming the file, where it is damaged, holds more than tensors, or is no such grounder.
+    Raises InputError, naming the file, where it is damaged, holds more than tensors, or is no such grounder.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
+        raise InputError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: refused, it holds more than tensors, or is damaged") from error
+        raise InputError(f"{path}: refused, it holds more than tensors, or is damaged") from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError and others for damaged files
-        raise ValueError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
+        raise InputError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
     weights = content.get("model", content) if isinstance(content, dict) else {}
     named: dict[str, torch.Tensor] = {}
     for key, value in weights.items():
         module, _, rest = str(key).partition(".")
         if module not in _MODULES or not isinstance(value, torch.Tensor):
-            raise ValueError(f"{path}: holds {key}, which the authors' grounder has not; give grounder_best.pth")
+            raise InputError(f"{path}: holds {key}, which the authors' grounder has not; give grounder_best.pth")
         named[f"{_MODULES[module]}.{rest}"] = value.float()
     try:
         (dimension, text), visual = named["text.0.weight"].shape, named["visual.0.weight"].shape[1]
@@ -166,6 +167,6 @@ def read_checkpoint(path: str | Path) -> Learned:
         grounder.model = Ours(text, visual, grounder.config)
         grounder.model.load_state_dict(named)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path}: no grounder of the authors' ({error}); give grounder_best.pth") from error
+        raise InputError(f"{path}: no grounder of the authors' ({error}); give grounder_best.pth") from error
     grounder.model.eval()
     return grounder

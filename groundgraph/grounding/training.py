@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
+from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PaddedSet, Sampled, gather, lengths_of, pad
 from groundgraph.parallel import ALONE, Ranks
@@ -99,7 +100,7 @@ class Learned:
                 with the same weights and curves; without dropout these are one process's but for rounding. The first
                 writes the checkpoint, from which any number of processes may go on
 
-        Raises ValueError where there is nothing to learn from, where the loss stops being a number, or where the
+        Raises InputError where there is nothing to learn from, where the loss stops being a number, or where the
         checkpoint is damaged or another training's.
         """
         c = self.config
@@ -148,7 +149,7 @@ class Learned:
         """Ask for the validation loss, and keep the weights where it is the best so far."""
         value = validation_loss(self.model, check, self.config, state.epoch, run.ranks)
         if not np.isfinite(value):
-            raise ValueError(f"the grounder's loss is {value} in epoch {state.epoch}: lower grounding.learning_rate")
+            raise InputError(f"the grounder's loss is {value} in epoch {state.epoch}: lower grounding.learning_rate")
         run.plateau.step(value)
         state.curves["validation"].append(value)
         if value < state.best:
@@ -188,7 +189,7 @@ class Learned:
             path = path.with_name("model.safetensors")
             self.model.load_state_dict(load_file(path))
         except Exception as error:  # each library raises its own kind for a damaged file
-            raise ValueError(f"{path}: no stored grounder of this kind ({error}); train it again") from error
+            raise InputError(f"{path}: no stored grounder of this kind ({error}); train it again") from error
         self.model.eval()
         return self
 

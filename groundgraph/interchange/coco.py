@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from groundgraph.errors import InputError
 from groundgraph.interchange.files import appearing, short
 from groundgraph.interchange.labels import LabelledImage, Vocabularies
 
@@ -20,7 +21,7 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage], vocabularies: 
     """
     listed = list(images)
     if not listed:
-        raise ValueError(f"{path}: no image to export; finish the run first")
+        raise InputError(f"{path}: no image to export; finish the run first")
     root = os.path.commonpath([Path(image.path).absolute().parent for image in listed])
     content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], "relations": []}
     for key, names in zip(("categories", "predicates"), vocabularies, strict=True):

@@ -10,6 +10,7 @@ import numpy as np
 
 from groundgraph.data.records import write_lines
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 from groundgraph.grounding.pseudo_labels import PseudoLabels
 from groundgraph.interchange.files import short
 from groundgraph.interchange.labels import Vocabularies
@@ -44,7 +45,7 @@ def pseudo_line(
 
 
 def pseudo_of_line(line: dict[str, Any], vocabularies: Vocabularies) -> PseudoLabels:
-    """The inverse of `pseudo_line`. Raises ValueError, naming the image, for a name that the vocabularies lack."""
+    """The inverse of `pseudo_line`. Raises InputError, naming the image, for a name that the vocabularies lack."""
     places = [{name: k for k, name in enumerate(names)} for names in vocabularies]
     entities = line["entities"]
     shape = (len(entities), max((len(e["candidates"]) for e in entities), default=0))
@@ -57,7 +58,7 @@ def pseudo_of_line(line: dict[str, Any], vocabularies: Vocabularies) -> PseudoLa
         categories = [-1 if e["category"] is None else places[0][e["category"]] for e in entities]
         triplets = [(s, o, places[1][p]) for s, p, o in line["triplets"]]
     except KeyError as error:
-        raise ValueError(f"image {line['id']!r}: {error} is in no vocabulary; give the one it was made with") from error
+        raise InputError(f"image {line['id']!r}: {error} is in no vocabulary; give the one it was made with") from error
     return PseudoLabels(
         np.array(categories, np.int64),
         regions,

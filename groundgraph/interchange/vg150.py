@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from groundgraph.errors import InputError
 from groundgraph.interchange.files import appearing
 from groundgraph.interchange.labels import LabelledImage, Vocabularies
 
@@ -33,7 +34,7 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
     folder = Path(folder)
     listed = list(images)
     if not listed:
-        raise ValueError(f"{folder}: no image to export; finish the run first")
+        raise InputError(f"{folder}: no image to export; finish the run first")
     numbers = _numbers([image.image_id for image in listed])
     boxes = np.array([len(image.boxes) for image in listed])
     relations = np.array([len(image.relations) for image in listed])

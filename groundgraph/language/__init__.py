@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from groundgraph.errors import InputError
+
 
 class _Lazy(Mapping):
     """Names to classes, each imported when it is asked for: spaCy takes a second that not every command needs."""
@@ -28,7 +30,7 @@ PARSERS = _Lazy({"rules": "groundgraph.language.parser:RuleParser"})
 
 
 def load_parser(name: str = "rules", **options: Any):
-    """A parser by its registered name; options go to its constructor. Raises ValueError for an unknown name."""
+    """A parser by its registered name; options go to its constructor. Raises InputError for an unknown name."""
     if name not in PARSERS.places:
-        raise ValueError(f"no parser {name!r}; known: {', '.join(PARSERS)}")
+        raise InputError(f"no parser {name!r}; known: {', '.join(PARSERS)}")
     return PARSERS[name](**options)

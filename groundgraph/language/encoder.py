@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly, resolve
 from groundgraph.language.pieces import length_limit, own_pieces, spans_of
 
@@ -22,7 +23,7 @@ class TextEncoder:
     batch  captions a forward pass
     size   width of an embedding
     beyond counts the entities that stand beyond the model's length so far; they get the mean of the caption's pieces
-    Raises ValueError where the model is missing, is no text model, or has no fast tokenizer.
+    Raises InputError where the model is missing, is no text model, or has no fast tokenizer.
     """
 
     def __init__(
@@ -35,17 +36,17 @@ class TextEncoder:
         from transformers import AutoModel, AutoTokenizer
 
         if pool not in ("head", "phrase"):
-            raise ValueError(f"pool is {pool!r}: it is 'head' or 'phrase'")
+            raise InputError(f"pool is {pool!r}: it is 'head' or 'phrase'")
         place = resolve(model)
         try:
             with quietly():
                 self.tokenizer = AutoTokenizer.from_pretrained(place)
                 self.model = AutoModel.from_pretrained(place, dtype=torch.float32)
         except (OSError, KeyError) as error:
-            raise ValueError(f"no text model could be loaded from '{model}' ({error}): check the name") from error
+            raise InputError(f"no text model could be loaded from '{model}' ({error}): check the name") from error
         config = self.model.config
         if not getattr(config, "hidden_size", None) or self.model.main_input_name != "input_ids":
-            raise ValueError(f"'{model}' is a {config.model_type} model, no text encoder")
+            raise InputError(f"'{model}' is a {config.model_type} model, no text encoder")
         self.limit = length_limit(self.tokenizer, getattr(config, "max_position_embeddings", None))
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device).eval()

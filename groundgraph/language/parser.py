@@ -8,6 +8,7 @@ from dataclasses import replace
 from threadpoolctl import ThreadpoolController
 
 from groundgraph.data.types import ParsedCaption, Triplet
+from groundgraph.errors import InputError
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.relations import Relations
 from groundgraph.language.tree import Tree
@@ -30,13 +31,13 @@ class RuleParser:
         try:
             self.nlp = spacy.load(model, exclude=unused)
         except OSError as error:
-            raise ValueError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
+            raise InputError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
         _use_numpy_products(self.nlp)
         self.cut = 0
         self.libraries = ThreadpoolController()
         missing = {"tagger", "parser"} - set(self.nlp.pipe_names)
         if missing:
-            raise ValueError(f"the spaCy model {model!r} lacks {sorted(missing)}; take one with a tagger and a parser")
+            raise InputError(f"the spaCy model {model!r} lacks {sorted(missing)}; take one with a tagger and a parser")
 
     def parse(self, captions: Sequence[str]) -> list[ParsedCaption]:
         """One ParsedCaption a caption, in order; spans are characters of the caption as given.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from groundgraph.data.types import ParsedCaption, Span
+from groundgraph.errors import InputError
 
 CHUNK = 4096  # entities whose mask is held at once
 
@@ -53,8 +54,8 @@ def spans_of(captions: Sequence[ParsedCaption], pool: str = "head") -> tuple[np.
 def length_limit(tokenizer, positions: int | None) -> int:
     """How many pieces a model reads: the smaller of its positions and its tokenizer's limit.
 
-    Raises ValueError for a tokenizer without character offsets.
+    Raises InputError for a tokenizer without character offsets.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise ValueError(f"{type(tokenizer).__name__} gives no character offsets: entities need a fast tokenizer")
+        raise InputError(f"{type(tokenizer).__name__} gives no character offsets: entities need a fast tokenizer")
     return int(min(tokenizer.model_max_length, positions or 512))

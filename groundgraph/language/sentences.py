@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from groundgraph.data.types import Entity, ParsedCaption, Span, Triplet
+from groundgraph.errors import InputError
 from groundgraph.language.lemmas import name_lemma, predicate_lemma
 
 
 def triplet_caption(subject: str, predicate: str, object: str) -> ParsedCaption:
     """The words in a row ("man riding horse") with the two names as entities and one triplet, without a parser.
 
-    Spans are exact; an entity's head is the last word of its name. Raises ValueError if one of the three is empty.
+    Spans are exact; an entity's head is the last word of its name. Raises InputError if one of the three is empty.
     """
     names = [" ".join(part.split()) for part in (subject, predicate, object)]
     if not all(names):
-        raise ValueError(f"a triplet with an empty part: {(subject, predicate, object)!r}; give three words")
+        raise InputError(f"a triplet with an empty part: {(subject, predicate, object)!r}; give three words")
     text = " ".join(names)
     start = len(names[0]) + len(names[1]) + 2
     entities = (_entity(names[0], (0, len(names[0]))), _entity(names[2], (start, len(text))))

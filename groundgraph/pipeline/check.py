@@ -6,6 +6,7 @@ from pathlib import Path
 
 from groundgraph.data.sources import open_source
 from groundgraph.data.sources.needs import Need
+from groundgraph.errors import InputError
 from groundgraph.experts import resolve
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.run import Run
@@ -59,7 +60,7 @@ def require(recipe: Recipe) -> None:
     missing = [need for need in needs(recipe) if not need.hub and not need.present]
     if missing:
         lines = [f"{n.place}: missing ({n.what})" + (f"; from {n.origin}" if n.origin else "") for n in missing]
-        raise ValueError("\n".join(lines))
+        raise InputError("\n".join(lines))
 
 
 def dry_run(run: Run) -> list[tuple[str, bool]]:

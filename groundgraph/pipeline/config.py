@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
+from groundgraph.errors import InputError
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.pipeline.inherit import RecipeError, read_recipe
@@ -131,7 +132,7 @@ class PseudoLabelConfig(Strict):
     @model_validator(mode="after")
     def _enough(self) -> PseudoLabelConfig:
         if self.stored and (self.top is None or self.stored < self.top):
-            raise ValueError("stored counts what is written down beyond top: make it larger than top, or null")
+            raise InputError("stored counts what is written down beyond top: make it larger than top, or null")
         return self
 
 
@@ -176,9 +177,9 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _whole(self) -> Recipe:
         if len(set(self.grounder)) < len(self.grounder):
-            raise ValueError("a grounder is named twice: name each once")
+            raise InputError("a grounder is named twice: name each once")
         if self.grounding.fusing == "expert" and self._two_teachers and self.teachers.expert is None:
-            raise ValueError(
+            raise InputError(
                 "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
             )
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from contextlib import AbstractContextManager, nullcontext
 
+from groundgraph.errors import InputError
 from groundgraph.pipeline.run import Engine
 
 # name -> where its class is, made from an address; imported when asked for, since it brings a library of its own.
@@ -14,13 +15,13 @@ ENGINES = {"ray": "groundgraph.pipeline.ray_engine:RayEngine"}
 def open_engine(name: str | None, address: str | None = None) -> AbstractContextManager[Engine | None]:
     """The engine of that name, for a `with` block; None: this process itself.
 
-    Raises ValueError for an unknown name, an address without an engine, or where the engine's library is missing.
+    Raises InputError for an unknown name, an address without an engine, or where the engine's library is missing.
     """
     if name is None:
         if address:
-            raise ValueError(f"--address {address} is an engine's: add --engine ray")
+            raise InputError(f"--address {address} is an engine's: add --engine ray")
         return nullcontext()
     if name not in ENGINES:
-        raise ValueError(f"there is no engine {name!r}: choose one of {', '.join(ENGINES)}")
+        raise InputError(f"there is no engine {name!r}: choose one of {', '.join(ENGINES)}")
     module, kind = ENGINES[name].split(":")
     return getattr(importlib.import_module(module), kind)(address)

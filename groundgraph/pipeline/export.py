@@ -9,6 +9,7 @@ from typing import Any
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
+from groundgraph.errors import InputError
 from groundgraph.grounding.official import read_checkpoint, read_results
 from groundgraph.grounding.pseudo_labels import PseudoLabels, pseudo_of, pseudo_record
 from groundgraph.interchange.coco import write_coco
@@ -29,20 +30,20 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
 
     what, form  a key of FORMATS and one of its formats
     method      whose, by its grounder's name; None: the recipe's first
-    Gives counts. Raises ValueError, naming the fix, where `folder` is no run or has not come that far.
+    Gives counts. Raises InputError, naming the fix, where `folder` is no run or has not come that far.
     """
     if form not in FORMATS.get(what, ()):
         choices = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in FORMATS.items())
-        raise ValueError(f"{what} are not exported as {form!r}: choose of {choices}")
+        raise InputError(f"{what} are not exported as {form!r}: choose of {choices}")
     if not (folder / "recipe.yaml").is_file():
-        raise ValueError(
+        raise InputError(
             f"{folder} is no run's folder (it holds no recipe.yaml): give one that `groundgraph run` wrote"
         )
     run = Run(load_recipe(folder / "recipe.yaml"), folder)
     method = method or run.recipe.grounder[0]
     stage = f"pseudo-{method}" if what == "pseudo-labels" else f"sgg-{method}"
     if run.record(stage) is None:
-        raise ValueError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
+        raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
     vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
@@ -72,7 +73,7 @@ def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dic
 
     "pseudo-labels"  a pickle of grounding results under VG150's numbers -> JSON lines as RUN/pseudo-METHOD/train.jsonl
     "grounder"       grounder_best.pth -> a folder as RUN/grounding-ours, model.safetensors and grounder.json
-    Gives counts. Raises ValueError naming file and fix.
+    Gives counts. Raises InputError naming file and fix.
     """
     if what == "grounder":
         grounder = read_checkpoint(source)
@@ -80,7 +81,7 @@ def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dic
         grounder.save(out)
         return {"parameters": sum(p.numel() for p in grounder.model.parameters())}
     if what != "pseudo-labels":
-        raise ValueError(f"{what!r} is not imported: choose of {', '.join(IMPORTS)}")
+        raise InputError(f"{what!r} is not imported: choose of {', '.join(IMPORTS)}")
     found = read_results(source, len(VG150_OBJECTS), len(VG150_PREDICATES), skipped=skipped)
     out.parent.mkdir(parents=True, exist_ok=True)
     names = ("", *VG150_OBJECTS.names)

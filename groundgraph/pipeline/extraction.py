@@ -20,6 +20,7 @@ import torch
 from groundgraph.data.images import open_image
 from groundgraph.data.store import NoRegions, Ragged, StoredRegions
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
+from groundgraph.errors import InputError
 from groundgraph.language.concepts import match_matrix
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.pipeline import artifacts
@@ -45,7 +46,7 @@ def find_regions(run: Run, folder: Path) -> dict[str, Any]:
         extract(run, folder, REGIONS, run.recipe.splits)
     except NoRegions as error:
         why = run.skipped.items[-1] if run.skipped.items else run.recipe.detector.model
-        raise ValueError(f"no {error.path.name} image gave a region: {why}") from error
+        raise InputError(f"no {error.path.name} image gave a region: {why}") from error
     found = [StoredRegions(folder / split).counts() for split in run.recipe.splits]
     return {"images": sum(map(len, found)), "regions": sum(int(counts.sum()) for counts in found)}
 

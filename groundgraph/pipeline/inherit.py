@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from groundgraph.errors import InputError
+
 OWN = ("name", "note", "paper")  # what a recipe says of itself, and never takes over
 
 
-class RecipeError(ValueError):
+class RecipeError(InputError):
     """A recipe that cannot be used; the message names the file, the key and the fix."""
 
 

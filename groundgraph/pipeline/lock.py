@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from groundgraph.errors import InputError
+
 NAME = ".lock"
 _PATIENCE = 0.5  # seconds: `holder` holds the lock itself for a moment
 
@@ -22,7 +24,7 @@ _PATIENCE = 0.5  # seconds: `holder` holds the lock itself for a moment
 def held(folder: Path) -> Iterator[str]:
     """Hold a folder's lock; gives what is left of a run that was killed in it, or "".
 
-    Raises ValueError, saying who holds it, where another process does. On a file system without locks nothing is held.
+    Raises InputError, saying who holds it, where another process does. On a file system without locks nothing is held.
     """
     with (folder / NAME).open("a+", encoding="utf-8") as file:
         until = time.monotonic() + _PATIENCE
@@ -30,7 +32,7 @@ def held(folder: Path) -> Iterator[str]:
             if time.monotonic() > until:
                 file.seek(0)
                 who = file.read().strip() or "another process"
-                raise ValueError(f"{folder}: {who} is at work in this folder; wait for it, or choose another --out")
+                raise InputError(f"{folder}: {who} is at work in this folder; wait for it, or choose another --out")
             time.sleep(0.05)
         file.seek(0)
         left = file.read().strip()

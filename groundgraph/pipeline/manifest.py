@@ -14,6 +14,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from groundgraph.errors import InputError
+
 Files = dict[str, list[Any]]  # a file's path inside its stage's folder -> size, time of change in ns, SHA-256
 NAME = "stage.json"
 SCRATCH = "scratch"  # what of a stage's folder is no part of its result
@@ -67,7 +69,7 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """What `write_record` wrote, None where there is nothing. Raises ValueError where it is damaged."""
+    """What `write_record` wrote, None where there is nothing. Raises InputError where it is damaged."""
     path = folder / NAME
     try:
         record = json.loads(path.read_bytes())
@@ -75,11 +77,11 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: damaged ({error})") from error
+        raise InputError(f"{path}: damaged ({error})") from error
     if seal is None:  # an earlier version's
         return None
     if seal != _seal(record):
-        raise ValueError(f"{path}: damaged (it is not what its checksum says)")
+        raise InputError(f"{path}: damaged (it is not what its checksum says)")
     return record
 
 

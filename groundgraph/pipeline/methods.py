@@ -17,6 +17,7 @@ from groundgraph.data.images import open_image
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.store import StoredRegions, write_ragged
 from groundgraph.data.types import Graph
+from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
@@ -275,12 +276,12 @@ def labels_of(run: Run, method: str) -> Draw:
 def validation_recall(run: Run) -> Callable[[torch.nn.Module], float]:
     """R@50 (SGDet) of a model on the validation split, which early stopping goes by.
 
-    Raises ValueError where there is no such split with annotated boxes.
+    Raises InputError where there is no such split with annotated boxes.
     """
     listed = artifacts.examples(run, "validation") if "validation" in run.recipe.splits else []
     kept = [i for i, example in enumerate(listed) if example.truth is not None and example.truth.relations]
     if not kept:
-        raise ValueError("sgg.training.patience needs validation images with annotated relations: leave it null")
+        raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
     objects, predicates = (v.names for v in artifacts.vocabulary(run))
     truth = truth_arrays([listed[i].truth for i in kept], objects, predicates)
     regions = StoredRegions(run.folder / "regions" / "validation", [listed[i].image_id for i in kept])
@@ -298,7 +299,7 @@ def graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[G
     names = artifacts.vocabulary(run)[0]
     listed, regions, labels = artifacts.examples(run, run.recipe.measured), [], []
     if any(example.truth is None for example in listed):
-        raise ValueError(f"{task} needs annotated boxes of every measured image, and this data has some without")
+        raise InputError(f"{task} needs annotated boxes of every measured image, and this data has some without")
     with run.bar(f"pooling given boxes ({task})", len(listed)) as advance:
         for start in range(0, len(listed), CHUNK):
             part = listed[start : start + CHUNK]

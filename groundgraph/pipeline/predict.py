@@ -9,6 +9,7 @@ from pathlib import Path
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Skipped
+from groundgraph.errors import InputError
 from groundgraph.pipeline.config import load_recipe
 from groundgraph.pipeline.proposals import open_detector
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
@@ -26,21 +27,21 @@ def predict_images(
     method  whose model; None: the first of the recipe
     top     relations drawn and written an image
     kind    png, or svg or pdf: vectors with words as text
-    Gives how many graphs were written and what was skipped with the reason. Raises ValueError, naming the fix, where
+    Gives how many graphs were written and what was skipped with the reason. Raises InputError, naming the fix, where
     `run` is no finished run or has no such method, and on another kind.
     """
     if kind not in FORMATS:
-        raise ValueError(f"pictures are written as {', '.join(FORMATS)}, not {kind}")
+        raise InputError(f"pictures are written as {', '.join(FORMATS)}, not {kind}")
     recipe_file = run / "recipe.yaml"
     if not recipe_file.is_file():
-        raise ValueError(
+        raise InputError(
             f"{run} is no run's folder (it holds no recipe.yaml): give the folder that `groundgraph run` wrote"
         )
     recipe = load_recipe(recipe_file)
     method = method or recipe.grounder[0]
     if not (run / f"sgg-{method}").is_dir():
         done = sorted(p.name.removeprefix("sgg-") for p in run.glob("sgg-*") if p.suffix != ".tmp")
-        raise ValueError(
+        raise InputError(
             f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
         )
     model, vocabularies = load_sgg(run / f"sgg-{method}")

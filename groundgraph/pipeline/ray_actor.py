@@ -20,6 +20,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from groundgraph.data.ragged import Ragged, shard_of
+from groundgraph.errors import InputError
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.run import Run
@@ -139,4 +140,5 @@ def _told(error: Exception) -> list[Any]:
     """An error as JSON: its kind, what it says, and of one of the system's its number and file."""
     if isinstance(error, OSError) and error.strerror:
         return [type(error).__name__, error.strerror, error.errno, str(error.filename or "")]
-    return [type(error).__name__, str(error), None, ""]
+    kind = "InputError" if isinstance(error, InputError) else type(error).__name__
+    return [kind, str(error), None, ""]

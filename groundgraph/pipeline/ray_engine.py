@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from groundgraph.data.ragged import Ragged
+from groundgraph.errors import InputError
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.ray_actor import TRIES, Due, Task
 from groundgraph.pipeline.run import Advance, Run
@@ -30,7 +31,7 @@ class RayEngine:
 
     address  of a running cluster ("auto" for the one this machine is part of); None: this machine alone
     workers  how many; None: one a GPU where there are GPUs, else one a core
-    Raises ValueError where Ray is not installed or no cluster answers.
+    Raises InputError where Ray is not installed or no cluster answers.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
@@ -39,7 +40,7 @@ class RayEngine:
         try:
             from groundgraph.pipeline.ray_pool import Pool
         except ImportError as error:
-            raise ValueError("--engine ray needs Ray: pip install 'groundgraph[ray]'") from error
+            raise InputError("--engine ray needs Ray: pip install 'groundgraph[ray]'") from error
         self.pool = Pool(address, workers)
 
     def __enter__(self) -> RayEngine:
@@ -67,7 +68,7 @@ class RayEngine:
                     self.close()  # actors would go on
                     raise
             if deadly:
-                raise ValueError(
+                raise InputError(
                     f"{'; '.join(_named(run, task) for task in deadly)}: workers died {TRIES} times over these (out "
                     "of memory, or an image that kills its reader); all others are done, and the next run tries "
                     "these again"
@@ -141,4 +142,4 @@ def _raised(error: list[Any]) -> Exception:
     kind, text, number, file = error
     if number is not None:
         return OSError(number, text, *([file] if file else []))
-    return ValueError(text) if kind == "ValueError" else RuntimeError(f"{kind}: {text}")
+    return InputError(text) if kind == "InputError" else RuntimeError(f"{kind}: {text}")

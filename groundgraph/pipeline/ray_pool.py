@@ -24,6 +24,7 @@ import ray.data
 from ray.exceptions import RayError
 from ray.util.queue import Queue
 
+from groundgraph.errors import InputError
 from groundgraph.pipeline.ray_actor import TRIES, Extractor, Task
 from groundgraph.pipeline.ray_source import BEGIN, STOP, Source
 
@@ -59,7 +60,7 @@ class Pool:
     def answers(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]] | None]:
         """Each task with its answer, as it comes; None every now and then, so that a signal is heard.
 
-        Raises ValueError for what Ray itself raises.
+        Raises InputError for what Ray itself raises.
         """
         self._wake()
         waiting, given, fruitless = deque(tasks), dict[str, Task](), 0
@@ -73,12 +74,12 @@ class Pool:
             if answer is None:  # the pipeline stood idle before these came, or lost its source
                 fruitless += 1
                 if fruitless > TRIES:
-                    raise ValueError("Ray failed: it ends without an answer, again and again")
+                    raise InputError("Ray failed: it ends without an answer, again and again")
                 self._tasks = None
                 waiting.extendleft(given.values())
                 given.clear()
             elif isinstance(answer, Exception):
-                raise ValueError(f"Ray failed: {str(answer).strip().splitlines()[-1]}") from answer
+                raise InputError(f"Ray failed: {str(answer).strip().splitlines()[-1]}") from answer
             elif task := given.pop(answer["task"], None):  # else it was handed out twice
                 fruitless = 0
                 yield task, answer
@@ -132,7 +133,7 @@ class Pool:
         self._listener.start()
 
     def _start(self) -> None:
-        """Start Ray where it is not running, with nothing of it on the terminal. Raises ValueError where it fails."""
+        """Start Ray where it is not running, with nothing of it on the terminal. Raises InputError where it fails."""
         if ray.is_initialized():
             return
         alone = {"num_cpus": os.cpu_count(), "object_store_memory": STORE, "include_dashboard": False}
@@ -142,7 +143,7 @@ class Pool:
             try:
                 ray.init(where, log_to_driver=False, logging_level="error", **how)
             except (ConnectionError, ValueError) as error:
-                raise ValueError(f"no Ray answers at {self.address}: {error}") from error
+                raise InputError(f"no Ray answers at {self.address}: {error}") from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray takes it, and the run would end without a word
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what ends it is raised too

@@ -34,6 +34,7 @@ from rich.progress import (
 )
 
 from groundgraph.data.types import Skipped
+from groundgraph.errors import InputError
 from groundgraph.parallel import ALONE, Ranks
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import Recipe
@@ -76,7 +77,7 @@ class Run:
         """Run the stages that are due, in order, and give their names. Where none is, nothing is written.
 
         Of several processes the first does so, and the others take part in the shared stages.
-        Raises ValueError where another process works in the folder, where the disk is full, or where a stage fails over
+        Raises InputError where another process works in the folder, where the disk is full, or where a stage fails over
         a damaged file of an earlier one; Stopped where a signal asked for it. What is done then stays.
         """
         if not self.ranks.first:
@@ -186,7 +187,7 @@ class Run:
                 state = {"ended": ended, "stopped": not isinstance(error, Exception)}
                 manifest.write_record(work, {"fingerprint": mark, "seconds": spent} | state)
             if cause:
-                raise ValueError(cause) from error
+                raise InputError(cause) from error
             raise
         del self.skipped.items[before:]  # execute() adds them from the record, as for a stage done earlier
         self.cache = {key: value for key, value in self.cache.items() if key[0] != stage.name}

@@ -17,6 +17,7 @@ from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.data.sources import Source, open_source
 from groundgraph.data.types import Bar, Example, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
+from groundgraph.errors import InputError
 from groundgraph.experts import resolve
 from groundgraph.language import load_parser
 from groundgraph.language.sentences import triplet_caption
@@ -105,10 +106,10 @@ def collect_examples(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def listed_examples(source: Source, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
-    """A source's examples of a split. Raises ValueError where there is none, saying why the first were left out."""
+    """A source's examples of a split. Raises InputError where there is none, saying why the first were left out."""
     listed = source.examples(split, skipped, bar)
     if not listed:
-        raise ValueError(f"no {split} image with a caption is left; skipped: {skipped.items[:3]}")
+        raise InputError(f"no {split} image with a caption is left; skipped: {skipped.items[:3]}")
     return listed
 
 
@@ -156,7 +157,7 @@ def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
             for seen, most in ((nouns, wanted.categories), (verbs, wanted.predicates))
         ]
         if not all(chosen):
-            raise ValueError(
+            raise InputError(
                 f"no word is said in {wanted.minimum} images or more: lower vocabulary.minimum, or give more captions"
             )
     else:

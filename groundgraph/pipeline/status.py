@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.data.store import Ragged
+from groundgraph.errors import InputError
 from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import load_recipe
 from groundgraph.pipeline.run import Run
@@ -80,10 +81,10 @@ def _so_far(run: Run, stage: str) -> Iterator[str]:
 def show_status(console: Console, folder: Path, verify: bool = False) -> bool:
     """Print how far the run in a folder is; gives whether all of its files are whole.
 
-    Raises ValueError where it is no run's folder.
+    Raises InputError where it is no run's folder.
     """
     if not (folder / "recipe.yaml").is_file():
-        raise ValueError(f"{folder} is no run's folder (no recipe.yaml): give the folder that `groundgraph run` wrote")
+        raise InputError(f"{folder} is no run's folder (no recipe.yaml): give the folder that `groundgraph run` wrote")
     run = Run(load_recipe(folder / "recipe.yaml"), folder, console)
     listed, busy = states(run, verify), lock.holder(folder)
     table = Table("stage", "state", "seconds", "", title=f"{escape(run.recipe.name)} in {escape(str(folder))}")

@@ -20,6 +20,7 @@ from rich.console import Console
 from groundgraph.data.records import example_record, write_lines
 from groundgraph.data.sources import open_source
 from groundgraph.data.types import Example, Skipped
+from groundgraph.errors import InputError
 from groundgraph.grounding import LEARNED
 from groundgraph.grounding.data import gather, lengths_of
 from groundgraph.pipeline import artifacts
@@ -117,7 +118,7 @@ class Trial(Run):
 def take_sample(run: Run, done: bool) -> Sample:
     """A run's data: of its own `examples` if they are done; drawn ones are only counted; others are read, once.
 
-    Raises ValueError where they cannot be read or a split has no image.
+    Raises InputError where they cannot be read or a split has no image.
     """
     data, splits = run.recipe.data, run.recipe.splits
     if done:
@@ -189,7 +190,7 @@ def offline() -> Iterator[None]:
     """In the block nothing is fetched, neither from the Hugging Face hub nor by torchvision."""
 
     def refuse(url: str, *_: Any, **__: Any) -> None:
-        raise ValueError(f"{url} would have to be fetched")
+        raise InputError(f"{url} would have to be fetched")
 
     before = hub.HF_HUB_OFFLINE, torch.hub.download_url_to_file
     hub.HF_HUB_OFFLINE, torch.hub.download_url_to_file = True, refuse

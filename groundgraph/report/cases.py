@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, features
 
 from groundgraph.data.types import Span
+from groundgraph.errors import InputError
 
 LONGEST = 640  # px of an embedded photo's long side
 _SHARE = 0.005  # a smaller share of a target is not shown
@@ -61,19 +62,19 @@ class Case:
 def case_record(case: Case) -> dict[str, Any]:
     """The case in plain values for the page's script: boxes as shares of the picture, targets as [region, share].
 
-    Raises ValueError where a list has not one value an entity, or a target not one column a region.
+    Raises InputError where a list has not one value an entity, or a target not one column a region.
     """
     entities, teaching = len(case.spans), case.teaching
     for what, lists in (("boxes", case.answers), ("verdicts", case.correct)):
         for method, values in lists.items():
             if len(values) != entities:
-                raise ValueError(f"case {case.caption!r}: {method} has {len(values)} {what} for {entities} entities")
+                raise InputError(f"case {case.caption!r}: {method} has {len(values)} {what} for {entities} entities")
     targets = {}
     for name in ("object", "interaction", "fused"):
         target = getattr(teaching, name)
         if target is not None and target.shape != (entities, len(case.regions)):
             shape = f"{target.shape} for {entities} entities and {len(case.regions)} regions"
-            raise ValueError(f"case {case.caption!r}: the {name} target is {shape}")
+            raise InputError(f"case {case.caption!r}: the {name} target is {shape}")
         targets[name] = None if target is None else [_largest(row) for row in target]
     return {
         **picture_record(case.image),

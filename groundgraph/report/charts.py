@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.errors import InputError
+
 _POINTS = 300  # a longer curve is averaged in steps of equal length
 
 
@@ -40,10 +42,10 @@ def chart_record(name: str, lines: Mapping[str, Sequence[float | None]]) -> dict
 
 
 def predicate_record(figures: PredicateRecall, names: Mapping[str, str]) -> dict[str, Any]:
-    """Each predicate's recall in per cent; `names` says what a method is called. Raises ValueError on unequal lists."""
+    """Each predicate's recall in per cent; `names` says what a method is called. Raises InputError on unequal lists."""
     for method, values in {"counts": figures.counts, **figures.recall}.items():
         if len(values) != len(figures.names):
-            raise ValueError(f"{len(figures.names)} predicates have {len(values)} values of {method}")
+            raise InputError(f"{len(figures.names)} predicates have {len(values)} values of {method}")
     return {
         "k": figures.k,
         "names": figures.names,

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from groundgraph.errors import InputError
 from groundgraph.report.cases import Case, case_record, fractions, picture_record
 from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record
 from groundgraph.report.pictures import PALETTE, ink, numbered
@@ -137,7 +138,7 @@ def write_report(path: Path, data: ReportData) -> None:
 
     Its scripts (the two libraries under vendor/ and report.js) are in the file and are the only ones that its
     Content-Security-Policy lets run; what they show is one block of JSON, from which they make text, never markup.
-    The folder is made if missing. Raises ValueError where a case has not one answer and one verdict an entity.
+    The folder is made if missing. Raises InputError where a case has not one answer and one verdict an entity.
     """
     path = Path(path)
     charts = [chart_record(name, lines) for name, lines in data.curves.items()]
@@ -197,7 +198,7 @@ def _script(name: str) -> tuple[Markup, str]:
     # A source map is another file, which the page does not have.
     text = "\n".join(line for line in lines if not line.startswith("//# sourceMappingURL"))
     if "</script" in text.lower() or "<!--" in text:
-        raise ValueError(f"{name} cannot be put into a page: it holds a tag that ends or hides a script")
+        raise InputError(f"{name} cannot be put into a page: it holds a tag that ends or hides a script")
     return Markup(text), base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

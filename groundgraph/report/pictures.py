@@ -16,6 +16,7 @@ from matplotlib.textpath import text_to_path
 from PIL import Image, ImageColor
 
 from groundgraph.data.types import Graph
+from groundgraph.errors import InputError
 from groundgraph.report import layout
 
 # Told apart by most colour-blind readers too (Okabe and Ito's set, its black and yellow replaced by three others).
@@ -45,11 +46,11 @@ def save_graph(
     The path's ending says how: .png, or .svg and .pdf with lines as vectors and words as text. Objects and relations
     are those of `graph_json`. An image whose long side is under min_side pixels is drawn that large, one over 1280 at
     1280, at 100 pixels an inch. Drawn by matplotlib, so that one description gives all three; the same input gives
-    the same file. Raises ValueError on another ending.
+    the same file. Raises InputError on another ending.
     """
     kind = Path(path).suffix.removeprefix(".")
     if kind not in FORMATS:
-        raise ValueError(f"{path}: pictures are written as {', '.join(FORMATS)}")
+        raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}")
     with matplotlib.style.context(_STYLE):
         figure = draw_graph(image, graph, categories, predicates, top, min_side)
         figure.savefig(path, format=kind, dpi=_FINE, metadata=_DRAWN_BY[kind])
@@ -116,16 +117,16 @@ def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str
     A pair has one relation, its best predicate; a relation's score is subject score x predicate score x object score;
     the `top` best are kept, best first, ties in the graph's order. Objects come best first; a graph without relations
     gives its `top` best objects. Label k means categories[k - 1], column k of the predicate scores predicates[k - 1].
-    Raises ValueError where a label or a column has no name.
+    Raises InputError where a label or a column has no name.
     """
     labels, width = np.asarray(graph.labels, np.int64), np.asarray(graph.predicate_scores).shape[-1]
     if labels.size and not 1 <= labels.min() <= labels.max() <= len(categories):
-        raise ValueError(
+        raise InputError(
             f"graph labels run from {labels.min()} to {labels.max()}, category names are 1..{len(categories)}"
         )
     scores, pairs = np.asarray(graph.scores, np.float64), np.asarray(graph.pairs, np.int64).reshape(-1, 2)
     if len(pairs) and width - 1 > len(predicates):
-        raise ValueError(f"the graph scores {width - 1} predicates, but {len(predicates)} are named")
+        raise InputError(f"the graph scores {width - 1} predicates, but {len(predicates)} are named")
     if not len(pairs) or width < 2:
         kept, relations = np.argsort(-scores, kind="stable")[:top], []
     else:

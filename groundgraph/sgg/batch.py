@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 
 Unions = Callable[[int, np.ndarray], np.ndarray]
 """(image's place in the list of regions, its pairs [q, 2]) -> visual features of the boxes around both, [q, U]."""
@@ -73,17 +74,17 @@ def collate(
     """Pad the regions of several images into one batch.
 
     targets are known labels [V] in 0..C, an array an image; soft, their distributions [V, 1 + C] where labels are soft.
-    Raises ValueError where an image has no region, the feature sizes differ, or targets do not fit their regions.
+    Raises InputError where an image has no region, the feature sizes differ, or targets do not fit their regions.
     """
     lengths = np.array([len(r) for r in regions])
     if not len(lengths) or not lengths.all():
-        raise ValueError("a batch needs images with at least one region each: leave the others out")
+        raise InputError("a batch needs images with at least one region each: leave the others out")
     widths = {r.features.shape[1] for r in regions}
     if len(widths) > 1:
-        raise ValueError(f"features of {sorted(widths)} dimensions in one data set: extract all with one detector")
+        raise InputError(f"features of {sorted(widths)} dimensions in one data set: extract all with one detector")
     for known in (targets, soft):
         if known is not None and any(len(t) != n for t, n in zip(known, lengths, strict=True)):
-            raise ValueError("labels and regions of an image differ in number")
+            raise InputError("labels and regions of an image differ in number")
     mask = np.arange(lengths.max())[None] < lengths[:, None]
 
     def padded(parts: Sequence[np.ndarray], dtype: type, fill: float = 0) -> Tensor:
@@ -107,7 +108,7 @@ def collate(
 def with_pairs(batch: Batch, pairs: Tensor, images: Sequence[int], unions: Unions | None = None) -> Batch:
     """The batch with the pairs to be scored and, where `unions` gives them, their visual union features.
 
-    pairs [Q, 3]; images: the place of each of the batch's images in the whole list. Raises ValueError where `unions`
+    pairs [Q, 3]; images: the place of each of the batch's images in the whole list. Raises InputError where `unions`
     gives an image another number of rows than it has pairs.
     """
     if unions is None:
@@ -117,7 +118,7 @@ def with_pairs(batch: Batch, pairs: Tensor, images: Sequence[int], unions: Union
     parts = [part.cpu().numpy() for part in pairs[order, 1:].split(counts)]
     rows = [np.asarray(unions(int(i), part), np.float32) for i, part in zip(images, parts, strict=True) if len(part)]
     if [len(row) for row in rows] != [n for n in counts if n]:
-        raise ValueError("union features and pairs of an image differ in number")
+        raise InputError("union features and pairs of an image differ in number")
     features = torch.from_numpy(np.concatenate(rows)) if rows else torch.zeros(0, 0)
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)

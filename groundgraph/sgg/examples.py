@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from groundgraph.data.types import Regions, SoftLabels
+from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Sizes, Unions, collate, with_pairs
 from groundgraph.sgg.losses import LossConfig, Weights, loss_weights, sample_pairs, sample_soft_pairs
 
@@ -35,7 +36,7 @@ class Examples:
     ) -> tuple[Batch, Tensor]:
         """Labels of the chosen images, drawn, and pairs, sampled: a batch with targets and pairs, and the predicates.
 
-        Predicates are [Q] int64, or [Q, 1 + P] distributions where labels are soft. Raises ValueError where labels do
+        Predicates are [Q] int64, or [Q, 1 + P] distributions where labels are soft. Raises InputError where labels do
         not fit the regions or the sizes, or some are soft and some hard.
         """
         whole = [slice(0, len(chosen))]
@@ -58,7 +59,7 @@ class Examples:
         regions = [self.regions[int(i)] for i in chosen]
         soft = {isinstance(labels, SoftLabels) for labels in drawn}
         if len(soft) > 1:
-            raise ValueError("labels of one batch are all hard or all soft: let draw give one kind")
+            raise InputError("labels of one batch are all hard or all soft: let draw give one kind")
         make = self._soft if soft.pop() else self._hard
         divided = list(rows) != [slice(0, len(chosen))]
         listed = [replace(r, features=r.features[:, :0]) for r in regions] if divided else regions
@@ -86,9 +87,9 @@ class Examples:
         _check_ends(batch, relations)
         predicate = relations[:, 3]
         if (predicate < 1).any() or (predicate > self.sizes.predicates).any():
-            raise ValueError(f"drawn predicates must lie in 1..{self.sizes.predicates}")
+            raise InputError(f"drawn predicates must lie in 1..{self.sizes.predicates}")
         if batch.targets.min() < 0 or batch.targets.max() > self.sizes.categories:
-            raise ValueError(f"drawn labels must lie in 0..{self.sizes.categories}")
+            raise InputError(f"drawn labels must lie in 0..{self.sizes.categories}")
         return batch, *sample_pairs(batch, torch.from_numpy(relations), config, generator)
 
     def _soft(
@@ -100,7 +101,7 @@ class Examples:
         _check_ends(batch, pairs)
         rows = np.concatenate([_distributions(d.predicates, 1 + self.sizes.predicates, "predicates") for d in drawn])
         if len(rows) != len(pairs):
-            raise ValueError("drawn pairs and their predicates differ in number")
+            raise InputError("drawn pairs and their predicates differ in number")
         return batch, *sample_soft_pairs(batch, torch.from_numpy(pairs), torch.from_numpy(rows), config, generator)
 
     def predicate_counts(self, images: Sequence[int], rng: np.random.Generator) -> Tensor:
@@ -147,9 +148,9 @@ def _owned(parts: list[np.ndarray]) -> np.ndarray:
 def _check_ends(batch: Batch, pairs: np.ndarray) -> None:
     lengths, ends = batch.mask.sum(1).numpy()[pairs[:, 0]], pairs[:, 1:3]
     if (ends < 0).any() or (ends >= lengths[:, None]).any():
-        raise ValueError("a drawn relation names a region that its image does not have")
+        raise InputError("a drawn relation names a region that its image does not have")
     if (ends[:, 0] == ends[:, 1]).any():
-        raise ValueError("a drawn relation is one of a region with itself")
+        raise InputError("a drawn relation is one of a region with itself")
 
 
 def _distributions(rows: np.ndarray, width: int, what: str) -> np.ndarray:
@@ -157,5 +158,5 @@ def _distributions(rows: np.ndarray, width: int, what: str) -> np.ndarray:
     if rows.size == 0:
         return np.zeros((len(rows), width), np.float32)
     if rows.ndim != 2 or rows.shape[1] != width or (rows < 0).any() or (abs(rows.sum(1) - 1) > 1e-3).any():
-        raise ValueError(f"drawn {what} must be distributions over {width} classes, background first, that sum to 1")
+        raise InputError(f"drawn {what} must be distributions over {width} classes, background first, that sum to 1")
     return rows

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, Regions
+from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Unions, collate, ordered_pairs, with_pairs
 from groundgraph.sgg.decoding import commit_labels, suppress
 
@@ -55,7 +56,7 @@ def predict(
 
     An object's label is its best category, its score that category's probability. The pairs are ranked by subject
     score x object score x best predicate score, the first config.pairs kept. progress(done, total) is called after
-    each batch. The model's mode is left as it was. Raises ValueError where task and labels do not fit.
+    each batch. The model's mode is left as it was. Raises InputError where task and labels do not fit.
     """
     config = config or InferenceConfig()
     _check_task(model, regions, task, labels)
@@ -81,16 +82,16 @@ def predict(
 
 def _check_task(model: nn.Module, regions: Sequence[Regions], task: str, labels: Sequence[np.ndarray] | None) -> None:
     if task not in get_args(Task):
-        raise ValueError(f"task is {task!r}: it is one of {', '.join(get_args(Task))}")
+        raise InputError(f"task is {task!r}: it is one of {', '.join(get_args(Task))}")
     if (labels is not None) != (task == "predcls"):
-        raise ValueError(f"task {task}: labels are given for predcls, and for predcls only")
+        raise InputError(f"task {task}: labels are given for predcls, and for predcls only")
     if labels is None:
         return
     if len(labels) != len(regions):
-        raise ValueError(f"{len(labels)} images with labels for {len(regions)} with boxes")
+        raise InputError(f"{len(labels)} images with labels for {len(regions)} with boxes")
     flat = np.concatenate([np.asarray(part).reshape(-1) for part in labels]) if len(labels) else np.zeros(0)
     if ((flat < 1) | (flat > model.sizes.categories)).any():
-        raise ValueError(f"given labels must lie in 1..{model.sizes.categories}")
+        raise InputError(f"given labels must lie in 1..{model.sizes.categories}")
 
 
 def _objects(batch: Batch, logits: Tensor, config: InferenceConfig, task: Task) -> tuple[Tensor, Tensor, Tensor]:

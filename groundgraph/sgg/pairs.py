@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Sizes
 
 UnionKind = Literal["none", "spatial", "visual"]
@@ -18,7 +19,7 @@ class UnionFeature(nn.Module):
     "spatial" is read off the boxes alone (the released weakly supervised runs have no more); "visual" adds the
     detector's feature of the box around both, as published (Zellers et al. 2018: the pooled union box plus a
     convolution of the two boxes' masks, whose place the boxes' geometry takes here).
-    Raises ValueError where "visual" is asked for and the data has no union features.
+    Raises InputError where "visual" is asked for and the data has no union features.
     """
 
     def __init__(self, kind: Literal["spatial", "visual"], sizes: Sizes, embedded: int, width: int):
@@ -27,7 +28,7 @@ class UnionFeature(nn.Module):
         self.spatial = nn.Sequential(nn.Linear(15, embedded), nn.ReLU(), nn.Linear(embedded, width))
         if kind == "visual":
             if not sizes.unions:
-                raise ValueError(
+                raise InputError(
                     "union: visual needs the detector's features of union boxes, and these regions come without them "
                     "(precomputed regions always do): set union to spatial or none"
                 )
@@ -42,7 +43,7 @@ class UnionFeature(nn.Module):
         if self.visual is None:
             return feature
         if batch.unions is None:
-            raise ValueError("this model was built with union: visual: give `unions`, the detector's union features")
+            raise InputError("this model was built with union: visual: give `unions`, the detector's union features")
         return feature + self.visual(batch.unions)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from groundgraph.data.types import GroundTruth, Regions
+from groundgraph.errors import InputError
 from groundgraph.sgg.examples import Draw
 
 
@@ -50,10 +51,10 @@ def supervised(
 ) -> Draw:
     """A `draw` for `train_sgg` that gives every image its `true_labels`, matched once.
 
-    Raises ValueError where an image has no annotation.
+    Raises InputError where an image has no annotation.
     """
     if len(truths) != len(regions) or any(truth is None for truth in truths):
-        raise ValueError(
+        raise InputError(
             "full supervision needs annotated boxes of every training image, and this data has some without"
         )
     labels = [

@@ -20,6 +20,7 @@ from torch import nn
 from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 from groundgraph.parallel import ALONE, Ranks, divide
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import Sizes, Unions
@@ -85,20 +86,20 @@ def train_sgg(
               first validates and writes the checkpoint, from which any number of processes may go on
 
     A record holds the epoch's mean "total", "objects", "predicates" loss, "rate", "seconds" and, with validate,
-    "validation". Same seed, same numbers (dropout included; the global generator is left as it was). Raises ValueError
+    "validation". Same seed, same numbers (dropout included; the global generator is left as it was). Raises InputError
     where no image has a region, where drawn labels are out of range, where the loss stops being a number, where a step
     has fewer images than there are processes, or where the checkpoint is damaged or another training's.
     """
     config = config or TrainingConfig()
     usable = np.flatnonzero(counts_of(regions))
     if not len(usable):
-        raise ValueError("no training image has a region: check the detector's output")
+        raise InputError("no training image has a region: check the detector's output")
     if config.patience and validate is None:
-        raise ValueError("patience needs a validation figure: give `validate`, or leave patience out")
+        raise InputError("patience needs a validation figure: give `validate`, or leave patience out")
     examples = Examples(regions, draw, model.sizes, unions)
     steps = math.ceil(len(usable) / config.images)
     if len(usable) // steps < ranks.world:
-        raise ValueError(f"a step of {len(usable) // steps} images for {ranks.world} processes: raise `images`")
+        raise InputError(f"a step of {len(usable) // steps} images for {ranks.world} processes: raise `images`")
     run = _Training(model, config, steps * config.epochs, len(usable), ranks)
     path, state = None if checkpoint is None else Path(checkpoint), TrainingState()
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
@@ -118,7 +119,7 @@ def train_sgg(
                 losses = run.step(examples, chosen)
                 state.step, state.done = state.step + 1, state.done + 1
                 if not math.isfinite(losses.total):
-                    raise ValueError(f"the loss is {losses.total} at step {state.done}: lower the rate ({config.rate})")
+                    raise InputError(f"the loss is {losses.total} at step {state.done}: lower the rate ({config.rate})")
                 state.sums = [a + b for a, b in zip(state.sums, losses, strict=True)]
                 state.seconds = before + time.perf_counter() - began
                 if path is not None and ranks.first and state.done % interval == 0:
@@ -151,7 +152,7 @@ class _Training:
         self.model, self.config, self.total, self.ranks = model, config, total, ranks
         self.device = next(model.parameters()).device
         if config.precision == "fp16" and self.device.type == "cpu":
-            raise ValueError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
+            raise InputError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
         self.optimizer, self.schedule = _optimisation(model, config, total)
         # bf16 has the range of fp32; fp16 has not, so its loss is scaled until the gradients fit.
@@ -203,7 +204,7 @@ def save_sgg(folder: str | Path, model: nn.Module, extra: dict[str, Any] | None 
 def load_sgg(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """Load what `save_sgg` stored: the model, in eval mode on the CPU, and `extra`.
 
-    Raises ValueError, naming the file, where it is missing, damaged, or of a model that is not registered.
+    Raises InputError, naming the file, where it is missing, damaged, or of a model that is not registered.
     """
     path = Path(folder) / "config.json"
     try:
@@ -212,14 +213,14 @@ def load_sgg(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model = kind(Sizes(**config["sizes"]), kind.Config(**config["config"]))
     except (OSError, json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         known = ", ".join(SGG_MODELS)
-        raise ValueError(f"{path} is no stored scene-graph model ({known}): {error}; train it again") from error
+        raise InputError(f"{path} is no stored scene-graph model ({known}): {error}; train it again") from error
     path = path.with_name("model.safetensors")
     try:
         model.load_state_dict(load_file(path))
     except (
         Exception
     ) as error:  # safetensors raises its own kind for a damaged file, torch a RuntimeError for a wrong one
-        raise ValueError(f"{path} does not fit its config.json: {error}; train it again") from error
+        raise InputError(f"{path} does not fit its config.json: {error}; train it again") from error
     return model.eval(), config.get("extra", {})
 
 

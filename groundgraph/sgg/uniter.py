@@ -18,6 +18,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Outputs, Sizes
 from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, known_or_best
 
@@ -51,9 +52,9 @@ class UniterConfig(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> UniterConfig:
         if self.hidden % self.heads:
-            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
+            raise InputError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
         if bool(self.checkpoint) != bool(self.tokenizer):
-            raise ValueError("checkpoint and tokenizer go together: the tokenizer turns category names into its words")
+            raise InputError("checkpoint and tokenizer go together: the tokenizer turns category names into its words")
         return self
 
 
@@ -138,11 +139,11 @@ class Uniter(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         """Score objects and pairs; of batch.targets only the frequency bias makes use.
 
-        Raises ValueError where an image has more regions than there are positions for their names.
+        Raises InputError where an image has more regions than there are positions for their names.
         """
         width = batch.mask.shape[1]
         if width + 2 > self.config.positions:
-            raise ValueError(f"{width} regions an image need {width + 2} positions: set uniter.positions to as many")
+            raise InputError(f"{width} regions an image need {width + 2} positions: set uniter.positions to as many")
         words = torch.where(batch.labels < 0, self.unnamed, batch.labels)
         regions = self.img_embeddings.regions(batch)
         names, seen = self._read_images(batch, words, regions)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from groundgraph.errors import InputError
 from groundgraph.sgg.uniter import REGION, TEXT, Uniter
 
 PREFIX = "uniter."
@@ -18,12 +19,12 @@ SPECIAL = ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # of no category, and the three
 def read_uniter(path: str | Path) -> dict[str, Tensor]:
     """The encoder's weights of a checkpoint file, without their "uniter." and with today's names of norms.
 
-    Only tensors are unpickled (weights_only). Raises ValueError, naming the file, where it is none or has no encoder.
+    Only tensors are unpickled (weights_only). Raises InputError, naming the file, where it is none or has no encoder.
     """
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: no readable checkpoint ({error}); give UNITER's uniter-base.pt") from error
+        raise InputError(f"{path}: no readable checkpoint ({error}); give UNITER's uniter-base.pt") from error
     tensors = {k: v for k, v in raw.items() if isinstance(v, Tensor)} if isinstance(raw, Mapping) else {}
     weights = {
         key.removeprefix(PREFIX).replace(".gamma", ".weight").replace(".beta", ".bias"): value.float()
@@ -31,7 +32,7 @@ def read_uniter(path: str | Path) -> dict[str, Tensor]:
         if key.startswith((PREFIX, "embeddings.", "img_embeddings.", "encoder."))
     }
     if "embeddings.word_embeddings.weight" not in weights:
-        raise ValueError(f"{path}: holds no UNITER encoder (no uniter.embeddings.*); give UNITER's uniter-base.pt")
+        raise InputError(f"{path}: holds no UNITER encoder (no uniter.embeddings.*); give UNITER's uniter-base.pt")
     return weights
 
 
@@ -41,23 +42,23 @@ def start_from_checkpoint(model: Uniter, names: Sequence[str]) -> list[str]:
 
     names  the detector's categories, whose tokens start as the mean of their word pieces; no category starts as [UNK]
     Taken are the embeddings, the image's side, and the encoder's first layers, as many as the model has. Subject and
-    object tokens start as UNITER's image type. Raises ValueError where the sizes do not fit, a layer is missing, or
+    object tokens start as UNITER's image type. Raises InputError where the sizes do not fit, a layer is missing, or
     the tokenizer and the checkpoint do not belong together. The heads, and a projection of features of another width
     than UNITER's 2048, keep their start: "img_embeddings.img_linear" is then among what is given.
     """
     path, config = model.config.checkpoint, model.config
     if len(names) != model.sizes.detector_categories:
-        raise ValueError(f"{len(names)} names for {model.sizes.detector_categories} categories of the detector")
+        raise InputError(f"{len(names)} names for {model.sizes.detector_categories} categories of the detector")
     weights = read_uniter(path)
     words = weights.pop("embeddings.word_embeddings.weight")
     types = weights.pop("embeddings.token_type_embeddings.weight")
     positions = weights.pop("embeddings.position_embeddings.weight")
     if words.shape[1] != config.hidden:
-        raise ValueError(
+        raise InputError(
             f"{path} has {words.shape[1]} dimensions, uniter.hidden is {config.hidden}: set it to the former"
         )
     if len(positions) < config.positions:
-        raise ValueError(f"{path} has {len(positions)} positions, uniter.positions is {config.positions}: lower it")
+        raise InputError(f"{path} has {len(positions)} positions, uniter.positions is {config.positions}: lower it")
     embeddings = model.embeddings
     table = torch.stack([words[pieces].mean(0) for pieces in _pieces(config.tokenizer, names, len(words), path)])
     embeddings.word_embeddings.weight.copy_(table)
@@ -71,11 +72,11 @@ def start_from_checkpoint(model: Uniter, names: Sequence[str]) -> list[str]:
             continue
         given = weights.get(key)
         if given is None:
-            raise ValueError(f"{path} has no {key}: a checkpoint of fewer than {config.layers} layers, or no UNITER")
+            raise InputError(f"{path} has no {key}: a checkpoint of fewer than {config.layers} layers, or no UNITER")
         if key == "img_embeddings.img_linear.weight" and given.shape[1] != value.shape[1]:
             kept.append("img_embeddings.img_linear")
         elif given.shape != value.shape:
-            raise ValueError(
+            raise InputError(
                 f"{path}: {key} is {tuple(given.shape)}, this model's {tuple(value.shape)}: "
                 "set uniter.hidden and uniter.intermediate to the checkpoint's"
             )
@@ -92,10 +93,10 @@ def _pieces(tokenizer: str, names: Sequence[str], words: int, path: str) -> list
     try:
         pieces = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{tokenizer} is no tokenizer's folder ({error}): give that of bert-base-cased") from error
+        raise InputError(f"{tokenizer} is no tokenizer's folder ({error}): give that of bert-base-cased") from error
     ids = pieces(list(names), add_special_tokens=False)["input_ids"] if names else []
     special = pieces.convert_tokens_to_ids(SPECIAL)
     ids = [own or [special[0]] for own in ids] + [[i] for i in special]
     if max(max(own) for own in ids) >= words:
-        raise ValueError(f"{tokenizer} has more words than {path} ({words}): they do not belong together")
+        raise InputError(f"{tokenizer} has more words than {path} ({words}): they do not belong together")
     return ids

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers import initialization as init
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, BertOnlyMLMHead
 
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
 from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
@@ -53,9 +54,9 @@ class AlbefConfig(PreTrainedConfig):
         super().__init__(**kwargs)
         layers = self.text_config.num_hidden_layers
         if not 0 <= fusion_layer < layers:
-            raise ValueError(f"fusion_layer is {fusion_layer}, but the text encoder has layers 0 to {layers - 1}")
+            raise InputError(f"fusion_layer is {fusion_layer}, but the text encoder has layers 0 to {layers - 1}")
         if cam_layer is not None and not fusion_layer <= cam_layer < layers:
-            raise ValueError(f"cam_layer is {cam_layer}, but layers {fusion_layer} to {layers - 1} cross-attend")
+            raise InputError(f"cam_layer is {cam_layer}, but layers {fusion_layer} to {layers - 1} cross-attend")
 
 
 def _sub_config(config: PreTrainedConfig | dict | None, default: str) -> PreTrainedConfig:
@@ -150,15 +151,15 @@ def open_looker(
 ) -> GradCamLooker:
     """Grad-CAM of a saved `AlbefModel`: a folder or hub id with its tokenizer and image settings.
 
-    Raises ValueError where weights, tokenizer or image settings are missing.
+    Raises InputError where weights, tokenizer or image settings are missing.
     """
     try:
         with quietly():
             model, report = AlbefModel.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
     except (OSError, KeyError) as error:
-        raise ValueError(f"no vision-language model could be loaded from '{place}' ({error})") from error
+        raise InputError(f"no vision-language model could be loaded from '{place}' ({error})") from error
     if missing := sorted(k for k in report["missing_keys"] if not k.startswith("tower.pooler.")):
-        raise ValueError(f"'{place}' lacks {len(missing)} weights of an ALBEF model, such as {missing[0]}")
+        raise InputError(f"'{place}' lacks {len(missing)} weights of an ALBEF model, such as {missing[0]}")
     side = image_size or getattr(model.config.vision_config, "image_size", None)
     preparation = Preparation.from_pretrained(place, side).resized(image_size)
     return GradCamLooker(model, load_tokenizer(tokenizer or place), preparation, layer, batch, device)

@@ -19,6 +19,7 @@ from tokenizers import Regex, normalizers
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, ViTConfig, ViTModel
 
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
 from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
@@ -44,24 +45,24 @@ FEED_FORWARD = ("intermediate.dense", "output.dense", "output.LayerNorm")
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint file, bare or under "model", without running any code in it.
 
-    Raises ValueError for an absent or broken file, and for one that holds anything but tensors and plain values.
+    Raises InputError for an absent or broken file, and for one that holds anything but tensors and plain values.
     """
     if not path.is_file():
-        raise ValueError(f"{path} does not exist: give the path of an ALBEF checkpoint")
+        raise InputError(f"{path} does not exist: give the path of an ALBEF checkpoint")
     try:
         # Mapped, not read: most of a training checkpoint is momentum copies and optimizer states.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise InputError(
             f"{path} was refused: it holds more than tensors and plain values, and loading that could run code. "
             "Ask whoever made it for the bare state_dict"
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a readable PyTorch checkpoint ({error})") from error
+        raise InputError(f"{path} is not a readable PyTorch checkpoint ({error})") from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a model's weights by name")
+        raise InputError(f"{path} holds a {type(content).__name__}, not a model's weights by name")
     return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
 
 
@@ -70,7 +71,7 @@ def load_checkpoint(path: str | Path) -> AlbefModel:
 
     The Grad-CAM layer is the third that cross-attends (ALBEF's own choice: 8 of 12). A file without the masked-word
     head (one that was fine-tuned) leaves ours untrained; nothing here uses it.
-    Raises ValueError naming the file and what it lacks.
+    Raises InputError naming the file and what it lacks.
     """
     path = Path(path)
     tensors = read_tensors(path)
@@ -90,7 +91,7 @@ def load_checkpoint(path: str | Path) -> AlbefModel:
             weights = rest | {f"tower.{name}": value for name, value in vit.state_dict().items()}
             model = AlbefModel.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
     except RuntimeError as error:
-        raise ValueError(f"{path} holds weights whose sizes do not fit together ({error})") from error
+        raise InputError(f"{path} holds weights whose sizes do not fit together ({error})") from error
     model.tower.pooler = None
     return model
 
@@ -105,7 +106,7 @@ def open_looker(
 ) -> GradCamLooker:
     """Grad-CAM of an ALBEF checkpoint file; pictures by default of the size it was trained on.
 
-    Raises ValueError for a file that is no such checkpoint, and where there is no tokenizer.
+    Raises InputError for a file that is no such checkpoint, and where there is no tokenizer.
     """
     model = load_checkpoint(place)
     side = image_size or model.config.vision_config.image_size
@@ -116,7 +117,7 @@ def open_looker(
 def albef_tokenizer(name: str = TOKENIZER):
     """A BERT tokenizer that reads captions as ALBEF's does: [CLS] and the words, no [SEP], no punctuation.
 
-    Character places still count in the caption as it was written. Raises ValueError where there is no tokenizer.
+    Character places still count in the caption as it was written. Raises InputError where there is no tokenizer.
     """
     tokenizer = load_tokenizer(name)
     backend = tokenizer.backend_tokenizer
@@ -141,16 +142,16 @@ def _config(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> AlbefC
     shape = {name: tuple(tensors[name].shape) for name in known}
     side = math.isqrt(shape[positions][1] - 1)
     if side**2 != shape[positions][1] - 1:
-        raise ValueError(f"{path}: {positions} is for {shape[positions][1] - 1} patches, which are no square")
+        raise InputError(f"{path}: {positions} is for {shape[positions][1] - 1} patches, which are no square")
     vision_width, text_width = shape[patch][0], shape[words][1]
     if vision_width != text_width:
-        raise ValueError(f"{path}: image states of {vision_width} and text of {text_width} channels are not supported")
+        raise InputError(f"{path}: image states of {vision_width} and text of {text_width} channels are not supported")
     if text_width % HEAD:
-        raise ValueError(f"{path}: {text_width} channels do not divide into heads of {HEAD}")
+        raise InputError(f"{path}: {text_width} channels do not divide into heads of {HEAD}")
     layers = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.")
     looking = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.crossattention\.", distinct=True)
     if not looking:
-        raise ValueError(f"{path}: no layer of its text encoder has a crossattention, so it is no ALBEF checkpoint")
+        raise InputError(f"{path}: no layer of its text encoder has a crossattention, so it is no ALBEF checkpoint")
     fusion = layers - looking
     return AlbefConfig(
         ViTConfig(
@@ -222,6 +223,6 @@ def _take(path: Path, tensors: dict[str, torch.Tensor], names: dict[str, str]) -
 
 
 def _require(path: Path, tensors: dict[str, torch.Tensor], names: Iterable[str]) -> None:
-    """Raises ValueError, naming the file, where one of the names is missing."""
+    """Raises InputError, naming the file, where one of the names is missing."""
     if missing := [name for name in names if name not in tensors]:
-        raise ValueError(f"{path} is no whole ALBEF checkpoint: it lacks {len(missing)} weights, such as {missing[0]}")
+        raise InputError(f"{path} is no whole ALBEF checkpoint: it lacks {len(missing)} weights, such as {missing[0]}")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import BlipForImageTextRetrieval
 
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
 from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
@@ -16,7 +17,7 @@ class BlipMatcher(CrossAttending, nn.Module):
     """BLIP's parts by the names Grad-CAM knows: every text layer looks at the picture, `itm_head` is the match head.
 
     The text starts with [CLS], as transformers' own processor and forward have it.
-    Raises ValueError for a text encoder without cross-attention.
+    Raises InputError for a text encoder without cross-attention.
     """
 
     fusion_layer = 0
@@ -25,7 +26,7 @@ class BlipMatcher(CrossAttending, nn.Module):
         super().__init__()
         self.config = model.config
         if not model.config.text_config.is_decoder:
-            raise ValueError("this BLIP's text encoder has no cross-attention (its text_config says is_decoder: false)")
+            raise InputError("this BLIP's text encoder has no cross-attention (its text_config says is_decoder: false)")
         self.tower = model.vision_model
         self.embeddings = model.text_encoder.embeddings
         self.layers = model.text_encoder.encoder.layer
@@ -56,7 +57,7 @@ def open_looker(
 ) -> GradCamLooker:
     """Grad-CAM of BLIP for image-text retrieval: a folder or hub id such as Salesforce/blip-itm-base-coco.
 
-    Raises ValueError where the model is missing or is a BLIP for something else, which has no match head.
+    Raises InputError where the model is missing or is a BLIP for something else, which has no match head.
     """
     try:
         with quietly():
@@ -64,9 +65,9 @@ def open_looker(
                 place, dtype=torch.float32, output_loading_info=True
             )
     except (OSError, KeyError) as error:
-        raise ValueError(f"no BLIP model could be loaded from '{place}' ({error})") from error
+        raise InputError(f"no BLIP model could be loaded from '{place}' ({error})") from error
     if missing := sorted(report["missing_keys"]):
-        raise ValueError(
+        raise InputError(
             f"'{place}' is no BLIP for image-text retrieval: it lacks {len(missing)} weights, such as {missing[0]}"
         )
     preparation = Preparation.from_pretrained(place, model.config.vision_config.image_size, CLIP_MEAN, CLIP_STD)

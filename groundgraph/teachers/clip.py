@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from groundgraph.data.types import Entity, Regions
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly, resolve
 from groundgraph.teachers import image_text as _image_text  # noqa: F401  (makes its model type known)
 from groundgraph.teachers.preparation import Preparation
@@ -24,7 +25,7 @@ class ImageTextModel:
     prompts  sentences an entity is put into: {name} is its noun, {text} its phrase as it stands; the features of
              several are averaged
     batch    crops or sentences a forward pass
-    Raises ValueError where the model is missing or of another kind, or a prompt has another placeholder.
+    Raises InputError where the model is missing or of another kind, or a prompt has another placeholder.
     """
 
     def __init__(
@@ -37,16 +38,16 @@ class ImageTextModel:
             try:
                 prompt.format(name="horse", text="a brown horse")
             except (KeyError, IndexError, ValueError) as error:
-                raise ValueError(f"the prompt {prompt!r} may hold {{name}} and {{text}}, nothing else") from error
+                raise InputError(f"the prompt {prompt!r} may hold {{name}} and {{text}}, nothing else") from error
         place = resolve(model)
         try:
             with quietly():
                 self.model = AutoModel.from_pretrained(place, dtype=torch.float32)
                 self.tokenizer = AutoTokenizer.from_pretrained(place)
         except (OSError, KeyError) as error:
-            raise ValueError(f"no image-text model could be loaded from '{model}' ({error})") from error
+            raise InputError(f"no image-text model could be loaded from '{model}' ({error})") from error
         if not hasattr(self.model, "get_image_features") or not hasattr(self.model, "get_text_features"):
-            raise ValueError(
+            raise InputError(
                 f"'{model}' is a {self.model.config.model_type} model without image and text features: take a CLIP"
             )
         vision = getattr(self.model.config, "vision_config", None)

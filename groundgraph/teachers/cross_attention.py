@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig
 
+from groundgraph.errors import InputError
+
 
 @dataclass
 class ImageStates:
@@ -97,7 +99,7 @@ class CrossAttending:
         layer = self.cam_layer if layer is None else layer
         first, last = self.fusion_layer, len(self.layers)
         if not first <= layer < last:
-            raise ValueError(f"layer {layer} does not cross-attend: layers {first} to {last - 1} do")
+            raise InputError(f"layer {layer} does not cross-attend: layers {first} to {last - 1} do")
         return layer
 
 
@@ -109,7 +111,7 @@ def _blocked(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 def grid_of(size: tuple[int, int], tokens: int, config: PreTrainedConfig) -> tuple[tuple[int, int], int]:
     """Rows and columns of a tower that returns tokens, and how many tokens have no place.
 
-    From its patch size; for towers that merge patches, from the stride that fits. Raises ValueError if none fits.
+    From its patch size; for towers that merge patches, from the stride that fits. Raises InputError if none fits.
     """
     patch = getattr(config, "patch_size", None)
     patch = patch[0] if isinstance(patch, list | tuple) else patch
@@ -119,7 +121,7 @@ def grid_of(size: tuple[int, int], tokens: int, config: PreTrainedConfig) -> tup
             h, w = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
             if 0 <= tokens - h * w <= most or (stride == patch and 0 <= tokens - h * w <= 8):
                 return (h, w), tokens - h * w
-    raise ValueError(
+    raise InputError(
         f"the tower '{config.model_type}' gives {tokens} tokens for {size} pixels: no grid fits"
         + (f" (sides must be multiples of its patch, {patch})" if patch else "")
     )

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from groundgraph.data.types import ParsedCaption, Regions
+from groundgraph.errors import InputError
 from groundgraph.experts import resolve
 from groundgraph.teachers import albef, albef_checkpoint, blip
 from groundgraph.teachers.looker import Looker
@@ -74,7 +75,7 @@ class InteractionTeacher:
     image_size   side in pixels that pictures are resized to; None = the model's own. Positions are interpolated
     batch        pictures a forward pass
     device       None = a GPU if there is one
-    Raises ValueError where the model is missing or is of another kind.
+    Raises InputError where the model is missing or is of another kind.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ def kind_of(model: str) -> tuple[str, str]:
     try:
         kind = AutoConfig.from_pretrained(place).model_type
     except (OSError, KeyError) as error:
-        raise ValueError(f"no vision-language model could be loaded from '{model}' ({error})") from error
+        raise InputError(f"no vision-language model could be loaded from '{model}' ({error})") from error
     if kind not in KINDS:
-        raise ValueError(f"'{model}' is a {kind} model; the interaction-aware teacher takes {', '.join(KINDS)}")
+        raise InputError(f"'{model}' is a {kind} model; the interaction-aware teacher takes {', '.join(KINDS)}")
     return kind, place

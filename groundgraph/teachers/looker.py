@@ -12,6 +12,7 @@ from PIL import Image
 from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.errors import InputError
 from groundgraph.experts import resolve
 from groundgraph.language.pieces import length_limit, own_pieces, spans_of
 from groundgraph.teachers.cross_attention import CrossAttending
@@ -40,7 +41,7 @@ class GradCamLooker:
     layer   the layer it is taken from, counted from 0 among all text layers; None = the model's own choice
     batch   pictures a forward pass
     device  None = a GPU if there is one
-    Raises ValueError for a layer that does not cross-attend, and for the last one: there a word's attention has no
+    Raises InputError for a layer that does not cross-attend, and for the last one: there a word's attention has no
     path to the match score, so that every map would be zero.
     """
 
@@ -55,13 +56,13 @@ class GradCamLooker:
     ):
         self.layer = model.looking_layer(layer)
         if self.layer == len(model.layers) - 1:
-            raise ValueError(
+            raise InputError(
                 f"layer {self.layer} is the last one, where words no longer reach the match score: choose one of "
                 f"{model.fusion_layer} to {self.layer - 1}"
             )
         words = model.embeddings.word_embeddings.num_embeddings
         if len(tokenizer) > words:
-            raise ValueError(f"the tokenizer has {len(tokenizer)} word pieces, but the model only knows {words}")
+            raise InputError(f"the tokenizer has {len(tokenizer)} word pieces, but the model only knows {words}")
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         # Frozen weights: the graph above the layer then keeps nothing for their sake.
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -74,7 +75,7 @@ class GradCamLooker:
     ) -> list[list[np.ndarray]]:
         """Grad-CAM maps of every entity: for each image and caption, [E, h, w] float32, not normalised."""
         if len(images) != len(captions):
-            raise ValueError(f"{len(images)} images but captions of {len(captions)}")
+            raise InputError(f"{len(images)} images but captions of {len(captions)}")
         out: list[list[np.ndarray]] = [[] for _ in images]
         # Images of like caption counts go together, so that few rows are padding.
         order = sorted(range(len(images)), key=lambda i: len(captions[i]))
@@ -120,6 +121,6 @@ def load_tokenizer(name: str):
     try:
         return AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
+        raise InputError(
             f"no tokenizer could be loaded from '{name}': name another with the option `tokenizer` ({error})"
         ) from error

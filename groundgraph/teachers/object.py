@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from groundgraph.data.types import ParsedCaption, Regions
+from groundgraph.errors import InputError
 
 
 def object_targets(match: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -40,12 +41,12 @@ class ObjectTeacher:
     ) -> list[list[np.ndarray]]:
         """For each image and caption, [E, V] (Eq. 6). `images` is there for the interface only; nobody looks at them.
 
-        Raises ValueError for a label that is no category of the detector.
+        Raises InputError for a label that is no category of the detector.
         """
         out = []
         for found, texts in zip(regions, captions, strict=True):
             if len(found) and found.labels.max() >= len(self.categories):
-                raise ValueError(
+                raise InputError(
                     f"a region has label {found.labels.max()}, but the detector names {len(self.categories)} categories"
                 )
             names = [entity.name for caption in texts for entity in caption.entities]

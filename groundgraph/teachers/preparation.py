@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from groundgraph.errors import InputError
+
 FILE = "preprocessor_config.json"
 PROCESSOR = "processor_config.json"  # where transformers 5 saves the settings of a model's text and image side together
 HALF = (0.5, 0.5, 0.5)
@@ -37,13 +39,13 @@ class Preparation:
     ) -> Preparation:
         """Read a model's settings; `model` is a local folder or a hub id. What it leaves unsaid is as given here.
 
-        A centre crop in the settings is left out: it would cut regions off. Raises ValueError where no settings are
+        A centre crop in the settings is left out: it would cut regions off. Raises InputError where no settings are
         found and no default size is given, or where they are not readable.
         """
         path = _file(model, FILE) or _file(model, PROCESSOR)
         if path is None:
             if default_size is None:
-                raise ValueError(f"{model} holds no {FILE}: it says how pictures are resized; add one to the folder")
+                raise InputError(f"{model} holds no {FILE}: it says how pictures are resized; add one to the folder")
             return cls((default_size, default_size), mean, std)
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +57,7 @@ class Preparation:
                 settings.get("resample", Image.Resampling.BICUBIC),
             )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a readable image processor's file ({error})") from error
+            raise InputError(f"{path} is not a readable image processor's file ({error})") from error
 
     def resized(self, side: int | None) -> Preparation:
         """The same with pictures of side x side pixels; None leaves the size as it is."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.types import Example
+from groundgraph.errors import InputError
 from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
 
 # Columns by their number: bottom-up-attention's tools, the same with class probabilities (Conceptual Captions), LXMERT.
@@ -58,12 +59,12 @@ class BottomUpTsv(StoredRegions):
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> BottomUpTsv:
         """From a file, or a folder of *.tsv and *.tsv.N; nothing runs on `device`.
 
-        Raises ValueError, naming file and line, where there is none or its first line is no such line.
+        Raises InputError, naming file and line, where there is none or its first line is no such line.
         """
         path = Path(source)
         files = sorted(p for p in path.glob("*.tsv*") if p.is_file()) if path.is_dir() else [path]
         if not files or not all(p.is_file() for p in files):
-            raise ValueError(f"{source}: no such TSV file of regions; give the file or the folder that holds it")
+            raise InputError(f"{source}: no such TSV file of regions; give the file or the folder that holds it")
         places: dict[str, tuple[Path, int]] = {}
         repeated = set()
         for file in files:
@@ -87,15 +88,15 @@ class BottomUpTsv(StoredRegions):
         try:
             return key, self._parse(fields)
         except (ValueError, binascii.Error) as error:
-            raise ValueError(f"{path}, the line of image {key}: damaged ({error}); fetch it again") from error
+            raise InputError(f"{path}, the line of image {key}: damaged ({error}); fetch it again") from error
 
     def _parse(self, fields: list[bytes]) -> Stored:
         if len(fields) not in COLUMNS:
-            raise ValueError(f"{len(fields)} fields")
+            raise InputError(f"{len(fields)} fields")
         row = dict(zip(COLUMNS[len(fields)], fields, strict=True))
         count, width, height = (int(row[name]) for name in ("num_boxes", "image_w", "image_h"))
         if count <= 0:
-            raise ValueError(f"{count} boxes")
+            raise InputError(f"{count} boxes")
         arrays = {
             name: np.frombuffer(base64.b64decode(row[name], validate=True), kind).reshape(count, -1)
             for name, kind in TYPES.items()
@@ -116,10 +117,10 @@ def _lines(path: Path) -> Iterator[tuple[str, int]]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if number == 1 and line.count(b"\t") + 1 not in COLUMNS:
-                raise ValueError(
+                raise InputError(
                     f"{path}, line 1: {line.count(bytes([9])) + 1} columns, not {[*COLUMNS]}; give a TSV of regions"
                 )
             yield line.split(b"\t", 1)[0].decode("ascii", "replace").strip(), start
             start += len(line)
     if not start:
-        raise ValueError(f"{path}: is empty; fetch it again")
+        raise InputError(f"{path}: is empty; fetch it again")

@@ -11,6 +11,7 @@ import numpy as np
 
 from groundgraph.data.types import Example
 from groundgraph.data.unpickle import read_pickle
+from groundgraph.errors import InputError
 from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
 
 FEATURES, BOXES = ("image_features", "features"), ("image_bb", "boxes")
@@ -45,15 +46,15 @@ class BottomUpH5(StoredRegions):
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> BottomUpH5:
-        """Opens the file; nothing runs on `device`. Raises ValueError, naming file and fix, for any other file."""
+        """Opens the file; nothing runs on `device`. Raises InputError, naming file and fix, for any other file."""
         path = Path(source)
         try:
             file = h5py.File(path, "r")
             sets = {name: file[name] for name in file}
         except FileNotFoundError as error:
-            raise ValueError(f"{path}: no such file of regions") from error
+            raise InputError(f"{path}: no such file of regions") from error
         except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(f"{path}: damaged, or no HDF5 file ({error}); fetch it again") from error
+            raise InputError(f"{path}: damaged, or no HDF5 file ({error}); fetch it again") from error
         names = path.parent / "objects_vocab.txt"
         categories = read_categories(names if names.is_file() else None)
         if any(name in sets for name in FEATURES):
@@ -61,7 +62,7 @@ class BottomUpH5(StoredRegions):
         else:
             rows, repeated = {name: -1 for name, part in sets.items() if isinstance(part, h5py.Group)}, set()
         if not rows:
-            raise ValueError(f"{path}: holds {', '.join(sets) or 'nothing'}, but no image_features and no groups")
+            raise InputError(f"{path}: holds {', '.join(sets) or 'nothing'}, but no image_features and no groups")
         return cls(path, file, rows, repeated, categories, count)
 
     def find(self, example: Example) -> tuple[str, Stored] | None:
@@ -72,7 +73,7 @@ class BottomUpH5(StoredRegions):
         try:
             return key, self._read(key)
         except (OSError, RuntimeError, KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"{self.source}, image {key}: damaged ({error}); fetch it again") from error
+            raise InputError(f"{self.source}, image {key}: damaged ({error}); fetch it again") from error
 
     def _read(self, key: str) -> Stored:
         row = self._rows[key]
@@ -81,7 +82,7 @@ class BottomUpH5(StoredRegions):
         if row >= 0 and "pos_boxes" in place:
             first, last = (int(x) for x in place["pos_boxes"][row])
             if not 0 <= first <= last:
-                raise ValueError(f"{self.source}, image {key}: rows {first} to {last}; fetch it again")
+                raise InputError(f"{self.source}, image {key}: rows {first} to {last}; fetch it again")
             part = slice(first, last)
         elif row >= 0:
             count = int(place["num_boxes"][row]) if "num_boxes" in place else None
@@ -91,7 +92,7 @@ class BottomUpH5(StoredRegions):
         if SHARES in place:
             names["boxes"], size = SHARES, (1.0, 1.0)
         if names["boxes"] is None or names["features"] is None:
-            raise ValueError(f"{self.source}, image {key}: holds no features with boxes; make it anew")
+            raise InputError(f"{self.source}, image {key}: holds no features with boxes; make it anew")
         labels = _first(place, LABELS) if self.categories else None
         scores = _first(place, SCORES)
         return Stored(
@@ -116,8 +117,8 @@ def _table(path: Path, sets: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
         return rows, {key for row, key in enumerate(ids) if rows[key] != row}
     beside = path.with_name(f"{path.stem}_imgid2idx.pkl")
     if not beside.is_file():
-        raise ValueError(f"{path}: says not which image is which; put {beside.name} beside it")
+        raise InputError(f"{path}: says not which image is which; put {beside.name} beside it")
     table = read_pickle(beside)
     if not isinstance(table, dict) or not all(isinstance(row, int | np.integer) and row >= 0 for row in table.values()):
-        raise ValueError(f"{beside}: not a table of image ids and rows; fetch it again")
+        raise InputError(f"{beside}: not a table of image ids and rows; fetch it again")
     return {str(key): int(row) for key, row in table.items()}, set()

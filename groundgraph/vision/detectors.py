@@ -12,6 +12,7 @@ from PIL import Image
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.errors import InputError
 
 
 class Detector(Protocol):
@@ -61,9 +62,9 @@ class ImageDetector(ABC):
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """Regions for given boxes [V, 4] of each image, in the given order: what PredCls and SGCls need.
 
-        Raises ValueError where a detector has no features of boxes other than its own.
+        Raises InputError where a detector has no features of boxes other than its own.
         """
-        raise ValueError(
+        raise InputError(
             f"{type(self).__name__} has features only for the regions it finds itself; predicate classification and "
             "scene graph classification need a detector that can pool given boxes: use kind torchvision, or give the "
             "option features a backbone"
@@ -136,13 +137,13 @@ def load_detector(kind: str, source: str, *, features: str = "detector", **optio
     features  "detector": as the detector describes a region; "map": pooled from the detector's own feature map (the
               kinds in `MAPPED`); else a backbone that all regions are pooled from, see `features.load_backbone`
     options   go to its `load`: count (regions an image), device; for open-vocabulary also vocabulary and nouns
-    Raises ValueError on an unknown kind, or one that cannot do what `features` asks for.
+    Raises InputError on an unknown kind, or one that cannot do what `features` asks for.
     """
     if kind not in KINDS:
-        raise ValueError(f"there is no detector of kind {kind!r}: choose one of {', '.join(KINDS)}")
+        raise InputError(f"there is no detector of kind {kind!r}: choose one of {', '.join(KINDS)}")
     if features == "map":
         if kind not in MAPPED:
-            raise ValueError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
+            raise InputError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
         options["pooled"] = True
     module, name = KINDS[kind].split(":")
     detector = getattr(importlib.import_module(module), name).load(source, **options)

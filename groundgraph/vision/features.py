@@ -14,6 +14,7 @@ from torchvision.ops import roi_align
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly, resolve
 from groundgraph.vision.detectors import Detector, ImageDetector, usable
 
@@ -77,7 +78,7 @@ def load_backbone(name: str, device: str = "cpu") -> Backbone:
     """A backbone by name: torchvision:NAME (a classifier such as resnet50), else a transformers vision model's hub id
     or folder: ResNet, Swin, ConvNeXt, DINOv2 and other backbones; ViT, CLIP, SigLIP and others made of patch tokens.
 
-    Raises ValueError, naming the fix, where it cannot be loaded or gives no feature map.
+    Raises InputError, naming the fix, where it cannot be loaded or gives no feature map.
     """
     kind, _, rest = name.partition(":")
     return _torchvision(rest, device) if kind == "torchvision" else _transformers(name, device)
@@ -85,7 +86,7 @@ def load_backbone(name: str, device: str = "cpu") -> Backbone:
 
 def _torchvision(name: str, device: str) -> Backbone:
     if name not in models.list_models(models):
-        raise ValueError(f"torchvision has no classifier {name!r}; take one such as torchvision:resnet50")
+        raise InputError(f"torchvision has no classifier {name!r}; take one such as torchvision:resnet50")
     weights = models.get_model_weights(name).DEFAULT
     network = models.get_model(name, weights=None)
     if hasattr(network, "layer4"):
@@ -94,14 +95,14 @@ def _torchvision(name: str, device: str) -> Backbone:
     elif hasattr(network, "features") and not name.startswith("swin"):
         body = network.features
     else:
-        raise ValueError(
+        raise InputError(
             f"torchvision's {name} has no convolutional feature map; take one such as torchvision:resnet50"
         )
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
         network.load_state_dict(torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file makes the reader fail in any way
-        raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
+        raise InputError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
     prepared = weights.transforms()
     return Backbone(body, body, (SIDE, SIDE), prepared.mean, prepared.std, device)
 
@@ -120,10 +121,10 @@ def _transformers(name: str, device: str) -> Backbone:
             else:
                 network = AutoModel.from_pretrained(place)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ValueError(f"no vision model could be loaded from '{name}' ({error}): check the name") from error
+        raise InputError(f"no vision model could be loaded from '{name}' ({error}): check the name") from error
     kind = config.model_type
     if network.main_input_name != "pixel_values":
-        raise ValueError(f"'{name}' is a {kind} model, which reads no pictures; take a ResNet, Swin, ViT or CLIP")
+        raise InputError(f"'{name}' is a {kind} model, which reads no pictures; take a ResNet, Swin, ViT or CLIP")
     network = getattr(network, "vision_model", network)
     size = dict(processor.crop_size or processor.size)
     short = size.get("shortest_edge")
@@ -137,7 +138,7 @@ def _transformers(name: str, device: str) -> Backbone:
             return found[-1]
         tokens = getattr(output, "last_hidden_state", None)
         if tokens is None or not isinstance(patch, int):
-            raise ValueError(
+            raise InputError(
                 f"'{name}' is a {kind} model, which gives no feature map; take a ResNet, Swin, ViT or CLIP"
             )
         h, w = (s // patch for s in side)
@@ -154,9 +155,9 @@ class Pooled(ImageDetector):
         self.detector, self.backbone = detector, backbone
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """See `ImageDetector.regions`. Raises ValueError for regions from a file, which belong to examples."""
+        """See `ImageDetector.regions`. Raises InputError for regions from a file, which belong to examples."""
         if not isinstance(self.detector, ImageDetector):
-            raise ValueError(f"{type(self.detector).__name__} looks at no images; it has regions of listed ones only")
+            raise InputError(f"{type(self.detector).__name__} looks at no images; it has regions of listed ones only")
         return self._describe(images, self.detector.regions(images))
 
     def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:

@@ -10,6 +10,7 @@ import numpy as np
 from groundgraph.data.types import Example
 from groundgraph.data.unpickle import read_npy, read_npz
 from groundgraph.data.vocabulary import OPENIMAGES601
+from groundgraph.errors import InputError
 from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
 
 # What a file's arrays are called by those who publish such files; `x` and `bbox` are bottom-up-attention.pytorch's.
@@ -35,7 +36,7 @@ class ImageFiles(StoredRegions):
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> ImageFiles:
-        """From the folder; nothing runs on `device`. Raises ValueError where it holds no npz file."""
+        """From the folder; nothing runs on `device`. Raises InputError where it holds no npz file."""
         names = Path(source) / "categories.txt"
         return cls(source, read_categories(names if names.is_file() else None), count)
 
@@ -48,7 +49,7 @@ class ImageFiles(StoredRegions):
         arrays = read_npz(path)
         parts = {part: next((arrays[n] for n in names if n in arrays), None) for part, names in NAMES.items()}
         if parts["boxes"] is None or parts["features"] is None:
-            raise ValueError(f"{path}: holds {', '.join(arrays)}, but no boxes and features; make it anew")
+            raise InputError(f"{path}: holds {', '.join(arrays)}, but no boxes and features; make it anew")
         if not self.categories:
             parts["labels"] = None
         size = None
@@ -77,16 +78,16 @@ class SgnlsDetections(StoredRegions):
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> SgnlsDetections:
-        """From the folder; nothing runs on `device`. Raises ValueError, naming what is missing or damaged."""
+        """From the folder; nothing runs on `device`. Raises InputError, naming what is missing or damaged."""
         folder, boxes = Path(source), {}
         names, listing = folder / "categories.txt", folder / "box_dict.npy"
         if listing.is_file():
             boxes = read_npy(listing).tolist()
             if not isinstance(boxes, dict):
-                raise ValueError(f"{listing}: holds no table of boxes by image; fetch it again")
+                raise InputError(f"{listing}: holds no table of boxes by image; fetch it again")
             boxes = {str(key): value for key, value in boxes.items()}
         elif not (folder / "_box").is_dir():
-            raise ValueError(f"{folder}: has neither box_dict.npy nor a folder _box; unpack SGNLS's detections there")
+            raise InputError(f"{folder}: has neither box_dict.npy nor a folder _box; unpack SGNLS's detections there")
         categories = read_categories(names) if names.is_file() else OPENIMAGES601.names
         return cls(folder, categories, boxes, count)
 
@@ -98,7 +99,7 @@ class SgnlsDetections(StoredRegions):
             return None
         features, chance = (self._feat(part, key) for part in ("_att", "_dists"))
         if chance.ndim != 2 or chance.shape[1] != 1 + len(self.categories) or len(chance) != len(boxes):
-            raise ValueError(
+            raise InputError(
                 f"{self._folder / '_dists' / key}.npz: class probabilities {chance.shape} of {len(boxes)} boxes and "
                 f"{len(self.categories)} categories; put a categories.txt of its detector into {self._folder}"
             )
@@ -116,14 +117,14 @@ class SgnlsDetections(StoredRegions):
         path = self._folder / part / f"{key}.npz"
         arrays = read_npz(path)
         if "feat" not in arrays:
-            raise ValueError(f"{path}: holds {', '.join(arrays)}, but no feat; fetch it again")
+            raise InputError(f"{path}: holds {', '.join(arrays)}, but no feat; fetch it again")
         return arrays["feat"]
 
 
 def _keys(folder: Path) -> frozenset[str]:
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of regions; give the folder that holds the npz files")
+        raise InputError(f"{folder}: no such folder of regions; give the folder that holds the npz files")
     keys = frozenset(path.stem for path in folder.glob("*.npz"))
     if not keys:
-        raise ValueError(f"{folder}: holds no npz file; give the folder of regions that was unpacked")
+        raise InputError(f"{folder}: holds no npz file; give the folder of regions that was unpacked")
     return keys

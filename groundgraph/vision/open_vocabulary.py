@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from groundgraph.data.types import Example, Regions
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly, resolve
 from groundgraph.vision.queries import QueryDetector
 
@@ -45,12 +46,12 @@ class OpenVocabularyDetector(QueryDetector):
         said = sorted({name for names in self._nouns.values() for name in names})
         categories = tuple(dict.fromkeys((*self._vocabulary, *said)))
         if not categories:
-            raise ValueError(
+            raise InputError(
                 "an open-vocabulary detector needs names to look for: give a vocabulary, or nouns by image"
             )
         kind = model.config.model_type
         if kind not in COMMIT:
-            raise ValueError(f"{kind} is no open-vocabulary detector known here: take one of {', '.join(COMMIT)}")
+            raise InputError(f"{kind} is no open-vocabulary detector known here: take one of {', '.join(COMMIT)}")
         super().__init__(model, processor, categories, **({"commit": COMMIT[kind]} | options))
         self._places = {name: place for place, name in enumerate(categories)}
         self._dino = kind in DINO
@@ -66,7 +67,7 @@ class OpenVocabularyDetector(QueryDetector):
         device: str = "cpu",
         pooled: bool = False,
     ) -> OpenVocabularyDetector:
-        """From a hub id or a local folder. Raises ValueError where it cannot be loaded or there is no name at all."""
+        """From a hub id or a local folder. Raises InputError where it cannot be loaded or there is no name at all."""
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
         place = resolve(source)
@@ -75,7 +76,7 @@ class OpenVocabularyDetector(QueryDetector):
                 processor = AutoProcessor.from_pretrained(place)
                 model = AutoModelForZeroShotObjectDetection.from_pretrained(place)
         except Exception as error:  # a damaged file makes the readers fail in any way
-            raise ValueError(f"{source}: transformers cannot load an open-vocabulary detector ({error})") from error
+            raise InputError(f"{source}: transformers cannot load an open-vocabulary detector ({error})") from error
         return cls(model, processor, vocabulary, nouns, count=count or 36, device=device, pooled=pooled)
 
     def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.types import Example
+from groundgraph.errors import InputError
 from groundgraph.vision.stored import Stored, StoredRegions
 
 _AXES = {"file_names": 1, "categories": 1, "boxes": 3, "labels": 2, "scores": 2, "features": 3}
@@ -30,24 +31,24 @@ class PrecomputedRegions(StoredRegions):
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> PrecomputedRegions:
-        """Reads the file; nothing runs on `device`. Raises ValueError, naming file and fix, for any other file."""
+        """Reads the file; nothing runs on `device`. Raises InputError, naming file and fix, for any other file."""
         try:
             with np.load(source, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in _AXES if name in file}
         except FileNotFoundError as error:
-            raise ValueError(f"{source}: no such file of regions") from error
+            raise InputError(f"{source}: no such file of regions") from error
         # TypeError: a bare npy array; MemoryError: a header that claims more than there is
         except (OSError, ValueError, EOFError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
-            raise ValueError(f"{source}: damaged, or no npz file of plain arrays ({error}); make it anew") from error
+            raise InputError(f"{source}: damaged, or no npz file of plain arrays ({error}); make it anew") from error
         for name, axes in _AXES.items():
             if name not in arrays:
-                raise ValueError(f"{source}: holds no array {name!r}; it needs {', '.join(_AXES)}")
+                raise InputError(f"{source}: holds no array {name!r}; it needs {', '.join(_AXES)}")
             if arrays[name].ndim != axes or (axes > 1 and arrays[name].shape[:2] != arrays["boxes"].shape[:2]):
-                raise ValueError(f"{source}: {name} of shape {arrays[name].shape} does not fit boxes [N, V, 4]")
+                raise InputError(f"{source}: {name} of shape {arrays[name].shape} does not fit boxes [N, V, 4]")
         if arrays["boxes"].shape[2] != 4 or len(arrays["file_names"]) != len(arrays["boxes"]):
-            raise ValueError(f"{source}: boxes have the shape {arrays['boxes'].shape}, not [file names, V, 4]")
+            raise InputError(f"{source}: boxes have the shape {arrays['boxes'].shape}, not [file names, V, 4]")
         if arrays["labels"].max(initial=-1) >= len(arrays["categories"]):
-            raise ValueError(f"{source}: a label is beyond the {len(arrays['categories'])} categories")
+            raise InputError(f"{source}: a label is beyond the {len(arrays['categories'])} categories")
         return cls(source, arrays, count)
 
     def find(self, example: Example) -> tuple[str, Stored] | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, nms
 
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.features import pool_regions, unnamed
 
@@ -70,7 +71,7 @@ class QueryDetector(ImageDetector):
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`: features from the map, no labels, scores 1.
 
-        Raises ValueError unless the detector's own regions are pooled too: states of queries are another space.
+        Raises InputError unless the detector's own regions are pooled too: states of queries are another space.
         """
         if not self.pooled:
             return super().pool(images, boxes)
@@ -173,7 +174,7 @@ def _maps(output: Any) -> Iterator[Tensor]:
 
 
 def feature_map(model: nn.Module, inputs: Any, output: Any, seen: list[Tensor]) -> Tensor:
-    """A map [B, C, h, w] over the model's whole input. Raises ValueError where the model shows none."""
+    """A map [B, C, h, w] over the model's whole input. Raises InputError where the model shows none."""
     kind = model.config.model_type
     if kind in ("owlvit", "owlv2"):
         return output.image_embeds.permute(0, 3, 1, 2)
@@ -181,7 +182,7 @@ def feature_map(model: nn.Module, inputs: Any, output: Any, seen: list[Tensor]) 
         h, w = (side // model.config.patch_size for side in inputs["pixel_values"].shape[2:])
         return output.last_hidden_state[:, 1 : 1 + h * w].transpose(1, 2).unflatten(2, (h, w))
     if not seen:
-        raise ValueError(
+        raise InputError(
             f"{type(model).__name__} shows neither states of its queries nor a backbone's map, so its regions have no "
             "features of their own; give the option features a backbone, such as torchvision:resnet50"
         )

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.errors import InputError
 from groundgraph.vision.detectors import Detector
 
 
 class Several:
     """Detectors asked in order; what the last of them leaves out is what is left out.
 
-    Raises ValueError where their categories or, at the first image, the widths of their features differ.
+    Raises InputError where their categories or, at the first image, the widths of their features differ.
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         self.detectors, self._width = list(detectors), None
         if any(d.categories != self.categories for d in self.detectors):
-            raise ValueError("detector.also: its categories are not those of detector.model; give one detector's")
+            raise InputError("detector.also: its categories are not those of detector.model; give one detector's")
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -35,6 +36,6 @@ class Several:
                 found[i] = regions
         widths = {regions.features.shape[1] for regions in found if regions is not None} | {self._width} - {None}
         if len(widths) > 1:
-            raise ValueError(f"detector.also: features of {sorted(widths)} numbers a region; give one detector's")
+            raise InputError(f"detector.also: features of {sorted(widths)} numbers a region; give one detector's")
         self._width = next(iter(widths), self._width)
         return found

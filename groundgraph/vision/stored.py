@@ -13,6 +13,7 @@ import numpy as np
 from groundgraph.data.images import ImageError, image_size
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
+from groundgraph.errors import InputError
 from groundgraph.vision.detectors import usable
 
 
@@ -88,22 +89,22 @@ class StoredRegions(ABC):
 def fit(found: Stored, size: tuple[int, int], categories: int) -> Regions:
     """Stored regions as `Regions` of an image of `size`: best first, boxes scaled to it and clipped.
 
-    Raises ValueError where the shapes do not fit each other or a label is beyond the categories.
+    Raises InputError where the shapes do not fit each other or a label is beyond the categories.
     """
     boxes = np.asarray(found.boxes, np.float32)
     features = np.asarray(found.features, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or features.ndim != 2 or len(features) != len(boxes):
-        raise ValueError(f"boxes {boxes.shape} and features {features.shape} are not [V, 4] and [V, D]; make it anew")
+        raise InputError(f"boxes {boxes.shape} and features {features.shape} are not [V, 4] and [V, D]; make it anew")
     count = len(boxes)
     labels = np.full(count, -1) if found.labels is None else np.asarray(found.labels).reshape(-1).astype(np.int64)
     scores = np.ones(count, np.float32) if found.scores is None else np.asarray(found.scores, np.float32).reshape(-1)
     if len(labels) != count or len(scores) != count:
-        raise ValueError(f"{len(labels)} labels and {len(scores)} scores of {count} boxes; make it anew")
+        raise InputError(f"{len(labels)} labels and {len(scores)} scores of {count} boxes; make it anew")
     if labels.max(initial=-1) >= categories or labels.min(initial=0) < -1:
-        raise ValueError(f"label {labels.max()} or {labels.min()} is none of the {categories} categories")
+        raise InputError(f"label {labels.max()} or {labels.min()} is none of the {categories} categories")
     if found.size is not None:
         if not (np.isfinite(found.size).all() and min(found.size) > 0):
-            raise ValueError(f"regions of a picture of {found.size} pixels; make it anew")
+            raise InputError(f"regions of a picture of {found.size} pixels; make it anew")
         boxes = boxes * np.array([size[0] / found.size[0], size[1] / found.size[1]] * 2, np.float32)
     order = np.argsort(-scores, kind="stable")
     boxes = boxes.clip(0, np.array(size * 2, np.float32))
@@ -124,7 +125,7 @@ def key_of(example: Example, keys: Container[str]) -> str | None:
 def read_categories(path: str | Path | None) -> tuple[str, ...]:
     """Names from a file of one a line (what follows a comma is a synonym and left out); none without a file.
 
-    Raises ValueError, naming the file, as `Vocabulary.from_file`; bottom-up attention's list of 1,600 has doubles,
+    Raises InputError, naming the file, as `Vocabulary.from_file`; bottom-up attention's list of 1,600 has doubles,
     which keep their places.
     """
     if path is None:
@@ -134,6 +135,6 @@ def read_categories(path: str | Path | None) -> tuple[str, ...]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: unreadable ({error}); give one name a line") from error
+        raise InputError(f"{path}: unreadable ({error}); give one name a line") from error
     names = [line.split(",")[0].strip() for line in lines if line.strip()]
     return tuple(names[1:] if names[:1] in (["__background__"], ["background"]) else names)

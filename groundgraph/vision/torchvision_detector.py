@@ -20,6 +20,7 @@ from torchvision.ops import clip_boxes_to_image, nms
 from torchvision.transforms.functional import pil_to_tensor
 
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 from groundgraph.experts import resolve
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
@@ -66,14 +67,14 @@ class TorchvisionDetector(ImageDetector):
         A folder holds config.json and model.safetensors (or model.pth, of which tensors alone are read). The config
         has `categories`, `regions` (options of the class), and `model`: what `SmallConfig` takes, or
         {"torchvision": NAME} with options of torchvision's builder, for a network that one has trained oneself.
-        Raises ValueError naming the file and the fix where it is neither or a file is broken.
+        Raises InputError naming the file and the fix where it is neither or a file is broken.
         """
         name = resolve(source)
         if Path(name).is_dir():
             return _from_folder(Path(name), count, device)
         if name in list_models(detection):
             return _from_torchvision(name, count, device)
-        raise ValueError(
+        raise InputError(
             f"{source}: no such detector folder, and no detector of torchvision has that name; give a folder with "
             f"config.json and model.safetensors, or one of {', '.join(list_models(detection))}"
         )
@@ -172,7 +173,7 @@ def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDet
         described = dict(config["model"])
         if name := described.pop("torchvision", None):
             if name not in list_models(detection):
-                raise ValueError(f"{name} is no detector of torchvision")
+                raise InputError(f"{name} is no detector of torchvision")
             described = {"weights": None, "weights_backbone": None, "num_classes": 1 + len(categories)} | described
             model = get_model(name, **described)
         else:
@@ -181,7 +182,7 @@ def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDet
             settings["count"] = count
         detector = _of(model)(model, categories, device=device, **settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'config.json'}: not a detector's config ({error!r}); train it anew") from error
+        raise InputError(f"{folder / 'config.json'}: not a detector's config ({error!r}); train it anew") from error
     weights = folder / "model.safetensors"
     if not weights.is_file() and (folder / "model.pth").is_file():
         weights = folder / "model.pth"
@@ -192,7 +193,7 @@ def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDet
         else:
             model.load_state_dict(load_file(weights))
     except Exception as error:  # a damaged file makes the readers fail in any way
-        raise ValueError(f"{weights}: cannot be loaded ({error}); train it anew") from error
+        raise InputError(f"{weights}: cannot be loaded ({error}); train it anew") from error
     return detector
 
 
@@ -205,7 +206,7 @@ def _from_torchvision(name: str, count: int | None, device: str) -> TorchvisionD
         state = torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True)
         model.load_state_dict(state)
     except Exception as error:  # a damaged file makes the reader fail in any way: EOFError, IndexError, ...
-        raise ValueError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
+        raise InputError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
     return _of(model)(model, names[1:], count=count or 36, device=device)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
 from groundgraph.experts import quietly, resolve
 from groundgraph.vision.queries import QueryDetector
 
@@ -21,7 +22,7 @@ class TransformersDetector(QueryDetector):
     def load(
         cls, source: str | Path, *, count: int | None = None, device: str = "cpu", pooled: bool = False
     ) -> TransformersDetector:
-        """From a hub id or a local folder. Raises ValueError where transformers cannot load a detector from it."""
+        """From a hub id or a local folder. Raises InputError where transformers cannot load a detector from it."""
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         place = resolve(source)
@@ -30,7 +31,7 @@ class TransformersDetector(QueryDetector):
                 processor = AutoImageProcessor.from_pretrained(place)
                 model = AutoModelForObjectDetection.from_pretrained(place)
         except Exception as error:  # a damaged file makes the readers fail in any way: SafetensorError, KeyError, ...
-            raise ValueError(f"{source}: transformers cannot load an object detector from it ({error})") from error
+            raise InputError(f"{source}: transformers cannot load an object detector from it ({error})") from error
         names = model.config.id2label
         categories = [names[i] for i in sorted(names)]
         return cls(model, processor, categories, count=count or 36, device=device, pooled=pooled)

@@ -13,6 +13,7 @@ from PIL import Image
 from groundgraph.data.minigenome.captions import Caption, region_captions, scene_captions
 from groundgraph.data.minigenome.scenes import Scene, sample
 from groundgraph.data.types import Example, GroundTruth, Mention
+from groundgraph.errors import InputError
 
 SPLITS = {"train": (3, 4000), "validation": (4, 500), "test": (5, 1000)}  # world seed, images
 SETTINGS = ("vg_caption", "coco_caption", "unlocalized_graph")
@@ -25,17 +26,17 @@ class MiniGenome:
              distribution; "unlocalized_graph": the captioned relations as bare triplets. Validation and test are the
              Visual-Genome-like world in every setting, as in the paper.
     folder   where pictures are kept as PNG files; drawn the first time they are asked for
-    Raises ValueError on an unknown split or setting, or more images than the split has.
+    Raises InputError on an unknown split or setting, or more images than the split has.
     """
 
     def __init__(self, split: str, setting: str, folder: Path, limit: int | None = None):
         if split not in SPLITS:
-            raise ValueError(f"MiniGenome has no split {split!r}: choose one of {', '.join(SPLITS)}")
+            raise InputError(f"MiniGenome has no split {split!r}: choose one of {', '.join(SPLITS)}")
         if setting not in SETTINGS:
-            raise ValueError(f"MiniGenome has no setting {setting!r}: choose one of {', '.join(SETTINGS)}")
+            raise InputError(f"MiniGenome has no setting {setting!r}: choose one of {', '.join(SETTINGS)}")
         self.seed, size = SPLITS[split]
         if limit is not None and not 0 < limit <= size:
-            raise ValueError(f"MiniGenome's {split} split has {size} images; {limit} were asked for")
+            raise InputError(f"MiniGenome's {split} split has {size} images; {limit} were asked for")
         self.split, self.setting, self.folder = split, setting, Path(folder)
         self.style = "coco" if setting == "coco_caption" and split == "train" else "vg"
         self._size = size if limit is None else limit

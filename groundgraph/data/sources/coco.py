@@ -11,6 +11,7 @@ import numpy as np
 from groundgraph.data.images import ImageError, locate
 from groundgraph.data.sources.text import parse_json, plain
 from groundgraph.data.types import Example, GroundTruth, Skipped
+from groundgraph.errors import InputError
 
 
 def read_coco(
@@ -22,7 +23,7 @@ def read_coco(
     images     the folder that file_name is relative to
     instances  as `read_instances` takes it
     Left out and recorded: images that are missing, without a caption, listed twice or outside the folder; empty
-    captions; captions of images not listed. Raises ValueError, naming file and fix, where a file is not such JSON.
+    captions; captions of images not listed. Raises InputError, naming file and fix, where a file is not such JSON.
     """
     listing = read_json(captions, ("images", "annotations"))
     spoken: dict[str, list[str]] = {}
@@ -59,7 +60,7 @@ def read_instances(instances: str | Path, skipped: Skipped) -> dict[str, GroundT
     """file_name -> its boxes with category names, for every image listed; crowds are left out.
 
     instances  JSON with `images`, `categories` (id, name) and `annotations` (image_id, bbox xywh, category_id, iscrowd)
-    Left out and recorded: boxes without area and boxes of unknown categories. Raises ValueError as `read_coco`.
+    Left out and recorded: boxes without area and boxes of unknown categories. Raises InputError as `read_coco`.
     """
     listing = read_json(instances, ("images", "annotations", "categories"))
     names = {
@@ -88,17 +89,17 @@ def read_instances(instances: str | Path, skipped: Skipped) -> dict[str, GroundT
 
 
 def read_json(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """The JSON object of a file, with lists under `keys`. Raises ValueError naming the file, the line and the fix."""
+    """The JSON object of a file, with lists under `keys`. Raises InputError naming the file, the line and the fix."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; give the path of the COCO annotations") from error
+        raise InputError(f"{path}: no such file; give the path of the COCO annotations") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error
     content = parse_json(text, path, "fetch the file again")
     absent = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if absent:
-        raise ValueError(f"{path}: has no list `{'`, `'.join(absent)}`; it must be a COCO annotation file")
+        raise InputError(f"{path}: has no list `{'`, `'.join(absent)}`; it must be a COCO annotation file")
     return content
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from groundgraph.errors import InputError
+
 Setting = Literal["vg_caption", "coco_caption", "unlocalized_graph"]
 
 
@@ -99,9 +101,9 @@ class Vg150Data(_Data):
         return plain if plain.exists() and not path.exists() else path
 
     def coco_pairs(self) -> list[tuple[Path, Path]]:
-        """(captions file, image folder) of each part of COCO. Raises ValueError where they do not pair up."""
+        """(captions file, image folder) of each part of COCO. Raises InputError where they do not pair up."""
         if len(self.coco.images) != len(self.coco.captions):
-            raise ValueError(
+            raise InputError(
                 f"data.coco names {len(self.coco.captions)} captions files for {len(self.coco.images)} image folders: "
                 "name one a folder, in the same order"
             )

@@ -10,6 +10,7 @@ from groundgraph.data.images import ImageError, locate
 from groundgraph.data.sources.coco import read_instances
 from groundgraph.data.sources.text import parse_json, plain
 from groundgraph.data.types import Example, Skipped
+from groundgraph.errors import InputError
 
 Words = tuple[str, str, str]
 
@@ -24,7 +25,7 @@ def read_jsonl(
     images     the folder that NAME is relative to
     instances  COCO JSON whose file_name is NAME, see `coco.read_instances`
     Left out and recorded: images that are missing, outside the folder or without a caption or triplet; empty captions;
-    triplets that are not three words or phrases. Raises ValueError naming file, line and fix for anything else.
+    triplets that are not three words or phrases. Raises InputError naming file, line and fix for anything else.
     """
     captions: dict[str, list[str]] = {}
     triplets: dict[str, list[Words]] = {}
@@ -53,16 +54,16 @@ def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     try:
         rows = Path(path).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; give the path of a JSONL file of images and captions") from error
+        raise InputError(f"{path}: no such file; give the path of a JSONL file of images and captions") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from error
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from error
     entries = []
     for number, row in enumerate(rows, 1):
         if not row.strip():
             continue
         entry = parse_json(row, path, "write one object a line", number)
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
-            raise ValueError(f'{path}, line {number}: has no "image"; write {{"image": NAME, "captions": [TEXT, ...]}}')
+            raise InputError(f'{path}, line {number}: has no "image"; write {{"image": NAME, "captions": [TEXT, ...]}}')
         entries.append((number, entry))
     return entries
 
@@ -70,7 +71,7 @@ def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
 def _listed(entry: dict[str, Any], key: str, where: str) -> list[Any]:
     value = entry.get(key, [])
     if not isinstance(value, list):
-        raise ValueError(f"{where}: `{key}` must be a list in square brackets")
+        raise InputError(f"{where}: `{key}` must be a list in square brackets")
     return value
 
 
@@ -78,7 +79,7 @@ def _captions(entry: dict[str, Any], name: str, where: str, skipped: Skipped) ->
     kept = []
     for value in _listed(entry, "captions", where):
         if not isinstance(value, str):
-            raise ValueError(f"{where}: a caption must be text in quotes, not {json.dumps(value)}")
+            raise InputError(f"{where}: a caption must be text in quotes, not {json.dumps(value)}")
         if text := plain(value):
             kept.append(text)
         else:

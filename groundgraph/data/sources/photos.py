@@ -9,6 +9,7 @@ from groundgraph.data.sources.config import PhotoData
 from groundgraph.data.sources.jsonl import read_jsonl
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Bar, Example, Skipped
+from groundgraph.errors import InputError
 
 READERS = {"coco": read_coco, "jsonl": read_jsonl}
 
@@ -26,8 +27,8 @@ class PhotoSource:
         return found + ([Need("true boxes", data.instances, "your own")] if data.instances else [])
 
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
-        """All of them, whatever the split. Raises ValueError where the folder or a file is missing or broken."""
+        """All of them, whatever the split. Raises InputError where the folder or a file is missing or broken."""
         data = self.data
         if not Path(data.images).is_dir():
-            raise ValueError(f"{data.images}: no such image folder")
+            raise InputError(f"{data.images}: no such image folder")
         return READERS[data.source](data.captions, data.images, skipped, data.instances)

@@ -7,6 +7,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from groundgraph.errors import InputError
+
 
 def plain(text: str) -> str:
     """One line without control characters; lone surrogates, which no file can hold, become question marks."""
@@ -18,11 +20,11 @@ def plain(text: str) -> str:
 
 
 def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:
-    """JSON text as Python has it; it starts in line `first` of a file. Raises ValueError naming file, line and fix."""
+    """JSON text as Python has it; it starts in line `first` of a file. Raises InputError naming file, line and fix."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         line = first + error.lineno - 1
-        raise ValueError(f"{path}, line {line}: not valid JSON ({error.msg}); {fix}") from error
+        raise InputError(f"{path}, line {line}: not valid JSON ({error.msg}); {fix}") from error
     except (RecursionError, ValueError) as error:  # nested without end; a number of more than 4,300 digits
-        raise ValueError(f"{path}, from line {first}: JSON that cannot be read ({error}); {fix}") from error
+        raise InputError(f"{path}, from line {first}: JSON that cannot be read ({error}); {fix}") from error

@@ -28,6 +28,7 @@ from groundgraph.data.sources.needs import Need
 from groundgraph.data.sources.text import plain
 from groundgraph.data.sources.vg150_files import ListedImage, VgGraphs, read_graphs, read_image_list
 from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
+from groundgraph.errors import InputError
 
 _VG = "visualgenome.org, API, downloads"
 _SGB = "DATASET.md of KaihuaTang/Scene-Graph-Benchmark.pytorch on GitHub"
@@ -73,7 +74,7 @@ class Vg150Source:
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """A split's examples, in the order of the published files; COCO's in the order of its lists.
 
-        Left out and recorded: images that are missing or broken, or without a caption or triplet. Raises ValueError,
+        Left out and recorded: images that are missing or broken, or without a caption or triplet. Raises InputError,
         naming file and fix, where a published file is missing, damaged or does not go with the others.
         """
         rows = {"train": self._train, "validation": self._validation, "test": self._test}[split]
@@ -92,7 +93,7 @@ class Vg150Source:
         data = self.data
         graphs = read_graphs(data.place(data.graphs), data.place(data.dictionary))
         if len(graphs.test) != len(self._listed):
-            raise ValueError(
+            raise InputError(
                 f"{data.place(data.graphs)} has {len(graphs.test):,} images, but {data.place(data.image_list)} lists "
                 f"{len(self._listed):,} (the corrupt ones left out): the two must be of the same release"
             )
@@ -103,7 +104,7 @@ class Vg150Source:
         """Rows of the training images with relations, the validation images first."""
         rows = np.flatnonzero(~self._graphs.test & self._graphs.related)
         if len(rows) <= self.data.validation:
-            raise ValueError(
+            raise InputError(
                 f"{self.data.place(self.data.graphs)}: {len(rows)} training images have relations, and "
                 f"{self.data.validation} are to be held out: set data.validation lower"
             )
@@ -131,10 +132,10 @@ class Vg150Source:
 
     @cached_property
     def _paths(self) -> dict[str, Path]:
-        """File name -> path of all pictures. Raises ValueError where no image folder is there."""
+        """File name -> path of all pictures. Raises InputError where no image folder is there."""
         there = [folder for folder in self._folders if folder.is_dir()]
         if not there:
-            raise ValueError(f"{self._folders[0]}: no such image folder; see `groundgraph data check`")
+            raise InputError(f"{self._folders[0]}: no such image folder; see `groundgraph data check`")
         return {entry.name: Path(entry.path) for folder in there for entry in os.scandir(folder)}
 
     def _phrases(self, skipped: Skipped) -> dict[int, tuple[str, ...]]:
@@ -233,7 +234,7 @@ class Vg150Source:
         with bar(f"reading {split} captions", len(pairs)) as advance:
             for captions, pictures in pairs:
                 if not pictures.is_dir():
-                    raise ValueError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")
+                    raise InputError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")
                 for example in read_coco(captions, pictures, skipped):
                     if split == "train" and example.image_id not in banned and example.image_id not in held:
                         found.append(example)

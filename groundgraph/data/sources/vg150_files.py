@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.sources.text import parse_json
+from groundgraph.errors import InputError
 
 CORRUPT = (1592, 1722, 4616, 4617)  # ids of images that cannot be decoded; they have no row in the h5 file
 _RANGES = ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_last_rel")
@@ -66,15 +67,15 @@ class VgGraphs:
 
 
 def read_image_list(path: str | Path) -> list[ListedImage]:
-    """image_data.json without the corrupt images, in the order of the h5 file's rows. Raises ValueError naming it."""
+    """image_data.json without the corrupt images, in the order of the h5 file's rows. Raises InputError naming it."""
     raw = _json(path, "image_data.json of Visual Genome")
     if not isinstance(raw, list):
-        raise ValueError(f"{path}: not a JSON list of images; give image_data.json of Visual Genome")
+        raise InputError(f"{path}: not a JSON list of images; give image_data.json of Visual Genome")
     images = []
     for number, entry in enumerate(raw):
         name, coco = (entry.get("image_id"), entry.get("coco_id")) if isinstance(entry, dict) else (None, None)
         if not isinstance(name, int) or isinstance(name, bool):
-            raise ValueError(f"{path}: entry {number} has no whole number as image_id; fetch the file again")
+            raise InputError(f"{path}: entry {number} has no whole number as image_id; fetch the file again")
         if name not in CORRUPT:
             images.append(ListedImage(name, coco if isinstance(coco, int) else None))
     return images
@@ -87,10 +88,10 @@ def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     for key in ("label_to_idx", "predicate_to_idx"):
         numbers = raw.get(key) if isinstance(raw, dict) else None
         if not isinstance(numbers, dict):
-            raise ValueError(f"{path}: has no `{key}`; give VG-SGG-dicts.json of Visual Genome")
+            raise InputError(f"{path}: has no `{key}`; give VG-SGG-dicts.json of Visual Genome")
         named = {number: name for name, number in numbers.items() if number != 0}  # 0: __background__, where listed
         if set(named) != set(range(1, len(named) + 1)):
-            raise ValueError(f"{path}: `{key}` does not number its names 1 to {len(named)}; fetch the file again")
+            raise InputError(f"{path}: `{key}` does not number its names 1 to {len(named)}; fetch the file again")
         found.append(tuple(named[number] for number in range(1, len(named) + 1)))
     return found[0], found[1]
 
@@ -98,7 +99,7 @@ def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
     """The h5 file with the names of its numbers.
 
-    Raises ValueError, naming file and fix, where one is missing, truncated, of another layout, or where they disagree.
+    Raises InputError, naming file and fix, where one is missing, truncated, of another layout, or where they disagree.
     """
     categories, predicate_names = read_names(dictionary)
     raw, side = _arrays(path)
@@ -116,7 +117,7 @@ def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
         ("img_to_*_rel points beyond the relations", _within(ranges[:, 2:], -1, len(relations) - 1)),
     ):
         if not good:
-            raise ValueError(f"{path}: {what}; it does not go with {dictionary}, or is damaged: fetch both again")
+            raise InputError(f"{path}: {what}; it does not go with {dictionary}, or is damaged: fetch both again")
     ends = np.where(ranges[:, [0, 2]] >= 0, ranges[:, [1, 3]] + 1, ranges[:, [0, 2]])
     box_rows, relation_rows = (np.stack([ranges[:, 2 * k], ends[:, k]], 1) for k in (0, 1))
     counts = np.maximum(relation_rows[:, 1] - relation_rows[:, 0], 0)
@@ -125,7 +126,7 @@ def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
     first, last = box_rows[owner].T
     inside = (relations[listed] >= first[:, None]) & (relations[listed] < last[:, None])
     if not inside.all():
-        raise ValueError(f"{path}: a relation points to a box of another image; fetch the file again")
+        raise InputError(f"{path}: a relation points to a box of another image; fetch the file again")
     return VgGraphs(
         raw["split"].reshape(-1) == 2,
         box_rows,
@@ -154,25 +155,25 @@ def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
     import h5py
 
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; `groundgraph data check` says where to get it")
+        raise InputError(f"{path}: no such file; `groundgraph data check` says where to get it")
     try:
         with h5py.File(path, "r") as file:
             side = next((n for n in (1024, 512) if f"boxes_{n}" in file), None)
             names = ("split", "labels", "relationships", "predicates", *_RANGES)
             missing = [name for name in names if name not in file] + ([] if side else ["boxes_1024"])
             if missing:
-                raise ValueError(f"{path}: holds no {', '.join(missing)}; give VG-SGG.h5 or VG-SGG-with-attri.h5")
+                raise InputError(f"{path}: holds no {', '.join(missing)}; give VG-SGG.h5 or VG-SGG-with-attri.h5")
             arrays = {name: file[name][()] for name in names}
             return arrays | {"boxes": file[f"boxes_{side}"][()]}, side
     except (OSError, RuntimeError) as error:  # h5py's words for a file cut off or of another kind
-        raise ValueError(f"{path}: truncated or no HDF5 file ({error}); fetch it again") from error
+        raise InputError(f"{path}: truncated or no HDF5 file ({error}); fetch it again") from error
 
 
 def _json(path: str | Path, wanted: str) -> Any:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; give {wanted}") from error
+        raise InputError(f"{path}: no such file; give {wanted}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as UTF-8 text ({error}); fetch {wanted} again") from error
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); fetch {wanted} again") from error
     return parse_json(text, path, f"fetch {wanted} again")

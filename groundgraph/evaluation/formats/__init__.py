@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.errors import InputError
 from groundgraph.evaluation.formats.coco import coco_predictions, coco_truth
 from groundgraph.evaluation.formats.graphs import (
     graph_json_predictions,
@@ -33,7 +34,7 @@ FORMATS = """\
 def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Sides:
     """Predictions and ground truth from one file that holds both, or from two.
 
-    The readers' docstrings describe the formats, FORMATS lists them. Raises ValueError, naming the file and the fix,
+    The readers' docstrings describe the formats, FORMATS lists them. Raises InputError, naming the file and the fix,
     where one cannot be read, a side is missing, or the two do not belong together.
     """
     predictions = Path(predictions)
@@ -42,19 +43,19 @@ def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Side
         if isinstance(found, NamedPredictions) and predictions.suffix == ".safetensors":
             truth = run_truth(predictions)
         elif not isinstance(found, Numbered) or found.truth is None:
-            raise ValueError(f"{predictions}: holds no ground truth; give its file as second argument")
+            raise InputError(f"{predictions}: holds no ground truth; give its file as second argument")
     true = found if truth is None else _read(Path(truth), "truth")
     where = str(predictions), str(truth if truth is not None else predictions)
     if isinstance(found, NamedPredictions) and isinstance(true, NamedTruth):
         return together(found, true, where)
     if not (isinstance(found, Numbered) and isinstance(true, Numbered)):
-        raise ValueError(
+        raise InputError(
             f"one of {where[0]} and {where[1]} numbers its categories and the other names them; give both sides in "
             "formats that name them (JSON, COCO-style, a run's), or both as numbers"
         )
     for side, name, file in ((found.predictions, "predictions", where[0]), (true.truth, "ground truth", where[1])):
         if side is None:
-            raise ValueError(f"{file}: holds no {name}; give a file that does")
+            raise InputError(f"{file}: holds no {name}; give a file that does")
     zeroshot = true.zeroshot if true.zeroshot is not None else found.zeroshot
     return Sides(found.predictions, true.truth, zeroshot)
 
@@ -65,7 +66,7 @@ def read_zeroshot(path: str | Path, vocabularies: Vocabularies | None = None) ->
     path  an npz with `zeroshot`, Scene-Graph-Benchmark's zeroshot_triplet.pytorch, or JSON: a list of [subject
           category, object category, predicate], as names (then `vocabularies` number them; a triplet with a name
           outside is left out) or as numbers
-    Raises ValueError, naming the file, where it is neither.
+    Raises InputError, naming the file, where it is neither.
     """
     path = Path(path)
     if path.suffix in _TORCH:
@@ -75,7 +76,7 @@ def read_zeroshot(path: str | Path, vocabularies: Vocabularies | None = None) ->
         rows = _json(path)
         if isinstance(rows, list) and all(isinstance(r, list) and all(isinstance(n, str) for n in r) for r in rows):
             if vocabularies is None:
-                raise ValueError(f"{path}: names categories, but the predictions number them; give numbers")
+                raise InputError(f"{path}: names categories, but the predictions number them; give numbers")
             kinds = (vocabularies[0], vocabularies[0], vocabularies[1])
             place = [{name: i + 1 for i, name in enumerate(names)} for names in kinds]
             numbered = [[p.get(n, 0) for p, n in zip(place, r, strict=False)] for r in rows if len(r) == 3]
@@ -85,16 +86,16 @@ def read_zeroshot(path: str | Path, vocabularies: Vocabularies | None = None) ->
     try:
         array = np.asarray(rows)
         if rows is None or (array.size and (array.ndim != 2 or array.shape[1] != 3)) or array.dtype.kind not in "iuf":
-            raise ValueError
+            raise InputError
         return array.reshape(-1, 3).astype(np.int64)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: holds no rows of (subject label, object label, predicate)") from error
+        raise InputError(f"{path}: holds no rows of (subject label, object label, predicate)") from error
 
 
 def _read(path: Path, side: str) -> Numbered | NamedPredictions | NamedTruth:
     """What a file holds; `side` says what a named one is read as, "predictions" or "truth"."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; give one of\n{FORMATS}")
+        raise InputError(f"{path}: no such file; give one of\n{FORMATS}")
     if path.suffix == ".npz":
         return read_npz(path)
     if path.suffix in _TORCH:
@@ -104,7 +105,7 @@ def _read(path: Path, side: str) -> Numbered | NamedPredictions | NamedTruth:
     if path.suffix == ".jsonl" and side == "truth":
         return read_examples(path)
     if path.suffix != ".json":
-        raise ValueError(f"{path}: {side} are not read from {path.suffix or 'such'} files; give one of\n{FORMATS}")
+        raise InputError(f"{path}: {side} are not read from {path.suffix or 'such'} files; give one of\n{FORMATS}")
     content = _json(path)
     readers: dict[str, Callable[[Any, Path], NamedPredictions | NamedTruth]]
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
@@ -112,7 +113,7 @@ def _read(path: Path, side: str) -> Numbered | NamedPredictions | NamedTruth:
     elif is_graph_json(content):
         readers = {"predictions": graph_json_predictions, "truth": graph_json_truth}
     else:
-        raise ValueError(
+        raise InputError(
             f'{path}: neither {{image: {{"objects": [...], "relations": [...]}}}} nor COCO-style with `annotations`'
         )
     return readers[side](content, path)
@@ -122,6 +123,6 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
+        raise InputError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from error
+        raise InputError(f"{path}: not valid JSON ({error})") from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from groundgraph.data.types import GroundTruth
 from groundgraph.data.vocabulary import Vocabulary
+from groundgraph.errors import InputError
 from groundgraph.evaluation.formats.sides import NamedPredictions, NamedTruth, Vocabularies, triplet_predictions
 
 KEYS = ("images", "categories", "annotations", "predicates", "relations")
@@ -25,7 +26,7 @@ def coco_predictions(content: Mapping[str, Any], path: Path) -> NamedPredictions
     predicates   [{"id", "name"}]
     relations    [{"image_id", "subject_id", "object_id", "predicate_id", "score"}]; subject and object are
                  annotations' ids; relations rank by their score, which is the whole triplet's
-    Raises ValueError, naming file, list and entry, on anything missing or unknown.
+    Raises InputError, naming file, list and entry, on anything missing or unknown.
     """
     images, vocabularies, boxes, labels, scores, relations, values = _read(content, path, scored=True)
     arrays = triplet_predictions(boxes, labels, scores, relations, values, len(vocabularies[1]))
@@ -33,7 +34,7 @@ def coco_predictions(content: Mapping[str, Any], path: Path) -> NamedPredictions
 
 
 def coco_truth(content: Mapping[str, Any], path: Path) -> NamedTruth:
-    """True graphs in the form of `coco_predictions`; scores are not needed. Raises ValueError likewise."""
+    """True graphs in the form of `coco_predictions`; scores are not needed. Raises InputError likewise."""
     images, vocabularies, boxes, labels, _, relations, _ = _read(content, path, scored=False)
     categories, predicates = vocabularies
     truths = [
@@ -46,13 +47,13 @@ def coco_truth(content: Mapping[str, Any], path: Path) -> NamedTruth:
 def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
     for key in KEYS:
         if not isinstance(content.get(key), list):
-            raise ValueError(f"{path}: has no list `{key}`; COCO-style graphs need {', '.join(KEYS)}")
+            raise InputError(f"{path}: has no list `{key}`; COCO-style graphs need {', '.join(KEYS)}")
     images: dict[str, str] = {}
     place: dict[Any, int] = {}
     for i, entry in enumerate(content["images"]):
         name = _get(entry, "id", path, "images", i)
         if name in place:
-            raise ValueError(f"{path}, images[{i}]: the id {name!r} occurs twice")
+            raise InputError(f"{path}, images[{i}]: the id {name!r} occurs twice")
         place[name] = len(place)
         images[str(name)] = str(entry.get("file_name", name))
     categories, category = _numbered(content["categories"], path, "categories")
@@ -63,7 +64,7 @@ def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
         image = _known(entry, "image_id", place, path, "annotations", i)
         ident = _get(entry, "id", path, "annotations", i)
         if ident in where_is:
-            raise ValueError(f"{path}, annotations[{i}]: the id {ident!r} occurs twice")
+            raise InputError(f"{path}, annotations[{i}]: the id {ident!r} occurs twice")
         where_is[ident] = image, len(boxes[image])
         boxes[image].append(_box(entry, path, i))
         labels[image].append(_known(entry, "category_id", category, path, "annotations", i))
@@ -72,7 +73,7 @@ def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
         image = _known(entry, "image_id", place, path, "relations", i)
         ends = [_known(entry, key, where_is, path, "relations", i) for key in ("subject_id", "object_id")]
         if any(owner != image for owner, _ in ends):
-            raise ValueError(f"{path}, relations[{i}]: subject and object must be annotations of its own image")
+            raise InputError(f"{path}, relations[{i}]: subject and object must be annotations of its own image")
         number = _known(entry, "predicate_id", predicate, path, "relations", i)
         relations[image].append((ends[0][1], ends[1][1], number))
         values[image].append(_score(entry, path, "relations", i) if scored else 1.0)
@@ -88,30 +89,30 @@ def _numbered(entries: list[Any], path: Path, part: str) -> tuple[tuple[str, ...
     try:
         names = Vocabulary(names).names
     except ValueError as error:
-        raise ValueError(f"{path}, {part}: {error}") from error
+        raise InputError(f"{path}, {part}: {error}") from error
     if len(numbers) < len(names):
-        raise ValueError(f"{path}, {part}: an id occurs twice")
+        raise InputError(f"{path}, {part}: an id occurs twice")
     return names, numbers
 
 
 def _get(entry: Any, key: str, path: Path, part: str, i: int) -> Any:
     value = entry.get(key) if isinstance(entry, Mapping) else None
     if value is None or isinstance(value, list | dict):
-        raise ValueError(f'{path}, {part}[{i}]: has no "{key}"')
+        raise InputError(f'{path}, {part}[{i}]: has no "{key}"')
     return value
 
 
 def _known(entry: Any, key: str, known: Mapping[Any, Any], path: Path, part: str, i: int) -> Any:
     value = _get(entry, key, path, part, i)
     if value not in known:
-        raise ValueError(f"{path}, {part}[{i}]: its {key} {value!r} is not in the file")
+        raise InputError(f"{path}, {part}[{i}]: its {key} {value!r} is not in the file")
     return known[value]
 
 
 def _score(entry: Mapping[str, Any], path: Path, part: str, i: int) -> float:
     value = _get(entry, "score", path, part, i)
     if not isinstance(value, int | float) or not np.isfinite(value):
-        raise ValueError(f"{path}, {part}[{i}]: its score {value!r} is not a number")
+        raise InputError(f"{path}, {part}[{i}]: its score {value!r} is not a number")
     return float(value)
 
 
@@ -119,7 +120,7 @@ def _box(entry: Mapping[str, Any], path: Path, i: int) -> list[float]:
     try:
         x, y, width, height = (float(v) for v in entry["bbox"])
         if not np.isfinite([x, y, width, height]).all() or width < 0 or height < 0:
-            raise ValueError
+            raise InputError
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path}, annotations[{i}]: "bbox" must be [x, y, width, height] in pixels') from error
+        raise InputError(f'{path}, annotations[{i}]: "bbox" must be [x, y, width, height] in pixels') from error
     return [x, y, x + width, y + height]

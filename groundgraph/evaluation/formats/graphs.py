@@ -13,6 +13,7 @@ from groundgraph.data.records import example_of, read_lines
 from groundgraph.data.store import Ragged
 from groundgraph.data.types import Graph, GroundTruth
 from groundgraph.data.vocabulary import Vocabulary
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import prediction_arrays
 from groundgraph.evaluation.formats.sides import NamedPredictions, NamedTruth, Vocabularies, triplet_predictions
 
@@ -22,50 +23,50 @@ _FIELDS = ("boxes", "labels", "scores", "pairs", "predicate_scores")
 def read_run_graphs(path: Path) -> NamedPredictions:
     """The graphs that a run's model found, RUN/sgg-METHOD/graphs.safetensors; config.json beside it has the names.
 
-    Raises ValueError naming the file where either is missing or damaged.
+    Raises InputError naming the file where either is missing or damaged.
     """
     store, config = Ragged(path), path.with_name("config.json")
     missing = set(_FIELDS) - set(store.columns)
     if missing:
-        raise ValueError(f"{path}: holds no graphs (without {', '.join(sorted(missing))}); give a graphs.safetensors")
+        raise InputError(f"{path}: holds no graphs (without {', '.join(sorted(missing))}); give a graphs.safetensors")
     try:
         names = json.loads(config.read_text(encoding="utf-8"))["extra"]
         vocabularies = tuple(names["categories"]), tuple(names["predicates"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{config}: does not name the graphs' categories and predicates ({error!r})") from error
+        raise InputError(f"{config}: does not name the graphs' categories and predicates ({error!r})") from error
     graphs = []
     for row in map(store.__getitem__, store):
         boxes, labels, scores, pairs, table = (row[field] for field in _FIELDS)
         table = table.reshape(-1, 1 + len(vocabularies[1]))
         graphs.append(Graph(boxes.reshape(-1, 4), labels, scores, pairs.reshape(-1, 2), table))
     if any(g.labels.max(initial=0) > len(vocabularies[0]) for g in graphs):
-        raise ValueError(f"{path}: a label is larger than the {len(vocabularies[0])} categories of {config}")
+        raise InputError(f"{path}: a label is larger than the {len(vocabularies[0])} categories of {config}")
     return NamedPredictions(prediction_arrays(graphs), store.ids, store.ids, vocabularies)
 
 
 def run_truth(path: Path) -> Path:
-    """The file of a run's examples that its graphs `path` are of. Raises ValueError where the run has none such."""
+    """The file of a run's examples that its graphs `path` are of. Raises InputError where the run has none such."""
     ids, folder = set(Ragged(path).ids), path.parent.parent / "examples"
     for file in sorted(folder.glob("*.jsonl")):
         if {str(record["id"]) for record in read_lines(file)} == ids:
             return file
-    raise ValueError(f"{folder} has no file of the images in {path}; give the ground truth as second argument")
+    raise InputError(f"{folder} has no file of the images in {path}; give the ground truth as second argument")
 
 
 def read_examples(path: Path) -> NamedTruth:
     """The ground truth of a run's examples, RUN/examples/SPLIT.jsonl; examples without any are left out.
 
-    Raises ValueError naming the file where it is no such file or has no ground truth.
+    Raises InputError naming the file where it is no such file or has no ground truth.
     """
     try:
         examples = [example_of(record, path.parent.parent) for record in read_lines(path)]
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
+        raise InputError(f"{path}: no such file") from error
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a run's examples ({error!r}); give RUN/examples/SPLIT.jsonl") from error
+        raise InputError(f"{path}: not a run's examples ({error!r}); give RUN/examples/SPLIT.jsonl") from error
     known = [e for e in examples if e.truth is not None]
     if not known:
-        raise ValueError(f"{path}: no image has ground truth")
+        raise InputError(f"{path}: no image has ground truth")
     return NamedTruth([e.truth for e in known], [e.image_id for e in known], [e.path for e in known])
 
 
@@ -81,7 +82,7 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
 
     box is [x1, y1, x2, y2] in pixels; subject and object are places in `objects`; relations rank by `score`, which is
     the whole triplet's. {"categories": [name, ...], "predicates": [name, ...], "graphs": {image: graph}} lists the
-    vocabularies too. Raises ValueError, naming file, image and entry, on anything missing.
+    vocabularies too. Raises InputError, naming file, image and entry, on anything missing.
     """
     graphs, listed = _opened(content)
     vocabularies = _vocabularies(listed, path)
@@ -105,7 +106,7 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
 
 
 def graph_json_truth(content: Any, path: Path) -> NamedTruth:
-    """True graphs as JSON of the same form as predicted ones; scores are not needed. Raises ValueError likewise."""
+    """True graphs as JSON of the same form as predicted ones; scores are not needed. Raises InputError likewise."""
     graphs, listed = _opened(content)
     truths = []
     for image, graph in graphs.items():
@@ -130,16 +131,16 @@ def _vocabularies(listed: Mapping[str, Any], path: Path) -> Vocabularies | None:
     for name in ("categories", "predicates"):
         names = listed.get(name)
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise ValueError(f'{path}: give both "categories" and "predicates" as lists of names, or neither')
+            raise InputError(f'{path}: give both "categories" and "predicates" as lists of names, or neither')
     try:
         return Vocabulary(tuple(listed["categories"])).names, Vocabulary(tuple(listed["predicates"])).names
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
 
 
 def _number(name: str, numbers: Mapping[str, int], where: str, what: str) -> int:
     if name not in numbers:
-        raise ValueError(f'{where}: {name!r} is not among the file\'s "{what}"; list it there')
+        raise InputError(f'{where}: {name!r} is not among the file\'s "{what}"; list it there')
     return numbers[name]
 
 
@@ -152,18 +153,18 @@ def _entries(
         try:
             box = [float(v) for v in entry["box"]]
             if len(box) != 4 or not np.isfinite(box).all():
-                raise ValueError(f"the box {entry['box']} is not [x1, y1, x2, y2]")
+                raise InputError(f"the box {entry['box']} is not [x1, y1, x2, y2]")
             objects.append((str(entry["category"]), box, float(entry["score"]) if scored else 1.0))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{where}, object {i}: {_why(error)}") from error
+            raise InputError(f"{where}, object {i}: {_why(error)}") from error
     for i, entry in enumerate(graph.get("relations", ())):
         try:
             ends = entry["subject"], entry["object"]
             if not all(isinstance(e, int) and 0 <= e < len(objects) for e in ends):
-                raise ValueError(f"subject and object {list(ends)} must be places among the {len(objects)} objects")
+                raise InputError(f"subject and object {list(ends)} must be places among the {len(objects)} objects")
             relations.append((ends[0], str(entry["predicate"]), ends[1], float(entry["score"]) if scored else 1.0))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{where}, relation {i}: {_why(error)}") from error
+            raise InputError(f"{where}, relation {i}: {_why(error)}") from error
     return objects, relations
 
 

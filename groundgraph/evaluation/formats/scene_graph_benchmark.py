@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_predictions, as_truth
 from groundgraph.evaluation.formats.sides import Numbered
 
@@ -32,23 +33,23 @@ def read_eval_results(path: Path) -> Numbered:
     A ground truth has labels [G] and relation_tuple [R, 3]; a prediction pred_labels [B], pred_scores [B],
     rel_pair_idxs [Q, 2] and pred_rel_scores [Q, 1 + P]. Of a prediction's pairs only those are kept that can be among
     the first 100 with or without graph constraint: a test split's thousands of pairs an image would not fit in memory.
-    Raises ValueError, naming the file, where it is damaged or another file, or holds anything but BoxLists of tensors.
+    Raises InputError, naming the file, where it is damaged or another file, or holds anything but BoxLists of tensors.
     """
     content = load_tensors(path)
     if not isinstance(content, dict) or not {"groundtruths", "predictions"} <= content.keys():
-        raise ValueError(
+        raise InputError(
             f"{path}: holds no groundtruths and predictions; give Scene-Graph-Benchmark's eval_results file"
         )
     truths, found = content["groundtruths"], content["predictions"]
     if not isinstance(truths, list) or not isinstance(found, list) or len(truths) != len(found):
-        raise ValueError(f"{path}: groundtruths and predictions must be lists of one BoxList an image")
+        raise InputError(f"{path}: groundtruths and predictions must be lists of one BoxList an image")
     true, predicted = [], []
     for i, (truth, prediction) in enumerate(zip(truths, found, strict=True)):
         where = f"{path}, image {i}"
         labels, relations = (_field(truth, name, f"{where}, ground truth") for name in ("labels", "relation_tuple"))
         true.append({"boxes": _boxes(truth, where), "labels": labels, "rels": relations.reshape(-1, 3)})
         if tuple(truth.size) != tuple(prediction.size):
-            raise ValueError(f"{where}: predicted in an image of {prediction.size}, true in one of {truth.size} pixels")
+            raise InputError(f"{where}: predicted in an image of {prediction.size}, true in one of {truth.size} pixels")
         predicted.append(_prediction(prediction, where))
     return Numbered(as_predictions(predicted, str(path)), as_truth(true, str(path)))
 
@@ -56,7 +57,7 @@ def read_eval_results(path: Path) -> Numbered:
 def load_tensors(path: Path) -> Any:
     """What a torch file holds, if it is tensors, plain containers and BoxLists only.
 
-    Raises ValueError, naming the file, where it is missing, damaged, or holds anything else; none of it is executed.
+    Raises InputError, naming the file, where it is missing, damaged, or holds anything else; none of it is executed.
     """
     allowed = [(BoxList, _NAME)]
     try:
@@ -64,7 +65,7 @@ def load_tensors(path: Path) -> Any:
             # A file in torch's newer form is mapped, so that only what is used is read.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file") from error
+        raise InputError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
         # torch's own message goes on to say how the file could be trusted after all, which nobody should be told here.
         asked = re.search(r"GLOBAL (\S+)", str(error))
@@ -73,9 +74,9 @@ def load_tensors(path: Path) -> Any:
             if asked
             else "it holds more than tensors and BoxLists, or is damaged"
         )
-        raise ValueError(f"{path}: refused, {why}") from error
+        raise InputError(f"{path}: refused, {why}") from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError and others for damaged files
-        raise ValueError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
+        raise InputError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
 
 
 def _prediction(prediction: BoxList, where: str) -> dict[str, np.ndarray]:
@@ -89,7 +90,7 @@ def _prediction(prediction: BoxList, where: str) -> dict[str, np.ndarray]:
         or len(table) != len(pairs)
         or (pairs.size and not 0 <= pairs.min() <= pairs.max() < len(scores))
     ):
-        raise ValueError(f"{where}: its {len(pairs)} pairs do not fit {len(scores)} boxes and scores of {table.shape}")
+        raise InputError(f"{where}: its {len(pairs)} pairs do not fit {len(scores)} boxes and scores of {table.shape}")
     kept = np.arange(len(pairs)) < _DEPTH
     if len(pairs) > _DEPTH:
         best = table[:, 1:].max(1)
@@ -110,14 +111,14 @@ def _boxes(boxes: BoxList, where: str) -> np.ndarray:
 def _field(boxes: Any, name: str, where: str) -> np.ndarray:
     fields = getattr(boxes, "extra_fields", None)
     if not isinstance(boxes, BoxList) or not isinstance(fields, dict) or not hasattr(boxes, "size"):
-        raise ValueError(f"{where}: is no BoxList")
+        raise InputError(f"{where}: is no BoxList")
     if name not in fields:
-        raise ValueError(f"{where}: has no field {name}; it has {', '.join(map(str, fields)) or 'none'}")
+        raise InputError(f"{where}: has no field {name}; it has {', '.join(map(str, fields)) or 'none'}")
     return _array(fields[name], f"{where}: {name}")
 
 
 def _array(value: Any, what: str) -> np.ndarray:
     if not isinstance(value, torch.Tensor):
-        raise ValueError(f"{what} is no tensor")
+        raise InputError(f"{what} is no tensor")
     value = value.detach()
     return (value.float() if value.is_floating_point() else value).numpy()

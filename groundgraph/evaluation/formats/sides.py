@@ -13,6 +13,7 @@ from pathlib import PurePath
 import numpy as np
 
 from groundgraph.data.types import GroundTruth
+from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import (
     PredictionArrays,
     TruthArrays,
@@ -75,7 +76,7 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
     true boxes and relations outside it are left out. A predicted category outside it matches nothing, a predicted
     predicate keeps its place in the ranking. Images match by name, or by file name where no name is in both. A true
     image without a prediction counts as one without pairs.
-    Raises ValueError, naming the files (`where`: predictions', truth's), where no image is in both.
+    Raises InputError, naming the files (`where`: predictions', truth's), where no image is in both.
     """
     vocabularies = truth.vocabularies or (predictions.vocabularies if predictions.listed else _occurring(truth.truths))
     places = _places(truth, predictions, where)
@@ -151,7 +152,7 @@ def _places(truth: NamedTruth, predictions: NamedPredictions, where: tuple[str, 
         places = np.array([place.get(name, -1) for name in wanted], np.int64)
         if (places >= 0).any():
             return places
-    raise ValueError(
+    raise InputError(
         f"no image is both in {where[0]} (such as {next(iter(predictions.images), 'none')!r}) and in {where[1]} (such "
         f"as {next(iter(truth.images), 'none')!r}); name the images alike"
     )

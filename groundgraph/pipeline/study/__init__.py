@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from groundgraph.errors import InputError
 from groundgraph.pipeline import lock
 from groundgraph.pipeline.stages import stages
 from groundgraph.pipeline.study.cells import compute_cell, mark_of, read_cell, shared_stages
@@ -42,7 +43,7 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
     """Compute what the plan lacks and write its tables: NAME.md, NAME.csv (means), NAME-cells.csv and a plot a table.
 
     out  gets these files, a small JSON a cell in cells/, and in store/ what the cells share
-    Gives the failures, as `perform` does: their cells are left out of the tables. Raises ValueError where another study
+    Gives the failures, as `perform` does: their cells are left out of the tables. Raises InputError where another study
     works in the folder, or where no cell is done.
     """
     store = Store(out / "store")
@@ -63,7 +64,7 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
             if record := read_cell(folder, cell, mark):
                 results.setdefault(cell.row, {})[cell.seed] = record["figures"]
         if not results:
-            raise ValueError(f"no cell could be computed: {'; '.join(f'{w}: {why}' for w, why in failed.items())}")
+            raise InputError(f"no cell could be computed: {'; '.join(f'{w}: {why}' for w, why in failed.items())}")
         _write(plan, results, failed, out, console)
     return failed
 

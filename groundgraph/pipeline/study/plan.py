@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from groundgraph.errors import InputError
 from groundgraph.pipeline.config import Recipe, bundled_recipes, find_recipe, load_recipe
 
 SETTINGS = {
@@ -283,9 +284,9 @@ ABLATIONS = {
 
 
 def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, graphs: bool = False) -> Plan:
-    """One ablation, by its name; graphs: scene graphs are measured too. Raises ValueError for an unknown name."""
+    """One ablation, by its name; graphs: scene graphs are measured too. Raises InputError for an unknown name."""
     if name not in ABLATIONS:
-        raise ValueError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
+        raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
     ablation = ABLATIONS[name]
     graphs = graphs or ablation.graphs
     listed = tuple(

@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
+from groundgraph.errors import InputError
+
 ALL_STUDY = 24 * 3600  # seconds over which the bar takes the speed: steps come minutes apart
 
 
@@ -43,7 +45,7 @@ def perform(tasks: Sequence[Task], jobs: int, console: Console) -> dict[str, str
 
     jobs  processes, each with its share of the cores; 1: this process itself
     Gives what failed: label -> why. What needs a failed task is left out, the rest goes on. An interruption stops all.
-    Raises ValueError where a process was killed from outside.
+    Raises InputError where a process was killed from outside.
     """
     waiting = {task.name: task for task in tasks}
     failed: dict[str, str] = {}
@@ -112,7 +114,7 @@ def _workers(jobs: int) -> Iterator[Executor]:
     try:
         yield pool
     except BrokenProcessPool as error:
-        raise ValueError(
+        raise InputError(
             "a process was killed (out of memory?): go on with fewer --jobs; what is done stays"
         ) from error
     finally:

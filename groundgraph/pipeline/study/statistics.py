@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from groundgraph.errors import InputError
+
 LEVEL = 0.95
 NOTHING = 1e-9  # a difference below it comes from rounding
 
@@ -45,10 +47,10 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 def compare(one: Sequence[float], other: Sequence[float]) -> Comparison | None:
     """one - other, a pair a seed; p by scipy's `ttest_rel`. None of no pair.
 
-    Raises ValueError where the two are not equally long.
+    Raises InputError where the two are not equally long.
     """
     if len(one) != len(other):
-        raise ValueError(f"{len(one)} and {len(other)} figures make no pairs")
+        raise InputError(f"{len(one)} and {len(other)} figures make no pairs")
     differences = np.subtract(one, other)
     difference = estimate(differences)
     if difference is None or difference.count < 2 or np.abs(differences).max() < NOTHING:
