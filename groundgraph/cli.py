@@ -23,6 +23,7 @@ app.add_typer(experts, name="experts")
 data = typer.Typer(help="The data that recipes read.", no_args_is_help=True)
 app.add_typer(data, name="data")
 console = Console()
+_CLICK = click.exceptions.ClickException, click.exceptions.Exit, click.exceptions.Abort
 ISSUES = "https://github.com/groundgraph/groundgraph/issues"
 
 Setting = Annotated[
@@ -374,12 +375,11 @@ class _errors:
         if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename is not None):
             console.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
-        if isinstance(error, Exception) and not isinstance(
-            error, click.exceptions.ClickException | click.exceptions.Exit | click.exceptions.Abort
-        ):
+        if isinstance(error, Exception) and not isinstance(error, _CLICK):
             traceback.print_exception(error)
             console.print(
-                f"[red]bug[/] this is groundgraph's own fault; please report it with the lines above and your version ({version('groundgraph')}): {ISSUES}",
+                f"[red]bug[/] groundgraph {version('groundgraph')} failed, and not by your mistake; please report it "
+                f"with the lines above: {ISSUES}",
                 highlight=False,
                 soft_wrap=True,
             )
