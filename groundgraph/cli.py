@@ -11,11 +11,11 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.errors import InputError
+from groundgraph.terminal import Console, print_anywhere, print_json
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
@@ -29,6 +29,11 @@ ISSUES = "https://github.com/groundgraph/groundgraph/issues"
 Setting = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")
 ]
+
+
+@app.callback()
+def _before() -> None:
+    print_anywhere()
 
 
 @app.command()
@@ -148,7 +153,7 @@ def parse(
             }
             for c in load_parser("rules").parse(captions)
         ]
-        typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=2, ensure_ascii=False))
+        print_json(found if len(found) > 1 else found[0])
 
 
 @app.command()
@@ -291,7 +296,7 @@ def train(
         from groundgraph.experts.train import train_expert
 
         figures = train_expert(name, out, minutes, seed)
-        typer.echo(json.dumps(figures, indent=2))
+        print_json(figures)
 
 
 def _execute(

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.errors import InputError
 from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
 from groundgraph.evaluation.formats import read_sides, read_zeroshot
+from groundgraph.terminal import Console
 
 
 def evaluate_files(

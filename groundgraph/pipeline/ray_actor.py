@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from groundgraph.data.ragged import Ragged, shard_of
@@ -25,6 +24,7 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.streaming import LOSS, Extraction, Tally, made
+from groundgraph.terminal import Console
 
 TRIES = 4  # of a task whose actor dies: an image that kills whoever reads it must not do so for ever
 Due = tuple[int, int, tuple[int, ...]]  # a slice of a split: its first image, its end, those that are missing

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -40,6 +39,7 @@ from groundgraph.pipeline import lock, manifest
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.stage import Stage, fingerprints
 from groundgraph.pipeline.stop import Stopped, stoppable
+from groundgraph.terminal import Console
 
 Advance = Callable[[int], None]
 Engine = Callable[["Run", Path, Any, Sequence[str]], int]  # what does `streaming.extract`'s work

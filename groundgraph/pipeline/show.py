@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from groundgraph.pipeline.config import bundled_recipes, load_recipe
 from groundgraph.pipeline.estimate import estimate
 from groundgraph.pipeline.extraction import EXTRACTED
 from groundgraph.pipeline.run import Run
+from groundgraph.terminal import Console
 
 KS = ("R@20", "R@50", "R@100")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from groundgraph.pipeline.config import load_recipe
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import fingerprints
 from groundgraph.pipeline.stages import stages
+from groundgraph.terminal import Console
 
 COLOURS = {"done": "green", "running": "cyan", "stopped": "yellow", "failed": "red", "damaged": "red", "due": "dim"}
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from huggingface_hub import constants as hub
-from rich.console import Console
 
 from groundgraph.data.records import example_record, write_lines
 from groundgraph.data.sources import open_source
@@ -30,6 +29,7 @@ from groundgraph.pipeline.methods import labels_of
 from groundgraph.pipeline.run import Advance, Run, peak_memory
 from groundgraph.pipeline.stage import Stage, with_needs
 from groundgraph.pipeline.stages import listed_examples, stages
+from groundgraph.terminal import Console
 
 FEW, MANY = 4, 100  # images of the largest split; 100 are four steps of a grounder
 EPOCHS = 2  # of a training

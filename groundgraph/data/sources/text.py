@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 from groundgraph.errors import InputError
+from groundgraph.terminal import visible
 
 
 def plain(text: str) -> str:
     """One line without control characters; lone surrogates, which no file can hold, become question marks."""
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
-    if text.isprintable():
-        return text
-    # Cc moves a terminal's cursor; Cf (marks of direction, joiners) is part of some scripts and stays.
-    return "".join(c for c in text if unicodedata.category(c) != "Cc").strip()
+    return " ".join(visible(text).split())
 
 
 def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:

@@ -10,8 +10,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from rich.console import Console
-
 from groundgraph.errors import InputError
 from groundgraph.pipeline import lock
 from groundgraph.pipeline.stages import stages
@@ -31,6 +29,7 @@ from groundgraph.pipeline.study.writing import (
     write_means,
     write_text,
 )
+from groundgraph.terminal import Console
 
 # Seconds of one core for 1,500 training images; what is not named takes next to none. Only for the time left.
 COSTS = {"examples": 5, "parsed": 3, "regions": 24, "text": 3, "teachers": 10, "crops": 16}

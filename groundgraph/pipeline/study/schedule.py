@@ -15,11 +15,11 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
 from groundgraph.errors import InputError
+from groundgraph.terminal import Console
 
 ALL_STUDY = 24 * 3600  # seconds over which the bar takes the speed: steps come minutes apart
 

@@ -14,11 +14,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import Stage, fingerprints, with_needs
+from groundgraph.terminal import Console
 
 
 def keys(listing: Sequence[Stage]) -> dict[str, str]:

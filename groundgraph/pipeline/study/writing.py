@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from groundgraph.pipeline.study.cells import Figures
 from groundgraph.pipeline.study.plan import Plan, Row, TableSpec
 from groundgraph.pipeline.study.statistics import Estimate
 from groundgraph.pipeline.study.tables import Claim, Line, Results, claims, floor, lines
+from groundgraph.terminal import Console
 
 SETTING_TITLES = {
     "unlocalized_graph": "Unlocalized Graph",

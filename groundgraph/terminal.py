@@ -1,0 +1,47 @@
+"""What is printed: foreign names cannot steer a terminal, and no character ends a command that a pipe cannot take."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from typing import Any
+
+from rich import console
+
+
+def visible(text: str) -> str:
+    """The text without control characters but newlines and tabs; lone surrogates become question marks."""
+    text = text.encode("utf-8", "replace").decode()
+    if text.isprintable():
+        return text
+    # Cc moves a terminal's cursor; Cf (marks of direction, joiners) is part of some scripts and stays.
+    kept = (c for c in text if c.isspace() or unicodedata.category(c) != "Cc")
+    return "".join(" " if c.isspace() and c not in "\n\t" else c for c in kept)
+
+
+class Console(console.Console):
+    """rich's, for text that others wrote: it prints `visible` text, and only a table is wrapped to the width."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**{"highlight": False, "emoji": False} | options)
+
+    def print(self, *objects, **options) -> None:
+        options.setdefault("soft_wrap", all(isinstance(shown, str) for shown in objects))
+        super().print(*objects, **options)
+
+    def render_str(self, text: str, **options):
+        return super().render_str(visible(text), **options)
+
+
+def print_anywhere() -> None:
+    """Let stdout and stderr escape what their encoding lacks (a cp1252 or ASCII pipe) instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, with its letters as they are where the output is some UTF, escaped where it is not."""
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    print(json.dumps(value, indent=2, ensure_ascii=not encoding.lower().startswith("utf")))
