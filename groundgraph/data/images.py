@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,6 +23,7 @@ FORMATS = [
     if name in Image.OPEN
 ]
 MAX_PIXELS = 80_000_000  # below Pillow's own alarm; a small file that unpacks to more is refused
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height
 
 
@@ -63,7 +65,7 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """
     with _opened(path) as image:
         image.load()
-        return _rgb(ImageOps.exif_transpose(image))
+        return _rgb(ImageOps.exif_transpose(image), getattr(image, "tag_v2", {}))
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -92,18 +94,40 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
             f"{path}: too large ({error}; the limit is {MAX_PIXELS:,} pixels); scale it down or leave it out"
         ) from error
     except (UnidentifiedImageError, IsADirectoryError) as error:
-        raise ImageError(f"{path}: not an image that can be read; replace it or leave it out") from error
+        raise ImageError(
+            f"{path}: not an image of a kind that is read; save it as JPEG or 8-bit PNG, or leave it out"
+        ) from error
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and more on damaged files
         raise ImageError(f"{path}: damaged or truncated ({error}); fetch it again or leave it out") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.nan_to_num(np.asarray(image, np.float32))
-        top = values.max(initial=0)
-        image = Image.fromarray((values / 257 if top > 255 else values).clip(0, 255).astype(np.uint8))  # 65535 -> 255
+        image = Image.fromarray(_grey(np.asarray(image), tags))
     if image.has_transparency_data:
         page = Image.new("RGBA", image.size, "white")
         page.alpha_composite(image.convert("RGBA"))
         image = page
     return image.convert("RGB")
+
+
+def _grey(values: np.ndarray, tags: Mapping[int, Any]) -> np.ndarray:
+    """Numbers of unknown range as bytes: of 0..1, 0..255 or 0..65535 by the largest, and others stretched.
+
+    Others are negative numbers, larger ones, and those that leave four bits unused (12 bits in 16, floats past 1).
+    """
+    if values.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
+        values = values.view(np.uint32)  # Pillow has no mode for them
+    values = values.astype(np.float32)
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ValueError("no number in it is finite")
+    low, high = min(finite.min(), np.float32(0)), finite.max()
+    full = next((top for top in (1, 255, 65535) if high <= top), np.inf)
+    if low == 0 and 16 * high >= full < np.inf:
+        high = full
+    values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    shade = (values - low) / max(high - low, np.finfo(np.float32).tiny)
+    if tags.get(_PHOTOMETRIC) == 0:  # white is zero, as in radiographs
+        shade = 1 - shade
+    return (255 * shade).round().astype(np.uint8)

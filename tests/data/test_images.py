@@ -40,6 +40,70 @@ def test_every_mode_becomes_rgb(tmp_path, mode, colour, seen):
     assert opened.mode == "RGB" and opened.getpixel((0, 0)) == seen
 
 
+RAMP = np.tile(np.linspace(0, 1, 160, dtype=np.float32), (120, 1))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RAMP,
+        RAMP * 255,
+        RAMP * 1.02,  # past 1 by resampling
+        RAMP * 65535,
+        RAMP * 2 - 1,
+        RAMP * 1e6,
+        (RAMP * 2**31 * 0.999).astype(np.int32),
+        (RAMP * 1e5).astype(np.int32),
+        (RAMP * 65535).astype(np.int32),
+        (RAMP * 65535).astype(np.uint16),
+        (RAMP * 4095).astype(np.uint16),
+        np.where(RAMP == 0, np.nan, np.where(RAMP == 1, np.inf, RAMP)),
+    ],
+    ids=lambda values: f"{values.dtype} {np.nanmin(values):g}..{np.nanmax(values):g}",
+)
+def test_numbers_of_any_range_become_shades(tmp_path, values):
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    shades = np.asarray(open_image(tmp_path / "a.tif"), int)
+    assert np.abs(shades - 255 * RAMP[..., None]).max() <= 2.6  # 1/254 short of white where the last is infinite
+
+
+def test_dark_pictures_stay_dark_and_signs_and_whites_are_read(tmp_path):
+    def written(values: np.ndarray, **options) -> np.ndarray:
+        Image.fromarray(values).save(tmp_path / "a.tif", **options)
+        return np.asarray(open_image(tmp_path / "a.tif"), int)[..., 0]
+
+    assert not written(np.zeros((4, 4), np.float32)).any()
+    assert written(np.full((4, 4), 0.25, np.float32)).max() == 64
+    assert written(np.full((4, 4), 25700, np.uint16)).max() == 100
+    white_is_zero = written((RAMP * 65535).astype(np.uint16), tiffinfo={262: 0})
+    assert np.abs(white_is_zero - 255 * (1 - RAMP)).max() <= 1
+    Image.fromarray((RAMP.astype(float) * (2**32 - 1)).astype(np.uint32).view(np.int32)).save(tmp_path / "a.tif")
+    signed, unsigned = (struct.pack("<HHIHH", 339, 3, 1, kind, 0) for kind in (2, 1))  # the sample format, in the file
+    data = (tmp_path / "a.tif").read_bytes()
+    assert signed in data
+    (tmp_path / "a.tif").write_bytes(data.replace(signed, unsigned))
+    assert np.abs(np.asarray(open_image(tmp_path / "a.tif"), int)[..., 0] - 255 * RAMP).max() <= 1
+    Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match="no number in it is finite"):
+        open_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB", "P", "PA", "RGBA", "LA", "1"])
+def test_a_tiff_of_every_mode_has_its_colours(tmp_path, mode):
+    Image.new("RGB", (8, 8), "white").convert(mode if mode != "LAB" else "L").save(tmp_path / "a.tif")
+    assert min(open_image(tmp_path / "a.tif").getpixel((2, 2))) >= 254
+
+
+def test_an_animation_is_its_first_frame_and_its_clear_parts_white(tmp_path):
+    frames = [Image.new("RGBA", (6, 4), colour) for colour in ((255, 0, 0, 255), (0, 255, 0, 255))]
+    frames[0].putpixel((0, 0), (0, 0, 0, 0))
+    for name in ("a.gif", "a.png", "a.webp"):
+        options = {"lossless": True} if name == "a.webp" else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        opened = open_image(tmp_path / name)
+        assert (opened.getpixel((0, 0)), opened.getpixel((3, 2))) == ((255, 255, 255), (255, 0, 0)), name
+
+
 def test_cmyk_and_palette(tmp_path):
     Image.new("CMYK", (3, 2), (0, 0, 0, 0)).save(tmp_path / "a.jpg")
     assert open_image(tmp_path / "a.jpg").getpixel((0, 0)) == (255, 255, 255)
