@@ -24,7 +24,7 @@ FORMATS = [
 ]
 MAX_PIXELS = 80_000_000  # below Pillow's own alarm; a small file that unpacks to more is refused
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
-_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height
+_ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height
 
 
 class ImageError(InputError):
@@ -32,7 +32,7 @@ class ImageError(InputError):
 
 
 def locate(folder: str | Path, name: str) -> Path:
-    """The path of an image that an annotation names, inside `folder`.
+    """The path of an image that an annotation names, inside `folder`; a\\1.JPG finds a/1.jpg where it is alone.
 
     Links inside the folder are the user's own and followed. Raises ImageError where the name leads out of the folder
     or no file is there.
@@ -42,14 +42,22 @@ def locate(folder: str | Path, name: str) -> Path:
         raise ImageError(
             f"{_shown(name)!r}: leads out of the image folder {folder}; name images relative to that folder"
         )
-    path = Path(folder) / name
-    try:
-        there = path.is_file()
-    except OSError:  # a name longer than the file system allows
-        there = False
-    if not there:
-        raise ImageError(f"{_shown(path)}: no such image; check the image folder or leave the entry out")
-    return path
+    for path in _spellings(Path(folder), name):
+        try:
+            if path.is_file():
+                return path
+        except OSError:  # a name longer than the file system allows
+            break
+    raise ImageError(f"{_shown(Path(folder) / name)}: no such image; check the image folder or leave the entry out")
+
+
+def _spellings(folder: Path, name: str) -> Iterator[Path]:
+    """a Windows program's backslashes; with its ending in small or capital letters."""
+    for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
+        path = folder / spelled
+        yield path
+        for ending in {path.suffix.lower(), path.suffix.upper()} - {path.suffix}:
+            yield path.with_suffix(ending)
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
@@ -70,9 +78,16 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) of the upright image in pixels, from its header alone. Raises ImageError as `open_image`."""
+    return image_frame(path)[0]
+
+
+def image_frame(path: str | os.PathLike[str]) -> tuple[tuple[int, int], int]:
+    """`image_size`, and the EXIF orientation, 1..8, that is applied. Raises ImageError as `open_image`."""
     with _opened(path) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(_ORIENTATION) in _SIDEWAYS else (width, height)
+        (width, height), orientation = image.size, image.getexif().get(_ORIENTATION)
+        if orientation not in range(1, 9):
+            orientation = 1
+        return ((height, width) if orientation in SIDEWAYS else (width, height)), orientation
 
 
 @contextmanager

@@ -1,0 +1,63 @@
+"""HDF5 files from elsewhere: opened beside whoever has them open, and only datasets of numbers read as numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from groundgraph.errors import InputError
+
+DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError)  # what h5py raises while it reads
+
+
+def open_h5(path: str | Path, kind: str) -> h5py.File:
+    """The file, opened to be read; another program may have it open.
+
+    kind  what is meant to be there, for messages: "VG-SGG.h5 of Visual Genome"
+    Raises InputError, naming file and cause.
+    """
+    if not Path(path).exists():
+        raise InputError(f"{Path(path).absolute()}: no such file; give {kind}")
+    if Path(path).is_dir():
+        raise InputError(f"{path}: a folder, no file; give {kind}")
+    try:
+        return h5py.File(path, "r", locking=False)
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read (permission denied); give yourself the right to") from error
+    except (OSError, RuntimeError) as error:
+        if "lock" in str(error) or "already open" in str(error):
+            why = "another program has it open to write, or was broken off as it did; close it, or make a copy"
+            raise InputError(f"{path}: {why} (h5clear --status {path}) ({error})") from error
+        raise InputError(f"{path}: damaged, truncated, or no HDF5 file ({error}); fetch it again") from error
+
+
+def dataset(place: h5py.Group, name: str, path: str | Path, axes: tuple[int, ...] | None = None) -> h5py.Dataset:
+    """The dataset of numbers of that name, unread; axes: how many it may have, None: at least one.
+
+    Raises InputError, naming file and dataset, where there is a group, a text or a scalar in its place.
+    """
+    found: Any = place.get(name)
+    if not isinstance(found, h5py.Dataset):
+        what = "a group" if isinstance(found, h5py.Group) else "missing"
+        raise InputError(f"{path}: {name} is {what}, not a dataset of numbers; make the file anew")
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"{path}: {name} holds {_kind(found.dtype)}, not numbers; make the file anew")
+    if not (len(found.shape or ()) in axes if axes else found.shape):
+        wanted = " or ".join(map(str, axes)) if axes else "1 or more"
+        raise InputError(f"{path}: {name} has the shape {found.shape}, not {wanted} axes; make the file anew")
+    return found
+
+
+def whole(values: np.ndarray, name: str, path: str | Path) -> np.ndarray:
+    """Numbers as int64. Raises InputError, naming file and dataset, where one of them is no whole number."""
+    values = np.asarray(values)
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.trunc(values))).all():
+        raise InputError(f"{path}: {name} holds numbers that are not whole; make the file anew")
+    return values.astype(np.int64)
+
+
+def _kind(dtype: np.dtype) -> str:
+    return "texts" if h5py.check_string_dtype(dtype) or dtype.kind in "SUO" else f"values of {dtype}"
