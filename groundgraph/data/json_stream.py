@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.text import text_file
 from groundgraph.errors import InputError
 
 CHUNK = 1 << 20  # characters read at a time
@@ -18,7 +19,7 @@ def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSON list, one after the other. Raises InputError, naming the file, where it is no such list."""
     decoder, start = json.JSONDecoder(), 0
     try:
-        with Path(path).open(encoding="utf-8") as file:
+        with text_file(path, "a JSON list") as file:
             text = file.read(CHUNK).lstrip()
             if not text.startswith("["):
                 raise InputError(f"{path}: not a JSON list; fetch the file again")
@@ -41,9 +42,5 @@ def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(value, dict):
                     raise InputError(f"{path}: lists something that is no object after {start + at:,} characters")
                 yield value
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
     except RecursionError as error:
         raise InputError(f"{path}: nested too deep after {start:,} characters; fetch the file again") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from groundgraph.data.text import read_json, read_text
 from groundgraph.errors import InputError
 
 
@@ -40,11 +40,11 @@ class Vocabulary:
         Raises InputError, naming the file, when it is neither or a name occurs twice.
         """
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            names = json.loads(text) if path.suffix == ".json" else [line.strip() for line in text.splitlines()]
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: unreadable ({error}); give one name a line or a JSON list") from error
+        kind = "one name a line, or a JSON list of names"
+        if path.suffix == ".json":
+            names = read_json(path, kind)
+        else:
+            names = [line.strip() for line in read_text(path, kind).splitlines()]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{path}: not a JSON list of names")
         names = [name for name in names if name]

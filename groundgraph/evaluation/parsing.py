@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from groundgraph.data.text import text_file
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
 from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
@@ -48,7 +49,7 @@ def read_gold(path: Path | str) -> GoldGraphs:
     """
     captions, graphs, skipped = [], [], 0
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with text_file(path, "a CSV file with columns caption and graph", newline="") as file:
             reader = csv.DictReader(file)
             header = reader.fieldnames or []
             column = next((name for name in GRAPH_COLUMNS if name in header), None)
@@ -62,8 +63,8 @@ def read_gold(path: Path | str) -> GoldGraphs:
                 captions.append(row["caption"])
                 graphs.append(facts)
                 skipped += odd
-    except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV file ({error}); save it as one") from error
     if not captions:
         raise InputError(f"{path}: no captions below the header; give a row a caption")
     return GoldGraphs(captions, graphs, skipped)

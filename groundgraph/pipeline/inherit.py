@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from groundgraph.data.text import read_text
 from groundgraph.errors import InputError
 
 OWN = ("name", "note", "paper")  # what a recipe says of itself, and never takes over
@@ -51,13 +52,12 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
+    text = read_text(path, "a recipe")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
+        raw = yaml.safe_load(text)
     except RecursionError as error:
         raise RecipeError(f"{path}: YAML nested too deep; a recipe has three levels") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
         raise RecipeError(f"{path}: not valid YAML ({str(error).splitlines()[0]}); mend it there") from error
     if not isinstance(raw, dict):
         raise RecipeError(f"{path}: a recipe is a YAML mapping with at least `name` and `data`")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.images import ImageError, image_size
+from groundgraph.data.text import read_text
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
@@ -132,9 +133,6 @@ def read_categories(path: str | Path | None) -> tuple[str, ...]:
         return ()
     if Path(path).suffix == ".json":
         return Vocabulary.from_file(path).names
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: unreadable ({error}); give one name a line") from error
+    lines = read_text(path, "one name a line").splitlines()
     names = [line.split(",")[0].strip() for line in lines if line.strip()]
     return tuple(names[1:] if names[:1] in (["__background__"], ["background"]) else names)

@@ -506,7 +506,7 @@ def test_the_command(tmp_path):
         (("x.npz", "--convention", "mine"), 'unknown convention "mine"'),
         (("nowhere.npz",), "nowhere.npz: no such file"),
         (("notes.txt",), "predictions are not read from .txt files"),
-        (("bad.json",), "bad.json: not valid JSON"),
+        (("bad.json",), "bad.json, line 1: not valid JSON"),
         (("graphs.json",), "graphs.json: holds no ground truth; give its file as second argument"),
         (("box.json", "graphs.json"), "[1, 2] is not [x1, y1, x2, y2]"),
     ],

@@ -125,7 +125,7 @@ def test_files(tmp_path, column):
         (b"caption,text\na,b\n", "columns caption and graph are needed in the header; it has caption, text"),
         (b"caption,graph\n", "no captions"),
         (b"caption,graph\na dog\n", "line 2: a row cut short"),
-        (b"caption,graph\n\xff\xfe,( a )\n", "not a CSV file in UTF-8"),
+        (b"caption,graph\n\xff\xfe,( a )\n", "not text in UTF-8"),
     ],
 )
 def test_bad_files(tmp_path, content, message):

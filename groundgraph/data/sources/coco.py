@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.images import ImageError, locate
-from groundgraph.data.sources.text import parse_json, plain
+from groundgraph.data.text import plain, read_json
 from groundgraph.data.types import Example, GroundTruth, Skipped
 from groundgraph.errors import InputError
 
@@ -25,7 +25,7 @@ def read_coco(
     Left out and recorded: images that are missing, without a caption, listed twice or outside the folder; empty
     captions; captions of images not listed. Raises InputError, naming file and fix, where a file is not such JSON.
     """
-    listing = read_json(captions, ("images", "annotations"))
+    listing = _listing(captions, ("images", "annotations"))
     spoken: dict[str, list[str]] = {}
     for note in _entries(listing, "annotations", ("image_id", "caption"), captions, skipped):
         text = plain(str(note["caption"]))
@@ -62,7 +62,7 @@ def read_instances(instances: str | Path, skipped: Skipped) -> dict[str, GroundT
     instances  JSON with `images`, `categories` (id, name) and `annotations` (image_id, bbox xywh, category_id, iscrowd)
     Left out and recorded: boxes without area and boxes of unknown categories. Raises InputError as `read_coco`.
     """
-    listing = read_json(instances, ("images", "annotations", "categories"))
+    listing = _listing(instances, ("images", "annotations", "categories"))
     names = {
         entry["id"]: plain(str(entry["name"]))
         for entry in _entries(listing, "categories", ("id", "name"), instances, skipped)
@@ -88,15 +88,9 @@ def read_instances(instances: str | Path, skipped: Skipped) -> dict[str, GroundT
     return truths
 
 
-def read_json(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
+def _listing(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """The JSON object of a file, with lists under `keys`. Raises InputError naming the file, the line and the fix."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give the path of the COCO annotations") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); fetch the file again") from error
-    content = parse_json(text, path, "fetch the file again")
+    content = read_json(path, "a file of COCO annotations")
     absent = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if absent:
         raise InputError(f"{path}: has no list `{'`, `'.join(absent)}`; it must be a COCO annotation file")

@@ -8,7 +8,7 @@ from typing import Any
 
 from groundgraph.data.images import ImageError, locate
 from groundgraph.data.sources.coco import read_instances
-from groundgraph.data.sources.text import parse_json, plain
+from groundgraph.data.text import parse_json, plain, read_text
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
 
@@ -51,14 +51,8 @@ def read_jsonl(
 
 def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     """(line number from 1, entry), empty lines left out."""
-    try:
-        rows = Path(path).read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give the path of a JSONL file of images and captions") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from error
     entries = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(read_text(path, "JSON lines of images and captions").split("\n"), 1):
         if not row.strip():
             continue
         entry = parse_json(row, path, "write one object a line", number)

@@ -25,8 +25,8 @@ from groundgraph.data.json_stream import read_objects
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.sources.text import plain
 from groundgraph.data.sources.vg150_files import ListedImage, VgGraphs, read_graphs, read_image_list
+from groundgraph.data.text import plain
 from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
 from groundgraph.errors import InputError
 

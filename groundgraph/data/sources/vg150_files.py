@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from groundgraph.data.sources.text import parse_json
+from groundgraph.data.text import read_json
 from groundgraph.errors import InputError
 
 CORRUPT = (1592, 1722, 4616, 4617)  # ids of images that cannot be decoded; they have no row in the h5 file
@@ -68,7 +67,7 @@ class VgGraphs:
 
 def read_image_list(path: str | Path) -> list[ListedImage]:
     """image_data.json without the corrupt images, in the order of the h5 file's rows. Raises InputError naming it."""
-    raw = _json(path, "image_data.json of Visual Genome")
+    raw = read_json(path, "image_data.json of Visual Genome")
     if not isinstance(raw, list):
         raise InputError(f"{path}: not a JSON list of images; give image_data.json of Visual Genome")
     images = []
@@ -83,7 +82,7 @@ def read_image_list(path: str | Path) -> list[ListedImage]:
 
 def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(categories, predicates) of VG-SGG-dicts*.json in the order of their numbers, which begin with 1."""
-    raw = _json(path, "VG-SGG-dicts.json of Visual Genome")
+    raw = read_json(path, "VG-SGG-dicts.json of Visual Genome")
     found = []
     for key in ("label_to_idx", "predicate_to_idx"):
         numbers = raw.get(key) if isinstance(raw, dict) else None
@@ -167,13 +166,3 @@ def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
             return arrays | {"boxes": file[f"boxes_{side}"][()]}, side
     except (OSError, RuntimeError) as error:  # h5py's words for a file cut off or of another kind
         raise InputError(f"{path}: truncated or no HDF5 file ({error}); fetch it again") from error
-
-
-def _json(path: str | Path, wanted: str) -> Any:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give {wanted}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); fetch {wanted} again") from error
-    return parse_json(text, path, f"fetch {wanted} again")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from groundgraph.data.text import read_json
 from groundgraph.errors import InputError
 from groundgraph.evaluation.formats.coco import coco_predictions, coco_truth
 from groundgraph.evaluation.formats.graphs import (
@@ -73,7 +73,7 @@ def read_zeroshot(path: str | Path, vocabularies: Vocabularies | None = None) ->
         content = load_tensors(path)
         rows = content.numpy() if hasattr(content, "numpy") else None
     elif path.suffix == ".json":
-        rows = _json(path)
+        rows = read_json(path, "a JSON list of triplets")
         if isinstance(rows, list) and all(isinstance(r, list) and all(isinstance(n, str) for n in r) for r in rows):
             if vocabularies is None:
                 raise InputError(f"{path}: names categories, but the predictions number them; give numbers")
@@ -106,7 +106,7 @@ def _read(path: Path, side: str) -> Numbered | NamedPredictions | NamedTruth:
         return read_examples(path)
     if path.suffix != ".json":
         raise InputError(f"{path}: {side} are not read from {path.suffix or 'such'} files; give one of\n{FORMATS}")
-    content = _json(path)
+    content = read_json(path, f"a JSON file of {side}")
     readers: dict[str, Callable[[Any, Path], NamedPredictions | NamedTruth]]
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         readers = {"predictions": coco_predictions, "truth": coco_truth}
@@ -117,12 +117,3 @@ def _read(path: Path, side: str) -> Numbered | NamedPredictions | NamedTruth:
             f'{path}: neither {{image: {{"objects": [...], "relations": [...]}}}} nor COCO-style with `annotations`'
         )
     return readers[side](content, path)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error

@@ -1,0 +1,65 @@
+"""Text and JSON as strangers send them, made safe to write, print and read on."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from groundgraph.errors import InputError
+from groundgraph.terminal import visible
+
+
+def plain(text: str) -> str:
+    """One line without control characters; lone surrogates, which no file can hold, become question marks."""
+    return " ".join(visible(text).split())
+
+
+@contextmanager
+def text_file(path: str | Path, kind: str, newline: str | None = None) -> Iterator[TextIO]:
+    """A text file opened to be read, in UTF-8, or in UTF-16 or 32 where its first bytes say so; their mark is left out.
+
+    kind     what is meant to be there, for messages: "image_data.json of Visual Genome"
+    newline  as of `open`
+    Raises InputError, when it is opened or read on in the block, where the file is absent, a folder, or no such text.
+    """
+    try:
+        with open(path, "rb") as raw:
+            encoding = json.detect_encoding(raw.peek(4)[:4])
+            # utf-8-sig passes over a mark and needs none
+            yield io.TextIOWrapper(raw, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline=newline)
+    except FileNotFoundError as error:
+        raise InputError(f"{os.path.abspath(path)}: no such file; give {kind}") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{os.path.abspath(path)}: a folder, no file; give {kind}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give {kind}") from error
+    except UnicodeError as error:
+        why = f"{error.reason} at byte {error.start:,}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise InputError(f"{path}: not text in UTF-8 ({why}); save it as UTF-8, or fetch it again") from error
+
+
+def read_text(path: str | Path, kind: str) -> str:
+    """The text of a file. Arguments and errors as of `text_file`."""
+    with text_file(path, kind) as file:
+        return file.read()
+
+
+def read_json(path: str | Path, kind: str, fix: str = "mend it there, or fetch the file again") -> Any:
+    """The JSON of a file as Python has it. Raises InputError as `text_file` and `parse_json`."""
+    return parse_json(read_text(path, kind), path, fix)
+
+
+def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:
+    """JSON text as Python has it; it starts in line `first` of a file. Raises InputError naming file, line and fix."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = first + error.lineno - 1
+        raise InputError(f"{path}, line {line}: not valid JSON ({error.msg}); {fix}") from error
+    except (RecursionError, ValueError) as error:  # nested without end; a number of more than 4,300 digits
+        raise InputError(f"{path}, from line {first}: JSON that cannot be read ({error}); {fix}") from error
