@@ -121,15 +121,25 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
     kind: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    min_score: Annotated[float, typer.Option(help="Leave out what scores less.", min=0, max=1)] = 0,
 ) -> None:
-    """Draw scene graphs on images and write them as JSON."""
+    """Draw scene graphs on images and write them as JSON; says each relation with its score."""
     with _errors():
-        from groundgraph.pipeline.predict import predict_images
+        from groundgraph.data.types import Skipped
+        from groundgraph.pipeline.predict import Predictor, predict_images
+        from groundgraph.report.pictures import numbered
 
-        written, skipped = predict_images(folder, images, out or folder / "predictions", method, top, kind)
-        for what, why in skipped:
-            console.print(f"[yellow]skipped[/] {escape(what)}: {escape(why)}", highlight=False)
-        console.print(f"{written} scene graphs in {out or folder / 'predictions'}", highlight=False)
+        out, skipped = out or folder / "predictions", Skipped()
+        written = predict_images(Predictor(folder, method), images, out, top, kind, min_score, skipped)
+        for what, why in skipped.items:
+            console.print(f"[yellow]skipped[/] {escape(what)}: {escape(why)}")
+        for image, graph in written.items():
+            names = numbered([entry["category"] for entry in graph["objects"]])
+            console.print(f"{escape(image)}: {len(graph['relations'])} relations, {graph['pictures'][-1]}")
+            for entry in graph["relations"]:
+                words = f"{names[entry['subject']]}  {entry['predicate']}  {names[entry['object']]}"
+                console.print(f"  {entry['score']:<8.2g}{escape(words)}")
+        console.print(f"{len(written)} scene graphs in {escape(str(out))}")
         if not written:
             raise typer.Exit(1)
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from groundgraph.data.types import Entity, Regions
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly, resolve
-from groundgraph.teachers import image_text as _image_text  # noqa: F401  (makes its model type known)
 from groundgraph.teachers.preparation import Preparation
 
 PROMPTS = ("a photo of a {name}",)
@@ -32,6 +31,8 @@ class ImageTextModel:
         self, model: str = "bundled:clip", prompts: Sequence[str] = PROMPTS, batch: int = 64, device: str | None = None
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
+
+        from groundgraph.teachers import image_text  # noqa: F401  (makes its model type known)
 
         self.prompts = tuple(prompts)
         for prompt in self.prompts:

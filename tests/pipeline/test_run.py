@@ -86,6 +86,13 @@ def test_predict_draws_and_writes(demo, tmp_path):
     assert result.exit_code == 0, result.output
     graphs = json.loads((tmp_path / "out" / "graphs.json").read_text())
     assert set(graphs) == {str(i) for i in images} and result.output.count("skipped") == 2
+    for path, graph in graphs.items():
+        assert f"{path}: {len(graph['relations'])} relations" in result.output
+        assert all(f"  {relation['score']:.2g}" in result.output for relation in graph["relations"])
+    everything = invoke("predict", folder, images[0], "--out", tmp_path / "out", "--min-score", "1")
+    assert everything.exit_code == 0 and json.loads((tmp_path / "out" / "graphs.json").read_text()) == graphs | {
+        str(images[0]): graphs[str(images[0])] | {"objects": [], "relations": []}
+    }
     assert Image.open(tmp_path / "out" / f"{images[0].stem}.png").width >= 600
     result = invoke("predict", folder, images[0], "--method", "magic")
     assert result.exit_code == 2 and "ours" in result.output
