@@ -116,6 +116,9 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         counts |= {
             f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()
         }
+    for stage in (f"{step}-{method}" for method in run.recipe.grounder for step in ("grounding", "sgg")):
+        if precision := (run.record(stage) or {"counts": {}})["counts"].get("precision"):
+            counts[f"{stage}: precision"] = precision
     metrics = {"methods": methods, "chance": chance, "counts": counts}
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     return {"methods": len(methods), "images measured": len(listed)}

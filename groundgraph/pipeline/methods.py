@@ -46,6 +46,7 @@ from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import predict
+from groundgraph.sgg.lstm import precision_of
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import save_sgg, train_sgg
 
@@ -102,7 +103,7 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
     data = {split: artifacts.grounding_images(run, split) for split in run.recipe.splits}
     if method == "ours" and not run.recipe.teachers.object:  # the rule still answers with its targets
         data = {split: _without_object(images) for split, images in data.items()}
-    grounder, parameters = build_grounder(method, run.recipe.grounding), 0
+    grounder, counts = build_grounder(method, run.recipe.grounding), {"parameters": 0}
     if isinstance(grounder, Learned):
         epochs = run.recipe.grounding.epochs
         with run.bar(f"training the grounder ({method})", epochs) as advance:
@@ -119,12 +120,15 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
             return {}
         grounder.save(folder)
         (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-        parameters = sum(p.numel() for p in grounder.model.parameters())
+        counts = {
+            "parameters": sum(p.numel() for p in grounder.model.parameters()),
+            "precision": run.recipe.grounding.precision,
+        }
     for split in dict.fromkeys(("train", run.recipe.measured)):
         write_ragged(
             folder / f"{split}.safetensors", artifacts.names(run, split), {"scores": grounder.scores(data[split])}
         )
-    return {"parameters": parameters}
+    return counts
 
 
 def _without_object(images: artifacts.Lazy[GroundingImage]) -> artifacts.Lazy[GroundingImage]:
@@ -238,7 +242,11 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     write_graphs(folder / "graphs.safetensors", run, graphs)
     for task in wanted.tasks:
         write_graphs(folder / f"{task}.safetensors", run, graphs_of_given_boxes(run, model, task))
-    return {"parameters": sum(p.numel() for p in model.parameters()), "graphs": len(graphs)}
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "graphs": len(graphs),
+        "precision": precision_of(model, training.precision, next(model.parameters()).device),
+    }
 
 
 def steps_of(advance: Advance) -> Callable[..., None]:

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from groundgraph.sgg.batch import Batch, Outputs, Sizes
 from groundgraph.sgg.decoding import commit_labels
+from groundgraph.sgg.lstm import Lstm
 from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, box_geometry, known_or_best
 
 
@@ -68,7 +69,7 @@ class Motifs(nn.Module):
         # The decoder's first input is a start token, numbered after the labels.
         self.previous = nn.Embedding(labels + 1, c.embedded)
         seen = c.hidden + c.embedded + (region if c.decoder_features else 0)
-        self.decoder = nn.LSTM(seen, c.hidden, batch_first=True)
+        self.decoder = Lstm(seen, c.hidden, batch_first=True)
         self.objects = nn.Linear(c.hidden, labels)
         self.label = nn.Embedding(labels, c.embedded)
         self.edge_context = self._lstm(2 * c.hidden + c.embedded)
@@ -79,10 +80,10 @@ class Motifs(nn.Module):
         self.dropout = nn.Dropout(c.dropout)
         self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
 
-    def _lstm(self, width: int) -> nn.LSTM:
+    def _lstm(self, width: int) -> Lstm:
         c = self.config
         dropout = c.dropout if c.layers > 1 else 0.0
-        return nn.LSTM(width, c.hidden // 2, c.layers, batch_first=True, bidirectional=True, dropout=dropout)
+        return Lstm(width, c.hidden // 2, c.layers, batch_first=True, bidirectional=True, dropout=dropout)
 
     def forward(self, batch: Batch) -> Outputs:
         """Score objects and pairs; the decoder and the edges are told batch.targets, where these are given."""
@@ -173,7 +174,7 @@ def _take(values: Tensor, order: Tensor) -> Tensor:
     return values.gather(1, order.reshape(*order.shape, *[1] * (values.dim() - 2)).expand_as(values))
 
 
-def _run(lstm: nn.LSTM, values: Tensor, lengths: Tensor) -> Tensor:
+def _run(lstm: Lstm, values: Tensor, lengths: Tensor) -> Tensor:
     """An LSTM over sequences [B, V, ...] of which only the first `lengths` [B] places are real."""
     packed = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
     return pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=values.shape[1])[0]

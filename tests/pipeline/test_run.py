@@ -43,6 +43,7 @@ def test_every_artifact_is_there(demo):
         for value in (*figures["grounding"].values(), *figures["sgdet"].values(), figures["mAP50"]):
             assert 0 <= value <= 1
     assert 0 < metrics["chance"]["all"] < 0.5
+    assert metrics["counts"]["grounding-mil: precision"] == metrics["counts"]["sgg-ours: precision"] == "fp32"
     assert "MiniGenome" in output and "SGDet" in output
     assert (folder / "report.html").stat().st_size > 10_000
     run = Run(load_recipe(folder / "recipe.yaml"), folder)

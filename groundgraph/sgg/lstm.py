@@ -1,0 +1,51 @@
+"""An LSTM that runs inside autocast on every processor.
+
+oneDNN, which torch hands an LSTM on a CPU, has none in bf16 for processors without AVX-512, and raises "could not
+create a primitive descriptor" there.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+
+class Lstm(nn.LSTM):
+    """torch's, which runs in fp32 inside autocast where the machine has none in autocast's type."""
+
+    def forward(self, values: Tensor | PackedSequence, state: tuple[Tensor, Tensor] | None = None):
+        """As torch's: sequences and a state -> their outputs and the last state."""
+        device = self.weight_ih_l0.device.type
+        if not torch.is_autocast_enabled(device) or runs_lstm(device, torch.get_autocast_dtype(device)):
+            return super().forward(values, state)
+        with torch.autocast(device, enabled=False):
+            state = state if state is None else (state[0].float(), state[1].float())
+            return super().forward(values.to(torch.float32), state)
+
+
+@cache
+def runs_lstm(device: str, dtype: torch.dtype) -> bool:
+    """Whether torch runs an LSTM, and learns, on a kind of device inside autocast of a type; tried, once a process."""
+    with torch.random.fork_rng([]):
+        lstm = nn.LSTM(8, 8, bidirectional=True)
+    values = torch.zeros(2, 3, 8, device=device)
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device, dtype):
+            lstm = lstm.to(device)
+            lstm(values)[0].sum().backward()
+            with torch.no_grad():
+                lstm(values)
+    except RuntimeError:
+        return False
+    return True
+
+
+def precision_of(model: nn.Module, precision: str, device: torch.device) -> str:
+    """What a model's layers run in when autocast's type is `precision` (fp32, bf16, fp16), for a run's record."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    if dtype is None or not any(isinstance(m, Lstm) for m in model.modules()) or runs_lstm(device.type, dtype):
+        return precision
+    return f"{precision}, LSTMs in fp32"
