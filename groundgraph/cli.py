@@ -146,13 +146,19 @@ def predict(
 
 @app.command()
 def parse(
-    captions: Annotated[list[str], typer.Argument(help="One caption or more.")],
+    captions: Annotated[
+        list[str],
+        typer.Argument(help="Captions, or files of them (a caption a line, or .jsonl); - for standard input."),
+    ],
 ) -> None:
-    """Show a caption's entities and triplets as JSON."""
+    """Show a caption's entities and triplets as JSON; of several captions a list."""
     with _errors():
         from groundgraph.language import load_parser
+        from groundgraph.language.captions import read_captions
+        from groundgraph.language.parser import LONGEST
 
-        found = [
+        texts, parser = read_captions(captions), load_parser("rules")
+        parsed = [
             {
                 "caption": c.text,
                 "entities": [
@@ -161,9 +167,12 @@ def parse(
                 ],
                 "triplets": [[c.entities[t.subject].name, t.predicate, c.entities[t.object].name] for t in c.triplets],
             }
-            for c in load_parser("rules").parse(captions)
+            for c in parser.parse(texts)
         ]
-        print_json(found if len(found) > 1 else found[0])
+        print_json(parsed if len(parsed) > 1 else parsed[0])
+        if parser.cut:
+            note = f"of {parser.cut} captions only the first {LONGEST} characters were read"
+            Console(stderr=True).print(f"[yellow]note[/] {note}")
 
 
 @app.command()

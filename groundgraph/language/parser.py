@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -42,17 +43,31 @@ class RuleParser:
     def parse(self, captions: Sequence[str]) -> list[ParsedCaption]:
         """One ParsedCaption a caption, in order; spans are characters of the caption as given.
 
-        Equal captions are parsed once. Only the first 1000 characters are read; a caption without a noun gives none.
+        Equal captions are parsed once. Only the first 1000 characters are read, to a word's end; a caption without a
+        noun gives none. Raises InputError where captions are not a list of texts.
         """
+        if isinstance(captions, str):
+            raise InputError("one text was given for a list of captions: write parse([caption])")
+        for number, text in enumerate(captions):
+            if not isinstance(text, str):
+                raise InputError(f"caption {number} of {len(captions)} is no text but {text!r:.100}; leave it out")
         self.cut += sum(len(text) > LONGEST for text in captions)
         unique = list(dict.fromkeys(captions))
         # Capitals alone would make every word a name.
-        readable = [text[:LONGEST].lower() if text.isupper() and text.isascii() else text[:LONGEST] for text in unique]
+        read = ((text.lower() if text.isupper() and text.isascii() else text) for text in unique)
         # Products this small are slower shared out over cores, by far where the cores are busy.
         with self.libraries.limit(limits=1, user_api="blas"):
-            docs = self.nlp.pipe(readable, batch_size=256)
+            docs = self.nlp.pipe(map(_beginning, read), batch_size=256)
             parsed = {text: read_tree(text, doc) for text, doc in zip(unique, docs, strict=True)}
         return [parsed[text] for text in captions]
+
+
+def _beginning(text: str) -> str:
+    """What is read of a caption: half a word at the end would be another word."""
+    if len(text) <= LONGEST or text[LONGEST].isspace():
+        return text[:LONGEST]
+    whole = re.match(r".*\s", text[:LONGEST], re.DOTALL)
+    return whole.group() if whole else text[:LONGEST]  # a script without spaces has none to cut at
 
 
 def _use_numpy_products(nlp) -> None:

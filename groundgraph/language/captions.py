@@ -1,0 +1,74 @@
+"""Captions as `groundgraph parse` is given them: as words, as files, from standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from groundgraph.data.text import parse_json, plain, read_text
+from groundgraph.errors import InputError
+
+KIND = "a text file with one caption a line, or JSON lines (.jsonl) with captions"
+_OTHERS = (".json", ".csv", ".tsv", ".yaml", ".html", ".xml", ".pdf", ".docx", ".xlsx", ".png", ".jpg", ".jpeg")
+
+
+def read_captions(given: Sequence[str]) -> list[str]:
+    """The captions of the words on a command line, made `plain`; empty lines of files are left out.
+
+    given  captions; names of files (see `KIND`), by what lies there; "-" for standard input, a caption a line
+    Raises InputError naming file and fix where a file is none of these, a folder, or absent (what is named like one).
+    """
+    captions: list[str] = []
+    for word in given:
+        try:
+            path = Path(word)
+            there, folder = path.is_file(), path.is_dir()
+        except (OSError, ValueError):  # longer than a name can be
+            there = folder = False
+        if word == "-":
+            captions += _lines(_standard_input())
+        elif folder:
+            raise InputError(f"{path.absolute()}: a folder; give captions, or {KIND}")
+        elif not there and _like_a_name(word):
+            raise InputError(f"{path.absolute()}: no such file; give captions, or {KIND}")
+        elif not there:
+            captions.append(plain(word))
+        elif path.suffix.lower() == ".jsonl":
+            captions += _json_lines(path)
+        elif path.suffix.lower() in _OTHERS:
+            raise InputError(f"{path}: {path.suffix} is not read for captions; give {KIND}")
+        else:
+            captions += _lines(read_text(path, KIND))
+    if not captions:
+        raise InputError(f"{', '.join(given)}: no caption there; give {KIND}")
+    return captions
+
+
+def _like_a_name(word: str) -> bool:
+    suffix = Path(word).suffix.lower()
+    return len(word.split()) == 1 and suffix in (*_OTHERS, ".jsonl", ".txt", ".text", ".md")
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input: not text in UTF-8 ({error.reason} at byte {error.start:,})") from error
+
+
+def _lines(text: str) -> list[str]:
+    return [caption for line in text.split("\n") if (caption := plain(line))]
+
+
+def _json_lines(path: Path) -> list[str]:
+    """The captions of an own data set's lines; those of triplets have none."""
+    captions = []
+    for number, line in enumerate(read_text(path, KIND).split("\n"), 1):
+        if line.strip():
+            entry = parse_json(line, path, "write one object a line", number)
+            listed = entry.get("captions", []) if isinstance(entry, dict) else None
+            if not isinstance(listed, list) or not all(isinstance(caption, str) for caption in listed):
+                raise InputError(f'{path}, line {number}: write {{"image": NAME, "captions": [TEXT, ...]}}')
+            captions += [plain(caption) for caption in listed]
+    return captions
