@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from groundgraph.pipeline.config import Recipe, RecipeError, bundled_recipes, find_recipe, load_recipe
@@ -19,28 +20,37 @@ def open_recipe(target: str, settings: list[str]) -> Recipe:
     folder = Path(target)
     if target in bundled_recipes() or not folder.is_dir():
         return load_recipe(find_recipe(target), settings)
-    return load_recipe(find_recipe("own-photos"), [*photo_settings(folder), *settings])
+    return load_recipe(find_recipe("own-photos"), [*photo_settings(folder, settings), *settings])
 
 
-def photo_settings(folder: Path) -> list[str]:
-    """What own-photos is told of a folder, as for --set.
+def photo_settings(folder: Path, settings: Sequence[str] = ()) -> list[str]:
+    """What own-photos is told of a folder, as for --set; `settings` are the user's, which name files themselves.
 
     Images lie in the folder or its subfolder `images`; captions in the one *.jsonl or captions*.json of the folder or
     its subfolder `annotations`. COCO boxes, an instances*.json beside them, are measured against and never trained on.
+    Raises RecipeError where there is not one captions file, or more than one of boxes.
     """
     places = [place for place in (folder, folder / "annotations") if place.is_dir()]
+    given = dict(setting.partition("=")[::2] for setting in settings)
     found = [
         path for place in places for pattern in ("*.jsonl", "captions*.json") for path in sorted(place.glob(pattern))
     ]
+    if "data.captions" in given:
+        found = [Path(given["data.captions"])]
     if len(found) != 1:
         has = (
             f"has {len(found)} captions files ({', '.join(p.name for p in found)})" if found else "has no captions file"
         )
         raise RecipeError(
             f'{folder}: {has}; put one there, captions.json as COCO has it or lines of {{"image": NAME, "captions": '
-            "[TEXT, ...]} in captions.jsonl, or name it: --set data.captions=FILE with the recipe own-photos"
+            "[TEXT, ...]} in captions.jsonl, or name one: --set data.captions=FILE"
         )
     boxes = [path for place in places for path in sorted(place.glob("instances*.json"))]
+    if len(boxes) > 1 and "data.instances" not in given:
+        raise RecipeError(
+            f"{folder}: has {len(boxes)} instances files ({', '.join(p.name for p in boxes)}); name the one to measure "
+            "against: --set data.instances=FILE, or none: --set data.instances=null"
+        )
     keys = {
         "name": folder.resolve().name,
         "note": f"The photos in {folder}. All of them are trained on; no box is ever seen in training.",

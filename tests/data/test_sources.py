@@ -85,7 +85,8 @@ def test_coco_instances_become_ground_truth(folder):
     assert first.boxes.tolist() == [[1, 2, 4, 6], [0, 0, 2, 2]] and first.boxes.dtype == np.float32
     assert first.labels == ("dog", "person") and first.relations == ()
     assert second.boxes.shape == (0, 4) and third is None
-    assert [what for what, _ in skipped] == ["1", "1"]
+    assert [what for what, _ in skipped] == ["1", "1", "instances.json"]
+    assert "1 of 3 images are not in it" in skipped[2][1]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,121 @@ def test_missing_folder_or_file(folder):
     for source in ("coco", "jsonl"):
         with pytest.raises(ValueError, match="no such file"):
             load_examples(source, folder / "images", folder / "a", None, Skipped())
+
+
+@pytest.mark.parametrize("form", [float, str, lambda i: f"{i:012d}", lambda i: f"{i}.0"])
+def test_ids_are_one_however_they_are_written(folder, form):
+    path = boxed(folder, {1: "a.png", 2: "b.png"}, lambda i: [1, 1, 4, 4])
+    examples, skipped = coco(folder, [(1, "a.png"), (2, "b.png")], [(form(1), "A."), (form(2), "B.")], path)
+    assert [e.captions for e in examples] == [("A.",), ("B.",)] and skipped == []
+    assert all(e.truth.labels == ("dog",) for e in examples)
+
+
+def test_ids_that_match_nothing_are_an_error(folder):
+    with pytest.raises(ValueError, match=r"captions\.json: no caption is of a listed image.*'901'.*'1'"):
+        coco(folder, [(1, "a.png")], [(901, "A.")])
+
+
+@pytest.mark.parametrize("value", [float("nan"), 5, None, ["A."], {"a": 1}, True])
+def test_a_caption_that_is_no_text_is_left_out(folder, value):
+    examples, skipped = coco(folder, [(1, "a.png")], [(1, value), (1, "A dog.")])
+    assert [e.captions for e in examples] == [("A dog.",)]
+    assert [what for what, _ in skipped] == ["captions.json: annotations[0]"] and "caption is" in skipped[0][1]
+
+
+def test_one_picture_under_two_ids_is_one_image(folder):
+    examples, skipped = coco(folder, [(1, "a.png"), (2, "./a.PNG")], [(1, "One."), (2, "Two.")])
+    assert [e.captions for e in examples] == [("One.", "Two.")]
+    assert [what for what, _ in skipped] == ["2"] and "is image 1" in skipped[0][1]
+    lines, _ = jsonl(folder, {"image": "a.png", "captions": ["One."]}, {"image": "./a.png", "captions": ["Two."]})
+    assert [(e.image_id, e.captions) for e in lines] == [("a.png", ("One.", "Two."))]
+
+
+def boxed(folder, names, box, frame=(8, 6), **changes):
+    """instances.json of one box an image; names: id -> file_name; changes: of its parts."""
+    sides = {} if frame is None else {"width": frame[0], "height": frame[1]}
+    content = {
+        "images": [{"id": i, "file_name": name} | sides for i, name in names.items()],
+        "categories": [{"id": 1, "name": "dog"}],
+        "annotations": [{"image_id": i, "bbox": box(i), "category_id": 1} for i in names],
+    }
+    return write(folder / "instances.json", content | changes)
+
+
+THREE = [(1, "a.png"), (2, "b.png"), (3, "c.png")]
+SAID = [(1, "A."), (2, "B."), (3, "C.")]
+
+
+def test_instances_of_other_images_are_an_error(folder):
+    for images in ({1: "x.png", 2: "y.png"}, {7: "7.jpg"}):
+        with pytest.raises(ValueError, match=r"instances\.json: none of its \d images is among the 3 with captions"):
+            coco(folder, THREE, SAID, boxed(folder, images, lambda i: [1, 1, 4, 4]))
+
+
+def test_instances_are_joined_by_name_first_and_by_ids_that_names_do_not_deny(folder):
+    Image.new("RGB", (8, 6)).save(folder / "images" / "000000000009.png")
+    path = boxed(folder, {5: "./a.PNG", 9: "COCO_val2014_000000000009.png", 2: "other.png"}, lambda i: [1, 1, i / 2, 4])
+    listed = [(1, "a.png"), (9, "000000000009.png"), (2, "b.png")]
+    examples, skipped = coco(folder, listed, [(1, "A."), (9, "N."), (2, "B.")], path)
+    assert examples[0].truth.boxes[0, 2] == 3.5 and examples[1].truth.boxes[0, 2] == 5.5 and examples[2].truth is None
+    assert len(skipped) == 1 and "1 of 3 images are not in it" in skipped[0][1] and "id 2 is 'b.png'" in skipped[0][1]
+
+
+def test_an_instances_file_that_says_two_things_of_one_id(folder):
+    both = [{"id": 1, "name": "dog"}, {"id": "1.0", "name": "cat"}]
+    with pytest.raises(ValueError, match="category id 1 is 'dog' and 'cat'"):
+        coco(folder, THREE, SAID, boxed(folder, {1: "a.png"}, lambda i: [1, 1, 4, 4], categories=both))
+    twice = [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}, {"id": 4, "file_name": "a.png"}]
+    examples, skipped = coco(folder, THREE, SAID, boxed(folder, {1: "a.png"}, lambda i: [1, 1, 4, 4], images=twice))
+    assert [e.truth is not None for e in examples] == [True, False, False]
+    assert [what for what, _ in skipped] == ["1", "4", "instances.json"]
+
+
+@pytest.mark.parametrize(
+    ("box", "frame", "word"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], (8, 6), "shares of 0..1"),
+        ([0.1, 0.2, 0.3, 0.4], None, "shares of 0..1"),
+        ([4, 3, 8, 6], (8, 6), "outside the image of 8 x 6"),  # xyxy
+        ([1, 1, 4, 4], (8, 8), "in a frame of 8 x 8 pixels, the upright image has 8 x 6"),
+        ([100, 100, 50, 50], None, "outside the image"),
+    ],
+)
+def test_boxes_of_another_frame_or_unit_are_an_error_where_none_fits(folder, box, frame, word):
+    path = boxed(folder, {1: "a.png", 2: "b.png"}, lambda i: box, frame)
+    with pytest.raises(ValueError, match=word) as caught:
+        coco(folder, THREE, SAID, path)
+    assert str(path) in str(caught.value) and "2 of its 2 boxes" in str(caught.value)
+
+
+def test_boxes_outside_are_left_out_and_recorded(folder):
+    boxes = {1: [1, 1, 4, 4], 2: [5, 5, 40, 40], 3: [2, 2, 6.5, 4]}
+    examples, skipped = coco(folder, THREE, SAID, boxed(folder, dict(THREE), boxes.get))
+    assert [len(e.truth.boxes) for e in examples] == [1, 0, 1]
+    assert examples[2].truth.boxes.tolist() == [[2, 2, 8, 6]]  # what reaches beyond by rounding is cut
+    assert skipped[0][0] == "2" and "1 boxes of" in skipped[0][1]
+
+
+@pytest.mark.parametrize("source", ["coco", "jsonl"])
+def test_boxes_turn_with_a_photo_that_exif_turns(folder, source):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 6)).save(folder / "images" / "a.png", exif=exif.tobytes())
+    path = boxed(folder, {1: "a.png"}, lambda i: [1, 2, 4, 3])
+    if source == "coco":
+        examples, _ = coco(folder, [(1, "a.png")], [(1, "A.")], path)
+    else:
+        examples, _ = jsonl(folder, {"image": "a.png", "captions": ["A."]}, instances=path)
+    assert examples[0].truth.boxes.tolist() == [[1, 1, 4, 5]]  # of a picture of 6 x 8
+
+
+def test_numbers_beyond_all_floats_are_no_boxes(folder):
+    path = boxed(folder, {1: "a.png"}, lambda i: [1, 1, 4, 4])
+    content = json.loads(path.read_text())
+    content["annotations"] += [{"image_id": 1, "bbox": [10**400, 0, 4, 4], "category_id": 1}, {"image_id": 10**400}]
+    content["annotations"] += [{"image_id": 1, "bbox": [1, 1], "category_id": 1}, None, "text"]
+    examples, skipped = coco(folder, [(1, "a.png")], [(1, "A.")], write(path, content))
+    assert len(examples[0].truth.boxes) == 1 and len(skipped) == 5
 
 
 @pytest.mark.skipif(not (SHARED / "data" / "coco_mini").is_dir(), reason="shared data are not here")

@@ -54,6 +54,19 @@ def test_a_folder_without_one_captions_file_is_refused(tmp_path, files, message)
         open_recipe(str(tmp_path), [])
 
 
+def test_of_several_files_one_is_named(tmp_path):
+    for name in ("captions.json", "instances.json", "instances_val.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(RecipeError, match=r"has 2 instances files \(instances\.json, instances_val\.json\)"):
+        open_recipe(str(tmp_path), [])
+    for value, data in (("b.json", "b.json"), ("null", None)):
+        given = open_recipe(str(tmp_path), [f"data.instances={value}"]).data.instances
+        assert (given and Path(given).name) == data
+    (tmp_path / "more.jsonl").write_text("{}")
+    recipe = open_recipe(str(tmp_path), [f"data.captions={tmp_path / 'more.jsonl'}", "data.instances=null"])
+    assert (recipe.data.source, Path(recipe.data.captions).name) == ("jsonl", "more.jsonl")
+
+
 def test_a_recipes_name_means_the_recipe_whatever_folder_lies_there(tmp_path, monkeypatch):
     (tmp_path / "demo").mkdir()
     monkeypatch.chdir(tmp_path)

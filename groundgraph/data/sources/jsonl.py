@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from groundgraph.data.images import ImageError, locate
-from groundgraph.data.sources.coco import read_instances
+from groundgraph.data.sources.instances import add_truth
 from groundgraph.data.text import parse_json, plain, read_text
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
@@ -18,12 +18,13 @@ Words = tuple[str, str, str]
 def read_jsonl(
     lines: str | Path, images: str | Path, skipped: Skipped, instances: str | Path | None = None
 ) -> list[Example]:
-    """The examples of a JSONL file, in the order their images first occur; an image's id is its name in the file.
+    """The examples of a JSONL file, in the order their images first occur; an image's id is its name in the
+    folder, `./a\\1.jpg` being a/1.jpg.
 
     lines      {"image": NAME, "captions": [TEXT, ...]} or {"image": NAME, "triplets": [[SUBJECT, PREDICATE, OBJECT],
                ...]}; several lines of one image are joined
     images     the folder that NAME is relative to
-    instances  COCO JSON whose file_name is NAME, see `coco.read_instances`
+    instances  COCO JSON whose file_name is NAME, see `instances.add_truth`
     Left out and recorded: images that are missing, outside the folder or without a caption or triplet; empty captions;
     triplets that are not three words or phrases. Raises InputError naming file, line and fix for anything else.
     """
@@ -33,8 +34,7 @@ def read_jsonl(
         where, name = f"{lines}, line {number}", entry["image"]
         captions.setdefault(name, []).extend(_captions(entry, name, where, skipped))
         triplets.setdefault(name, []).extend(_triplets(entry, name, where, skipped))
-    truths = {} if instances is None else read_instances(instances, skipped)
-    examples = []
+    found: dict[Path, tuple[list[str], list[Words]]] = {}
     for name in captions:
         try:
             path = locate(images, name)
@@ -42,11 +42,18 @@ def read_jsonl(
             skipped.add(name, str(error))
             continue
         if captions[name] or triplets[name]:
-            found = tuple(captions[name]), tuple(triplets[name])
-            examples.append(Example(plain(name), str(path), *found, truth=truths.get(name)))
+            said, related = found.setdefault(path, ([], []))
+            said += captions[name]
+            related += triplets[name]
         else:
             skipped.add(name, f"listed without a caption or triplet in {lines}")
-    return examples
+    examples = []
+    for path, (said, related) in found.items():
+        name = path.relative_to(images).as_posix()
+        examples.append((name, Example(plain(name), str(path), tuple(said), tuple(related))))
+    if instances is None:
+        return [example for _, example in examples]
+    return add_truth(examples, instances, skipped, ids=False)
 
 
 def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
