@@ -182,9 +182,13 @@ def evaluate_parser(
 ) -> None:
     """Score the parser on captions with known graphs: precision, recall and f1 of their facts."""
     with _errors():
+        from groundgraph.evaluation.files import write_figures
         from groundgraph.evaluation.parsing import evaluate_parser, read_gold
+        from groundgraph.interchange.files import check_output
         from groundgraph.language import load_parser
 
+        if out:
+            check_output(out, [gold])
         read = read_gold(gold)
         scores = evaluate_parser(load_parser("rules"), read)
         table = Table("facts", "precision", "recall", "f1")
@@ -194,8 +198,7 @@ def evaluate_parser(
         if read.skipped:
             console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {gold}", highlight=False)
         if out:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+            write_figures(out, scores)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.table import Table
 from groundgraph.errors import InputError
 from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
 from groundgraph.evaluation.formats import read_sides, read_zeroshot
+from groundgraph.interchange.files import appearing, check_output
 from groundgraph.terminal import Console
 
 
@@ -33,6 +33,8 @@ def evaluate_files(
     Gives the figures and "notes", what was left out. Raises InputError naming file and fix.
     """
     check_choices(task, convention)  # before a large file is read
+    if out is not None:
+        check_output(Path(out), [path for path in (predictions, truth, zeroshot) if path is not None])
     sides = read_sides(predictions, truth)
     unseen = sides.zeroshot if zeroshot is None else read_zeroshot(zeroshot, sides.vocabularies)
     try:
@@ -49,15 +51,14 @@ def evaluate_files(
         raise InputError(f"{predictions}: {error}") from error
     figures["notes"] = list(sides.notes)
     if out is not None:
-        out = Path(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            os.replace(temporary, out)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_figures(Path(out), figures)
     return figures
+
+
+def write_figures(out: Path, figures: dict[str, Any]) -> None:
+    """Write figures as JSON, whole or not at all."""
+    with appearing(out) as temporary:
+        temporary.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def show(figures: dict[str, Any], console: Console) -> None:

@@ -16,9 +16,11 @@ def train_expert(name: str, out: Path | None = None, minutes: float | None = Non
 
     out      a folder; None: the package's own
     minutes  time cap; None: what the shipped checkpoint was given
-    Raises InputError for an unknown name.
+    Raises InputError for an unknown name, and where `out` holds anything.
     """
     if name not in BUNDLED:
         raise InputError(f"there is no bundled expert '{name}'; the bundled ones are {', '.join(BUNDLED)}")
+    if out and out.exists() and any(out.iterdir()):  # a checkpoint takes a folder's whole place
+        raise InputError(f"{out}: not empty, and would be replaced; name a new folder")
     train = getattr(import_module(f"groundgraph.experts.train_{name}"), f"train_{name}")
     return train(Path(out) if out else FOLDER / name, minutes if minutes is not None else MINUTES[name], seed)

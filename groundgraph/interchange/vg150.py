@@ -15,6 +15,7 @@ from groundgraph.interchange.files import appearing
 from groundgraph.interchange.labels import LabelledImage, Vocabularies
 
 GRAPHS, NAMES, IMAGES = "VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json"
+_WRITER = "groundgraph export"
 _LEFT_OUT = (1592, 1722, 4616, 4617)  # the readers pass over images of these ids, wherever they come from
 
 
@@ -29,9 +30,11 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
     Image ids that are whole numbers stay; if one is not, or is one of the four that the readers pass over, all are
     numbered from 1. images/ID.jpg are links to the images, since the readers build these names. The readers also
     assert that Visual Genome has 108,073 images; that line of theirs has to go.
-    Gives counts of images, boxes, relations and of images without a box.
+    Gives counts of images, boxes, relations and of images without a box. Raises InputError where the folder holds any
+    of these files from elsewhere, such as Visual Genome's own.
     """
     folder = Path(folder)
+    _check_folder(folder)
     listed = list(images)
     if not listed:
         raise InputError(f"{folder}: no image to export; finish the run first")
@@ -71,6 +74,26 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
         "relations": len(predicates),
         "images without a box": int((boxes == 0).sum()),
     }
+
+
+def _check_folder(folder: Path) -> None:
+    """Its files of the usual names are all an earlier export's, and no image in it is a file."""
+    there = [folder / name for name in (GRAPHS, NAMES, IMAGES) if os.path.lexists(folder / name)]
+    links = folder / "images"
+    images = [path for path in sorted(links.iterdir()) if not path.is_symlink()] if links.is_dir() else []
+    if images or (there and not _made_here(folder / GRAPHS)):
+        name = (images or there)[0]
+        raise InputError(f"{name}: not written by an earlier export, and would be written over; name a new folder")
+
+
+def _made_here(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("written_by") == _WRITER
+    except OSError:
+        return False
 
 
 def _numbers(ids: list[str]) -> list[int]:
@@ -115,6 +138,7 @@ def _write_h5(path: Path, arrays: dict[str, np.ndarray]) -> None:
     import h5py
 
     with appearing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["written_by"] = _WRITER
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
 

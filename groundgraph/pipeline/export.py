@@ -13,15 +13,18 @@ from groundgraph.errors import InputError
 from groundgraph.grounding.official import read_checkpoint, read_results
 from groundgraph.grounding.pseudo_labels import PseudoLabels, pseudo_of, pseudo_record
 from groundgraph.interchange.coco import write_coco
+from groundgraph.interchange.files import check_output
 from groundgraph.interchange.graphs import write_graphml, write_json, write_networkx
 from groundgraph.interchange.labels import labelled
 from groundgraph.interchange.lines import pseudo_line, write_pseudo_lines
 from groundgraph.interchange.vg150 import write_vg150
-from groundgraph.pipeline import artifacts
+from groundgraph.pipeline import artifacts, manifest
+from groundgraph.pipeline.check import needs
 from groundgraph.pipeline.config import load_recipe
 from groundgraph.pipeline.run import Run
 
 FORMATS = {"pseudo-labels": ("vg150", "coco", "jsonl"), "predictions": ("json", "graphml", "networkx")}
+_FOLDERS = ("vg150", "graphml")
 IMPORTS = ("pseudo-labels", "grounder")
 
 
@@ -44,6 +47,8 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     stage = f"pseudo-{method}" if what == "pseudo-labels" else f"sgg-{method}"
     if run.record(stage) is None:
         raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
+    if form not in _FOLDERS:
+        check_output(out, _inputs(run, out))
     vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
@@ -56,6 +61,13 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         return write_pseudo_lines(out, lines)
     images = (labelled(e.image_id, e.path, p, r, every=method == "sgnls") for e, _, p, r in rows)
     return {"vg150": write_vg150, "coco": write_coco}[form](out, images, vocabularies)
+
+
+def _inputs(run: Run, out: Path) -> list[str | Path]:
+    """What a run reads and what it made, as far as `out` may be one of them."""
+    made = [run.folder / name for name in ("recipe.yaml", "metrics.json", "report.html")]
+    inside = [out for parent in out.resolve().parents if (parent / manifest.NAME).is_file()]  # a stage's
+    return [need.place for need in needs(run.recipe)] + made + inside
 
 
 def _pseudo_labels(run: Run, method: str) -> Iterator[tuple[Example, list[str], PseudoLabels, Regions]]:
@@ -76,12 +88,16 @@ def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dic
     Gives counts. Raises InputError naming file and fix.
     """
     if what == "grounder":
+        weights = out / "model.safetensors"
+        if weights.exists() and not (out / "grounder.json").exists():
+            raise InputError(f"{weights}: another model's, and would be written over; name a new folder")
         grounder = read_checkpoint(source)
         out.mkdir(parents=True, exist_ok=True)
         grounder.save(out)
         return {"parameters": sum(p.numel() for p in grounder.model.parameters())}
     if what != "pseudo-labels":
         raise InputError(f"{what!r} is not imported: choose of {', '.join(IMPORTS)}")
+    check_output(out, [source])
     found = read_results(source, len(VG150_OBJECTS), len(VG150_PREDICATES), skipped=skipped)
     out.parent.mkdir(parents=True, exist_ok=True)
     names = ("", *VG150_OBJECTS.names)

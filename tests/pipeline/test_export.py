@@ -107,6 +107,16 @@ def test_what_cannot_be_exported(run, tmp_path, words, says):
     assert code == 2 and "is no run's folder" in output
 
 
+def test_nothing_that_a_run_made_or_read_is_written_over(run, tmp_path):
+    kept = {path: path.read_bytes() for path in run.folder.rglob("*.json*")}
+    for name in ("recipe.yaml", "metrics.json", "examples/train.jsonl", "evaluation/metrics.json", "images"):
+        code, output = invoke("export", run.folder, run.folder / name, "--what", "predictions", "--format", "json")
+        assert code == 2 and ("written over" in output or "a folder" in output), output
+    assert {path: path.read_bytes() for path in kept} == kept
+    for _ in range(2):
+        export(run, run.folder / "exported.json", "predictions", "json")
+
+
 def test_import(tmp_path):
     results = {9: {"gt_classes": [1, 0], "relations": [(0, 1, 2)], "gd_boxes": [[3], [4]], "gd_scores": [[0.5], [0.5]]}}
     (tmp_path / "r.pkl").write_bytes(pickle.dumps(results))

@@ -46,6 +46,9 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
     works in the folder, or where no cell is done.
     """
     store = Store(out / "store")
+    tables = [out / f"{plan.name}{ending}" for ending in (".md", ".csv", "-cells.csv")]
+    if not (out / "cells").is_dir() and (there := [path for path in tables if path.exists()]):
+        raise InputError(f"{there[0]}: not written by a study in {out}, which would write over it; name a new folder")
     out.mkdir(parents=True, exist_ok=True)
     with lock.held(out):
         folder = out / "cells"
