@@ -21,7 +21,8 @@ def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Write one JSON object a line, under a temporary name first; gives how many."""
     temporary = path.with_name(path.name + ".tmp")
     count = 0
-    with temporary.open("w", encoding="utf-8") as file:
+    # Lone surrogates, which are in names of files that are no UTF-8, come out as JSON's own escapes.
+    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
@@ -39,7 +40,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         return json.loads(line)
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, nested without end
         raise InputError(f"{path}, line {number}: not JSON ({error}); delete the folder and run again") from error
 
 

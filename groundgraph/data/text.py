@@ -57,9 +57,18 @@ def read_json(path: str | Path, kind: str, fix: str = "mend it there, or fetch t
 def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:
     """JSON text as Python has it; it starts in line `first` of a file. Raises InputError naming file, line and fix."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         line = first + error.lineno - 1
         raise InputError(f"{path}, line {line}: not valid JSON ({error.msg}); {fix}") from error
-    except (RecursionError, ValueError) as error:  # nested without end; a number of more than 4,300 digits
+    except (RecursionError, ValueError) as error:  # nested without end; a number of more than 4,300 digits; see below
         raise InputError(f"{path}, from line {first}: JSON that cannot be read ({error}); {fix}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; json would keep the last of two images of one name, without a word."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice in one object")
+    return made

@@ -80,6 +80,7 @@ def as_truth(truth: Truth, where: str = "ground truth") -> TruthArrays:
         raise InputError(f"{where}: {len(boxes)} boxes have {len(labels)} labels; give one a box")
     box_offsets = _checked_offsets(truth.box_offsets, len(boxes), f"{where}: box offsets")
     relation_offsets = _checked_offsets(truth.relation_offsets, len(relations), f"{where}: relation offsets")
+    _check_finite(boxes, box_offsets, f"{where}: boxes")
     _check_ends(relations[:, :2], relation_offsets, box_offsets, f"{where}: relations")
     if len(relations) and relations[:, 2].min() < 1:
         raise InputError(f"{where}: a relation's predicate is {relations[:, 2].min()}; predicates count from 1")
@@ -106,17 +107,22 @@ def as_predictions(predictions: Predictions, where: str = "predictions") -> Pred
     boxes, labels = _floats(p.boxes, (4,), f"{where}: boxes"), _integers(p.labels, (), f"{where}: labels", 0)
     scores = _floats(p.scores, (), f"{where}: scores")
     pairs = _integers(p.pairs, (2,), f"{where}: pairs", 0)
-    table = np.asarray(p.predicate_scores, np.float32)
+    with np.errstate(over="ignore"):
+        table = _numbers(p.predicate_scores, f"{where}: predicate scores").astype(np.float32, copy=False)
     if not len(labels) == len(scores) == len(boxes):
         raise InputError(f"{where}: {len(boxes)} boxes have {len(labels)} labels and {len(scores)} scores")
     if table.ndim != 2 or len(table) != len(pairs) or (len(table) and table.shape[1] < 2):
         raise InputError(
             f"{where}: {len(pairs)} pairs need scores of shape ({len(pairs)}, 1 + predicates), not {table.shape}"
         )
-    if table.size and not table.max(initial=-np.inf) < np.inf:  # one pass finds nan and +inf; -inf has a meaning
-        raise InputError(f"{where}: a predicate score is not a number or infinite")
     box_offsets = _checked_offsets(p.box_offsets, len(boxes), f"{where}: box offsets")
     pair_offsets = _checked_offsets(p.pair_offsets, len(pairs), f"{where}: pair offsets")
+    _check_finite(boxes, box_offsets, f"{where}: boxes")
+    _check_finite(scores, box_offsets, f"{where}: scores")
+    if table.size and not table.max(initial=-np.inf) < np.inf:  # one pass finds nan and +inf; -inf has a meaning
+        row = int(np.argwhere(~(table < np.inf))[0][0])
+        image = int(np.searchsorted(pair_offsets, row, "right")) - 1
+        raise InputError(f"{where}: predicate scores: row {row} is not a number or infinite (image {image})")
     _check_ends(pairs, pair_offsets, box_offsets, f"{where}: pairs")
     return PredictionArrays(boxes, labels, scores, pairs, table, box_offsets, pair_offsets, p.whole_scores)
 
@@ -182,8 +188,16 @@ def _part(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One array of a side with all images' rows, and how many rows an image has (None: the side has offsets)."""
     if isinstance(side, Mapping):
-        return np.asarray(_named(side, prefix, name, where)), None
-    parts = [np.asarray(_named(image, prefix, name, f"{where}, image {i}")) for i, image in enumerate(side)]
+        return _numbers(_named(side, prefix, name, where), f"{where}: {name}"), None
+    if not isinstance(side, Sequence) or isinstance(side, str | bytes):
+        raise InputError(
+            f"{where}: a {type(side).__name__}; give flat arrays by name, or a list with a mapping an image"
+        )
+    parts = []
+    for i, image in enumerate(side):
+        if not isinstance(image, Mapping):
+            raise InputError(f"{where}, image {i}: a {type(image).__name__}; give a mapping with boxes, labels, ...")
+        parts.append(_numbers(_named(image, prefix, name, f"{where}, image {i}"), f"{where}, image {i}: {name}"))
     # An empty list has no second axis; it stands for no rows of whatever the others have.
     filled = [part for part in parts if part.size]
     shapes = {part.shape[1:] for part in filled}
@@ -213,21 +227,48 @@ def _named(mapping: Mapping[str, Any], prefix: str, name: str, where: str) -> An
     raise InputError(f'{where}: has no "{prefix}{name}"; it has {", ".join(map(str, mapping)) or "nothing"}')
 
 
-def _floats(values: Any, row: tuple[int, ...], what: str) -> np.ndarray:
-    array = np.asarray(values, np.float32)
-    if array.shape[1:] != row or array.ndim != 1 + len(row):
-        raise InputError(f"{what} have shape {array.shape}, not {('n', *row)}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{what}: row {int(np.argwhere(~np.isfinite(array))[0][0])} is not a finite number")
+def as_triplets(triplets: Any, where: str = "zero-shot triplets") -> np.ndarray:
+    """Triplets as [Z, 3] int64 (subject label, object label, predicate), all from 1.
+
+    Raises InputError, naming `where`, for anything else.
+    """
+    array = _numbers(triplets, where)
+    return _integers(array if array.size else array.reshape(0, 3), (3,), where, 1)
+
+
+def _numbers(values: Any, what: str) -> np.ndarray:
+    """An array of real numbers, of values that need not be such."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:  # rows of different lengths, or things that are no array
+        raise InputError(f"{what} are no array of numbers ({error})") from error
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{what} are {array.dtype}, not numbers")
     return array
 
 
-def _integers(values: Any, row: tuple[int, ...], what: str, least: int) -> np.ndarray:
-    array = np.asarray(values)
-    whole = array.astype(np.int64)
+def _floats(values: Any, row: tuple[int, ...], what: str) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused
+        array = _numbers(values, what).astype(np.float32, copy=False)
     if array.shape[1:] != row or array.ndim != 1 + len(row):
         raise InputError(f"{what} have shape {array.shape}, not {('n', *row)}")
-    if array.dtype.kind not in "iub" and not np.array_equal(whole, array):
+    return array
+
+
+def _check_finite(array: np.ndarray, offsets: np.ndarray, what: str) -> None:
+    if not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        image = int(np.searchsorted(offsets, row, "right")) - 1
+        raise InputError(f"{what}: row {row} is not a finite number (image {image})")
+
+
+def _integers(values: Any, row: tuple[int, ...], what: str, least: int) -> np.ndarray:
+    array = _numbers(values, what)
+    with np.errstate(invalid="ignore"):  # nan and what is too large come out as other numbers, and are refused
+        whole = array.astype(np.int64)
+    if array.shape[1:] != row or array.ndim != 1 + len(row):
+        raise InputError(f"{what} have shape {array.shape}, not {('n', *row)}")
+    if array.dtype.kind not in "ib" and not np.array_equal(whole, array):
         raise InputError(f"{what} must be whole numbers")
     if whole.size and whole.min() < least:
         raise InputError(f"{what}: {whole.min()} is too small; they count from {least}")

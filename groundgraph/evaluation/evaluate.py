@@ -16,11 +16,13 @@ from groundgraph.evaluation.arrays import (
     Truth,
     TruthArrays,
     as_predictions,
+    as_triplets,
     as_truth,
     owners,
 )
 from groundgraph.evaluation.bootstrap import intervals
 from groundgraph.evaluation.detection import average_precisions, mean_precision
+from groundgraph.evaluation.matching import join, triplet_labels
 from groundgraph.evaluation.recall import CONVENTIONS, Convention, Shares, recall_shares
 
 Task = Literal["predcls", "sgcls", "sgdet", "phrdet"]
@@ -65,8 +67,9 @@ def evaluate(
 
     Gives what json can write:
     mode, convention, images, images_with_relations, images_without_pairs (of those with relations), seconds;
-    R, ngR, zR, ngzR, mR, ngmR: {"20": figure, ...}, see `recall.recall_shares`; zR, ngzR are null without `zeroshot`;
-    mAP50: see `detection.average_precisions`;
+    unseen_relations: how many true relations are of `zeroshot`, null without it;
+    R, ngR, zR, ngzR, mR, ngmR: {"20": figure, ...}, see `recall.recall_shares`; mAP50: see
+    `detection.average_precisions`. Where the truth has nothing that a figure counts, it is null;
     predicates: {name, or number as text: {"images", "relations", "R": {"20": ...}, "ngR": {...}}}, those that occur;
     intervals, with `bootstrap`: 95 % of the samples lie between {"R": {"20": [low, high], ...}, ...}. mAP50 has none: a
     sample repeats the images that a rare category is in, which lifts its precision above the figure's.
@@ -88,22 +91,31 @@ def evaluate(
     predicted = given(task, true, predicted)
     names = None if predicates is None or isinstance(predicates, int) else list(predicates)
     count = len(names) if names is not None else predicates
-    shares = recall_shares(true, predicted, ks, convention, zeroshot, count, phrase=task == "phrdet")
+    unseen = None if zeroshot is None else as_triplets(zeroshot)
+    shares = recall_shares(true, predicted, ks, convention, unseen, count, phrase=task == "phrdet")
     figures: dict[str, Any] = {"mode": task, "convention": convention} | _counts(true, predicted)
+    figures["unseen_relations"] = None if unseen is None else count_unseen(true, unseen)
+    measured = {key: share for key, share in shares.items() if len(share.values)}
     for name in FIGURES:
-        figures[name] = {str(k): shares[name, k].mean if (name, k) in shares else None for k in ks}
+        figures[name] = {str(k): measured[name, k].mean if (name, k) in measured else None for k in ks}
     if detection:
-        figures["mAP50"] = mean_precision(average_precisions(true, predicted))
+        precisions = average_precisions(true, predicted)
+        figures["mAP50"] = mean_precision(precisions) if precisions else None
     figures["predicates"] = _predicates(true, shares, ks, names)
     figures["seconds"] = round(time.perf_counter() - began, 4)
     if bootstrap and true.images:
 
         def resampled(weights: np.ndarray) -> dict[str, np.ndarray]:
-            return {key: s.resampled(weights) for key, s in shares.items()}
+            return {key: share.resampled(weights) for key, share in measured.items()}
 
         found = intervals(resampled, true.images, bootstrap, seed)
         figures["intervals"] = {n: {str(k): found.get((n, k)) for k in ks} for n in FIGURES}
     return figures
+
+
+def count_unseen(truth: TruthArrays, unseen: np.ndarray) -> int:
+    """How many true relations are of triplets [Z, 3] (subject label, object label, predicate)."""
+    return len(np.unique(join(triplet_labels(truth), unseen)[0]))
 
 
 def check_choices(task: str, convention: str) -> None:

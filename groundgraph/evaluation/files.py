@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.errors import InputError
+from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
-from groundgraph.evaluation.formats import read_sides, read_zeroshot
+from groundgraph.evaluation.formats import read_sides, read_zeroshot, zeroshot_notes
 from groundgraph.interchange.files import appearing, check_output
 from groundgraph.terminal import Console
 
@@ -36,7 +37,13 @@ def evaluate_files(
     if out is not None:
         check_output(Path(out), [path for path in (predictions, truth, zeroshot) if path is not None])
     sides = read_sides(predictions, truth)
-    unseen = sides.zeroshot if zeroshot is None else read_zeroshot(zeroshot, sides.vocabularies)
+    notes = list(sides.notes)
+    if zeroshot is not None:
+        unseen = read_zeroshot(zeroshot, sides.vocabularies, notes)
+    else:
+        unseen = None if sides.zeroshot is None else as_triplets(sides.zeroshot, f"{truth or predictions}: zeroshot")
+    if unseen is not None:
+        notes += zeroshot_notes(unseen, sides, str(zeroshot or truth or predictions))
     try:
         figures = evaluate(
             sides.predictions,
@@ -47,9 +54,13 @@ def evaluate_files(
             predicates=sides.vocabularies[1] if sides.vocabularies else None,
             bootstrap=bootstrap,
         )
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{predictions}: {error}") from error
-    figures["notes"] = list(sides.notes)
+    if not len(sides.truth.labels):
+        notes.append("the truth has no box: nothing is measured")
+    elif not len(sides.truth.relations):
+        notes.append("the truth has no relation: only mAP50 is measured")
+    figures["notes"] = notes
     if out is not None:
         write_figures(Path(out), figures)
     return figures
@@ -66,7 +77,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
     ks, intervals = list(figures["R"]), figures.get("intervals", {})
     table = Table("", *(f"@{k}" for k in ks), title=f"{TASKS[figures['mode']]}, per cent")
     for name in FIGURES:
-        if figures[name][ks[0]] is not None:
+        if name not in ("zR", "ngzR") or figures["unseen_relations"] is not None:
             table.add_row(name, *(_cell(figures[name][k], intervals.get(name, {}).get(k)) for k in ks))
     console.print(table)
     if figures["predicates"]:

@@ -299,7 +299,7 @@ def test_coco_style(tmp_path):
         (lambda c: c["relations"][2].update(image_id=8), r"relations\[2\]: subject and object must be annotations of"),
         (lambda c: c["images"].append({"id": 7}), r"images\[2\]: the id 7 occurs twice"),
         (lambda c: c["categories"].append({"id": 1, "name": "man"}), "categories: vocabulary with double"),
-        (lambda c: c["predicates"].append({"id": 0, "name": "eating"}), "predicates: an id occurs twice"),
+        (lambda c: c["predicates"].append({"id": 0, "name": "eating"}), r"predicates\[4\]: the id 0 occurs twice"),
     ],
 )
 def test_broken_coco_style_is_named(tmp_path, change, message):

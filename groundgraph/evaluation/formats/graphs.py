@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from groundgraph.data.ids import whole_number
 from groundgraph.data.records import example_of, read_lines
 from groundgraph.data.store import Ragged
+from groundgraph.data.text import read_json
 from groundgraph.data.types import Graph, GroundTruth
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import prediction_arrays
+from groundgraph.evaluation.formats.entries import field, items, number, numbers, shortened
+from groundgraph.evaluation.formats.entries import name as name_of
 from groundgraph.evaluation.formats.sides import NamedPredictions, NamedTruth, Vocabularies, triplet_predictions
 
 _FIELDS = ("boxes", "labels", "scores", "pairs", "predicate_scores")
@@ -30,25 +33,32 @@ def read_run_graphs(path: Path) -> NamedPredictions:
     if missing:
         raise InputError(f"{path}: holds no graphs (without {', '.join(sorted(missing))}); give a graphs.safetensors")
     try:
-        names = json.loads(config.read_text(encoding="utf-8"))["extra"]
-        vocabularies = tuple(names["categories"]), tuple(names["predicates"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names = read_json(config, "the run's own")["extra"]
+        vocabularies = tuple(tuple(map(name_of, names[part])) for part in ("categories", "predicates"))
+        for part in vocabularies:
+            Vocabulary(part)
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{config}: does not name the graphs' categories and predicates ({error!r})") from error
     graphs = []
-    for row in map(store.__getitem__, store):
-        boxes, labels, scores, pairs, table = (row[field] for field in _FIELDS)
-        table = table.reshape(-1, 1 + len(vocabularies[1]))
-        graphs.append(Graph(boxes.reshape(-1, 4), labels, scores, pairs.reshape(-1, 2), table))
+    for image in store:
+        boxes, labels, scores, pairs, table = (store[image][field] for field in _FIELDS)
+        width = 1 + len(vocabularies[1])
+        if boxes.size != 4 * len(labels) or pairs.size % 2 or table.size != width * (pairs.size // 2):
+            raise InputError(
+                f"{path}, image {image!r}: {boxes.shape} boxes, {labels.shape} labels, {pairs.shape} pairs and "
+                f"{table.shape} scores do not fit each other and the {width - 1} predicates of {config}"
+            )
+        graphs.append(Graph(boxes.reshape(-1, 4), labels, scores, pairs.reshape(-1, 2), table.reshape(-1, width)))
     if any(g.labels.max(initial=0) > len(vocabularies[0]) for g in graphs):
         raise InputError(f"{path}: a label is larger than the {len(vocabularies[0])} categories of {config}")
-    return NamedPredictions(prediction_arrays(graphs), store.ids, store.ids, vocabularies)
+    return NamedPredictions(prediction_arrays(graphs), store.ids, None, vocabularies)
 
 
 def run_truth(path: Path) -> Path:
     """The file of a run's examples that its graphs `path` are of. Raises InputError where the run has none such."""
     ids, folder = set(Ragged(path).ids), path.parent.parent / "examples"
     for file in sorted(folder.glob("*.jsonl")):
-        if {str(record["id"]) for record in read_lines(file)} == ids:
+        if {str(record.get("id")) for record in read_lines(file)} == ids:
             return file
     raise InputError(f"{folder} has no file of the images in {path}; give the ground truth as second argument")
 
@@ -59,21 +69,24 @@ def read_examples(path: Path) -> NamedTruth:
     Raises InputError naming the file where it is no such file or has no ground truth.
     """
     try:
-        examples = [example_of(record, path.parent.parent) for record in read_lines(path)]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (KeyError, TypeError) as error:
+        known = [e for record in read_lines(path) if (e := example_of(record, path.parent.parent)).truth is not None]
+        for truth in (e.truth for e in known):
+            ends = [end for subject, _, object_ in truth.relations for end in (subject, object_)]
+            if len(truth.boxes) != len(truth.labels) or not all(0 <= end < len(truth.labels) for end in ends):
+                raise ValueError("boxes, labels and relations do not fit each other")
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a run's examples ({error!r}); give RUN/examples/SPLIT.jsonl") from error
-    known = [e for e in examples if e.truth is not None]
     if not known:
         raise InputError(f"{path}: no image has ground truth")
-    return NamedTruth([e.truth for e in known], [e.image_id for e in known], [e.path for e in known])
+    return NamedTruth([e.truth for e in known], [str(e.image_id) for e in known], [e.path for e in known])
 
 
 def is_graph_json(content: Any) -> bool:
     """Whether JSON is of the form that `graph_json_truth` and `graph_json_predictions` read."""
     graphs, _ = _opened(content)
-    return isinstance(graphs, Mapping) and all(isinstance(g, Mapping) and "objects" in g for g in graphs.values())
+    return isinstance(graphs, Mapping) and any(isinstance(g, Mapping) and "objects" in g for g in graphs.values())
 
 
 def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
@@ -84,37 +97,49 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
     the whole triplet's. {"categories": [name, ...], "predicates": [name, ...], "graphs": {image: graph}} lists the
     vocabularies too. Raises InputError, naming file, image and entry, on anything missing.
     """
-    graphs, listed = _opened(content)
-    vocabularies = _vocabularies(listed, path)
-    if vocabularies is None:
-        names = {name: {e[name]: None for g in graphs.values() for e in g.get(part, ()) if isinstance(e, Mapping)
-                        and isinstance(e.get(name), str)}
-                 for part, name in (("objects", "category"), ("relations", "predicate"))}  # fmt: skip
-        vocabularies = tuple(names["category"]), tuple(names["predicate"])
-    numbers = [{name: i + 1 for i, name in enumerate(part)} for part in vocabularies]
-    boxes, labels, scores, relations, relation_scores = [], [], [], [], []
+    graphs, listed = _read(content, path, scored=True)
+    occurring: tuple[dict[str, str], dict[str, str]] = {}, {}  # name -> the first image that it is in
     for image, graph in graphs.items():
-        where = f"{path}, image {image!r}"
-        objects, triplets = _entries(graph, where, scored=True)
-        boxes.append(np.array([box for _, box, _ in objects], np.float32).reshape(-1, 4))
-        labels.append([_number(name, numbers[0], where, "categories") for name, _, _ in objects])
-        scores.append([score for _, _, score in objects])
-        relations.append([(s, o, _number(name, numbers[1], where, "predicates")) for s, name, o, _ in triplets])
-        relation_scores.append([score for *_, score in triplets])
-    arrays = triplet_predictions(boxes, labels, scores, relations, relation_scores, len(vocabularies[1]))
-    return NamedPredictions(arrays, list(graphs), list(graphs), vocabularies, listed=bool(listed))
+        for name, *_ in graph.objects:
+            occurring[0].setdefault(name, image)
+        for _, name, *_ in graph.relations:
+            occurring[1].setdefault(name, image)
+    vocabularies = listed or (tuple(occurring[0]), tuple(occurring[1]))
+    for names, known, what in zip(occurring, map(set, vocabularies), ("categories", "predicates"), strict=True):
+        for name, image in names.items():
+            if name not in known:
+                raise InputError(f'{path}, image {image!r}: {name!r} is not among the file\'s "{what}"; list it there')
+    category, predicate = ({name: i + 1 for i, name in enumerate(part)} for part in vocabularies)
+    arrays = triplet_predictions(
+        [g.boxes for g in graphs.values()],
+        [[category[name] for name, _, _ in g.objects] for g in graphs.values()],
+        [[score for _, _, score in g.objects] for g in graphs.values()],
+        [[(s, o, predicate[name]) for s, name, o, _ in g.relations] for g in graphs.values()],
+        [[score for *_, score in g.relations] for g in graphs.values()],
+        len(vocabularies[1]),
+    )
+    return NamedPredictions(arrays, list(graphs), None, vocabularies, listed=listed is not None)
 
 
 def graph_json_truth(content: Any, path: Path) -> NamedTruth:
     """True graphs as JSON of the same form as predicted ones; scores are not needed. Raises InputError likewise."""
-    graphs, listed = _opened(content)
-    truths = []
-    for image, graph in graphs.items():
-        objects, triplets = _entries(graph, f"{path}, image {image!r}", scored=False)
-        boxes = np.array([box for _, box, _ in objects], np.float32).reshape(-1, 4)
-        names = tuple(name for name, _, _ in objects)
-        truths.append(GroundTruth(boxes, names, tuple((s, name, o) for s, name, o, _ in triplets)))
-    return NamedTruth(truths, list(graphs), list(graphs), _vocabularies(listed, path))
+    graphs, listed = _read(content, path, scored=False)
+    truths = [
+        GroundTruth(g.boxes, tuple(name for name, _, _ in g.objects), tuple((s, p, o) for s, p, o, _ in g.relations))
+        for g in graphs.values()
+    ]
+    return NamedTruth(truths, list(graphs), None, listed)
+
+
+class _Graph(NamedTuple):
+    """Objects are (category, box, score), relations (subject, predicate, object, score)."""
+
+    objects: list[tuple[str, list[float], float]]
+    relations: list[tuple[int, str, int, float]]
+
+    @property
+    def boxes(self) -> np.ndarray:
+        return np.array([box for _, box, _ in self.objects], np.float32).reshape(-1, 4)
 
 
 def _opened(content: Any) -> tuple[Any, Mapping[str, Any]]:
@@ -125,48 +150,51 @@ def _opened(content: Any) -> tuple[Any, Mapping[str, Any]]:
     return content, {}
 
 
-def _vocabularies(listed: Mapping[str, Any], path: Path) -> Vocabularies | None:
+def _read(content: Any, path: Path, scored: bool) -> tuple[dict[str, _Graph], Vocabularies | None]:
+    """(image -> graph, the vocabularies if the file lists them)."""
+    opened, listed = _opened(content)
+    graphs = {image: _graph(graph, f"{path}, image {image!r}", scored) for image, graph in opened.items()}
     if not listed:
-        return None
-    for name in ("categories", "predicates"):
-        names = listed.get(name)
-        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise InputError(f'{path}: give both "categories" and "predicates" as lists of names, or neither')
+        return graphs, None
+    if not all(isinstance(listed.get(part), list) for part in ("categories", "predicates")):
+        raise InputError(f'{path}: give both "categories" and "predicates" as lists of names, or neither')
     try:
-        return Vocabulary(tuple(listed["categories"])).names, Vocabulary(tuple(listed["predicates"])).names
-    except ValueError as error:
+        categories, predicates = (
+            Vocabulary(tuple(map(name_of, listed[part]))).names for part in ("categories", "predicates")
+        )
+    except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    return graphs, (categories, predicates)
 
 
-def _number(name: str, numbers: Mapping[str, int], where: str, what: str) -> int:
-    if name not in numbers:
-        raise InputError(f'{where}: {name!r} is not among the file\'s "{what}"; list it there')
-    return numbers[name]
-
-
-def _entries(
-    graph: Mapping[str, Any], where: str, scored: bool
-) -> tuple[list[tuple[str, list[float], float]], list[tuple[int, str, int, float]]]:
-    """A graph's objects (category, box, score) and relations (subject, predicate, object, score)."""
-    objects, relations = [], []
-    for i, entry in enumerate(graph["objects"]):
+def _graph(graph: Any, where: str, scored: bool) -> _Graph:
+    if not isinstance(graph, Mapping) or "objects" not in graph:
+        raise InputError(f'{where}: has no list "objects"; give {{"objects": [...], "relations": [...]}}')
+    made = _Graph([], [])
+    for part, entries, read in (("objects", made.objects, _object), ("relations", made.relations, _relation)):
         try:
-            box = [float(v) for v in entry["box"]]
-            if len(box) != 4 or not np.isfinite(box).all():
-                raise InputError(f"the box {entry['box']} is not [x1, y1, x2, y2]")
-            objects.append((str(entry["category"]), box, float(entry["score"]) if scored else 1.0))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{where}, object {i}: {_why(error)}") from error
-    for i, entry in enumerate(graph.get("relations", ())):
-        try:
-            ends = entry["subject"], entry["object"]
-            if not all(isinstance(e, int) and 0 <= e < len(objects) for e in ends):
-                raise InputError(f"subject and object {list(ends)} must be places among the {len(objects)} objects")
-            relations.append((ends[0], str(entry["predicate"]), ends[1], float(entry["score"]) if scored else 1.0))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{where}, relation {i}: {_why(error)}") from error
-    return objects, relations
+            listed = items(graph, part)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        for i, entry in enumerate(listed):
+            try:
+                entries.append(
+                    (*read(entry, len(made.objects)), number(field(entry, "score"), "score") if scored else 1.0)
+                )
+            except InputError as error:
+                raise InputError(f"{where}, {part[:-1]} {i}: {error}") from error
+    return made
 
 
-def _why(error: Exception) -> str:
-    return f'has no "{error.args[0]}"' if isinstance(error, KeyError) else str(error)
+def _object(entry: Any, _: int) -> tuple[str, list[float]]:
+    return name_of(field(entry, "category")), numbers(field(entry, "box"), "[x1, y1, x2, y2]")
+
+
+def _relation(entry: Any, objects: int) -> tuple[int, str, int]:
+    subject, object_ = ends = [whole_number(field(entry, key)) for key in ("subject", "object")]
+    if not all(end is not None and 0 <= end < objects for end in ends):
+        raise InputError(
+            f"subject and object {shortened([entry['subject'], entry['object']])} must be places among the {objects} "
+            "objects"
+        )
+    return subject, name_of(field(entry, "predicate")), object_

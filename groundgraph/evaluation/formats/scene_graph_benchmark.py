@@ -20,6 +20,7 @@ from groundgraph.evaluation.arrays import as_predictions, as_truth
 from groundgraph.evaluation.formats.sides import Numbered
 
 _NAME = "maskrcnn_benchmark.structures.bounding_box.BoxList"
+TORCH = (".pytorch", ".pth", ".pt")  # how names of torch's files end
 _DEPTH = 100  # the largest K that is reported
 
 
@@ -51,7 +52,8 @@ def read_eval_results(path: Path) -> Numbered:
         if tuple(truth.size) != tuple(prediction.size):
             raise InputError(f"{where}: predicted in an image of {prediction.size}, true in one of {truth.size} pixels")
         predicted.append(_prediction(prediction, where))
-    return Numbered(as_predictions(predicted, str(path)), as_truth(true, str(path)))
+    sizes = np.array([truth.size for truth in truths], np.float64).reshape(-1, 2)
+    return Numbered(as_predictions(predicted, str(path)), as_truth(true, str(path)), sizes=sizes)
 
 
 def load_tensors(path: Path) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 import numpy as np
 
@@ -24,49 +23,70 @@ from groundgraph.evaluation.arrays import (
     owners,
     truth_arrays,
 )
+from groundgraph.evaluation.formats.frames import check_sizes
+from groundgraph.evaluation.formats.joining import image_places
 
 Vocabularies = tuple[tuple[str, ...], tuple[str, ...]]  # categories, predicates; name k is label k + 1
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """What a file without names holds: predictions, ground truth or both, and [Z, 3] zero-shot triplets."""
+    """What a file without names holds: predictions, ground truth or both, and [Z, 3] zero-shot triplets.
+
+    sizes  [N, 2] (width, height) of the pictures in pixels, where the file has them
+    """
 
     predictions: PredictionArrays | None = None
     truth: TruthArrays | None = None
     zeroshot: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class NamedTruth:
-    """True graphs of named images. vocabularies: what the file says is evaluated; None: it lists nothing."""
+    """True graphs of named images.
+
+    images        N ids; files are their file names, None where the file has none
+    vocabularies  what the file says is evaluated; None: it lists nothing
+    sizes         [N, 2] (width, height) of the pictures in pixels, nan where unknown; None: none is known
+    """
 
     truths: Sequence[GroundTruth]
     images: Sequence[str]
-    files: Sequence[str]
+    files: Sequence[str] | None = None
     vocabularies: Vocabularies | None = None
+    sizes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class NamedPredictions:
-    """Predicted graphs of named images; vocabularies are the numbers' names, `listed` where the file lists them all."""
+    """Predicted graphs of named images, as `NamedTruth`; vocabularies are the numbers' names.
+
+    listed  the file lists the vocabularies whole; else they are what occurs
+    """
 
     arrays: PredictionArrays
     images: Sequence[str]
-    files: Sequence[str]
+    files: Sequence[str] | None
     vocabularies: Vocabularies
     listed: bool = True
+    sizes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Predictions and ground truth of the same images under the same numbers, and what was left out on the way."""
+    """Predictions and ground truth of the same images under the same numbers, and what was left out on the way.
+
+    images, sizes  the images' names, and [N, 2] their (width, height) in pixels (nan, None: unknown)
+    """
 
     predictions: PredictionArrays
     truth: TruthArrays
     zeroshot: np.ndarray | None = None
     vocabularies: Vocabularies | None = None
     notes: tuple[str, ...] = ()
+    images: Sequence[str] = ()
+    sizes: np.ndarray | None = None
 
 
 def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str, str]) -> Sides:
@@ -74,21 +94,21 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
 
     The vocabulary is what the truth lists, else what the predictions list, else the names that occur in the truth;
     true boxes and relations outside it are left out. A predicted category outside it matches nothing, a predicted
-    predicate keeps its place in the ranking. Images match by name, or by file name where no name is in both. A true
-    image without a prediction counts as one without pairs.
+    predicate keeps its place in the ranking. Images match as `joining.image_places` says. A true image without a
+    prediction counts as one without pairs.
     Raises InputError, naming the files (`where`: predictions', truth's), where no image is in both.
     """
     vocabularies = truth.vocabularies or (predictions.vocabularies if predictions.listed else _occurring(truth.truths))
-    places = _places(truth, predictions, where)
+    places, notes = image_places((truth.images, truth.files), (predictions.images, predictions.files), where)
     numbered = as_truth(truth_arrays(truth.truths, *vocabularies), where[1])
-    found = _renumbered(as_predictions(predictions.arrays, where[0]), predictions.vocabularies, vocabularies)
-    notes = []
+    arrays = as_predictions(predictions.arrays, where[0])
     for count, what in (
         ((places < 0).sum(), f"images of {where[1]} have no prediction in {where[0]}: they count as without pairs"),
         (len(predictions.images) - (places >= 0).sum(), f"images of {where[0]} are not in {where[1]}: left out"),
         (
             sum(len(t.labels) for t in truth.truths) - len(numbered.labels),
-            f"boxes of {where[1]} have categories outside the vocabulary: left out",
+            f"boxes of {where[1]} have categories outside the vocabulary{_such(truth.truths, vocabularies[0])}: left "
+            "out",
         ),
         (
             sum(len(t.relations) for t in truth.truths) - len(numbered.relations),
@@ -97,7 +117,39 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
     ):
         if count:
             notes.append(f"{count} {what}")
-    return Sides(_picked(found, places), numbered, vocabularies=vocabularies, notes=tuple(notes))
+    predicted = np.isfinite(arrays.predicate_scores[:, 1:]).any(0) if len(arrays.pairs) else ()
+    for kind, own, numbers, known in (
+        ("categories", predictions.vocabularies[0], np.unique(arrays.labels[arrays.labels > 0]) - 1, vocabularies[0]),
+        ("predicates", predictions.vocabularies[1], np.flatnonzero(predicted), vocabularies[1]),
+    ):
+        other = [own[i] for i in numbers if own[i] not in set(known)]
+        if other:
+            notes.append(f"{len(other)} predicted {kind} are not in the truth, {_spelling(other, known)}")
+    known_sizes = None
+    if predictions.sizes is not None:
+        known_sizes = np.where(places[:, None] >= 0, predictions.sizes[places], np.nan)
+    return Sides(
+        _picked(_renumbered(arrays, predictions.vocabularies, vocabularies), places),
+        numbered,
+        vocabularies=vocabularies,
+        notes=tuple(notes),
+        images=truth.images,
+        sizes=check_sizes(known_sizes, truth.sizes, truth.images),
+    )
+
+
+def numbered(predictions: Numbered, truth: Numbered, where: tuple[str, str]) -> Sides:
+    """Bring two numbered sides, which stand in one order, together. Raises InputError as `together`."""
+    found, true = predictions.predictions, truth.truth
+    if found.images != true.images:
+        raise InputError(f"{where[1]} has {true.images} images and {where[0]} {found.images}; give both of the same")
+    zeroshot = truth.zeroshot if truth.zeroshot is not None else predictions.zeroshot
+    images = [str(i) for i in range(true.images)]
+    notes = []
+    if len(found.labels) and len(true.labels) and not np.isin(found.labels, true.labels).any():
+        notes.append(f"no label that {where[0]} predicts is in {where[1]}: number the categories alike, from 1")
+    sizes = check_sizes(predictions.sizes, truth.sizes, images)
+    return Sides(found, true, zeroshot, notes=tuple(notes), images=images, sizes=sizes)
 
 
 def triplet_predictions(
@@ -140,22 +192,18 @@ def _occurring(truths: Sequence[GroundTruth]) -> Vocabularies:
     return tuple(categories), tuple(sorted({name for t in truths for _, name, _ in t.relations}))
 
 
-def _places(truth: NamedTruth, predictions: NamedPredictions, where: tuple[str, str]) -> np.ndarray:
-    """Where each true image is among the predicted ones, -1 where it is not: [N] int64."""
-    for wanted, known in (
-        (truth.images, predictions.images),
-        ([PurePath(f).name for f in truth.files], [PurePath(f).name for f in predictions.files]),
-    ):
-        place = {name: i for i, name in enumerate(known)}
-        if len(place) < len(known) or len(set(wanted)) < len(wanted):
-            continue  # two images of one name: these names cannot tell them apart
-        places = np.array([place.get(name, -1) for name in wanted], np.int64)
-        if (places >= 0).any():
-            return places
-    raise InputError(
-        f"no image is both in {where[0]} (such as {next(iter(predictions.images), 'none')!r}) and in {where[1]} (such "
-        f"as {next(iter(truth.images), 'none')!r}); name the images alike"
-    )
+def _spelling(other: Sequence[str], known: Sequence[str]) -> str:
+    """Names that match nothing by an example, and the known name that may have been meant."""
+    alike = {name.casefold(): name for name in known}
+    example = next((name for name in other if name.casefold() in alike), other[0])
+    meant = alike.get(example.casefold())
+    return f"such as {example!r}: they match nothing" + (f" (the truth has {meant!r})" if meant else "")
+
+
+def _such(truths: Sequence[GroundTruth], categories: Sequence[str]) -> str:
+    known = set(categories)
+    example = next((name for truth in truths for name in truth.labels if name not in known), None)
+    return "" if example is None else f", such as {example!r}"
 
 
 def _renumbered(arrays: PredictionArrays, old: Vocabularies, new: Vocabularies) -> PredictionArrays:

@@ -1,0 +1,69 @@
+"""Values of JSON entries that strangers wrote: each is what it should be, or an InputError says what it is instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.ids import id_text
+from groundgraph.data.text import plain
+from groundgraph.errors import InputError
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def field(entry: Any, key: str) -> Any:
+    """An entry's value; null counts as missing. Raises InputError where it has none."""
+    if not isinstance(entry, Mapping):
+        raise InputError(f'is no object with a "{key}"')
+    if entry.get(key) is None:
+        raise InputError(f'has no "{key}"')
+    return entry[key]
+
+
+def items(holder: Mapping[str, Any], key: str) -> list[Any]:
+    """A list under a key; null or nothing is an empty one. Raises InputError where it is something else."""
+    value = holder.get(key)
+    if value is not None and not isinstance(value, list):
+        raise InputError(f'"{key}" must be a list')
+    return value or []
+
+
+def number(value: Any, what: str) -> float:
+    """A finite number that float32 can hold; `what` it is of. Raises InputError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise InputError(f"its {what} {shortened(value)} is not a number")
+    return float(value)
+
+
+def numbers(value: Any, what: str) -> list[float]:
+    """Four such numbers; `what` they are. Raises InputError for anything else."""
+    if not isinstance(value, list) or len(value) != 4:
+        raise InputError(f"the box {shortened(value)} is not {what}")
+    return [number(v, "box's coordinate") for v in value]
+
+
+def identifier(value: Any) -> str:
+    """An id, see `data.ids.id_text`. Raises InputError for what is none."""
+    text = id_text(value)
+    if text is None:
+        raise InputError(f"{shortened(value)} is no id")
+    return text
+
+
+def name(value: Any) -> str:
+    """A category's or predicate's name as one clean line; a number's are its digits. Raises InputError for others."""
+    text = plain(value) if isinstance(value, str) else id_text(value)
+    if not text:
+        raise InputError(f"{shortened(value)} is no name")
+    return text
+
+
+def shortened(value: Any) -> str:
+    """A value to be named in a message, which need not hold all of it."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "of more than 30 digits"
+    text = f"a {type(value).__name__}" if isinstance(value, Mapping) else repr(value)
+    return text if len(text) <= 60 else text[:60] + "..."
