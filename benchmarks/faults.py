@@ -36,9 +36,6 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("COLUMNS", "1000")  # the commands' output is searched
 
-import groundgraph  # noqa: F401  (before torch: it makes torchvision importable)
-
-# isort: split
 import torch
 from rich.console import Console
 

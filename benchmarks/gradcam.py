@@ -26,9 +26,6 @@ import argparse
 import json
 import time
 
-import groundgraph  # noqa: F401  (before transformers: it makes torchvision importable)
-
-# isort: split
 import torch
 from transformers import BertConfig, ViTConfig
 

@@ -25,7 +25,6 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import groundgraph  # noqa: F401, I001 (before torchvision: it makes it importable beside a CPU torch)
 import numpy as np
 import torch
 from PIL import Image

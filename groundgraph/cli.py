@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import traceback
 from importlib.metadata import version
@@ -390,6 +391,17 @@ def _per_cent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
+def _mismatch() -> InputError | None:
+    """The true cause of whatever fails where torch and torchvision are no pair."""
+    from groundgraph.torch_pair import check_torchvision
+
+    try:
+        check_torchvision()
+    except InputError as error:
+        return error
+    return None
+
+
 class _errors:
     """A mistake that the user can mend is one message and exit code 2; a bug keeps its traceback and exit code 1."""
 
@@ -399,6 +411,8 @@ class _errors:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt) and hasattr(error, "number"):  # a run that a signal stopped
             raise typer.Exit(128 + error.number) from error
+        if isinstance(error, Exception) and not isinstance(error, (InputError, *_CLICK)) and "torch" in sys.modules:
+            error = _mismatch() or error
         if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename is not None):
             console.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error

@@ -1,6 +1,5 @@
-"""Every test imports groundgraph first: it makes torchvision, which transformers imports, work beside a CPU torch."""
+"""What tests of several folders use."""
 
-import groundgraph  # noqa: F401, I001
 import pytest
 import torch
 

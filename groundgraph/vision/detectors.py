@@ -13,6 +13,7 @@ from PIL import Image
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
+from groundgraph.torch_pair import check_torchvision
 
 
 class Detector(Protocol):
@@ -137,7 +138,8 @@ def load_detector(kind: str, source: str, *, features: str = "detector", **optio
     features  "detector": as the detector describes a region; "map": pooled from the detector's own feature map (the
               kinds in `MAPPED`); else a backbone that all regions are pooled from, see `features.load_backbone`
     options   go to its `load`: count (regions an image), device; for open-vocabulary also vocabulary and nouns
-    Raises InputError on an unknown kind, or one that cannot do what `features` asks for.
+    Raises InputError on an unknown kind, on one that cannot do what `features` asks for, and where torchvision
+    does not fit torch.
     """
     if kind not in KINDS:
         raise InputError(f"there is no detector of kind {kind!r}: choose one of {', '.join(KINDS)}")
@@ -146,7 +148,12 @@ def load_detector(kind: str, source: str, *, features: str = "detector", **optio
             raise InputError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
         options["pooled"] = True
     module, name = KINDS[kind].split(":")
-    detector = getattr(importlib.import_module(module), name).load(source, **options)
+    try:
+        where = importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError):
+        check_torchvision()
+        raise
+    detector = getattr(where, name).load(source, **options)
     if features in ("detector", "map"):
         return detector
     from groundgraph.vision.features import Pooled, load_backbone
