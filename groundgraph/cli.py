@@ -128,6 +128,7 @@ def predict(
     with _errors():
         from groundgraph.data.types import Skipped
         from groundgraph.pipeline.predict import Predictor, predict_images
+        from groundgraph.report.fonts import unreadable_scripts
         from groundgraph.report.pictures import numbered
 
         out, skipped = out or folder / "predictions", Skipped()
@@ -140,6 +141,13 @@ def predict(
             for entry in graph["relations"]:
                 words = f"{names[entry['subject']]}  {entry['predicate']}  {names[entry['object']]}"
                 console.print(f"  {entry['score']:<8.2g}{escape(words)}")
+        labels = [entry["category"] for graph in written.values() for entry in graph["objects"]]
+        labels += [entry["predicate"] for graph in written.values() for entry in graph["relations"]]
+        if kind != "svg" and (scripts := unreadable_scripts(labels)):  # an SVG is drawn by its viewer's fonts
+            console.print(
+                f"[yellow]note[/] no installed font has the letters of {', '.join(scripts)}, which are empty boxes "
+                "in the pictures. Install one (Noto has all scripts), or draw --format svg, which keeps the text"
+            )
         console.print(f"{len(written)} scene graphs in {escape(str(out))}")
         if not written:
             raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image, ImageColor
 from groundgraph.data.types import Graph
 from groundgraph.errors import InputError
 from groundgraph.report import layout
+from groundgraph.report.fonts import families
 
 # Told apart by most colour-blind readers too (Okabe and Ito's set, its black and yellow replaced by three others).
 PALETTE = (
@@ -51,7 +53,9 @@ def save_graph(
     kind = Path(path).suffix.removeprefix(".")
     if kind not in FORMATS:
         raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}")
-    with matplotlib.style.context(_STYLE):
+    with matplotlib.style.context(_STYLE), warnings.catch_warnings():
+        # `fonts.unreadable_scripts` says it once, not for every letter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = draw_graph(image, graph, categories, predicates, top, min_side)
         figure.savefig(path, format=kind, dpi=_FINE, metadata=_DRAWN_BY[kind])
 
@@ -95,8 +99,8 @@ def draw_graph(
             look = {"facecolor": colour, "edgecolor": "white", "linewidth": _PIXEL, "zorder": 3}
             axes.add_patch(Circle(point, 1.5 * line, **look))
 
-    font = FontProperties(family="sans-serif", size=letters * _PIXEL)
     words = [*names, *(r["predicate"] for r in shown["relations"])]
+    font = FontProperties(family=families(words), size=letters * _PIXEL)
     extents = np.array([_extent(word, font, letters) for word in words]).reshape(-1, 2)
     curves = [layout.bow(start, end) for start, end, _ in ends]
     spots = [layout.caption_spots(box, *extent) for box, extent in zip(boxes, extents, strict=False)]
