@@ -359,7 +359,7 @@ def _execute(
             if dry_run:
                 show_dry_run(console, work)
                 return
-            require(loaded)
+            require(work)
             ran = work.execute(stages(loaded))
         ranks.leave()
         if not ranks.first:

@@ -11,7 +11,8 @@ from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly, resolve
+from groundgraph.experts import quietly
+from groundgraph.hub import TOKENIZER, WEIGHTS, located
 from groundgraph.language.pieces import length_limit, own_pieces, spans_of
 
 
@@ -37,7 +38,7 @@ class TextEncoder:
 
         if pool not in ("head", "phrase"):
             raise InputError(f"pool is {pool!r}: it is 'head' or 'phrase'")
-        place = resolve(model)
+        place = located(model, WEIGHTS, TOKENIZER)
         try:
             with quietly():
                 self.tokenizer = AutoTokenizer.from_pretrained(place)

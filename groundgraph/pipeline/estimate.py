@@ -85,7 +85,7 @@ def estimate(run: Run) -> tuple[list[Estimate], str]:
     absent = [need for need in needs(run.recipe) if not need.present]
     sample, tries, why = None, [], ""
     if due and absent:
-        fetched = sum(need.hub for need in absent)
+        fetched = sum(bool(need.source) for need in absent)
         told = (len(absent) - fetched, "missing"), (fetched, "to fetch")
         why = "nothing is estimated before all is here: " + ", ".join(
             f"{count} {what}" for count, what in told if count

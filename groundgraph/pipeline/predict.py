@@ -15,6 +15,7 @@ from groundgraph.data.text import read_json
 from groundgraph.data.types import Example, Graph, Skipped
 from groundgraph.errors import InputError
 from groundgraph.interchange.files import appearing
+from groundgraph.pipeline.check import detector_needs, require_all
 from groundgraph.pipeline.config import load_recipe
 from groundgraph.pipeline.proposals import open_detector
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
@@ -47,6 +48,7 @@ class Predictor:
             raise InputError(
                 f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
             )
+        require_all(detector_needs(recipe))
         self.model, vocabularies = load_sgg(run / f"sgg-{method}")
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
         # The names that the detector's labels stood for in training.

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.data.sources import open_source
-from groundgraph.pipeline.check import PAPER, count_supervision, needs
+from groundgraph.hub import obstacles
+from groundgraph.pipeline.check import PAPER, count_supervision, needs, ways
 from groundgraph.pipeline.config import bundled_recipes, load_recipe
 from groundgraph.pipeline.estimate import estimate
 from groundgraph.pipeline.extraction import EXTRACTED
@@ -50,13 +51,17 @@ def own_figures(file: Path, method: str) -> list[float | None]:
 def show_needs(console: Console, run: Run) -> bool:
     """What a run needs, present or missing, a line each; gives whether all of its data are here."""
     listed = needs(run.recipe)
+    whys = obstacles(need.source for need in listed if need.source and not need.present)
     for need in listed:
-        state = "[green]present[/]" if need.present else "[yellow]to fetch[/]" if need.hub else "[red]missing[/]"
+        why = whys.get(need.source)
+        fetch = "[red]can't be fetched[/]" if why else "[yellow]to fetch[/]"
+        state = "[green]present[/]" if need.present else fetch if need.source else "[red]missing[/]"
         size = f", {need.size}" if need.size else ""
         console.print(f"{state}\t{escape(need.place)} ({need.what}{size})", highlight=False, soft_wrap=True)
         if not need.present and need.origin:
-            console.print(f"\t[dim]from {escape(need.origin)}[/]", highlight=False, soft_wrap=True)
-    missing = sum(not need.present and not need.hub for need in listed)
+            text = f"{why}, {ways(need)}" if why else need.origin
+            console.print(f"\t[dim]{escape(text)}[/]", highlight=False, soft_wrap=True)
+    missing = sum(not need.present and (not need.source or need.source in whys) for need in listed)
     console.print(f"{missing} of {len(listed)} missing" if missing else "nothing is missing", highlight=False)
     return all(need.present for need in open_source(run.recipe.data, run.folder).needs())
 

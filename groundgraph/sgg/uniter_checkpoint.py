@@ -91,7 +91,7 @@ def _pieces(tokenizer: str, names: Sequence[str], words: int, path: str) -> list
     from transformers import AutoTokenizer
 
     try:
-        pieces = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+        pieces = AutoTokenizer.from_pretrained(tokenizer)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{tokenizer} is no tokenizer's folder ({error}): give that of bert-base-cased") from error
     ids = pieces(list(names), add_special_tokens=False)["input_ids"] if names else []

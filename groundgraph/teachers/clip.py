@@ -11,7 +11,8 @@ from torch import Tensor
 
 from groundgraph.data.types import Entity, Regions
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly, resolve
+from groundgraph.experts import quietly
+from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.teachers.preparation import Preparation
 
 PROMPTS = ("a photo of a {name}",)
@@ -40,7 +41,7 @@ class ImageTextModel:
                 prompt.format(name="horse", text="a brown horse")
             except (KeyError, IndexError, ValueError) as error:
                 raise InputError(f"the prompt {prompt!r} may hold {{name}} and {{text}}, nothing else") from error
-        place = resolve(model)
+        place = located(model, WEIGHTS, PREPARATION, TOKENIZER)
         try:
             with quietly():
                 self.model = AutoModel.from_pretrained(place, dtype=torch.float32)

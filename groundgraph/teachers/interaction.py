@@ -10,7 +10,7 @@ from PIL import Image
 
 from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.errors import InputError
-from groundgraph.experts import resolve
+from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.teachers import albef, albef_checkpoint, blip
 from groundgraph.teachers.looker import Looker
 
@@ -117,7 +117,7 @@ def kind_of(model: str) -> tuple[str, str]:
     ending = Path(model).suffix
     if ending in KINDS:
         return ending, str(Path(model).expanduser())
-    place = resolve(model)
+    place = located(model, WEIGHTS, PREPARATION, TOKENIZER)
     try:
         kind = AutoConfig.from_pretrained(place).model_type
     except (OSError, KeyError) as error:

@@ -13,7 +13,7 @@ from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
-from groundgraph.experts import resolve
+from groundgraph.hub import TOKENIZER, located
 from groundgraph.language.pieces import length_limit, own_pieces, spans_of
 from groundgraph.teachers.cross_attention import CrossAttending
 from groundgraph.teachers.gradcam import cam
@@ -117,7 +117,7 @@ def load_tokenizer(name: str):
     """A tokenizer from a local folder, a hub id, bundled:NAME or package:NAME; ValueError where there is none."""
     from transformers import AutoTokenizer
 
-    place = name if Path(name).is_dir() else resolve(name)
+    place = name if Path(name).is_dir() else located(name, TOKENIZER)
     try:
         return AutoTokenizer.from_pretrained(place)
     except (OSError, ValueError, KeyError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,8 @@ from torchvision.ops import roi_align
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly, resolve
+from groundgraph.experts import quietly
+from groundgraph.hub import PREPARATION, WEIGHTS, load_torchvision, located
 from groundgraph.vision.detectors import Detector, ImageDetector, usable
 
 CELLS = 7  # bins a side that a region is pooled to before their mean, as Faster R-CNN does
@@ -87,7 +87,6 @@ def load_backbone(name: str, device: str = "cpu") -> Backbone:
 def _torchvision(name: str, device: str) -> Backbone:
     if name not in models.list_models(models):
         raise InputError(f"torchvision has no classifier {name!r}; take one such as torchvision:resnet50")
-    weights = models.get_model_weights(name).DEFAULT
     network = models.get_model(name, weights=None)
     if hasattr(network, "layer4"):
         stem = (network.conv1, network.bn1, network.relu, network.maxpool)
@@ -98,19 +97,15 @@ def _torchvision(name: str, device: str) -> Backbone:
         raise InputError(
             f"torchvision's {name} has no convolutional feature map; take one such as torchvision:resnet50"
         )
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-    try:
-        network.load_state_dict(torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True))
-    except Exception as error:  # a damaged file makes the reader fail in any way
-        raise InputError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
-    prepared = weights.transforms()
+    load_torchvision(network, name)
+    prepared = models.get_model_weights(name).DEFAULT.transforms()
     return Backbone(body, body, (SIDE, SIDE), prepared.mean, prepared.std, device)
 
 
 def _transformers(name: str, device: str) -> Backbone:
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoImageProcessor, AutoModel
 
-    place = resolve(name)
+    place = located(name, WEIGHTS, PREPARATION)
     try:
         with quietly():
             processor = AutoImageProcessor.from_pretrained(place)

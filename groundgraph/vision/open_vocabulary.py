@@ -14,7 +14,8 @@ from torchvision.ops import nms
 
 from groundgraph.data.types import Example, Regions
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly, resolve
+from groundgraph.experts import quietly
+from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.vision.queries import QueryDetector
 
 DINO, OWL = ("grounding-dino", "mm-grounding-dino"), ("owlvit", "owlv2")
@@ -70,7 +71,7 @@ class OpenVocabularyDetector(QueryDetector):
         """From a hub id or a local folder. Raises InputError where it cannot be loaded or there is no name at all."""
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-        place = resolve(source)
+        place = located(source, WEIGHTS, PREPARATION, TOKENIZER)
         try:
             with quietly():
                 processor = AutoProcessor.from_pretrained(place)

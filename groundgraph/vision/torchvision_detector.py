@@ -22,6 +22,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
 from groundgraph.experts import resolve
+from groundgraph.hub import load_torchvision
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 from groundgraph.vision.torchvision_one_stage import OneStageDetector
@@ -198,15 +199,9 @@ def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDet
 
 
 def _from_torchvision(name: str, count: int | None, device: str) -> TorchvisionDetector | OneStageDetector:
-    weights = get_model_weights(name).DEFAULT
-    names = weights.meta["categories"]
+    names = get_model_weights(name).DEFAULT.meta["categories"]
     model = get_model(name, weights=None, weights_backbone=None, num_classes=len(names))
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-    try:
-        state = torch.hub.load_state_dict_from_url(weights.url, map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-    except Exception as error:  # a damaged file makes the reader fail in any way: EOFError, IndexError, ...
-        raise InputError(f"{cached}: cannot be loaded ({error}); put the file of {weights.url} there") from error
+    load_torchvision(model, name)
     return _of(model)(model, names[1:], count=count or 36, device=device)
 
 

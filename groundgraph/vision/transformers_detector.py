@@ -11,7 +11,8 @@ from torch import Tensor
 
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly, resolve
+from groundgraph.experts import quietly
+from groundgraph.hub import PREPARATION, WEIGHTS, located
 from groundgraph.vision.queries import QueryDetector
 
 
@@ -25,7 +26,7 @@ class TransformersDetector(QueryDetector):
         """From a hub id or a local folder. Raises InputError where transformers cannot load a detector from it."""
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
-        place = resolve(source)
+        place = located(source, WEIGHTS, PREPARATION)
         try:
             with quietly():
                 processor = AutoImageProcessor.from_pretrained(place)

@@ -12,7 +12,8 @@ class Need:
 
     what   in a word or two; place: where it must be
     origin where to get it; size: of the published file, as text
-    hub    a model of the Hugging Face hub, which is fetched at its first use; `place` is then its id
+    key    of a recipe, where another one is named
+    source what it is fetched from at its first use: an id of the Hugging Face hub, or an address; empty: not by itself
     there  whether it is here, where that takes more than looking at `place`
     """
 
@@ -20,17 +21,14 @@ class Need:
     place: str
     origin: str = ""
     size: str = ""
-    hub: bool = False
+    key: str = ""
+    source: str = ""
     there: bool | None = None
 
     @property
     def present(self) -> bool:
-        """Whether it is here. A hub id is if the hub's cache holds it."""
+        """Whether it is here."""
         if self.there is not None:
             return self.there
-        if self.hub:
-            from huggingface_hub import try_to_load_from_cache
-
-            return isinstance(try_to_load_from_cache(self.place, "config.json"), str)
         path = Path(self.place).expanduser()
         return path.is_file() or (path.is_dir() and any(path.iterdir()))
