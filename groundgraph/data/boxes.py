@@ -22,8 +22,11 @@ def sound(boxes: np.ndarray) -> np.ndarray:
         return np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
 
 
-def inside(boxes: np.ndarray, size: Size) -> np.ndarray:
-    """[N] bool: which of the boxes [N, 4] lie in a picture of `size` (width, height) pixels, give or take `BEYOND`."""
+def inside(boxes: np.ndarray, size: Size | np.ndarray) -> np.ndarray:
+    """[N] bool: which of the boxes [N, 4] lie in a picture of `size` (width, height) pixels, give or take `BEYOND`.
+
+    size may be [N, 2], a picture's for each box.
+    """
     boxes, sides = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(size, np.float64)
     spare = np.maximum(2, BEYOND * sides)
     with np.errstate(invalid="ignore"):
@@ -54,7 +57,7 @@ def upright(boxes: np.ndarray, frame: Size | None, size: Size, orientation: int 
         if not fits:
             fits = [size] if orientation == 1 else []  # the boxes that reach beyond are the caller's to leave out
     else:
-        fits = [one for one in dict.fromkeys((size, stored)) if frame == (1, 1) or _alike(frame, one)]
+        fits = [one for one in dict.fromkeys((size, stored)) if frame == (1, 1) or alike(frame, one)]
         if not fits:
             raise InputError(f"annotated in a frame of {_shape(frame)} pixels, the upright image has {_shape(size)}")
     if orientation != 1 and (len(fits) != 1 or stored == size):
@@ -68,7 +71,7 @@ def upright(boxes: np.ndarray, frame: Size | None, size: Size, orientation: int 
     return _turned(scaled, stored, orientation) if turned else scaled
 
 
-def _alike(frame: Size, size: Size) -> bool:
+def alike(frame: Size, size: Size) -> bool:
     """Whether a frame has the shape of a picture, which may have been scaled since: to a pixel, or 1 in 100."""
     if not (np.isfinite(frame).all() and min(frame) > 0):
         return False

@@ -28,10 +28,10 @@ def open_h5(path: str | Path, kind: str) -> h5py.File:
     except PermissionError as error:
         raise InputError(f"{path}: may not be read (permission denied); give yourself the right to") from error
     except (OSError, RuntimeError) as error:
-        if "lock" in str(error) or "already open" in str(error):
+        if "unable to lock" in str(error) or "already open" in str(error):
             why = "another program has it open to write, or was broken off as it did; close it, or make a copy"
             raise InputError(f"{path}: {why} (h5clear --status {path}) ({error})") from error
-        raise InputError(f"{path}: damaged, truncated, or no HDF5 file ({error}); fetch it again") from error
+        raise InputError(f"{path}: damaged, truncated or no HDF5 file ({error}); fetch it again") from error
 
 
 def dataset(place: h5py.Group, name: str, path: str | Path, axes: tuple[int, ...] | None = None) -> h5py.Dataset:

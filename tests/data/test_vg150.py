@@ -1,6 +1,8 @@
 """VG150 from miniature files in the published formats: splits, filters, boxes, the three settings, broken files."""
 
 import json
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import h5py
@@ -228,5 +230,221 @@ def test_ranges_cover_images_without_boxes_or_relations(tmp_path):
     write_vg(tmp_path, [image(1, objects=[], relations=[]), *IMAGES])
     graphs = read_graphs(tmp_path / "VG-SGG-with-attri.h5", tmp_path / "VG-SGG-dicts-with-attri.json")
     assert graphs.related.tolist() == [False, True, True, True, False, True, True, True, False, True]
-    boxes, labels, relations = graphs.image(0)
-    assert boxes.shape == (0, 4) and len(labels) == 0 and relations.shape == (0, 3)
+    boxes, usable, labels, relations = graphs.image(0)
+    assert boxes.shape == (0, 4) and len(usable) == len(labels) == 0 and relations.shape == (0, 3)
+
+
+H5, NAMES, LIST, PHRASES = (
+    "VG-SGG-with-attri.h5",
+    "VG-SGG-dicts-with-attri.json",
+    "image_data.json",
+    "region_descriptions.json",
+)
+
+
+def rewritten(folder, name, change):
+    """A JSON file of the folder as `change` makes it from its content."""
+    content = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(change(content)))
+    return folder
+
+
+def stored(folder, **datasets):
+    """The h5 file with some datasets replaced: arrays, or functions of the array that is there."""
+    with h5py.File(folder / H5, "a") as file:
+        for name, value in datasets.items():
+            value = value(file[name][()]) if callable(value) else value
+            del file[name]
+            file.create_group(name) if value is None else file.create_dataset(name, data=value)
+    return folder
+
+
+def at_both(**columns):
+    """Both datasets of boxes, some of their rows (by number) replaced."""
+
+    def changed(boxes):
+        boxes = boxes.astype(float)
+        for row, box in columns.items():
+            boxes[int(row[1:])] = box
+        return boxes
+
+    return {"boxes_1024": changed, "boxes_512": changed}
+
+
+@pytest.mark.parametrize(
+    "bad", [[50, 50, -10, 10], [50, 50, 0, 10], [50, 50, 10, np.nan], [np.inf] * 4, [5000, 9, 9, 9]]
+)
+def test_bad_boxes_and_their_relations_are_left_out_and_recorded(tmp_path, bad):
+    # Rows 9-11 are test image 3's man, hat and horse: without the hat, "wearing" goes; without the man, the image.
+    write_vg(tmp_path, IMAGES)
+    test, skipped = split(stored(tmp_path, **at_both(r7=bad)), "test")
+    (three,) = (e for e in test if e.image_id == "3")
+    assert three.truth.labels == ("man", "horse") and three.truth.relations == ((0, "riding", 1),)
+    assert three.triplets == (("man", "riding", "horse"),) and {m.objects for m in three.truth.mentions} == {(0,), (1,)}
+    assert [what for what, _ in skipped] == ["3"] and "1 boxes left out" in skipped[0][1]
+    test, skipped = split(stored(tmp_path, **at_both(r6=bad)), "test")
+    assert ids(test) == [7] and [what for what, _ in skipped] == ["3"]
+    train, _ = split(stored(tmp_path, **at_both(r3=bad, r4=bad, r5=bad)), "train", "vg_caption")
+    assert ids(train) == [2, 4, 5, 9] and len(train[0].truth.boxes) == 0  # its captions are as good as before
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda b: b / 1024, "27 of 27 boxes are shares of 0..1"),
+        (lambda b: b * [1, 1, -1, 1], "27 of 27 boxes are no numbers, have no area or lie outside"),
+        (lambda b: b + np.array([1000, 1000, 0, 0]), "boxes are no numbers, have no area or lie outside"),
+        (lambda b: b.astype("S8"), "boxes_1024 holds texts, not numbers"),
+        (lambda b: b[:, :3], r"boxes are not \[boxes, 4\]"),
+    ],
+)
+def test_boxes_that_cannot_be_the_published_ones_name_the_file(tmp_path, change, word):
+    with pytest.raises(ValueError, match=word) as caught:
+        split(stored(write_vg(tmp_path, IMAGES), boxes_1024=change), "test")
+    assert H5 in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["split", "labels", "relationships", "predicates", "img_to_first_box", "boxes_1024"])
+@pytest.mark.parametrize("value", [None, np.int32(2), b"words", np.array([b"man"] * 9), [0.5, np.nan] * 5])
+def test_datasets_that_are_no_numbers_are_named(tmp_path, name, value):
+    with pytest.raises(ValueError, match=rf"{H5}: {name} (is|holds|has)|{H5}: boxes are not|not \[relations"):
+        split(stored(write_vg(tmp_path, IMAGES), **{name: value}), "test")
+
+
+@pytest.mark.parametrize("values", [lambda s: (s == 2).astype(int), lambda s: s == 2, lambda s: s / 2])
+def test_a_split_of_other_numbers_is_no_split(tmp_path, values):
+    with pytest.raises(ValueError, match=r"split holds .*, but 0 is training and 2 is test"):
+        split(stored(write_vg(tmp_path, IMAGES), split=values), "train")
+
+
+def test_a_file_that_is_open_elsewhere_is_read(tmp_path):
+    write_vg(tmp_path, IMAGES)
+    script = "import h5py, sys; f = h5py.File(sys.argv[1], 'a'); print('open', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", script, str(tmp_path / H5)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        assert ids(split(tmp_path, "test")[0]) == [3, 7]
+        other.stdin.close()
+
+
+@pytest.mark.parametrize("form", [float, str, lambda i: f"{i}.0", lambda i: f"{i:09d}"])
+def test_ids_are_one_however_they_are_written(tmp_path, form):
+    write_vg(tmp_path, IMAGES)
+    pictures = [("train2017", 101 + i, [f"caption {i}"]) for i in range(8)]
+    coco = {"folder": str(write_coco(tmp_path / "coco", pictures)), "images": "train2017"}
+    coco["captions"] = "annotations/captions_train2017.json"
+
+    def listed(content):
+        for entry in content:
+            coco_id = entry["coco_id"]
+            entry |= {
+                "image_id": form(entry["image_id"]),
+                "coco_id": float("nan") if coco_id is None else form(coco_id),
+            }
+        return content
+
+    rewritten(tmp_path, LIST, listed)
+    rewritten(tmp_path, PHRASES, lambda content: [e | {"id": form(e["id"])} for e in content])
+    rewritten(tmp_path, NAMES, lambda c: c | {"label_to_idx": {k: form(v) for k, v in c["label_to_idx"].items()}})
+    assert ids(split(tmp_path, "train", "vg_caption")[0]) == [2, 4, 5, 9]
+    assert ids(split(tmp_path, "train", "coco_caption", coco=coco)[0]) == [102, 104, 105, 106, 107]
+
+
+def test_coco_images_that_cannot_be_told_from_vgs_test_images_are_an_error(tmp_path):
+    write_vg(tmp_path, IMAGES)
+    coco = {"folder": str(write_coco(tmp_path / "coco", [("train2017", 901, ["a"])])), "images": "train2017"}
+    coco["captions"] = "annotations/captions_train2017.json"
+    with pytest.raises(ValueError, match=r"image_data\.json: no coco_id is one of COCO's images here"):
+        split(tmp_path, "train", "coco_caption", coco=coco)
+    rewritten(tmp_path, LIST, lambda content: [{k: v for k, v in e.items() if k != "coco_id"} for e in content])
+    with pytest.raises(ValueError, match=r"image_data\.json: no entry has a coco_id"):
+        split(tmp_path, "train", "coco_caption", coco=coco)
+    rewritten(tmp_path, LIST, lambda content: [e | {"coco_id": "x1"} for e in content])
+    with pytest.raises(ValueError, match="entry 0 has a coco_id that is no whole number"):
+        split(tmp_path, "train", "vg_caption")
+
+
+def test_two_images_with_one_coco_id_are_both_kept_out(tmp_path):
+    write_vg(tmp_path, [image(1), image(2, 2, coco_id=102), image(3, coco_id=102), image(4, coco_id=103)])
+    coco = {"folder": str(write_coco(tmp_path / "coco", [("train2017", 102, ["a"]), ("train2017", 103, ["b"])]))}
+    coco |= {"images": "train2017", "captions": "annotations/captions_train2017.json"}
+    assert ids(split(tmp_path, "train", "coco_caption", coco=coco)[0]) == [103]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "word"),
+    [
+        (lambda n: {k: v - 1 for k, v in n.items()}, "number 0 in `label_to_idx` is 'dog', but 0 stands for the back"),
+        (lambda n: {k: [v] for k, v in n.items()}, "the number of 'dog' in `label_to_idx` is none"),
+        (lambda n: {k: None for k in n}, "the number of 'dog' in `label_to_idx` is none"),
+        (lambda n: n | {"cat": 1}, "does not number its names 1 to 6"),
+        (list, "has no `label_to_idx`"),
+    ],
+)
+def test_dictionaries_that_number_otherwise_are_named(tmp_path, numbers, word):
+    rewritten(write_vg(tmp_path, IMAGES), NAMES, lambda c: c | {"label_to_idx": numbers(c["label_to_idx"])})
+    with pytest.raises(ValueError, match=word) as caught:
+        split(tmp_path, "test")
+    assert NAMES in str(caught.value)
+
+
+def test_a_background_in_the_dictionary_is_passed_over(vg, tmp_path):
+    rewritten(
+        write_vg(tmp_path, IMAGES), NAMES, lambda c: c | {"label_to_idx": {"__background__": 0} | c["label_to_idx"]}
+    )
+    assert split(tmp_path, "test")[0][0].truth.labels == split(vg, "test")[0][0].truth.labels
+
+
+def test_an_image_list_in_another_order_is_noticed(tmp_path):
+    # Each image has a box that fills it, so that a wide one does not fit into a tall one's row.
+    shapes = [image(i, size=(200, 100) if i % 2 else (100, 200)) for i in range(1, 9)]
+    for one in shapes:
+        one["objects"] = [("man", (1, 1, *one["size"])), ("hat", (9, 9, 20, 20)), ("horse", (9, 9, 40, 40))]
+    write_vg(tmp_path, shapes)
+    assert ids(split(tmp_path, "train")[0]) == [2, 3, 4, 5, 6, 7, 8]
+    rewritten(tmp_path, LIST, lambda content: content[::-1])
+    with pytest.raises(ValueError, match=r"image_data\.json: boxes of 8 of its 8 images lie outside .* its order"):
+        split(tmp_path, "train")
+    rewritten(tmp_path, LIST, lambda content: [*content[:-1], content[0]])
+    with pytest.raises(ValueError, match=r"image_data\.json: lists image 8 twice"):
+        split(tmp_path, "train")
+
+
+def test_region_descriptions_of_other_images_are_noticed(tmp_path):
+    write_vg(tmp_path, IMAGES)
+
+    def mixed(content):
+        content[2]["regions"][0]["image_id"] = 99  # image 2
+        content[4]["regions"] = None  # image 4
+        content[5]["regions"][0]["phrase"] = float("nan")  # image 5
+        return content
+
+    train, skipped = split(rewritten(tmp_path, PHRASES, mixed), "train", "vg_caption")
+    assert ids(train) == [5, 9] and train[0].captions == ("a hat on a man",)
+    told = dict(skipped[:3])
+    assert "the images' ids 2, 99" in told[f"{PHRASES}[2]"] and "no list" in told[f"{PHRASES}[4]"]
+    assert "1 regions without a phrase that is text" in told["5"]
+    rewritten(tmp_path, PHRASES, lambda c: [{"id": 1000 + i, "regions": []} for i in range(9)])
+    with pytest.raises(ValueError, match=r"region_descriptions\.json: none of its images is one of image_data"):
+        split(tmp_path, "train", "vg_caption")
+
+
+def test_pictures_that_exif_turns_and_pictures_of_another_shape(tmp_path):
+    write_vg(tmp_path, IMAGES)
+    (straight,) = (e for e in split(tmp_path, "test")[0] if e.image_id == "3")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (200, 100)).save(tmp_path / "VG_100K" / "3.jpg", exif=exif.tobytes())
+    (turned,) = (e for e in split(tmp_path, "test")[0] if e.image_id == "3")
+    x1, y1, x2, y2 = straight.truth.boxes.T
+    assert np.allclose(turned.truth.boxes, np.stack([100 - y2, x1, 100 - y1, x2], 1).clip(0, [99, 199] * 2), atol=1e-3)
+    Image.new("RGB", (100, 200)).save(tmp_path / "VG_100K" / "3.jpg")
+    test, skipped = split(tmp_path, "test")
+    assert ids(test) == [7] and "in a frame of 200 x 100 pixels, the upright image has 100 x 200" in skipped[0][1]
+
+
+def test_byte_order_marks_are_passed_over(vg, tmp_path):
+    write_vg(tmp_path, IMAGES)
+    for name, encoding in ((NAMES, "utf-8-sig"), (LIST, "utf-16"), (PHRASES, "utf-8-sig")):
+        (tmp_path / name).write_text((tmp_path / name).read_text(), encoding=encoding)
+    assert ids(split(tmp_path, "train", "vg_caption")[0]) == ids(split(vg, "train", "vg_caption")[0])

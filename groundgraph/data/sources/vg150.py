@@ -14,19 +14,19 @@ triplets, so that grounding is measured against known boxes; nothing is trained 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from groundgraph.data.images import ImageError, image_size
-from groundgraph.data.json_stream import read_objects
+from groundgraph.data.boxes import alike, inside, upright
+from groundgraph.data.ids import name_text
+from groundgraph.data.images import image_frame
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.sources.vg150_captions import read_phrases
 from groundgraph.data.sources.vg150_files import ListedImage, VgGraphs, read_graphs, read_image_list
-from groundgraph.data.text import plain
 from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
 from groundgraph.errors import InputError
 
@@ -81,8 +81,8 @@ class Vg150Source:
         most = {"train": self.data.train, "test": self.data.test}.get(split)
         if split != "test" and self.data.setting == "coco_caption":
             return self._coco(split, skipped, bar)[:most]
-        said = split != "test" and self.data.setting == "vg_caption"
-        return self._read(rows, split, self._phrases(skipped) if said else None, most, skipped, bar)
+        captioned = split != "test" and self.data.setting == "vg_caption"
+        return self._read(rows, split, self._phrases(skipped) if captioned else None, most, skipped, bar)
 
     @cached_property
     def _listed(self) -> list[ListedImage]:
@@ -96,6 +96,12 @@ class Vg150Source:
             raise InputError(
                 f"{data.place(data.graphs)} has {len(graphs.test):,} images, but {data.place(data.image_list)} lists "
                 f"{len(self._listed):,} (the corrupt ones left out): the two must be of the same release"
+            )
+        outside = graphs.outside(self._listed)
+        if outside > max(2, len(self._listed) // 50):  # a few are wrong in the published files
+            raise InputError(
+                f"{data.place(data.image_list)}: boxes of {outside:,} of its {len(self._listed):,} images lie outside "
+                f"the width and height it says; its order is not that of {data.place(data.graphs)}: fetch both again"
             )
         return graphs
 
@@ -136,24 +142,15 @@ class Vg150Source:
         there = [folder for folder in self._folders if folder.is_dir()]
         if not there:
             raise InputError(f"{self._folders[0]}: no such image folder; see `groundgraph data check`")
-        return {entry.name: Path(entry.path) for folder in there for entry in os.scandir(folder)}
+        return {name_text(entry.name): Path(entry.path) for folder in there for entry in os.scandir(folder)}
 
     def _phrases(self, skipped: Skipped) -> dict[int, tuple[str, ...]]:
         """Image id -> its region descriptions, of the images that are not in the test split."""
         if "phrases" not in self.__dict__:
             path = self.data.place(self.data.captions)
-            wanted = {self._listed[row].id for row in np.flatnonzero(~self._graphs.test)}
-            found: dict[int, tuple[str, ...]] = {}
-            for number, entry in enumerate(read_objects(path)):
-                regions = entry.get("regions")
-                if not isinstance(regions, list):
-                    skipped.add(f"{path.name}[{number}]", "has no list of regions")
-                    continue
-                said = [r.get("phrase") for r in regions if isinstance(r, dict)]
-                name = entry.get("id", entry.get("image_id", _image_of(regions)))
-                if isinstance(name, int) and name in wanted:
-                    found[name] = (*found.get(name, ()), *(plain(s) for s in said if isinstance(s, str)))
-            self.__dict__["phrases"] = {name: _distinct(said) for name, said in found.items()}
+            trained = {self._listed[row].id for row in np.flatnonzero(~self._graphs.test)}
+            every = {image.id for image in self._listed}
+            self.__dict__["phrases"] = read_phrases(path, trained, every, skipped)
         return self.__dict__["phrases"]
 
     def _read(
@@ -178,41 +175,50 @@ class Vg150Source:
                 if phrases is not None and not captions:
                     skipped.add(str(name), "an image without a region description")
                     continue
-                boxes, labels, relations = self._graphs.image(row)
-                if drop:
-                    relations = _overlapping(boxes, relations)
-                    if not len(relations):
-                        skipped.add(str(name), "no relation between boxes that overlap (data.overlapping)")
-                        continue
-                path = self._picture(name, skipped)
-                if path is not None:
-                    found.append(self._example(name, path, boxes, labels, relations, captions))
+                example = self._example(row, captions, drop, skipped)
+                if example is not None:
+                    found.append(example)
         return found
 
-    def _picture(self, name: int, skipped: Skipped) -> tuple[Path, tuple[int, int]] | None:
-        """An image's path and size in pixels: its own, since image_data.json has some wrong."""
-        path = self._paths.get(f"{name}.jpg")
-        if path is None:
-            skipped.add(str(name), f"its picture is not in {', '.join(self.data.images)}")
-            return None
-        try:
-            return path, image_size(path)
-        except ImageError as error:
-            skipped.add(str(name), str(error))
-            return None
+    def _example(self, row: int, captions: tuple[str, ...], drop: bool, skipped: Skipped) -> Example | None:
+        """An h5 row as an example, with its relations as triplets where there are no captions; None: recorded.
 
-    def _example(
-        self,
-        name: int,
-        picture: tuple[Path, tuple[int, int]],
-        boxes: np.ndarray,
-        labels: np.ndarray,
-        relations: np.ndarray,
-        captions: tuple[str, ...] = (),
-    ) -> Example:
-        path, (width, height) = picture
+        drop  leave out relations whose two boxes do not overlap, and an image that has no other
+        """
+        image = self._listed[row]
+        name, path = str(image.id), self._paths.get(f"{image.id}.jpg")
+        if path is None:
+            skipped.add(name, f"its picture is not in {', '.join(self.data.images)}")
+            return None
+        boxes, usable, labels, relations = self._graphs.image(row)
+        if drop:
+            relations = _overlapping(boxes, relations)
+            if not len(relations):
+                skipped.add(name, "no relation between boxes that overlap (data.overlapping)")
+                return None
+        try:
+            # The picture's own size, since image_data.json has some wrong; its shape alone must be the listed one.
+            size, orientation = image_frame(path)
+            frame = image.size and next((s for s in (size, size[::-1]) if alike(image.size, s)), image.size)
+            pixels = upright(boxes * max(size), frame, size, orientation)
+        except InputError as error:
+            skipped.add(name, f"{path}: {error}" if str(path) not in str(error) else str(error))
+            return None
+        usable = usable & inside(pixels, size)
+        if not usable.all():
+            both = usable[relations[:, :2]].all(1)
+            skipped.add(
+                name,
+                f"{(~usable).sum()} boxes left out that have no area or lie outside the image, with "
+                f"{(~both).sum()} relations",
+            )
+            if not captions and not both.any():
+                return None
+            place = np.cumsum(usable) - 1
+            relations = np.column_stack([place[relations[both, :2]], relations[both, 2]])
+            pixels, labels = pixels[usable], labels[usable]
         # The last pixel a box may reach is the image's last, as in Scene-Graph-Benchmark.
-        pixels = (boxes * max(width, height)).clip(0, [width - 1, height - 1] * 2).astype(np.float32)
+        pixels = pixels.clip(0, [size[0] - 1, size[1] - 1] * 2).astype(np.float32)
         names = tuple(self._graphs.categories[i] for i in labels)
         related = tuple((s, self._graphs.predicate_names[p], o) for s, o, p in relations.tolist())
         triplets, mentions = (), ()
@@ -222,13 +228,19 @@ class Vg150Source:
             mentions = tuple(
                 Mention(i, (0, 0), (box,), end) for i, (s, _, o) in enumerate(said) for end, box in enumerate((s, o))
             )
-        return Example(str(name), str(path), captions, triplets, GroundTruth(pixels, names, related, mentions))
+        return Example(name, str(path), captions, triplets, GroundTruth(pixels, names, related, mentions))
 
     def _coco(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """COCO's captioned images: those in neither VG's test split nor its validation images; or the latter."""
-        rows = {image.coco_id: row for row, image in enumerate(self._listed) if image.coco_id is not None}
-        held = {str(self._listed[row].coco_id): row for row in self._validation.tolist()}
-        banned = {str(name) for name, row in rows.items() if self._graphs.test[row]}
+        numbers = [None if image.coco_id is None else str(image.coco_id) for image in self._listed]
+        if not any(numbers):
+            raise InputError(
+                f"{self.data.place(self.data.image_list)}: no entry has a coco_id, so the photos of VG's test split "
+                "cannot be kept out of COCO's training images; give image_data.json as it is published"
+            )
+        held = {numbers[row]: row for row in self._validation.tolist() if numbers[row]}
+        banned = {number for number, test in zip(numbers, self._graphs.test.tolist(), strict=True) if test}
+        in_vg, known = set(numbers), False
         found: list[Example] = []
         pairs = self.data.coco_pairs()
         with bar(f"reading {split} captions", len(pairs)) as advance:
@@ -236,29 +248,21 @@ class Vg150Source:
                 if not pictures.is_dir():
                     raise InputError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")
                 for example in read_coco(captions, pictures, skipped):
+                    known = known or example.image_id in in_vg
                     if split == "train" and example.image_id not in banned and example.image_id not in held:
                         found.append(example)
                     elif split == "validation" and example.image_id in held:
                         row = held[example.image_id]
-                        picture = self._picture(self._listed[row].id, skipped)
-                        if picture is not None:
-                            shown = self._graphs.image(row)
-                            found.append(self._example(self._listed[row].id, picture, *shown, example.captions))
+                        own = self._example(row, example.captions, False, skipped)
+                        if own is not None:
+                            found.append(own)
                 advance(1)
+        if not known:
+            raise InputError(
+                f"{self.data.place(self.data.image_list)}: no coco_id is one of COCO's images here, so the photos of "
+                "VG's test split cannot be kept out of training; give both as they are published"
+            )
         return found
-
-
-def _distinct(said: Iterable[str]) -> tuple[str, ...]:
-    """The phrases that are not empty, each once whatever its case, as it is first said."""
-    kept: dict[str, str] = {}
-    for phrase in filter(None, said):
-        kept.setdefault(phrase.casefold(), phrase)
-    return tuple(kept.values())
-
-
-def _image_of(regions: list) -> int | None:
-    """An image's id as its regions give it; some releases of the file have it only there."""
-    return next((r["image_id"] for r in regions if isinstance(r, dict) and "image_id" in r), None)
 
 
 def _overlapping(boxes: np.ndarray, relations: np.ndarray) -> np.ndarray:

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from groundgraph.data.boxes import inside, shares, sound
+from groundgraph.data.h5 import DAMAGED, dataset, open_h5, whole
+from groundgraph.data.ids import id_text, whole_number
 from groundgraph.data.text import read_json
 from groundgraph.errors import InputError
 
@@ -26,10 +29,11 @@ _RANGES = ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_la
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An entry of image_data.json; coco_id is None for the half that is not in COCO."""
+    """An entry of image_data.json; coco_id is None for the half that is not in COCO; size (width, height), if said."""
 
     id: int
     coco_id: int | None
+    size: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class VgGraphs:
     test        [N] bool: the test split
     box_rows    [N, 2] int64, first and one past the last row of its boxes (equal: none); relation_rows likewise
     boxes       [B, 4] float64 xyxy, in fractions of the image's longer side
+    usable      [B] bool: which of the boxes are numbers, have an area and lie in the square of that side
     labels      [B] int64 from 0; predicates [R] likewise; relations [R, 2] int64, rows of boxes
     categories, predicate_names  what they number
     """
@@ -47,6 +52,7 @@ class VgGraphs:
     box_rows: np.ndarray
     relation_rows: np.ndarray
     boxes: np.ndarray
+    usable: np.ndarray
     labels: np.ndarray
     relations: np.ndarray
     predicates: np.ndarray
@@ -58,11 +64,19 @@ class VgGraphs:
         """[N] bool: has a box and a relation (the field's first filter)."""
         return (self.box_rows[:, 1] > self.box_rows[:, 0]) & (self.relation_rows[:, 1] > self.relation_rows[:, 0])
 
-    def image(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """boxes [G, 4], labels [G] and relations [K, 3] (subject, object: among the boxes; predicate) of an image."""
+    def image(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """boxes [G, 4], usable [G], labels [G] and relations [K, 3] (subject, object: among the boxes; predicate)."""
         (a, b), (c, d) = self.box_rows[row], self.relation_rows[row]
         pairs = self.relations[c:d] - a
-        return self.boxes[a:b], self.labels[a:b], np.column_stack([pairs, self.predicates[c:d]])
+        return self.boxes[a:b], self.usable[a:b], self.labels[a:b], np.column_stack([pairs, self.predicates[c:d]])
+
+    def outside(self, listed: list[ListedImage]) -> int:
+        """How many images have a box that does not lie in the picture of the size that is listed in their row."""
+        owner, rows = _spans(self.box_rows)
+        sizes = np.array([image.size or (np.nan, np.nan) for image in listed], np.float64)[owner]
+        boxes = self.boxes[rows] * sizes.max(1, keepdims=True)
+        out = self.usable[rows] & np.isfinite(sizes[:, 0]) & ~inside(boxes, sizes)
+        return len(np.unique(owner[out]))
 
 
 def read_image_list(path: str | Path) -> list[ListedImage]:
@@ -70,29 +84,47 @@ def read_image_list(path: str | Path) -> list[ListedImage]:
     raw = read_json(path, "image_data.json of Visual Genome")
     if not isinstance(raw, list):
         raise InputError(f"{path}: not a JSON list of images; give image_data.json of Visual Genome")
-    images = []
+    images: dict[int, ListedImage] = {}
     for number, entry in enumerate(raw):
-        name, coco = (entry.get("image_id"), entry.get("coco_id")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(name, int) or isinstance(name, bool):
+        name = whole_number(entry.get("image_id")) if isinstance(entry, dict) else None
+        if name is None:
             raise InputError(f"{path}: entry {number} has no whole number as image_id; fetch the file again")
-        if name not in CORRUPT:
-            images.append(ListedImage(name, coco if isinstance(coco, int) else None))
-    return images
+        if name in images:
+            raise InputError(f"{path}: lists image {name} twice; fetch the file again")
+        coco = whole_number(entry.get("coco_id"))
+        if coco is None and id_text(entry.get("coco_id")) is not None:
+            raise InputError(f"{path}: entry {number} has a coco_id that is no whole number; fetch the file again")
+        sides = [whole_number(entry.get(key)) for key in ("width", "height")]
+        size = tuple(sides) if all(side and side > 0 for side in sides) else None
+        images[name] = ListedImage(name, coco if coco and coco > 0 else None, size)
+    return [image for name, image in images.items() if name not in CORRUPT]
 
 
 def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(categories, predicates) of VG-SGG-dicts*.json in the order of their numbers, which begin with 1."""
     raw = read_json(path, "VG-SGG-dicts.json of Visual Genome")
-    found = []
+    listed = []
     for key in ("label_to_idx", "predicate_to_idx"):
         numbers = raw.get(key) if isinstance(raw, dict) else None
         if not isinstance(numbers, dict):
             raise InputError(f"{path}: has no `{key}`; give VG-SGG-dicts.json of Visual Genome")
-        named = {number: name for name, number in numbers.items() if number != 0}  # 0: __background__, where listed
-        if set(named) != set(range(1, len(named) + 1)):
-            raise InputError(f"{path}: `{key}` does not number its names 1 to {len(named)}; fetch the file again")
-        found.append(tuple(named[number] for number in range(1, len(named) + 1)))
-    return found[0], found[1]
+        named: dict[int, str] = {}
+        for name, value in numbers.items():
+            number = whole_number(value)
+            if number is None:
+                raise InputError(f"{path}: the number of {name!r} in `{key}` is none; give the file as it is published")
+            if number == 0 and name != "__background__":
+                raise InputError(
+                    f"{path}: number 0 in `{key}` is {name!r}, but 0 stands for the background; the names must count "
+                    "from 1, as the h5 file does"
+                )
+            named[number] = name
+        named.pop(0, None)
+        count = len(numbers) - ("__background__" in numbers)
+        if set(named) != set(range(1, count + 1)):
+            raise InputError(f"{path}: `{key}` does not number its names 1 to {count}; fetch the file again")
+        listed.append(tuple(named[number] for number in range(1, count + 1)))
+    return listed[0], listed[1]
 
 
 def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
@@ -102,9 +134,9 @@ def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
     """
     categories, predicate_names = read_names(dictionary)
     raw, side = _arrays(path)
-    boxes, relations = raw["boxes"].astype(np.float64), raw["relationships"].astype(np.int64)
-    labels, predicates = (raw[name].astype(np.int64).reshape(-1) for name in ("labels", "predicates"))
-    ranges = np.stack([raw[name].astype(np.int64).reshape(-1) for name in _RANGES], 1)
+    boxes, relations = raw["boxes"].astype(np.float64), raw["relationships"]
+    labels, predicates = (raw[name].reshape(-1) for name in ("labels", "predicates"))
+    ranges = np.stack([raw[name].reshape(-1) for name in _RANGES], 1)
     for what, good in (
         ("boxes are not [boxes, 4]", boxes.shape == (len(labels), 4)),
         ("relationships are not [relations, 2]", relations.shape == (len(predicates), 2)),
@@ -117,20 +149,29 @@ def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
     ):
         if not good:
             raise InputError(f"{path}: {what}; it does not go with {dictionary}, or is damaged: fetch both again")
+    if not np.isin(raw["split"], (0, 2)).all():
+        values = ", ".join(map(str, np.unique(raw["split"])[:5]))
+        raise InputError(f"{path}: split holds {values}, but 0 is training and 2 is test; write it so")
     ends = np.where(ranges[:, [0, 2]] >= 0, ranges[:, [1, 3]] + 1, ranges[:, [0, 2]])
     box_rows, relation_rows = (np.stack([ranges[:, 2 * k], ends[:, k]], 1) for k in (0, 1))
-    counts = np.maximum(relation_rows[:, 1] - relation_rows[:, 0], 0)
-    owner = np.repeat(np.arange(len(ranges)), counts)
-    listed = np.arange(len(owner)) + np.repeat(relation_rows[:, 0] - np.cumsum(counts) + counts, counts)
+    owner, rows = _spans(relation_rows)
     first, last = box_rows[owner].T
-    inside = (relations[listed] >= first[:, None]) & (relations[listed] < last[:, None])
-    if not inside.all():
+    if not ((relations[rows] >= first[:, None]) & (relations[rows] < last[:, None])).all():
         raise InputError(f"{path}: a relation points to a box of another image; fetch the file again")
+    corners = _corners(boxes)
+    usable = sound(corners) & inside(corners, (side, side))
+    if shares(boxes) or 2 * usable.sum() < len(usable):
+        why = "are shares of 0..1" if shares(boxes) else "are no numbers, have no area or lie outside the picture"
+        raise InputError(
+            f"{path}: {len(boxes) if shares(boxes) else (~usable).sum()} of {len(boxes)} boxes {why}; they must be "
+            f"centre x, centre y, width, height in pixels of a picture whose longer side is {side}"
+        )
     return VgGraphs(
         raw["split"].reshape(-1) == 2,
         box_rows,
         relation_rows,
-        _corners(boxes) / side,
+        corners / side,
+        usable,
         labels - 1,
         relations,
         predicates - 1,
@@ -139,10 +180,18 @@ def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
     )
 
 
+def _spans(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of ranges [N, 2] of rows, one past the last: whose each row is, and the row."""
+    counts = np.maximum(ranges[:, 1] - ranges[:, 0], 0)
+    owner = np.repeat(np.arange(len(ranges)), counts)
+    return owner, np.arange(len(owner)) + np.repeat(ranges[:, 0] - np.cumsum(counts) + counts, counts)
+
+
 def _corners(boxes: np.ndarray) -> np.ndarray:
     """Centres and sides to xyxy. Cut to whole numbers, since the public readers do so by writing into integers."""
-    start = np.trunc(boxes[:, :2] - boxes[:, 2:] / 2)
-    return np.concatenate([start, start + boxes[:, 2:]], 1)
+    with np.errstate(invalid="ignore"):  # infinite boxes become NaN, which are none
+        start = np.trunc(boxes[:, :2] - boxes[:, 2:] / 2)
+        return np.concatenate([start, start + boxes[:, 2:]], 1)
 
 
 def _within(values: np.ndarray, low: int, high: int) -> bool:
@@ -151,18 +200,16 @@ def _within(values: np.ndarray, low: int, high: int) -> bool:
 
 def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
     """The datasets of the h5 file, the finer boxes as "boxes", and the length of an image's longer side in them."""
-    import h5py
-
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; `groundgraph data check` says where to get it")
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path, "VG-SGG.h5 of Visual Genome; `groundgraph data check` says where to get it") as file:
             side = next((n for n in (1024, 512) if f"boxes_{n}" in file), None)
-            names = ("split", "labels", "relationships", "predicates", *_RANGES)
-            missing = [name for name in names if name not in file] + ([] if side else ["boxes_1024"])
+            axes = {"relationships": (2,)} | dict.fromkeys(("split", "labels", "predicates", *_RANGES), (1, 2))
+            missing = [name for name in axes if name not in file] + ([] if side else ["boxes_1024"])
             if missing:
                 raise InputError(f"{path}: holds no {', '.join(missing)}; give VG-SGG.h5 or VG-SGG-with-attri.h5")
-            arrays = {name: file[name][()] for name in names}
-            return arrays | {"boxes": file[f"boxes_{side}"][()]}, side
-    except (OSError, RuntimeError) as error:  # h5py's words for a file cut off or of another kind
-        raise InputError(f"{path}: truncated or no HDF5 file ({error}); fetch it again") from error
+            arrays = {name: whole(dataset(file, name, path, axes[name])[()], name, path) for name in axes}
+            return arrays | {"boxes": dataset(file, f"boxes_{side}", path, (2,))[()]}, side
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(f"{path}: damaged or truncated ({error}); fetch it again") from error
