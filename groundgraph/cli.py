@@ -191,9 +191,8 @@ def evaluate_parser(
 ) -> None:
     """Score the parser on captions with known graphs: precision, recall and f1 of their facts."""
     with _errors():
-        from groundgraph.evaluation.files import write_figures
         from groundgraph.evaluation.parsing import evaluate_parser, read_gold
-        from groundgraph.interchange.files import check_output
+        from groundgraph.interchange.files import check_output, write_json_file
         from groundgraph.language import load_parser
 
         if out:
@@ -202,12 +201,12 @@ def evaluate_parser(
         scores = evaluate_parser(load_parser("rules"), read)
         table = Table("facts", "precision", "recall", "f1")
         for group, figures in scores.items():
-            table.add_row(group, *(f"{value:.3f}" for value in figures.values()))
+            table.add_row(group, *("-" if value is None else f"{value:.3f}" for value in figures.values()))
         console.print(table)
         if read.skipped:
-            console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {gold}", highlight=False)
+            console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {escape(str(gold))}", highlight=False)
         if out:
-            write_figures(out, scores)
+            write_json_file(out, scores, indent=1)
 
 
 @app.command()

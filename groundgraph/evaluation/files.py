@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
 from groundgraph.evaluation.formats import read_sides, read_zeroshot, zeroshot_notes
-from groundgraph.interchange.files import appearing, check_output
+from groundgraph.interchange.files import check_output, write_json_file
 from groundgraph.terminal import Console
 
 
@@ -62,14 +61,8 @@ def evaluate_files(
         notes.append("the truth has no relation: only mAP50 is measured")
     figures["notes"] = notes
     if out is not None:
-        write_figures(Path(out), figures)
+        write_json_file(Path(out), figures, indent=1)
     return figures
-
-
-def write_figures(out: Path, figures: dict[str, Any]) -> None:
-    """Write figures as JSON, whole or not at all."""
-    with appearing(out) as temporary:
-        temporary.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def show(figures: dict[str, Any], console: Console) -> None:

@@ -44,29 +44,39 @@ def read_graph(text: str) -> tuple[list[Fact], int]:
 def read_gold(path: Path | str) -> GoldGraphs:
     """Reads a CSV with a header, a column `caption` and a column `graph` (FACTUAL's own: `scene_graph`).
 
-    Other columns are ignored. Raises InputError, naming file and column, where one of the two is missing, a row is cut
-    short, or the file has no row or isn't UTF-8.
+    Other columns are ignored; capitals and spaces around a column's name do not count. Raises InputError, naming file
+    and line, where one of the two is missing or there twice, a row has fewer or more fields than the header, or the
+    file has no row, no fact at all, or is no text.
     """
     captions, graphs, skipped = [], [], 0
     try:
         with text_file(path, "a CSV file with columns caption and graph", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            column = next((name for name in GRAPH_COLUMNS if name in header), None)
-            if "caption" not in header or column is None:
-                names = ", ".join(header) or "none"
-                raise InputError(f"{path}: columns caption and graph are needed in the header; it has {names}")
-            for row in reader:
-                if row["caption"] is None or row[column] is None:
-                    raise InputError(f"{path}, line {reader.line_num}: a row cut short; give a caption and a graph")
-                facts, odd = read_graph(row[column])
-                captions.append(row["caption"])
+            reader = csv.reader(file)
+            header = [name.strip().lower() for name in next(reader, [])]
+            column = next((name for name in GRAPH_COLUMNS if name in header), "graph")
+            if header.count("caption") != 1 or header.count(column) != 1:
+                names = ", ".join(header)[:200] or "none"
+                raise InputError(
+                    f"{path}: columns caption and graph are needed in the header; it has {names}; give each once, with "
+                    "commas between"
+                )
+            for row in filter(None, reader):
+                if len(row) != len(header):
+                    fault = "a row cut short" if len(row) < len(header) else "a row too long"
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: {fault}, {len(row)} fields below {len(header)} columns; give "
+                        "a caption and a graph, in quotes where they hold commas"
+                    )
+                facts, odd = read_graph(row[header.index(column)])
+                captions.append(row[header.index("caption")])
                 graphs.append(facts)
                 skipped += odd
     except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error}); save it as one") from error
+        raise InputError(f"{path}, line {reader.line_num}: not CSV ({error}); save it as a CSV file") from error
     if not captions:
         raise InputError(f"{path}: no captions below the header; give a row a caption")
+    if not any(graphs):
+        raise InputError(f"{path}: no graph holds a fact; write them as ( dog , on , bed ) , ( bed )")
     return GoldGraphs(captions, graphs, skipped)
 
 
@@ -112,10 +122,11 @@ def fact_sets(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
     return {"all": said | (objects - named), "objects": objects, "attributes": attributes, "relations": relations}
 
 
-def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> dict[str, dict[str, float]]:
+def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> dict[str, dict[str, float | None]]:
     """Micro precision, recall and f1 of each of GROUPS over captions: facts found and true, a caption at a time.
 
-    Counts are summed over the captions before dividing; a ratio of nothing is 0. Raises InputError where the two sides
+    Counts are summed over the captions before dividing; where nothing is found, or nothing true, a figure of the other
+    side's is 0, and where neither is there are none: None. Raises InputError where the two sides
     don't have equally many captions. Equality of the sets `all` is FACTUAL's set match (Li et al. 2023, section 5).
     """
     if len(found) != len(true):
@@ -129,14 +140,16 @@ def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]])
     return {group: _ratios(*count) for group, count in counts.items()}
 
 
-def _ratios(right: int, said: int, true: int) -> dict[str, float]:
+def _ratios(right: int, said: int, true: int) -> dict[str, float | None]:
+    if not said and not true:
+        return dict.fromkeys(("precision", "recall", "f1"))
     return {
         "precision": right / said if said else 0.0,
         "recall": right / true if true else 0.0,
-        "f1": 2 * right / (said + true) if said + true else 0.0,
+        "f1": 2 * right / (said + true),
     }
 
 
-def evaluate_parser(parser, gold: GoldGraphs) -> Mapping[str, dict[str, float]]:
+def evaluate_parser(parser, gold: GoldGraphs) -> Mapping[str, dict[str, float | None]]:
     """Scores of anything with `parse(captions) -> ParsedCaptions` on a file's captions; see `score_facts`."""
     return score_facts([parsed_facts(c) for c in parser.parse(gold.captions)], gold.facts)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from groundgraph.errors import InputError
-from groundgraph.interchange.files import appearing, short
+from groundgraph.interchange.files import short, write_json_file
 from groundgraph.interchange.labels import LabelledImage, Vocabularies
 
 
@@ -26,10 +25,9 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage], vocabularies: 
     content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], "relations": []}
     for key, names in zip(("categories", "predicates"), vocabularies, strict=True):
         content[key] = [{"id": k + 1, "name": name} for k, name in enumerate(names)]
-    for image in listed:
-        number = _number(image.image_id)
+    for number, image in zip(_numbers([image.image_id for image in listed]), listed, strict=True):
         width, height = image.size
-        name = os.path.relpath(Path(image.path).absolute(), root)
+        name = Path(os.path.relpath(Path(image.path).absolute(), root)).as_posix()
         content["images"].append({"id": number, "file_name": name, "width": width, "height": height})
         first = len(content["annotations"]) + 1
         for box, label, score in zip(
@@ -57,8 +55,7 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage], vocabularies: 
                     "predicate_id": predicate,
                 }
             )
-    with appearing(Path(path)) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    write_json_file(Path(path), content)
     return {
         "images": len(listed),
         "boxes": len(content["annotations"]),
@@ -67,6 +64,8 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage], vocabularies: 
     }
 
 
-def _number(name: str) -> int | str:
-    """COCO's tools like ids that are numbers; a name that a number could not give back stays a name."""
-    return int(name) if name.isascii() and name.isdigit() and str(int(name)) == name else name
+def _numbers(ids: list[str]) -> list[int] | list[str]:
+    """COCO's tools sort ids and like numbers: all become numbers, or none where a number could not give one back."""
+    if all(name.isascii() and name.isdigit() and len(name) < 19 and str(int(name)) == name for name in ids):
+        return [int(name) for name in ids]
+    return ids

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from groundgraph.errors import InputError
+
+# Lone surrogates, which names of files that are no UTF-8 have, come out as JSON's own escapes, and are read back.
+UTF8 = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 @contextmanager
@@ -22,6 +27,12 @@ def appearing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json_file(path: Path, content: Any, indent: int | None = None) -> None:
+    """Write a value as a JSON file, whole or not at all."""
+    with appearing(path) as temporary, temporary.open("w", **UTF8) as file:
+        file.write(json.dumps(content, ensure_ascii=False, indent=indent) + "\n")
 
 
 def check_output(path: Path, inputs: Iterable[str | Path] = ()) -> None:

@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 import numpy as np
 
+from groundgraph.data.text import plain
 from groundgraph.data.types import Graph
-from groundgraph.interchange.files import appearing, short
+from groundgraph.errors import InputError
+from groundgraph.interchange.files import UTF8, appearing, short
 from groundgraph.interchange.labels import Vocabularies
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
         return {"objects": objects, "relations": []}
     best, values = table.argmax(1), np.asarray(graph.scores)[pairs].prod(1) * table.max(1)
     order = np.argsort(-values, kind="stable")
+    order = order[values[order] > -np.inf]  # a pair may have no predicate that is predicted
     rows = zip(pairs[order].tolist(), best[order].tolist(), short(values[order]), strict=True)
     relations = [{"subject": s, "predicate": predicates[p], "object": o, "score": v} for (s, o), p, v in rows]
     return {"objects": objects, "relations": relations}
@@ -44,10 +47,10 @@ def write_json(path: str | Path, graphs: Named, vocabularies: Vocabularies) -> d
     """Write {"categories": [...], "predicates": [...], "graphs": {image: graph_record}}, which `groundgraph evaluate`
     reads; an image at a time. Gives counts."""
     counts = {"images": 0, "objects": 0, "relations": 0}
-    with appearing(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with appearing(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
         listed = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))
         file.write(json.dumps(listed, ensure_ascii=False)[:-1] + ', "graphs": {')
-        for name, graph in graphs:
+        for name, graph in _each(graphs, path):
             record = graph_record(graph, vocabularies)
             comma = ",\n" if counts["images"] else "\n"
             file.write(f"{comma}{json.dumps(name, ensure_ascii=False)}: {json.dumps(record, ensure_ascii=False)}")
@@ -74,13 +77,16 @@ def to_networkx(name: str, graph: Graph, vocabularies: Vocabularies) -> networkx
 def write_graphml(folder: str | Path, graphs: Named, vocabularies: Vocabularies) -> dict[str, int]:
     """Write FOLDER/ID.graphml for each image (Gephi, yEd, Cytoscape, networkx.read_graphml), of `to_networkx`'s form.
 
-    An id's characters that a file name may not have are percent-encoded. Gives counts.
+    An id's characters that a file name may not have are percent-encoded; characters that XML may not have are left out
+    of names. Gives counts.
     """
     import networkx
 
     counts = {"images": 0, "objects": 0, "relations": 0}
-    for made in _made(graphs, vocabularies, counts):
-        with appearing(Path(folder) / f"{quote(made.graph['image'], safe=' ')}.graphml") as temporary:
+    for made in _made(_each(graphs, folder), vocabularies, counts):
+        name = quote(made.graph["image"], safe=" ", errors="surrogatepass")
+        _clean(made)
+        with appearing(Path(folder) / f"{name}.graphml") as temporary:
             networkx.write_graphml_xml(made, str(temporary), infer_numeric_types=True)
     return counts
 
@@ -93,10 +99,30 @@ def write_networkx(path: str | Path, graphs: Named, vocabularies: Vocabularies) 
     import networkx
 
     counts = {"images": 0, "objects": 0, "relations": 0}
-    with appearing(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for made in _made(graphs, vocabularies, counts):
+    with appearing(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
+        for made in _made(_each(graphs, path), vocabularies, counts):
             file.write(json.dumps(networkx.node_link_data(made, edges="edges"), ensure_ascii=False) + "\n")
     return counts
+
+
+def _each(graphs: Named, path: str | Path) -> Iterator[tuple[str, Graph]]:
+    """The images, each once. Raises InputError, naming the file to write, for none, or for one that comes twice."""
+    names: set[str] = set()
+    for name, graph in graphs:
+        name = str(name)
+        if name in names:
+            raise InputError(f"{path}: the image {name!r} comes twice; give each image once")
+        names.add(name)
+        yield name, graph
+    if not names:
+        raise InputError(f"{path}: no image to export; finish the run first")
+
+
+def _clean(made: networkx.MultiDiGraph) -> None:
+    """Leave out of a graph's names what no XML file may hold: control characters, and what stands for no character."""
+    for holder in (made.graph, *(d for _, d in made.nodes(data=True)), *(d for *_, d in made.edges(data=True))):
+        for key in holder.keys() & {"image", "category", "predicate"}:
+            holder[key] = plain(holder[key]).translate({0xFFFE: "?", 0xFFFF: "?"})
 
 
 def _made(graphs: Named, vocabularies: Vocabularies, counts: dict[str, int]) -> Iterator[networkx.MultiDiGraph]:

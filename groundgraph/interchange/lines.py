@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,14 @@ def write_pseudo_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> dic
     """Write them, a line an image, holding none. Gives counts."""
     entities = triplets = 0
 
+    lines = iter(lines)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path}: no image to export; finish the run first")
+
     def counted() -> Iterable[dict[str, Any]]:
         nonlocal entities, triplets
-        for line in lines:
+        for line in chain([first], lines):
             entities, triplets = entities + len(line["entities"]), triplets + len(line["triplets"])
             yield line
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.errors import InputError
-from groundgraph.interchange.files import appearing
+from groundgraph.interchange.files import appearing, write_json_file
 from groundgraph.interchange.labels import LabelledImage, Vocabularies
 
 GRAPHS, NAMES, IMAGES = "VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json"
@@ -57,12 +56,12 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
         **_ranges("rel", relations),
     }
     _write_h5(folder / GRAPHS, arrays)
-    _write_json(folder / NAMES, _dictionary(vocabularies, labels, predicates))
+    write_json_file(folder / NAMES, _dictionary(vocabularies, labels, predicates))
     entries = [
         {"image_id": number, "width": image.size[0], "height": image.size[1], "coco_id": None, "name": image.image_id}
         for number, image in zip(numbers, listed, strict=True)
     ]
-    _write_json(folder / IMAGES, entries)
+    write_json_file(folder / IMAGES, entries)
     links = folder / "images"
     links.mkdir(exist_ok=True)
     for number, image in zip(numbers, listed, strict=True):
@@ -97,7 +96,7 @@ def _made_here(path: Path) -> bool:
 
 
 def _numbers(ids: list[str]) -> list[int]:
-    if all(name.isascii() and name.isdigit() for name in ids):
+    if all(name.isascii() and name.isdigit() and len(name) < 19 for name in ids):
         numbers = [int(name) for name in ids]
         if len(set(numbers)) == len(numbers) and not set(numbers) & set(_LEFT_OUT):
             return numbers
@@ -141,8 +140,3 @@ def _write_h5(path: Path, arrays: dict[str, np.ndarray]) -> None:
         file.attrs["written_by"] = _WRITER
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
-
-
-def _write_json(path: Path, content: object) -> None:
-    with appearing(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

@@ -81,10 +81,10 @@ def test_counts_are_summed_before_dividing_and_captions_do_not_mix():
 
 
 def test_nothing_said_and_nothing_true():
-    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
-    assert score_facts([], []) == dict.fromkeys(GROUPS, nothing)
-    assert score_facts([[]], [[]])["all"] == nothing
-    assert score_facts([[("cat",)]], [[]])["all"] == nothing
+    nothing = dict.fromkeys(("precision", "recall", "f1"))
+    assert score_facts([], []) == score_facts([[]], [[]]) == dict.fromkeys(GROUPS, nothing)
+    wrong = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert score_facts([[("cat",)]], [[]])["all"] == score_facts([[]], [[("cat",)]])["all"] == wrong
     with pytest.raises(ValueError, match="2 captions were parsed but 1 have graphs"):
         score_facts([[], []], [[]])
 
@@ -126,6 +126,11 @@ def test_files(tmp_path, column):
         (b"caption,graph\n", "no captions"),
         (b"caption,graph\na dog\n", "line 2: a row cut short"),
         (b"caption,graph\n\xff\xfe,( a )\n", "not text in UTF-8"),
+        (b"caption;graph\na dog;( dog )\n", "it has caption;graph; give each once, with commas between"),
+        (b"caption,graph,Graph \na dog,( dog ),( dog )\n", "it has caption, graph, graph; give each once"),
+        (b"caption,graph\na dog,( dog , is , brown )\n", "line 2: a row too long, 4 fields below 2 columns"),
+        (b"caption,graph\na dog,dog\na cat,\n", "no graph holds a fact"),
+        (b'caption,graph\na dog,"' + b"x" * 200_000 + b'"\n', "line 2: not CSV .field larger"),
     ],
 )
 def test_bad_files(tmp_path, content, message):
@@ -136,6 +141,21 @@ def test_bad_files(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
+def test_headers_and_encodings_of_other_programs(tmp_path):
+    path = tmp_path / "gold.csv"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text('Id, Caption ,GRAPH\r\n1,a café,"( café )"\r\n\r\n', encoding=encoding, newline="")
+        assert (read_gold(path).captions, read_gold(path).facts) == (["a café"], [[("café",)]])
+
+
+def test_paths_that_are_no_files(tmp_path):
+    for path in (tmp_path, tmp_path / "nosuch.csv"):
+        result = CliRunner().invoke(app, ["evaluate-parser", str(path)])
+        assert result.exit_code == 2 and "give a CSV file with columns caption and graph" in " ".join(
+            result.output.split()
+        )
+
+
 def test_command(tmp_path):
     gold, out = tmp_path / "gold.csv", tmp_path / "new" / "scores.json"
     gold.write_text('caption,graph\na man rides a brown horse,"( man , ride , horse ) , ( horse , is , brown )"\n')
@@ -144,6 +164,10 @@ def test_command(tmp_path):
     perfect = {"precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert json.loads(out.read_text()) == dict.fromkeys(GROUPS, perfect)
     assert "relations" in result.output
+    gold.write_text('caption,graph\na man,"( man )"\n')
+    result = CliRunner().invoke(app, ["evaluate-parser", str(gold)])
+    row = next(line for line in result.output.splitlines() if "attributes" in line)
+    assert row.count("-") == 3, row  # nothing is true of it and nothing found
     gold.write_text("caption\na dog\n")
     result = CliRunner().invoke(app, ["evaluate-parser", str(gold)])
     assert result.exit_code == 2

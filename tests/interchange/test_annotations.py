@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from formats_world import VOCABULARIES, world
 
 from groundgraph.evaluation.formats import read_sides
@@ -83,3 +84,44 @@ def test_lines_round_trip(tmp_path):
             assert np.array_equal(getattr(again, field), getattr(pseudo, field))
         for field in ("regions", "scores", "weights"):
             assert np.array_equal(getattr(again, field).ravel(), getattr(pseudo, field).ravel())
+
+
+def named(names, paths=("/p/a.jpg", "/p/b\udc80.jpg")):
+    return [labelled(n, path, p, r) for n, path, (_, r, p) in zip(names, paths, world(), strict=True)]
+
+
+def test_ids_are_all_numbers_or_all_names(tmp_path):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    path = tmp_path / "l.json"
+    for names, ids in (
+        (("12", "7"), [12, 7]),
+        (("12", "b"), ["12", "b"]),
+        (("012", "7"), ["012", "7"]),
+        (("1" * 5000, "7"), ["1" * 5000, "7"]),
+    ):
+        write_coco(path, named(names), VOCABULARIES)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert [image["id"] for image in content["images"]] == ids
+        assert content["images"][1]["file_name"] == "b\udc80.jpg"
+        assert coco_truth(content, path).images == [name.lstrip("0") for name in names]
+        coco = COCO(path)
+        measured = COCOeval(coco, coco, "bbox")
+        measured.evaluate()
+        measured.accumulate()
+        measured.summarize()
+        assert measured.stats[0] == pytest.approx(1)  # every box is found again, whatever its image is called
+
+
+def test_no_image_to_write(tmp_path):
+    for write in (write_coco, lambda path, images, _: write_pseudo_lines(path, images)):
+        with pytest.raises(ValueError, match=r"out.*: no image to export"):
+            write(tmp_path / "out", [], VOCABULARIES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_with_odd_names(tmp_path):
+    _, found, pseudo = world()[1]
+    write_pseudo_lines(tmp_path / "l.jsonl", [pseudo_line("b\udc80", "/p/b\udc80", [], pseudo, found, VOCABULARIES)])
+    assert json.loads((tmp_path / "l.jsonl").read_text(encoding="utf-8"))["id"] == "b\udc80"

@@ -4,6 +4,7 @@ import json
 
 import networkx
 import numpy as np
+import pytest
 from formats_world import VOCABULARIES
 
 from groundgraph.data.types import Graph
@@ -74,3 +75,40 @@ def test_graphml_round_trip(tmp_path):
         for key in ("node_default", "edge_default"):  # networkx's own, empty
             assert read.graph.pop(key) == {}
         assert same(read, made) and read.graph["image"] == name
+
+
+ODD = "b\udc80\x1b[31m\ufffe\x00.jpg"  # a file name that is no UTF-8, and what steers a terminal
+
+
+def test_odd_names_are_written_and_read_back(tmp_path):
+    named = [(ODD, graphs()[0][1]), (7, graphs()[1][1])]
+    vocabularies = (("dog", "hat" + ODD, "man\x0b"), ("has\ud83d", "on"))
+    write_json(tmp_path / "g.json", named, vocabularies)
+    content = json.loads((tmp_path / "g.json").read_text(encoding="utf-8"))
+    assert list(content["graphs"]) == [ODD, "7"] and content["categories"] == list(vocabularies[0])
+    write_networkx(tmp_path / "g.jsonl", named, vocabularies)
+    first = json.loads((tmp_path / "g.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["graph"]["image"] == ODD
+    write_graphml(tmp_path / "ml", named, vocabularies)
+    read = [networkx.read_graphml(path) for path in sorted((tmp_path / "ml").iterdir())]
+    assert len(read) == 2 and {made.graph["image"] for made in read} == {"b?[31m?.jpg", "7"}
+    names = {data["category"] for made in read for _, data in made.nodes(data=True)}
+    assert names == {"dog", "hatb?[31m?.jpg", "man"}
+
+
+@pytest.mark.parametrize("write", [write_json, write_graphml, write_networkx])
+def test_no_image_and_one_that_comes_twice(tmp_path, write):
+    with pytest.raises(ValueError, match=r"out.*: no image to export"):
+        write(tmp_path / "out", [], VOCABULARIES)
+    twice = [("7", graphs()[0][1]), (7, graphs()[1][1])]
+    with pytest.raises(ValueError, match=r"out.*: the image '7' comes twice"):
+        write(tmp_path / "out", twice, VOCABULARIES)
+    assert not (tmp_path / "out").is_file()
+
+
+def test_a_pair_without_a_predicate_is_no_relation():
+    graph = graphs()[0][1]
+    graph.predicate_scores[1] = -np.inf
+    record = graph_record(graph, VOCABULARIES)
+    assert [(r["subject"], r["object"]) for r in record["relations"]] == [(1, 0), (0, 1)]
+    assert "Infinity" not in json.dumps(record)
