@@ -384,14 +384,23 @@ def _show(folder: Path) -> None:
     """The headline table."""
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     groups, ks = ("all", "ambiguous", "unseen"), ("R@20", "R@50", "R@100")
-    table = Table(
-        "method", *(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50", title="per cent"
-    )
-    for name, figures in metrics["methods"].items():
-        values = [*(figures["grounding"][g] for g in groups), *(figures["sgdet"][k] for k in ks), figures["mAP50"]]
-        table.add_row(name, *map(_per_cent, values))
-    table.add_row("chance", *(_per_cent(metrics["chance"][g]) for g in groups), style="dim")
-    console.print(table)
+    titles = [*(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50"]
+    rows = {
+        name: [*(figures["grounding"][g] for g in groups), *(figures["sgdet"][k] for k in ks), figures["mAP50"]]
+        for name, figures in metrics["methods"].items()
+    }
+    rows["chance"] = [*(metrics["chance"][g] for g in groups), *[None] * (len(titles) - len(groups))]
+    shown = [i for i in range(len(titles)) if any(values[i] is not None for values in rows.values())]
+    table = Table("method", *(titles[i] for i in shown), title="per cent")
+    for name, values in rows.items():
+        if any(value is not None for value in values):
+            chance = name == "chance"
+            cells = ["" if chance and values[i] is None else _per_cent(values[i]) for i in shown]
+            table.add_row(name, *cells, style="dim" if chance else None)
+    if shown:
+        console.print(table)
+    for note in metrics.get("notes", ()):
+        console.print(f"[yellow]note[/] {escape(note)}")
 
 
 def _per_cent(value: float | None) -> str:

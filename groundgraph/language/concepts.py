@@ -156,11 +156,14 @@ class ConceptMap:
         self._known_predicates: dict[str, int] = {}
 
     def category(self, entity: Entity) -> int:
-        """The category that an entity's name means: by itself, a synonym, its nearest kind, or its head word.
+        """The category that an entity's name means, see `category_of`."""
+        return self.category_of(entity.name)
+
+    def category_of(self, name: str) -> int:
+        """The category that a name means: by itself, a synonym, its nearest kind, or its head word.
 
         Else the vocabulary's only category that is a kind of it ("table" is COCO's dining table, "person" none of two).
         """
-        name = entity.name
         if name not in self._known:
             meaning = _meaning(name)
             listed = [self._own[part][0] for part in meaning.up if part in self._own]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from groundgraph.data.types import Example, ParsedCaption
+from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
+from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.evaluation.detection import detection_map
 from groundgraph.evaluation.grounding import (
     EntityObjects,
@@ -22,7 +23,7 @@ from groundgraph.evaluation.grounding import (
 )
 from groundgraph.evaluation.pseudo_labels import LabelledImage, label_quality
 from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
-from groundgraph.language.concepts import same_concept
+from groundgraph.language.concepts import ConceptMap, same_concept
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.run import Run
 
@@ -84,13 +85,17 @@ def labelled(run: Run, method: str) -> Iterator[LabelledImage]:
 
 
 def measure(run: Run, folder: Path) -> dict[str, Any]:
-    """metrics.json: every method's figures as fractions of 1 (null where the data cannot tell), chance, and counts."""
+    """metrics.json: every method's figures as fractions of 1 (null where the data cannot tell), chance, and counts.
+
+    Where figures are null or of a part of the annotations only, "notes" says why, a sentence each.
+    """
     split = run.recipe.measured
     listed = artifacts.examples(run, split)
     with_truth = [i for i, e in enumerate(listed) if e.truth is not None]
     truths = [listed[i].truth for i in with_truth]
     objects, predicates = (v.names for v in artifacts.vocabulary(run))
     true = truth_arrays(truths, objects, predicates)
+    annotated, means = annotated_categories(truths, objects)
     methods: dict[str, Any] = {}
     chance = dict.fromkeys(GROUPS)
     counts: dict[str, Any] = {}
@@ -107,7 +112,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
             row[task] = {f"{name}@{k}": recall.get(f"{name}@{k}") for name in RECALLS for k in KS}
             if task == "sgdet":
-                row["mAP50"] = detection_map(truths, graphs, objects)[0] if len(true.labels) else None
+                row["mAP50"] = detection_map(truths, _renamed(graphs, means), annotated)[0] if annotated else None
         methods[method] = row
     for stage in ("examples", "parsed", "concepts", "teachers"):
         record = run.record(stage)
@@ -120,5 +125,84 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         if precision := (run.record(stage) or {"counts": {}})["counts"].get("precision"):
             counts[f"{stage}: precision"] = precision
     metrics = {"methods": methods, "chance": chance, "counts": counts}
+    notes = _notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
+    if any(truth.labels for truth in truths) and any(method != "full" for method in methods):
+        notes += _grounding_notes(truths, chance)
+    if notes:
+        metrics["notes"] = notes
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
     return {"methods": len(methods), "images measured": len(listed)}
+
+
+def annotated_categories(truths: Sequence[GroundTruth], vocabulary: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The categories to measure detection by, and which of them, from 1, each of the vocabulary counts as (0: none).
+
+    These are the vocabulary's own where it has all that are annotated. Else (a vocabulary induced from captions says
+    man and woman, the annotations person) the annotated ones that a category of the vocabulary means, as nouns do.
+    """
+    names = sorted({name for truth in truths for name in truth.labels})
+    if set(names) <= set(vocabulary):
+        return (list(vocabulary) if names else []), np.arange(1, len(vocabulary) + 1)
+    concepts = ConceptMap(Vocabulary(tuple(names)), Vocabulary(()))
+    means = [concepts.category_of(name) for name in vocabulary]
+    measured = sorted({m for m in means if m >= 0})
+    return [names[m] for m in measured], np.array([measured.index(m) + 1 if m >= 0 else 0 for m in means])
+
+
+def _renamed(graphs: Sequence[Graph], means: np.ndarray) -> list[Graph]:
+    """The graphs' objects under the annotations' categories, without relations; those of none are left out."""
+    renamed = []
+    for graph in graphs:
+        labels = means[graph.labels - 1]
+        kept = labels > 0
+        none = np.zeros((0, 2), np.int64), np.zeros((0, 1), np.float32)
+        renamed.append(Graph(graph.boxes[kept], labels[kept], graph.scores[kept], *none))
+    return renamed
+
+
+def _notes(
+    truths: Sequence[GroundTruth],
+    relations: int,
+    means: dict[str, int],
+    annotated: Sequence[str],
+) -> list[str]:
+    """Why figures are missing, and which are of a part of the annotations.
+
+    relations  how many true ones the vocabularies have; means, annotated: as of `annotated_categories`
+    """
+    names = {name for truth in truths for name in truth.labels}
+    if not names:
+        return ["nothing is measured: no box is annotated"]
+    notes = []
+    if not relations:
+        count = sum(len(truth.relations) for truth in truths)
+        why = f"none of the {count:,} annotated relations is in the vocabulary" if count else "no relation is annotated"
+        notes.append(f"no SGDet recall: {why}")
+    if not annotated:
+        notes.append(f"no mAP50: no category of the vocabulary means an annotated one ({_some(names)})")
+    elif names - set(annotated):
+        notes.append(
+            f"mAP50 is over {len(annotated)} of {len(names)} annotated categories; nothing in the vocabulary means "
+            f"{_some(names - set(annotated))}"
+        )
+    if others := [f"{name} as {annotated[k - 1]}" for name, k in means.items() if k and annotated[k - 1] != name]:
+        notes.append(f"mAP50 counts {_some(others)}")
+    return notes
+
+
+def _grounding_notes(truths: Sequence[GroundTruth], chance: dict[str, float | None]) -> list[str]:
+    if chance["all"] is None:
+        return ["no grounding accuracy: no entity of a caption means an annotated object"]
+    notes = []
+    if chance["ambiguous"] is None:
+        told = any(truth.mentions for truth in truths)
+        why = "no measured entity has a rival" if told else "the annotations do not say which object a caption means"
+        notes.append(f"no ambiguous entities: {why}")
+    if chance["unseen"] is None:
+        notes.append("no unseen entities: the detector knows the category of every measured one")
+    return notes
+
+
+def _some(names: Collection[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(sorted(names)[:most]) + more

@@ -33,8 +33,8 @@ def show_recipes(console: Console, runs: Path) -> None:
         lines = []
         if recipe.paper:
             lines.append("paper " + " / ".join(f"{recipe.paper[k]:.2f}" if k in recipe.paper else "-" for k in KS))
-        if recipe.paper or yours:
-            lines.append("yours " + (" / ".join("-" if v is None else f"{100 * v:.2f}" for v in yours) or "-"))
+        if any(value is not None for value in yours):
+            lines.append("yours " + " / ".join("-" if v is None else f"{100 * v:.2f}" for v in yours))
         table.add_row(name, escape(recipe.note), "\n".join(lines))
     console.print(table)
 

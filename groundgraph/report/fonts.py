@@ -55,7 +55,7 @@ def _letters_of(path: str) -> frozenset[str]:
 
 @cache
 def _installed() -> dict[str, str]:
-    """The installed families with a file each, plain ones first; also those that came after matplotlib had made its list."""
+    """The installed families with a file each, plain ones first; also those newer than matplotlib's list."""
     known = {entry.fname for entry in fontManager.ttflist}
     for path in findSystemFonts():
         if path not in known:

@@ -110,7 +110,8 @@ class ReportData:
     """All that a report shows.
 
     metrics  {"methods": {name: {"grounding", "sgdet", "mAP50"}}, "chance": {...}, "counts": {...}}, fractions of 1; a
-             figure that is None or missing is shown as "-". chance is keyed as a method is, or by grounding group.
+             figure that is None or missing is shown as "-", a row or column of none is left out, and "notes" says why.
+             chance is keyed as a method is, or by grounding group.
     seconds  stage -> duration
     curves   chart -> line -> values in order; the lines of a chart share their scale, each spans the chart's width
     skipped  (what, why)
@@ -152,12 +153,16 @@ def write_report(path: Path, data: ReportData) -> None:
         "predicates": predicates,
     }
     scripts = [_script(name) for name in ("vendor/cytoscape.min.js", "vendor/chart.umd.min.js", "report.js")]
+    methods = data.metrics.get("methods", {})
+    columns, rows = _shown(COLUMNS, _headline(data.metrics))
+    label_columns, label_rows = _shown(LABELS, _rows(methods, LABELS))
     text = _environment().get_template("template.html").render(
         title=data.title,
-        columns=[(name, meaning) for name, _, meaning in COLUMNS],
-        rows=_headline(data.metrics),
-        label_columns=[(name, meaning) for name, _, meaning in LABELS],
-        label_rows=[r for r in _rows(data.metrics.get("methods", {}), LABELS) if any(text != "-" for text, _ in r[1])],
+        columns=columns,
+        rows=rows,
+        notes=data.metrics.get("notes", []),
+        label_columns=label_columns,
+        label_rows=label_rows,
         counts=_flat(data.metrics.get("counts", {})),
         config=data.config_yaml,
         seconds=list(data.seconds.items()),
@@ -248,6 +253,14 @@ def _headline(metrics: Mapping) -> list[tuple[str, list[tuple[str, bool]]]]:
             ("Chance (a region at random)", [(_percent(_figure(chance, keys)), False) for _, keys, _ in COLUMNS])
         )
     return rows
+
+
+def _shown(columns: Sequence[tuple], rows: Sequence[tuple]) -> tuple[list[tuple[str, str]], list[tuple]]:
+    """(name, meaning) of the columns that hold a figure, and the rows that do, without the other columns."""
+    kept = [i for i in range(len(columns)) if any(cells[i][0] != "-" for _, cells in rows)]
+    left = [(name, [cells[i] for i in kept]) for name, cells in rows]
+    named = [(name, meaning) for name, _, meaning in columns]
+    return [named[i] for i in kept], [row for row in left if any(text != "-" for text, _ in row[1])]
 
 
 def _rows(methods: Mapping, columns: Sequence[tuple]) -> list[tuple[str, list[tuple[str, bool]]]]:

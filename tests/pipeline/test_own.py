@@ -34,6 +34,8 @@ def test_a_folder_with_captions_runs(tmp_path):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["counts"]["examples: train images"] == 12
     assert metrics["methods"]["sgnls"]["sgdet"]["R@50"] is None  # nobody drew a box, so there is nothing to measure
+    assert metrics["notes"] == ["nothing is measured: no box is annotated"]
+    assert "note nothing is measured" in result.output and "│ chance" not in result.output
     vocabulary = json.loads((tmp_path / "run" / "vocabulary" / "vocabulary.json").read_text())
     assert vocabulary["categories"] and vocabulary["predicates"]
     assert "name: my holiday" in (tmp_path / "run" / "recipe.yaml").read_text()

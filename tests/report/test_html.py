@@ -124,7 +124,16 @@ def test_headline_table(written):
 
 def test_chance_keyed_as_a_method(written):
     metrics = {"methods": {}, "chance": {"grounding": {"all": 0.5}, "mAP50": None}}
-    assert written(metrics=metrics).tables["headline"][1][1:3] == ["50.0", "-"]
+    assert written(metrics=metrics).tables["headline"][1][1:] == ["50.0"]
+
+
+def test_rows_and_columns_without_a_figure_are_left_out_and_notes_say_why(written):
+    nothing = {"grounding": dict.fromkeys(("all", "ambiguous", "unseen")), "sgdet": {}, "mAP50": None}
+    metrics = {"methods": {"ours": nothing | {"mAP50": 0.5}, "mil": nothing}, "chance": dict.fromkeys(("all",))}
+    page = written(metrics=metrics | {"notes": ["no SGDet recall: no relation is annotated"]})
+    assert [row[1:] for row in page.tables["headline"]] == [["mAP50"], ["*50.0*"]]
+    assert "no SGDet recall: no relation is annotated." in page.text
+    assert "headline" not in written(metrics={"methods": {"ours": nothing}, "chance": {"all": None}}).tables
 
 
 def test_counts_seconds_and_config(written):
