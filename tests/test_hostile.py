@@ -452,7 +452,8 @@ CASES = [
     # Regions
     ("features that are no numbers", regions(features=np.nan), SKIPPED, "no usable region"),
     ("scores that are no numbers", regions(scores=np.nan), SKIPPED, "no usable region"),
-    ("boxes outside the image", regions(boxes=[[60, 60, 90, 90], [-9, -9, -1, -1]]), SKIPPED, "no usable region"),
+    ("boxes outside the image", regions(boxes=[[60, 60, 90, 90], [-9, -9, -1, -1]]), SKIPPED,
+     "boxes reach to 90, 90 in an image of 50 x 40"),
     ("boxes turned inside out", regions(boxes=[[20, 20, 5, 5], [9, 9, 9, 9]]), SKIPPED, "no usable region"),
     ("an image twice in a file of regions", regions(file_names=np.array([GOOD, GOOD])),
      SKIPPED, "twice; the first counts"),

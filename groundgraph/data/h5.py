@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from groundgraph.errors import InputError
 
@@ -51,13 +50,5 @@ def dataset(place: h5py.Group, name: str, path: str | Path, axes: tuple[int, ...
     return found
 
 
-def whole(values: np.ndarray, name: str, path: str | Path) -> np.ndarray:
-    """Numbers as int64. Raises InputError, naming file and dataset, where one of them is no whole number."""
-    values = np.asarray(values)
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.trunc(values))).all():
-        raise InputError(f"{path}: {name} holds numbers that are not whole; make the file anew")
-    return values.astype(np.int64)
-
-
-def _kind(dtype: np.dtype) -> str:
+def _kind(dtype: Any) -> str:
     return "texts" if h5py.check_string_dtype(dtype) or dtype.kind in "SUO" else f"values of {dtype}"

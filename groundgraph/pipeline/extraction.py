@@ -57,6 +57,8 @@ class RegionFinder:
     def __init__(self, run: Run, folder: Path) -> None:
         wanted = run.recipe.detector
         self.run, self.detector = run, open_detector(wanted, *(looked_for(run) if wanted.kind == OPEN else ()))
+        for split in run.recipe.splits:
+            self.detector.expect(artifacts.examples(run, split))
         temporary = run.scratch() / f"categories{run.mark}.json"
         temporary.write_text(json.dumps(list(self.detector.categories)), encoding="utf-8")
         os.replace(temporary, folder / "categories.json")

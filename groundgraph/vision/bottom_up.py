@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from groundgraph.data.types import Example
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
+from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
 
 # Columns by their number: bottom-up-attention's tools, the same with class probabilities (Conceptual Captions), LXMERT.
 COLUMNS = {
@@ -52,7 +51,7 @@ class BottomUpTsv(StoredRegions):
         categories: Sequence[str],
         count: int | None = None,
     ) -> None:
-        super().__init__(source, categories, count, repeated)
+        super().__init__(source, places, categories, count, repeated)
         self._places = places
 
     @classmethod
@@ -65,28 +64,20 @@ class BottomUpTsv(StoredRegions):
         files = sorted(p for p in path.glob("*.tsv*") if p.is_file()) if path.is_dir() else [path]
         if not files or not all(p.is_file() for p in files):
             raise InputError(f"{source}: no such TSV file of regions; give the file or the folder that holds it")
-        places: dict[str, tuple[Path, int]] = {}
-        repeated = set()
-        for file in files:
-            for key, start in _lines(file):
-                if key in places:
-                    repeated.add(key)
-                else:
-                    places[key] = (file, start)
+        starts = [(name, (file, start)) for file in files for name, start in _lines(file)]
+        rows, repeated = keyed((name for name, _ in starts), str(source))
+        places = {key: starts[row][1] for key, row in rows.items()}
         names = files[0].parent / "objects_vocab.txt"
         return cls(source, places, repeated, read_categories(names if names.is_file() else None), count)
 
-    def find(self, example: Example) -> tuple[str, Stored] | None:
-        """See `StoredRegions.find`."""
-        key = key_of(example, self._places)
-        if key is None:
-            return None
+    def read(self, key: str) -> Stored:
+        """See `StoredRegions.read`."""
         path, start = self._places[key]
         with open(path, "rb") as file:
             file.seek(start)
             fields = file.readline().rstrip(b"\r\n").split(b"\t")
         try:
-            return key, self._parse(fields)
+            return self._parse(fields)
         except (ValueError, binascii.Error) as error:
             raise InputError(f"{path}, the line of image {key}: damaged ({error}); fetch it again") from error
 

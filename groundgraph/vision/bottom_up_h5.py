@@ -9,10 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from groundgraph.data.types import Example
+from groundgraph.data.h5 import DAMAGED, dataset, open_h5
+from groundgraph.data.numbers import whole
 from groundgraph.data.unpickle import read_pickle
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
+from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
 
 FEATURES, BOXES = ("image_features", "features"), ("image_bb", "boxes")
 SHARES = "spatial_features"  # [.., 6]: x0, y0, x1, y1, width, height as shares of the picture
@@ -36,70 +37,73 @@ class BottomUpH5(StoredRegions):
         self,
         path: str | Path,
         file: Any,
-        rows: dict[str, int],
+        rows: dict[str, int | str],
         repeated: set[str],
         categories: Sequence[str],
         count: int | None = None,
     ) -> None:
-        super().__init__(path, categories, count, repeated)
+        super().__init__(path, rows, categories, count, repeated)
         self._file, self._rows = file, rows
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> BottomUpH5:
         """Opens the file; nothing runs on `device`. Raises InputError, naming file and fix, for any other file."""
         path = Path(source)
+        file = open_h5(path, "a file of regions")
         try:
-            file = h5py.File(path, "r")
             sets = {name: file[name] for name in file}
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: no such file of regions") from error
-        except (OSError, RuntimeError, KeyError) as error:
-            raise InputError(f"{path}: damaged, or no HDF5 file ({error}); fetch it again") from error
+        except DAMAGED as error:
+            raise InputError(f"{path}: damaged ({error}); fetch it again") from error
         names = path.parent / "objects_vocab.txt"
         categories = read_categories(names if names.is_file() else None)
         if any(name in sets for name in FEATURES):
             rows, repeated = _table(path, sets)
         else:
-            rows, repeated = {name: -1 for name, part in sets.items() if isinstance(part, h5py.Group)}, set()
+            groups = [name for name, part in sets.items() if isinstance(part, h5py.Group)]
+            rows, repeated = keyed(groups, str(path))
+            rows = {key: groups[row] for key, row in rows.items()}
         if not rows:
             raise InputError(f"{path}: holds {', '.join(sets) or 'nothing'}, but no image_features and no groups")
         return cls(path, file, rows, repeated, categories, count)
 
-    def find(self, example: Example) -> tuple[str, Stored] | None:
-        """See `StoredRegions.find`."""
-        key = key_of(example, self._rows)
-        if key is None:
-            return None
+    def read(self, key: str) -> Stored:
+        """See `StoredRegions.read`."""
         try:
-            return key, self._read(key)
-        except (OSError, RuntimeError, KeyError, IndexError, TypeError) as error:
+            return self._read(key)
+        except InputError:
+            raise
+        except DAMAGED as error:
             raise InputError(f"{self.source}, image {key}: damaged ({error}); fetch it again") from error
 
     def _read(self, key: str) -> Stored:
-        row = self._rows[key]
-        place = self._file[key] if row < 0 else self._file
+        row, what = self._rows[key], f"{self.source}, image {key}"
+        place = self._file[row] if isinstance(row, str) else self._file
         part: Any = slice(None)
-        if row >= 0 and "pos_boxes" in place:
-            first, last = (int(x) for x in place["pos_boxes"][row])
+        if isinstance(row, int) and "pos_boxes" in place:
+            first, last = whole(dataset(place, "pos_boxes", what)[row], f"{what}: pos_boxes").tolist()
             if not 0 <= first <= last:
-                raise InputError(f"{self.source}, image {key}: rows {first} to {last}; fetch it again")
+                raise InputError(f"{what}: rows {first} to {last}; fetch it again")
             part = slice(first, last)
-        elif row >= 0:
-            count = int(place["num_boxes"][row]) if "num_boxes" in place else None
+        elif isinstance(row, int):
+            count = None
+            if "num_boxes" in place:
+                count = int(whole(dataset(place, "num_boxes", what)[row], f"{what}: num_boxes").item())
+                if count < 0:
+                    raise InputError(f"{what}: {count} boxes; fetch it again")
             part = (row, slice(count))
         names = {name: _first(place, options) for name, options in (("features", FEATURES), ("boxes", BOXES))}
         size = None
         if SHARES in place:
             names["boxes"], size = SHARES, (1.0, 1.0)
         if names["boxes"] is None or names["features"] is None:
-            raise InputError(f"{self.source}, image {key}: holds no features with boxes; make it anew")
+            raise InputError(f"{what}: holds no features with boxes; make it anew")
         labels = _first(place, LABELS) if self.categories else None
         scores = _first(place, SCORES)
         return Stored(
-            place[names["boxes"]][part][:, :4],
-            place[names["features"]][part],
-            None if labels is None else place[labels][part],
-            None if scores is None else place[scores][part],
+            dataset(place, names["boxes"], what)[part][..., :4],
+            dataset(place, names["features"], what)[part],
+            None if labels is None else dataset(place, labels, what)[part],
+            None if scores is None else dataset(place, scores, what)[part],
             size,
         )
 
@@ -110,15 +114,24 @@ def _first(place: Any, names: Sequence[str]) -> str | None:
 
 def _table(path: Path, sets: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
     """Image id -> row, and ids that occur twice."""
-    name = next((name for name in IDS if name in sets), None)
+    owner = "pos_boxes" if "pos_boxes" in sets else _first(sets, FEATURES)
+    count = len(dataset(sets, owner, path))
+    name = _first(sets, IDS)
     if name is not None:
-        ids = [x.decode() if isinstance(x, bytes) else str(x) for x in sets[name][:].tolist()]
-        rows = {key: row for row, key in reversed(list(enumerate(ids)))}
-        return rows, {key for row, key in enumerate(ids) if rows[key] != row}
+        ids = sets[name]
+        if not isinstance(ids, h5py.Dataset) or ids.shape != (count,):
+            raise InputError(f"{path}: {name} is not one id for each of the {count} images of {owner}; make it anew")
+        return keyed(ids[()].tolist(), f"{path}: {name}")
     beside = path.with_name(f"{path.stem}_imgid2idx.pkl")
     if not beside.is_file():
         raise InputError(f"{path}: says not which image is which; put {beside.name} beside it")
     table = read_pickle(beside)
-    if not isinstance(table, dict) or not all(isinstance(row, int | np.integer) and row >= 0 for row in table.values()):
+    if not isinstance(table, dict) or not all(type(row) in (int, np.int64, np.int32) for row in table.values()):
         raise InputError(f"{beside}: not a table of image ids and rows; fetch it again")
-    return {str(key): int(row) for key, row in table.items()}, set()
+    keys, repeated = keyed(table, str(beside))
+    rows = [int(row) for row in table.values()]
+    if repeated or len(set(rows)) < len(rows):
+        raise InputError(f"{beside}: gives an image two rows, or two images one; fetch it again")
+    if rows and not (0 <= min(rows) and max(rows) < count):
+        raise InputError(f"{beside}: a row is beyond the {count} images of {path.name}; fetch both again")
+    return dict(zip(keys, rows, strict=True)), set()

@@ -148,6 +148,8 @@ class Pooled(ImageDetector):
     def __init__(self, detector: Detector, backbone: Backbone) -> None:
         super().__init__(detector.categories)
         self.detector, self.backbone = detector, backbone
+        if hasattr(detector, "expect"):
+            self.expect = detector.expect  # see `StoredRegions.expect`
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`. Raises InputError for regions from a file, which belong to examples."""

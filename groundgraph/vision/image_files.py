@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from groundgraph.data.types import Example
+from groundgraph.data.numbers import numbers
 from groundgraph.data.unpickle import read_npy, read_npz
 from groundgraph.data.vocabulary import OPENIMAGES601
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import Stored, StoredRegions, key_of, read_categories
+from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
 
 # What a file's arrays are called by those who publish such files; `x` and `bbox` are bottom-up-attention.pytorch's.
 NAMES = {
@@ -30,9 +31,8 @@ class ImageFiles(StoredRegions):
     """
 
     def __init__(self, folder: str | Path, categories: Sequence[str], count: int | None = None) -> None:
-        super().__init__(folder, categories, count)
-        self._folder = Path(folder)
-        self._keys = _keys(self._folder)
+        self._files, repeated = _files(Path(folder))
+        super().__init__(folder, self._files, categories, count, repeated)
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> ImageFiles:
@@ -40,12 +40,9 @@ class ImageFiles(StoredRegions):
         names = Path(source) / "categories.txt"
         return cls(source, read_categories(names if names.is_file() else None), count)
 
-    def find(self, example: Example) -> tuple[str, Stored] | None:
-        """See `StoredRegions.find`."""
-        key = key_of(example, self._keys)
-        if key is None:
-            return None
-        path = self._folder / f"{key}.npz"
+    def read(self, key: str) -> Stored:
+        """See `StoredRegions.read`."""
+        path = self._files[key]
         arrays = read_npz(path)
         parts = {part: next((arrays[n] for n in names if n in arrays), None) for part, names in NAMES.items()}
         if parts["boxes"] is None or parts["features"] is None:
@@ -54,8 +51,11 @@ class ImageFiles(StoredRegions):
             parts["labels"] = None
         size = None
         if "image_w" in arrays and "image_h" in arrays:
-            size = (float(arrays["image_w"]), float(arrays["image_h"]))
-        return key, Stored(**parts, size=size)
+            sides = [numbers(arrays[name], f"{path}: {name}") for name in ("image_w", "image_h")]
+            if any(side.size != 1 for side in sides):
+                raise InputError(f"{path}: image_w and image_h are not one number each; make it anew")
+            size = (float(sides[0].item()), float(sides[1].item()))
+        return Stored(**parts, size=size)
 
 
 class SgnlsDetections(StoredRegions):
@@ -72,9 +72,9 @@ class SgnlsDetections(StoredRegions):
     def __init__(
         self, folder: str | Path, categories: Sequence[str], boxes: dict[str, np.ndarray], count: int | None = None
     ) -> None:
-        super().__init__(folder, categories, count)
         self._folder, self._boxes = Path(folder), boxes
-        self._keys = _keys(self._folder / "_att")
+        self._files, repeated = _files(self._folder / "_att")
+        super().__init__(folder, self._files, categories, count, repeated)
 
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> SgnlsDetections:
@@ -85,46 +85,55 @@ class SgnlsDetections(StoredRegions):
             boxes = read_npy(listing).tolist()
             if not isinstance(boxes, dict):
                 raise InputError(f"{listing}: holds no table of boxes by image; fetch it again")
-            boxes = {str(key): value for key, value in boxes.items()}
+            rows, repeated = keyed(boxes, str(listing))
+            if repeated:
+                raise InputError(f"{listing}: has image {min(repeated)} twice; fetch it again")
+            boxes = dict(zip(rows, boxes.values(), strict=True))
         elif not (folder / "_box").is_dir():
             raise InputError(f"{folder}: has neither box_dict.npy nor a folder _box; unpack SGNLS's detections there")
         categories = read_categories(names) if names.is_file() else OPENIMAGES601.names
         return cls(folder, categories, boxes, count)
 
-    def find(self, example: Example) -> tuple[str, Stored] | None:
-        """See `StoredRegions.find`."""
-        key = key_of(example, self._keys)
-        boxes = self._box(key) if key is not None else None
+    def read(self, key: str) -> Stored | None:
+        """See `StoredRegions.read`."""
+        boxes = self._box(key)
         if boxes is None:
             return None
         features, chance = (self._feat(part, key) for part in ("_att", "_dists"))
+        chance = numbers(chance, f"{self._path('_dists', key, 'npz')}: feat")
         if chance.ndim != 2 or chance.shape[1] != 1 + len(self.categories) or len(chance) != len(boxes):
             raise InputError(
-                f"{self._folder / '_dists' / key}.npz: class probabilities {chance.shape} of {len(boxes)} boxes and "
+                f"{self._path('_dists', key, 'npz')}: class probabilities {chance.shape} of {len(boxes)} boxes and "
                 f"{len(self.categories)} categories; put a categories.txt of its detector into {self._folder}"
             )
-        path = self._folder / "_score" / f"{key}.npy"
+        path = self._path("_score", key, "npy")
         scores = read_npy(path) if path.is_file() else chance[:, 1:].max(1)
-        return key, Stored(boxes, features, chance[:, 1:].argmax(1), scores)
+        return Stored(boxes, features, chance[:, 1:].argmax(1), scores)
 
-    def _box(self, key: str) -> np.ndarray | None:
-        path = self._folder / "_box" / f"{key}.npy"
+    def _path(self, part: str, key: str, ending: str) -> Path:
+        """Where a part of an image's detections lies: called as its features are."""
+        return self._folder / part / self._files[key].relative_to(self._folder / "_att").with_suffix(f".{ending}")
+
+    def _box(self, key: str) -> Any:
         if key in self._boxes:
-            return np.asarray(self._boxes[key])
+            return self._boxes[key]
+        path = self._path("_box", key, "npy")
         return read_npy(path) if path.is_file() else None
 
     def _feat(self, part: str, key: str) -> np.ndarray:
-        path = self._folder / part / f"{key}.npz"
+        path = self._path(part, key, "npz")
         arrays = read_npz(path)
         if "feat" not in arrays:
             raise InputError(f"{path}: holds {', '.join(arrays)}, but no feat; fetch it again")
         return arrays["feat"]
 
 
-def _keys(folder: Path) -> frozenset[str]:
+def _files(folder: Path) -> tuple[dict[str, Path], set[str]]:
+    """Key -> npz file, of a folder and the folders in it; and keys of two files, such as 7.npz and 007.npz."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of regions; give the folder that holds the npz files")
-    keys = frozenset(path.stem for path in folder.glob("*.npz"))
-    if not keys:
+    paths = sorted(folder.rglob("*.npz"))
+    if not paths:
         raise InputError(f"{folder}: holds no npz file; give the folder of regions that was unpacked")
-    return keys
+    rows, repeated = keyed((path.relative_to(folder).with_suffix("").as_posix() for path in paths), str(folder))
+    return {key: paths[row] for key, row in rows.items()}, repeated

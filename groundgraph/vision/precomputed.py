@@ -8,25 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from groundgraph.data.types import Example
+from groundgraph.data.numbers import numbers, whole
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import Stored, StoredRegions
+from groundgraph.vision.stored import Stored, StoredRegions, keyed
 
 _AXES = {"file_names": 1, "categories": 1, "boxes": 3, "labels": 2, "scores": 2, "features": 3}
 
 
 class PrecomputedRegions(StoredRegions):
-    """Regions from an npz file, matched to an example by the file name of its image.
+    """Regions from an npz file, matched to an example by the file name of its image, by the end of its path, or its id.
 
     file_names [N], categories [C] (strings); boxes [N, V, 4] xyxy in pixels; labels [N, V] into categories, -1 = no
     such region; scores [N, V]; features [N, V, D]. count: the best that are kept of an image, None for all.
     """
 
     def __init__(self, path: str | Path, arrays: dict[str, np.ndarray], count: int | None = None) -> None:
-        names = [str(name) for name in arrays["file_names"]]
-        self._rows = {name: row for row, name in reversed(list(enumerate(names)))}
-        twice = {name for row, name in enumerate(names) if self._rows[name] != row}
-        super().__init__(path, [str(name) for name in arrays["categories"]], count, twice)
+        self._rows, repeated = keyed(arrays["file_names"].tolist(), f"{path}: file_names")
+        categories = [name.decode() if isinstance(name, bytes) else name for name in arrays["categories"].tolist()]
+        super().__init__(path, self._rows, categories, count, repeated)
         self._arrays = arrays
 
     @classmethod
@@ -47,15 +46,18 @@ class PrecomputedRegions(StoredRegions):
                 raise InputError(f"{source}: {name} of shape {arrays[name].shape} does not fit boxes [N, V, 4]")
         if arrays["boxes"].shape[2] != 4 or len(arrays["file_names"]) != len(arrays["boxes"]):
             raise InputError(f"{source}: boxes have the shape {arrays['boxes'].shape}, not [file names, V, 4]")
-        if arrays["labels"].max(initial=-1) >= len(arrays["categories"]):
+        for name in ("boxes", "scores", "features"):
+            numbers(arrays[name], f"{source}: {name}")
+        arrays["labels"] = whole(arrays["labels"], f"{source}: labels")
+        if arrays["categories"].dtype.kind not in "US":
+            raise InputError(f"{source}: categories holds no texts; give the names that labels number")
+        if arrays["labels"].max(initial=-1) >= len(arrays["categories"]) or arrays["labels"].min(initial=-1) < -1:
             raise InputError(f"{source}: a label is beyond the {len(arrays['categories'])} categories")
         return cls(source, arrays, count)
 
-    def find(self, example: Example) -> tuple[str, Stored] | None:
-        """See `StoredRegions.find`."""
-        name = Path(example.path).name
-        if name not in self._rows:
-            return None
-        parts = {key: self._arrays[key][self._rows[name]] for key in ("boxes", "features", "labels", "scores")}
+    def read(self, key: str) -> Stored:
+        """See `StoredRegions.read`."""
+        row = self._rows[key]
+        parts = {name: self._arrays[name][row] for name in ("boxes", "features", "labels", "scores")}
         there = parts["labels"] >= 0
-        return name, Stored(**{key: part[there] for key, part in parts.items()})
+        return Stored(**{name: part[there] for name, part in parts.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
@@ -24,6 +24,13 @@ class Several:
     def categories(self) -> tuple[str, ...]:
         """Names that the regions' labels index."""
         return self.detectors[0].categories
+
+    def expect(self, examples: Iterable[Example]) -> None:
+        """Tell those that have regions of listed images which images there will be, see `StoredRegions.expect`."""
+        listening = [detector.expect for detector in self.detectors if hasattr(detector, "expect")]
+        for example in examples if listening else ():
+            for expect in listening:
+                expect([example])
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """See `Detector.detect`."""

@@ -7,10 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from groundgraph.data.images import ImageError, image_size
+from groundgraph.data.boxes import inside, shares, sound, upright
+from groundgraph.data.ids import id_text, name_text, whole_number
+from groundgraph.data.images import ImageError, image_frame
+from groundgraph.data.numbers import numbers, whole
 from groundgraph.data.text import read_text
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
@@ -36,19 +40,27 @@ class Stored:
 
 
 class StoredRegions(ABC):
-    """Regions that another detector found; what is new in a kind of file is `find` alone.
+    """Regions that another detector found; what is new in a kind of file is `read` alone.
 
     source      where they lie, for messages
+    keys        what the file's images are called, as `keyed` writes them
     categories  names that the labels index
     count       the best that are kept of an image, None for all
     repeated    keys that the file has twice: the first counts, and an image that asks for one has it recorded
     """
 
     def __init__(
-        self, source: str | Path, categories: Sequence[str], count: int | None, repeated: Iterable[str] = ()
+        self,
+        source: str | Path,
+        keys: Container[str],
+        categories: Sequence[str],
+        count: int | None,
+        repeated: Iterable[str] = (),
     ) -> None:
         self.source, self.count, self.repeated = source, count, frozenset(repeated)
-        self._categories = tuple(categories)
+        self._keys, self._categories = keys, tuple(categories)
+        self._owners: dict[str, str] = {}  # key -> path of the image that it fits
+        self._shared: dict[str, str] = {}  # key that fits several -> path of another one
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -56,30 +68,46 @@ class StoredRegions(ABC):
         return self._categories
 
     @abstractmethod
-    def find(self, example: Example) -> tuple[str, Stored] | None:
-        """The key an example has in the file and its regions; None where it has none. ValueError: damaged there."""
+    def read(self, key: str) -> Stored | None:
+        """The regions of a key, None where there are none after all. Raises InputError where they are damaged."""
+
+    def expect(self, examples: Iterable[Example]) -> None:
+        """Take note of images that will be asked for: a key that fits two of them is neither's."""
+        for example in examples:
+            try:
+                key = key_of(example, self._keys)
+            except InputError:
+                continue
+            if key is not None and self._owners.setdefault(key, example.path) != example.path:
+                self._shared.setdefault(key, example.path)
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """See `Detector.detect`; an image that the file or the disk does not have is skipped and recorded."""
+        self.expect(examples)
         return [self._regions(example, skipped) for example in examples]
 
     def _regions(self, example: Example, skipped: Skipped) -> Regions | None:
+        key = None
         try:
-            found = self.find(example)
-            if found is None:
+            key = key_of(example, self._keys)
+            if key in self._shared:
+                one, other = self._owners[key], self._shared[key]
+                raise InputError(f"fits both {one} and {other}; name regions by the images' paths")
+            stored = None if key is None else self.read(key)
+            if stored is None:
                 skipped.add(example.image_id, f"{self.source} has no regions of {Path(example.path).name}")
                 return None
-            size = image_size(example.path)
-            regions = fit(found[1], size, len(self.categories))
+            size, orientation = image_frame(example.path)
+            regions = fit(stored, size, len(self.categories), orientation)
         except ImageError as error:
             skipped.add(example.image_id, str(error))
             return None
-        except ValueError as error:
-            where = "" if str(self.source) in str(error) else f"{self.source}: "
+        except InputError as error:
+            where = "" if str(self.source) in str(error) else f"{self.source}, {key or example.path}: "
             skipped.add(example.image_id, f"{where}{error}")
             return None
-        if found[0] in self.repeated:
-            skipped.add(example.image_id, f"{self.source} has {found[0]} twice; the first counts")
+        if key in self.repeated:
+            skipped.add(example.image_id, f"{self.source} has {key} twice; the first counts")
         kept = usable(regions, example, skipped)
         if kept is None or self.count is None:
             return kept
@@ -87,40 +115,86 @@ class StoredRegions(ABC):
         return Regions(kept.boxes[top], kept.labels[top], kept.scores[top], kept.features[top], size)
 
 
-def fit(found: Stored, size: tuple[int, int], categories: int) -> Regions:
-    """Stored regions as `Regions` of an image of `size`: best first, boxes scaled to it and clipped.
+def fit(stored: Stored, size: tuple[int, int], categories: int, orientation: int = 1) -> Regions:
+    """Stored regions as `Regions` of an image of `size`: best first, boxes turned and scaled with it and clipped.
 
-    Raises InputError where the shapes do not fit each other or a label is beyond the categories.
+    orientation  the image's EXIF orientation, which `size` is after
+    Raises InputError where the shapes do not fit each other, a label is beyond the categories, or the boxes cannot be
+    those of the image.
     """
-    boxes = np.asarray(found.boxes, np.float32)
-    features = np.asarray(found.features, np.float32)
+    boxes, features = numbers(stored.boxes, "boxes").astype(np.float64), numbers(stored.features, "features")
     if boxes.ndim != 2 or boxes.shape[1] != 4 or features.ndim != 2 or len(features) != len(boxes):
         raise InputError(f"boxes {boxes.shape} and features {features.shape} are not [V, 4] and [V, D]; make it anew")
     count = len(boxes)
-    labels = np.full(count, -1) if found.labels is None else np.asarray(found.labels).reshape(-1).astype(np.int64)
-    scores = np.ones(count, np.float32) if found.scores is None else np.asarray(found.scores, np.float32).reshape(-1)
+    labels = np.full(count, -1) if stored.labels is None else whole(stored.labels, "labels").reshape(-1)
+    scores = np.ones(count) if stored.scores is None else numbers(stored.scores, "scores").reshape(-1)
     if len(labels) != count or len(scores) != count:
         raise InputError(f"{len(labels)} labels and {len(scores)} scores of {count} boxes; make it anew")
     if labels.max(initial=-1) >= categories or labels.min(initial=0) < -1:
         raise InputError(f"label {labels.max()} or {labels.min()} is none of the {categories} categories")
-    if found.size is not None:
-        if not (np.isfinite(found.size).all() and min(found.size) > 0):
-            raise InputError(f"regions of a picture of {found.size} pixels; make it anew")
-        boxes = boxes * np.array([size[0] / found.size[0], size[1] / found.size[1]] * 2, np.float32)
-    order = np.argsort(-scores, kind="stable")
-    boxes = boxes.clip(0, np.array(size * 2, np.float32))
-    return Regions(boxes[order], labels[order], scores[order], features[order], size)
+    if stored.size != (1, 1) and shares(boxes[sound(boxes)]):
+        raise InputError("boxes are shares of 0..1, not pixels; multiply them by the picture's width and height")
+    boxes = upright(boxes, stored.size, size, orientation)
+    if not inside(boxes[sound(boxes)], size).all():
+        reach = boxes[sound(boxes)][:, 2:].max(0)
+        raise InputError(
+            f"boxes reach to {reach[0]:.0f}, {reach[1]:.0f} in an image of {size[0]} x {size[1]} pixels: they are of "
+            "another picture, or of another size of it"
+        )
+    boxes[~np.isfinite(boxes).all(1)] = np.nan  # which `usable` leaves out
+    boxes = boxes.clip(0, np.array(size * 2)).astype(np.float32)
+    order = np.argsort(-scores.astype(np.float32), kind="stable")
+    arrays = boxes, labels, scores.astype(np.float32), features.astype(np.float32)
+    return Regions(*(array[order] for array in arrays), size)
+
+
+def keyed(names: Iterable[Any], what: str) -> tuple[dict[str, int], set[str]]:
+    """Key -> number of the first image of that name, and the keys that occur twice.
+
+    names  what a file calls its images: ids, or names of files with or without folders and ending
+    what   the file, for messages. Raises InputError where a name is neither a number nor a text.
+    """
+    rows: dict[str, int] = {}
+    repeated = set()
+    for row, name in enumerate(names):
+        text = id_text(name)
+        if text is None:
+            raise InputError(
+                f"{what}: image {row} is called {str(name)[:50]!r}, which is no id or file name; make it anew"
+            )
+        key = name_text(text)
+        if rows.setdefault(key, row) != row:
+            repeated.add(key)
+    return rows, repeated
 
 
 def key_of(example: Example, keys: Container[str]) -> str | None:
-    """Which of a file's keys is an example's: its id, its file's name without the ending, or the number that ends it.
+    """Which of a file's keys is an example's: its id, its file's path or a part of its end, or the number at its end.
 
-    COCO_val2014_000000000139.jpg is found under 139 as well.
+    a/COCO_val2014_000000000139.jpg is found under a/COCO_val2014_000000000139.jpg, with the ending or without, under
+    COCO_val2014_000000000139.jpg likewise, and under 139. None: it has no key. Raises InputError where its id says
+    one key and its file's name another.
     """
-    stem = Path(example.path).stem
-    number = re.search(r"(\d+)$", stem)
-    tried = [example.image_id, stem, *([str(int(number[1]))] if number else [])]
-    return next((key for key in tried if key in keys), None)
+    parts = name_text(example.path).split("/")
+    stem, dot, _ = parts[-1].rpartition(".")
+    bare = [*parts[:-1], stem if dot else parts[-1]]
+    ends = ["/".join(words[i:]) for i in range(len(parts)) for words in (parts, bare)]
+    ends.append(id_text(bare[-1]) or "")
+    by_name = next((end for end in ends if end in keys), None)
+    number = re.search(r"(\d+)$", bare[-1])
+    if number and by_name is None and id_text(number[1]) in keys:
+        by_name = id_text(number[1])
+        doubtful = len(number[1]) >= 6  # p7.jpg need not be image 7, but COCO_val2014_000000000139.jpg is image 139
+    else:
+        doubtful = True
+    by_id = name_text(id_text(example.image_id) or "")
+    if by_id not in keys:
+        return by_name
+    if by_name not in (None, by_id) and doubtful and whole_number(by_id) is not None:
+        raise InputError(
+            f"has regions under its id {by_id} and under its file's name {by_name}; name them as files, with an ending"
+        )
+    return by_id
 
 
 def read_categories(path: str | Path | None) -> tuple[str, ...]:

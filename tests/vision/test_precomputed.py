@@ -14,7 +14,7 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "coco_mini"
 
 def content():
     boxes = np.zeros((2, 3, 4), np.float32)
-    boxes[0] = [[0, 0, 4, 4], [1, 1, 30, 5], [0, 0, 0, 0]]
+    boxes[0] = [[0, 0, 4, 4], [1, 1, 11, 5], [0, 0, 0, 0]]
     boxes[1] = [[2, 2, 6, 6], [3, 3, 7, 7], [4, 4, 4, 8]]
     features = np.arange(12, dtype=np.float16).reshape(2, 3, 2)
     features[1, 0, 0] = np.nan
@@ -66,6 +66,15 @@ def test_an_image_in_the_file_but_not_on_the_disk_is_skipped(tmp_path, examples)
         ({"scores": np.zeros((2, 4))}, "does not fit boxes"),
         ({"boxes": np.zeros((2, 3, 5))}, "boxes have the shape"),
         ({"categories": np.array(["cat"])}, "beyond the 1 categories"),
+        ({"labels": np.full((2, 3), "cat")}, "labels holds texts, not numbers"),
+        ({"labels": np.full((2, 3), 0.5)}, "labels holds numbers that are not whole"),
+        ({"labels": np.full((2, 3), np.nan)}, "labels holds numbers that are not whole"),
+        ({"labels": np.full((2, 3), -2)}, "a label is beyond"),
+        ({"boxes": np.full((2, 3, 4), "1")}, "boxes holds texts, not numbers"),
+        ({"scores": np.full((2, 3), 1j)}, "scores holds values of complex128, not numbers"),
+        ({"categories": np.array([1, 2])}, "categories holds no texts"),
+        ({"file_names": np.array(["a.png", ""])}, "file_names: image 1 is called '', which is no id or file name"),
+        ({"file_names": np.array([1.0, np.nan])}, "image 1 is called 'nan'"),
         ({"categories": np.array(["cat", 3], dtype=object)}, "no npz file of plain arrays"),
     ],
 )
@@ -90,6 +99,101 @@ def test_broken_files_are_named(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"one\.npy: damaged"):
         load_detector("precomputed", str(tmp_path / "one.npy"))
+
+
+def of_names(folder, names, **changes):
+    """An npz of regions of images of 10 x 8 pixels that are called so; each one's features are its number."""
+    arrays = {
+        "file_names": np.array(names),
+        "categories": np.array(["cat"]),
+        "boxes": np.tile(np.array([[0, 0, 4, 4], [1, 1, 9, 7]], np.float32), (len(names), 1, 1)),
+        "labels": np.zeros((len(names), 2), int),
+        "scores": np.ones((len(names), 2), np.float32),
+        "features": np.tile(np.arange(len(names), dtype=np.float32)[:, None, None], (1, 2, 1)),
+    }
+    np.savez(folder / "r.npz", **(arrays | changes))
+    return load_detector("precomputed", str(folder / "r.npz"))
+
+
+def pictures(folder, names, orientation=1, ids=None):
+    """Examples of pictures of 10 x 8 stored pixels; their ids are their names, as of JSON lines, or given."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (10, 8)).save(folder / name, exif=exif.tobytes())
+    return [Example(i, str(folder / name)) for i, name in zip(ids or names, names, strict=True)]
+
+
+def numbers_of(detector, examples):
+    skipped = Skipped()
+    found = detector.detect(examples, skipped)
+    return [None if r is None else int(r.features[0, 0]) for r in found], skipped.items
+
+
+def test_images_of_one_name_are_told_apart_by_their_paths_or_left_out(tmp_path):
+    examples = pictures(tmp_path, ["a/1.png", "b/1.png", "b/2.png"])
+    found, skipped = numbers_of(of_names(tmp_path, ["1.png", "2.png"]), examples)
+    assert found == [None, None, 1] and [what for what, _ in skipped] == ["a/1.png", "b/1.png"]
+    assert "fits both" in skipped[0][1] and "a/1.png" in skipped[0][1] and "b/1.png" in skipped[0][1]
+    for names in (["b/1.png", "a/1.png"], ["b\\\\1.PNG".replace("\\\\", "\\"), "./a/1.png"], [b"b/1.png", b"a/1"]):
+        assert numbers_of(of_names(tmp_path, names), examples)[0] == [1, 0, None]
+
+
+def test_images_of_one_name_are_noticed_beyond_one_batch(tmp_path):
+    one, two = pictures(tmp_path, ["a/1.png", "b/1.png"])
+    detector = of_names(tmp_path, ["1.png"])
+    detector.expect([one, two])
+    assert numbers_of(detector, [one])[0] == [None]
+    same = Example("other id", one.path)  # one picture under two ids is no doubt
+    assert numbers_of(of_names(tmp_path, ["1.png"]), [one, same])[0] == [0, 0]
+
+
+@pytest.mark.parametrize("names", [[7, 8], [7.0, 8.0], ["7", "8"], ["000000000007", "8.0"], [b"7", b"8"]])
+def test_ids_are_one_however_they_are_written(tmp_path, names):
+    examples = pictures(tmp_path, ["x.png", "COCO_val2014_000000000008.png"], ids=["7", "8"])
+    assert numbers_of(of_names(tmp_path, names), examples)[0] == [0, 1]
+
+
+def test_where_ids_and_names_disagree_nothing_is_taken(tmp_path):
+    examples = pictures(tmp_path, ["8.png", "COCO_val2014_000000000008.png", "p8.png"], ids=["7", "7", "7"])
+    for example, found in zip(examples, (None, None, 0), strict=True):
+        answer, skipped = numbers_of(of_names(tmp_path, [7, 8]), [example])
+        assert answer == [found] and (found == 0 or "under its id 7 and under its file's name 8" in skipped[0][1])
+    assert numbers_of(of_names(tmp_path, ["7.png", "8.png"]), examples[:1])[0] == [1]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "orientation", "word"),
+    [
+        ([[0, 0, 0.5, 0.5], [0.1, 0.1, 1, 1]], 1, "boxes are shares of 0..1"),
+        ([[0, 0, 4, 4], [0, 0, 20, 16]], 1, "boxes reach to 20, 16 in an image of 10 x 8 pixels"),
+        ([[0, 0, 4, 4], [1, 1, 5, 5]], 6, "nothing says whether its boxes are turned"),
+        ([[0, 0, 4, 4], [1, 1, 9, 7]], 3, "nothing says whether its boxes are turned"),
+    ],
+)
+def test_boxes_of_another_frame_or_unit_are_left_out(tmp_path, boxes, orientation, word):
+    detector = of_names(tmp_path, ["a.png"], boxes=np.array([boxes]))
+    found, skipped = numbers_of(detector, pictures(tmp_path, ["a.png"], orientation))
+    assert found == [None] and word in skipped[0][1] and "r.npz" in skipped[0][1]
+
+
+def test_boxes_turn_with_a_photo_where_only_the_stored_one_holds_them(tmp_path):
+    detector = of_names(tmp_path, ["a.png"], boxes=np.array([[[0, 0, 4, 4], [1, 1, 40, 20]]]))
+    (example,) = pictures(tmp_path, ["a.png"])
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("RGB", (40, 20)).save(example.path, exif=exif.tobytes())
+    (regions,) = detector.detect([example], Skipped())
+    assert regions.size == (20, 40) and regions.boxes.tolist() == [[0, 36, 4, 40], [1, 0, 20, 39]]
+
+
+@pytest.mark.parametrize("bad", [[9, 9, 1, 1], [0, 0, np.inf, 4], [np.nan] * 4, [0, 0, 0, 4]])
+def test_boxes_that_are_none_are_left_out_alone(tmp_path, bad):
+    detector = of_names(tmp_path, ["a.png"], boxes=np.array([[bad, [1, 1, 9, 7]]]))
+    skipped = Skipped()
+    (regions,) = detector.detect(pictures(tmp_path, ["a.png"]), skipped)
+    assert regions.boxes.tolist() == [[1, 1, 9, 7]] and skipped.items[0][1].startswith("1 regions")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared data are not here")

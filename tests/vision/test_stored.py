@@ -2,6 +2,8 @@
 
 import base64
 import pickle
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from groundgraph.data.types import Example, Skipped
 from groundgraph.data.vocabulary import OPENIMAGES601
+from groundgraph.errors import InputError
 from groundgraph.vision.detectors import load_detector
 from groundgraph.vision.stored import key_of
 
@@ -200,10 +203,23 @@ def test_broken_h5(tmp_path, examples):
         uneven(file)
     with pytest.raises(ValueError, match=r"says not which image is which; put a_imgid2idx\.pkl beside it"):
         load_detector("bottom-up-h5", str(path))
-    (tmp_path / "a_imgid2idx.pkl").write_bytes(pickle.dumps({"7": 0, "9": 5}))
+    (tmp_path / "a_imgid2idx.pkl").write_bytes(pickle.dumps({"7": 0, "9": 1}))
+    with h5py.File(path, "a") as file:
+        file["pos_boxes"][1] = [5, 2]
     skipped = Skipped()
     seven, nine = load_detector("bottom-up-h5", str(path)).detect(examples[:2], skipped)
-    assert seven is not None and nine is None and "image 9: damaged" in skipped.items[0][1]
+    assert seven is not None and nine is None and "image 9: rows 5 to 2" in skipped.items[0][1]
+    for table, word in (
+        ({"7": 0, "9": 5}, "a row is beyond the 2 images"),
+        ({"7": 0, "9": -1}, "a row is beyond the 2 images"),
+        ({"7": 0, 7: 1}, "gives an image two rows"),
+        ({"7": 0, "9": 0}, "or two images one"),
+        ({"7": "0"}, "not a table of image ids and rows"),
+        ({None: 0}, "is no id or file name"),
+    ):
+        (tmp_path / "a_imgid2idx.pkl").write_bytes(pickle.dumps(table))
+        with pytest.raises(ValueError, match=word):
+            load_detector("bottom-up-h5", str(path))
     (tmp_path / "a_imgid2idx.pkl").write_bytes(pickle.dumps(["7"]))
     with pytest.raises(ValueError, match="not a table of image ids and rows"):
         load_detector("bottom-up-h5", str(path))
@@ -231,3 +247,141 @@ def test_an_npz_an_image(tmp_path, examples):
     assert load_detector("image-files", str(folder)).detect(examples[:2], skipped) == [None, None]
     said = dict(skipped.items)
     assert "label 1 or 0 is none of the 1 categories" in said["7"] and "no boxes and features" in said["val-9"]
+
+
+def exif(path, size, orientation):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    Image.new("RGB", size).save(path, exif=tags.tobytes())
+
+
+def as_files(folder, boxes, size):
+    (folder / "f").mkdir()
+    np.savez(folder / "f" / "7.npz", boxes=boxes, features=FEATURES, image_w=size[0], image_h=size[1])
+    return load_detector("image-files", str(folder / "f"))
+
+
+def as_tsv(folder, boxes, size):
+    (folder / "a.tsv").write_text(line("7", boxes, size=size) + "\n")
+    return load_detector("bottom-up-tsv", str(folder / "a.tsv"))
+
+
+@pytest.mark.parametrize("write", [as_files, as_tsv])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_boxes_turn_with_a_photo_that_exif_turns(tmp_path, examples, write, scale):
+    exif(examples[0].path, (20, 16), 6)
+    (stored,) = write(tmp_path, BOXES * scale, (20 * scale, 16 * scale)).detect(examples[:1], Skipped())
+    x1, y1, x2, y2 = BOXES.T
+    assert stored.size == (16, 20) and np.allclose(stored.boxes, np.stack([16 - y2, x1, 16 - y1, x2], 1))
+
+
+@pytest.mark.parametrize("write", [as_files, as_tsv])
+def test_upright_boxes_of_such_a_photo_stay_and_other_shapes_are_left_out(tmp_path, examples, write):
+    exif(examples[0].path, (20, 16), 6)
+    (tmp_path / "x").mkdir()
+    boxes = BOXES * np.array([0.8, 1, 0.8, 1], np.float32)
+    (upright,) = write(tmp_path / "x", boxes, (16, 20)).detect(examples[:1], Skipped())
+    assert np.allclose(upright.boxes, boxes)
+    skipped = Skipped()
+    assert write(tmp_path, BOXES, (40, 20)).detect(examples[:1], skipped) == [None]
+    assert "in a frame of 40 x 20 pixels, the upright image has 16 x 20" in skipped.items[0][1]
+
+
+def test_shares_of_a_turned_photo_are_left_out(tmp_path, examples):
+    exif(examples[0].path, (20, 16), 6)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        even(file)
+        file["image_id"] = ["7", "9"]
+    skipped = Skipped()
+    seven, nine = load_detector("bottom-up-h5", str(tmp_path / "a.h5")).detect(examples[:2], skipped)
+    assert seven is None and nine is not None and "nothing says whether its boxes are turned" in skipped.items[0][1]
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        *((even, name) for name in ("image_features", "spatial_features", "image_id")),
+        *((uneven, name) for name in ("image_features", "image_bb", "pos_boxes")),
+        *((padded, name) for name in ("features", "boxes", "num_boxes")),
+        *((groups, name) for name in ("7/features", "7/boxes")),
+    ],
+)
+@pytest.mark.parametrize("value", [None, 3.0, "words", ["man", "dog"]])
+def test_h5_of_other_things_than_numbers_is_named(tmp_path, examples, write, name, value):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write(file)
+        if write is not groups:
+            file["image_id"] = [7, 9]
+        del file[name]
+        file.create_group(name) if value is None else file.create_dataset(name, data=value)
+    skipped = Skipped()
+    try:
+        load_detector("bottom-up-h5", str(tmp_path / "a.h5")).detect(examples[:2], skipped)
+    except InputError as error:
+        skipped.add("", str(error))
+    if (name, value) == ("image_id", ["man", "dog"]):  # names, and none of them is asked for
+        assert [why.split("/")[-1] for _, why in skipped.items] == [
+            "a.h5 has no regions of 7.jpg",
+            "a.h5 has no regions of COCO_val2014_000000000009.jpg",
+        ]
+    else:
+        assert any("a.h5" in why and name.split("/")[-1] in why for _, why in skipped.items), skipped.items
+
+
+def test_ids_in_h5_are_one_for_each_image(tmp_path, examples):
+    for ids, word in (([7], "not one id for each of the 2"), ([[7, 9]], "not one id"), (["7", ""], "is no id")):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            even(file)
+            file["image_id"] = ids
+        with pytest.raises(ValueError, match=word):
+            load_detector("bottom-up-h5", str(tmp_path / "a.h5"))
+    for ids in ([7.0, 9.0], ["7", "000000000009"], [b"7.jpg", b"images/COCO_val2014_000000000009.JPG"]):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            even(file)
+            file["image_id"] = ids
+        found = load_detector("bottom-up-h5", str(tmp_path / "a.h5")).detect(examples[:2], Skipped())
+        assert [int(r.features[0, 0]) for r in found] == [0, 1]
+
+
+def test_an_h5_that_is_open_elsewhere_is_read(tmp_path, examples):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        even(file)
+        file["image_id"] = [7, 9]
+    script = "import h5py, sys; f = h5py.File(sys.argv[1], 'a'); print('open', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", script, str(tmp_path / "a.h5")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        assert load_detector("bottom-up-h5", str(tmp_path / "a.h5")).detect(examples[:1], Skipped()) != [None]
+        other.stdin.close()
+
+
+def test_files_in_folders_are_told_apart(tmp_path, examples):
+    for name in ("a/2019", "b/2019"):
+        for place in (tmp_path / "r", tmp_path / "pictures"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 16)).save(tmp_path / "pictures" / f"{name}.jpg")
+        np.savez(tmp_path / "r" / name, boxes=BOXES, features=FEATURES + len(name[:1]) * (name[0] == "b"))
+    two = [Example(name, str(tmp_path / "pictures" / f"{name}.jpg")) for name in ("a/2019", "b/2019")]
+    found = load_detector("image-files", str(tmp_path / "r")).detect(two, Skipped())
+    assert [r.features[0, 0] for r in found] == [0, 1]
+    (tmp_path / "r" / "a" / "2019.npz").rename(tmp_path / "r" / "2019.npz")
+    (tmp_path / "r" / "b" / "2019.npz").unlink()
+    skipped = Skipped()
+    assert load_detector("image-files", str(tmp_path / "r")).detect(two, skipped) == [None, None]
+    assert all("fits both" in why for _, why in skipped.items) and len(skipped.items) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"boxes": np.full((3, 4), "a")}, {"boxes": [[1, 2], [3]]}, {"features": np.array([None] * 3)},
+                {"classes": ["cat", "dog", "cat"]}, {"classes": [0.5, 1, 1]}, {"scores": [b"1"] * 3},
+                {"image_w": "wide", "image_h": 3}, {"image_w": [1, 2], "image_h": 3}, {"image_w": 0, "image_h": 0}],
+)  # fmt: skip
+def test_an_npz_of_other_things_than_numbers_costs_its_image_alone(tmp_path, examples, changes):
+    (tmp_path / "categories.txt").write_text("cat\ndog\n")
+    for key, more in (("7", changes), ("9", {})):
+        arrays = {"boxes": BOXES, "features": FEATURES} | more
+        arrays = {n: np.array(a, object) if n == "boxes" and isinstance(a, list) else a for n, a in arrays.items()}
+        np.savez(tmp_path / key, **arrays)
+    skipped = Skipped()
+    seven, nine = load_detector("image-files", str(tmp_path)).detect(examples[:2], skipped)
+    assert seven is None and nine is not None and [what for what, _ in skipped.items] == ["7"]
