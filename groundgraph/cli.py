@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -10,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -18,13 +18,13 @@ from rich.table import Table
 from groundgraph.errors import InputError
 from groundgraph.terminal import Console, print_anywhere, print_json
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(help=__doc__, invoke_without_command=True, no_args_is_help=True, pretty_exceptions_enable=False)
 experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
 app.add_typer(experts, name="experts")
 data = typer.Typer(help="The data that recipes read.", no_args_is_help=True)
 app.add_typer(data, name="data")
 console = Console()
-_CLICK = click.exceptions.ClickException, click.exceptions.Exit, click.exceptions.Abort
+_ENDS = typer.Exit, typer.Abort, typer.BadParameter  # how a command ends by itself
 ISSUES = "https://github.com/groundgraph/groundgraph/issues"
 
 Setting = Annotated[
@@ -35,6 +35,15 @@ Setting = Annotated[
 @app.callback()
 def _before() -> None:
     print_anywhere()
+
+
+@app.callback()
+def main(
+    shown: Annotated[bool, typer.Option("--version", help="Show the version and end.", is_eager=True)] = False,
+) -> None:
+    if shown:
+        typer.echo(version("groundgraph"))
+        raise typer.Exit
 
 
 @app.command()
@@ -427,12 +436,15 @@ class _errors:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KeyboardInterrupt) and hasattr(error, "number"):  # a run that a signal stopped
             raise typer.Exit(128 + error.number) from error
-        if isinstance(error, Exception) and not isinstance(error, (InputError, *_CLICK)) and "torch" in sys.modules:
+        if isinstance(error, Exception) and not isinstance(error, (InputError, *_ENDS)) and "torch" in sys.modules:
             error = _mismatch() or error
         if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename is not None):
-            console.print(f"[red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            text = (
+                str(error) if isinstance(error, InputError) else f"{os.path.abspath(error.filename)}: {error.strerror}"
+            )
+            console.print(f"[red]error[/] {escape(text)}", highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
-        if isinstance(error, Exception) and not isinstance(error, _CLICK):
+        if isinstance(error, Exception) and not isinstance(error, _ENDS):
             traceback.print_exception(error)
             console.print(
                 f"[red]bug[/] groundgraph {version('groundgraph')} failed, and not by your mistake; please report it "

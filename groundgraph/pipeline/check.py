@@ -14,6 +14,7 @@ from groundgraph.experts import resolve
 from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, cached, obstacles, torchvision_weights
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.extraction import EXTRACTED
+from groundgraph.pipeline.places import LOOKERS, WEIGHT_FILES, is_path
 from groundgraph.pipeline.proposals import OPEN
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import fingerprints
@@ -35,8 +36,6 @@ PUBLISHED = {
     "bert-base-uncased": ("Hugging Face hub", "0.4 GB"),
     "openai/clip-vit-base-patch32": ("Hugging Face hub", "0.6 GB"),
 }
-_WEIGHTS = {".pth", ".pt", ".bin", ".safetensors"}
-_LOOKERS = ("torchvision", "transformers", "open-vocabulary")  # detectors that are a model, not a file of regions
 
 
 def needs(recipe: Recipe) -> list[Need]:
@@ -49,7 +48,7 @@ def needs(recipe: Recipe) -> list[Need]:
     if interaction:
         whole, key = (WEIGHTS, TOKENIZER, PREPARATION), "teachers.interaction"
         found.append(_model("vision-language model", interaction.model, f"{key}.model", *whole))
-        if interaction.tokenizer or Path(interaction.model).suffix in _WEIGHTS:
+        if interaction.tokenizer or interaction.model.endswith(WEIGHT_FILES):
             tokenizer = interaction.tokenizer or "bert-base-uncased"
             found.append(_model("its tokenizer", tokenizer, f"{key}.tokenizer", TOKENIZER))
     if recipe.asks_expert:
@@ -68,7 +67,7 @@ def detector_needs(recipe: Recipe) -> list[Need]:
     for model in (recipe.detector.model, *recipe.detector.also):
         if kind == "torchvision" and not _here(model):
             found.append(_torchvision("detector", model, "detector.model"))
-        elif kind in _LOOKERS:
+        elif kind in LOOKERS:
             found.append(_model("detector", model, "detector.model", *parts))
         else:
             found.append(_file("regions", model, "detector.model"))
@@ -164,7 +163,7 @@ def _model(what: str, model: str, key: str, *parts: Sequence[str]) -> Need:
             return Need(what, resolve(model), key=key)
         except InputError as error:
             return Need(what, model, str(error), key=key, there=False)
-    if path.exists() or path.suffix in _WEIGHTS or model.startswith((".", "/", "~")) or model.count("/") > 1:
+    if path.exists() or is_path(model):
         return _file(what, model, key)
     origin, size = PUBLISHED.get(model, ("Hugging Face hub", ""))
     where = f"the {origin}, by itself when it is first used"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any, Literal
@@ -16,7 +15,8 @@ from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg1
 from groundgraph.errors import InputError
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.pipeline.inherit import RecipeError, read_recipe
+from groundgraph.pipeline.inherit import BUNDLED, RecipeError, read_recipe
+from groundgraph.pipeline.places import anchor
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.training import TrainingConfig
@@ -210,8 +210,7 @@ class Recipe(Strict):
 
 def bundled_recipes() -> dict[str, Path]:
     """Name -> file of the recipes that come with the package."""
-    folder = Path(str(files("groundgraph"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.yaml"))}
 
 
 def find_recipe(name: str) -> Path:
@@ -230,11 +229,13 @@ def find_recipe(name: str) -> Path:
 def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     """Read a recipe and change some of its keys: settings are "a.b=value", the value being YAML.
 
+    Paths in it are relative to its file, those of settings to the current folder; in the answer they are absolute.
     Raises RecipeError, naming the file and the fix, on bad YAML, an unknown key, or a value of the wrong kind.
     """
     raw = read_recipe(path, find_recipe)
     for setting in settings:
         _apply(raw, setting)
+    anchor(raw, Path(), raw)
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:

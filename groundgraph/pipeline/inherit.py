@@ -10,7 +10,9 @@ import yaml
 
 from groundgraph.data.text import read_text
 from groundgraph.errors import InputError
+from groundgraph.pipeline.places import anchor
 
+BUNDLED = Path(__file__).parents[1] / "recipes"  # whose paths are relative to the folder where a command runs
 OWN = ("name", "note", "paper")  # what a recipe says of itself, and never takes over
 
 
@@ -23,8 +25,9 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
 
     `extends` names a bundled recipe, or a file relative to this one. Mappings are merged key by key, anything else is
     replaced; `data` of another source than the extended recipe's replaces that whole. A recipe's name, note and figures
-    of the paper are its own. find: a bundled recipe's name -> its file. Raises RecipeError on files that cannot be
-    read, and on recipes that extend each other in a circle.
+    of the paper are its own. Paths are relative to the file that has them, and absolute in what is returned. find: a
+    bundled recipe's name -> its file. Raises InputError on files that cannot be read, and on recipes that extend each
+    other in a circle.
     """
     chain: list[Path] = []
     contents: list[dict[str, Any]] = []
@@ -45,9 +48,11 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
             path = beside if beside.is_file() else find(parent)
         except RecipeError as error:
             raise RecipeError(f"{path}: `extends: {parent}`: {error}") from error
-    merged = contents.pop()
-    for content in reversed(contents):
-        merged = _merge({key: value for key, value in merged.items() if key not in OWN}, content)
+    merged: dict[str, Any] = {}
+    for path, content in zip(reversed(chain), reversed(contents), strict=True):
+        inherited = {key: value for key, value in merged.items() if key not in OWN}
+        anchor(content, Path() if path.parent == BUNDLED else path.parent, _merge(inherited, content))
+        merged = _merge(inherited, content)
     return merged
 
 

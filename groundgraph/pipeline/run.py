@@ -147,8 +147,9 @@ class Run:
         return not lost
 
     def command(self) -> str:
-        """What goes on with this run on the command line."""
-        return shlex.join(["groundgraph", "run", str(self.folder / "recipe.yaml"), "--out", str(self.folder)])
+        """What goes on with this run on the command line, from any folder."""
+        folder = os.path.abspath(self.folder)
+        return shlex.join(["groundgraph", "run", os.path.join(folder, "recipe.yaml"), "--out", folder])
 
     def _count(self, stage: str) -> None:
         record = self.record(stage)

@@ -102,7 +102,8 @@ def test_a_recipe_takes_over_what_it_does_not_say(tmp_path):
     assert recipe.grounding.dimension == demo.grounding.dimension and recipe.data == demo.data
     other = "extends: demo\nname: x\ndata: {source: jsonl, images: a, captions: b}\ngrounder: mil"
     recipe = load_recipe(write(tmp_path, "other", other))
-    assert recipe.data.images == "a" and recipe.grounder == ("mil",)  # nothing of MiniGenome's data is left
+    assert recipe.grounder == ("mil",)
+    assert recipe.data.images == str(tmp_path / "a")  # nothing of MiniGenome's data is left
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,33 @@ def test_recipes_lists_the_papers_figures_above_yours(tmp_path, monkeypatch):
     at = next(i for i, line in enumerate(lines) if "│ vg-caption-ours " in line)
     assert "paper 8.25 / 10.50 / 11.98" in lines[at] and "yours 8.11 / 10.00 / -" in lines[at + 1]
     assert sum("paper " in line for line in lines) == 22
+
+
+def test_paths_are_relative_to_the_file_that_has_them_and_those_of_settings_to_the_current_folder(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "sub" / "models" / "bert").mkdir(parents=True)
+    base = (
+        "name: base\ndata: {source: jsonl, images: photos, captions: ../c.jsonl}\n"
+        "detector: {kind: precomputed, model: r.npz, also: [s.npz]}\ntext: {model: models/bert}\nteachers: {interaction: {model: w.pth, tokenizer: owner/words}}"
+    )
+    write(tmp_path / "sub", "base", base)
+    top = write(tmp_path, "top", "extends: sub/base.yaml\nname: top\ndata: {captions: own.jsonl}")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    recipe = load_recipe(Path("..") / "top.yaml", ["data.instances=boxes.json", "teachers.expert.model=owner/clip"])
+    sub = tmp_path / "sub"
+    data, interaction = recipe.data, recipe.teachers.interaction
+    assert (data.images, data.captions) == (str(sub / "photos"), str(tmp_path / "own.jsonl"))
+    assert data.instances == str(tmp_path / "elsewhere" / "boxes.json")
+    assert (recipe.detector.model, recipe.detector.also) == (str(sub / "r.npz"), (str(sub / "s.npz"),))
+    assert recipe.text.model == str(sub / "models" / "bert")  # a folder that is there; else an id of the hub
+    assert (interaction.model, interaction.tokenizer) == (str(sub / "w.pth"), "owner/words")
+    assert recipe.teachers.expert.model == "owner/clip" and load_recipe(top).detector == recipe.detector
+    vg = load_recipe(find_recipe("vg-caption-ours"), ["detector.model=package:x"])
+    assert (
+        vg.data.folder == str(tmp_path / "elsewhere" / "data" / "vg") and vg.data.captions == "region_descriptions.json"
+    )
+    other = load_recipe(write(sub, "vg", "name: vg\ndata: {source: vg150}\ndetector: {model: 'bundled:detector'}"))
+    assert other.data.folder == str(tmp_path / "elsewhere" / "data" / "vg")  # said by no file
+    assert other.detector.model == "bundled:detector"

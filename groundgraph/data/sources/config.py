@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -61,7 +62,7 @@ class PhotoData(_Data):
 class CocoFiles(_Data):
     """COCO with captions, for the setting coco_caption: image folders with the captions file of each, in `folder`."""
 
-    folder: str = "data/coco"
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/coco"))
     images: Names = ("train2017", "val2017")
     captions: Names = ("annotations/captions_train2017.json", "annotations/captions_val2017.json")
 
@@ -82,13 +83,13 @@ class Vg150Data(_Data):
 
     source: Literal["vg150"]
     setting: Setting = "vg_caption"
-    folder: str = "data/vg"
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/vg"))
     graphs: str = "VG-SGG-with-attri.h5"
     dictionary: str = "VG-SGG-dicts-with-attri.json"
     image_list: str = "image_data.json"
     images: Names = ("VG_100K", "VG_100K_2")
     captions: str = "region_descriptions.json"
-    coco: CocoFiles = CocoFiles()
+    coco: CocoFiles = Field(default_factory=CocoFiles)
     validation: int = Field(5000, ge=1)
     train: int | None = Field(None, ge=1)
     test: int | None = Field(None, ge=1)
