@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ from groundgraph.data.ids import id_text
 from groundgraph.data.text import plain
 from groundgraph.errors import InputError
 
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST, _INFINITE = float(np.finfo(np.float32).max), float("inf")
+_plain = lru_cache(100_000)(plain)  # millions of entries have hundreds of names
 
 
 def field(entry: Any, key: str) -> Any:
     """An entry's value; null counts as missing. Raises InputError where it has none."""
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         raise InputError(f'is no object with a "{key}"')
-    if entry.get(key) is None:
+    value = entry.get(key)
+    if value is None:
         raise InputError(f'has no "{key}"')
-    return entry[key]
+    return value
 
 
 def items(holder: Mapping[str, Any], key: str) -> list[Any]:
@@ -33,8 +36,10 @@ def items(holder: Mapping[str, Any], key: str) -> list[Any]:
 
 def number(value: Any, what: str) -> float:
     """A finite number that float32 can hold; `what` it is of. Raises InputError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+    if type(value) not in (float, int) or not abs(value) < _INFINITE:
         raise InputError(f"its {what} {shortened(value)} is not a number")
+    if abs(value) > _LARGEST:
+        raise InputError(f"its {what} {shortened(value)} is too large")
     return float(value)
 
 
@@ -55,7 +60,7 @@ def identifier(value: Any) -> str:
 
 def name(value: Any) -> str:
     """A category's or predicate's name as one clean line; a number's are its digits. Raises InputError for others."""
-    text = plain(value) if isinstance(value, str) else id_text(value)
+    text = _plain(value) if isinstance(value, str) else id_text(value)
     if not text:
         raise InputError(f"{shortened(value)} is no name")
     return text

@@ -68,10 +68,13 @@ def box_notes(
     return notes
 
 
-def check_sizes(predicted: np.ndarray | None, true: np.ndarray | None, images: Sequence[str]) -> np.ndarray | None:
+def known_sizes(
+    predicted: np.ndarray | None, true: np.ndarray | None, images: Sequence[str], where: tuple[str, str]
+) -> np.ndarray | None:
     """The pictures' sizes [N, 2] from both sides', nan where neither knows one.
 
-    Raises InputError, naming an image, where they differ: its boxes are then of two frames.
+    Raises InputError, naming the files (`where`: predictions', truth's) and an image, where they differ: its boxes are
+    then of two frames.
     """
     if predicted is None or true is None:
         return predicted if true is None else true
@@ -80,7 +83,7 @@ def check_sizes(predicted: np.ndarray | None, true: np.ndarray | None, images: S
         first = int(np.flatnonzero(apart)[0])
         ours, theirs = (" x ".join(f"{v:g}" for v in side[first].tolist()) for side in (predicted, true))
         raise InputError(
-            f"{apart.sum()} images have another size in the predictions than in the ground truth, such as "
-            f"{images[first]!r}: {ours} and {theirs} pixels; give both sides' boxes in pixels of one picture"
+            f"{apart.sum()} images have another size in {where[0]} than in {where[1]}, such as {images[first]!r}: "
+            f"{ours} and {theirs} pixels; give both sides' boxes in pixels of one picture"
         )
     return np.where(np.isfinite(true), true, predicted)

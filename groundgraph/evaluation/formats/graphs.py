@@ -191,7 +191,8 @@ def _object(entry: Any, _: int) -> tuple[str, list[float]]:
 
 
 def _relation(entry: Any, objects: int) -> tuple[int, str, int]:
-    subject, object_ = ends = [whole_number(field(entry, key)) for key in ("subject", "object")]
+    ends = [field(entry, key) for key in ("subject", "object")]
+    subject, object_ = ends = [end if type(end) is int else whole_number(end) for end in ends]
     if not all(end is not None and 0 <= end < objects for end in ends):
         raise InputError(
             f"subject and object {shortened([entry['subject'], entry['object']])} must be places among the {objects} "

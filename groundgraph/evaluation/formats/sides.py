@@ -23,7 +23,7 @@ from groundgraph.evaluation.arrays import (
     owners,
     truth_arrays,
 )
-from groundgraph.evaluation.formats.frames import check_sizes
+from groundgraph.evaluation.formats.frames import known_sizes
 from groundgraph.evaluation.formats.joining import image_places
 
 Vocabularies = tuple[tuple[str, ...], tuple[str, ...]]  # categories, predicates; name k is label k + 1
@@ -125,16 +125,16 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
         other = [own[i] for i in numbers if own[i] not in set(known)]
         if other:
             notes.append(f"{len(other)} predicted {kind} are not in the truth, {_spelling(other, known)}")
-    known_sizes = None
+    sizes = None
     if predictions.sizes is not None:
-        known_sizes = np.where(places[:, None] >= 0, predictions.sizes[places], np.nan)
+        sizes = np.where(places[:, None] >= 0, predictions.sizes[places], np.nan)
     return Sides(
         _picked(_renumbered(arrays, predictions.vocabularies, vocabularies), places),
         numbered,
         vocabularies=vocabularies,
         notes=tuple(notes),
         images=truth.images,
-        sizes=check_sizes(known_sizes, truth.sizes, truth.images),
+        sizes=known_sizes(sizes, truth.sizes, truth.images, where),
     )
 
 
@@ -148,7 +148,7 @@ def numbered(predictions: Numbered, truth: Numbered, where: tuple[str, str]) -> 
     notes = []
     if len(found.labels) and len(true.labels) and not np.isin(found.labels, true.labels).any():
         notes.append(f"no label that {where[0]} predicts is in {where[1]}: number the categories alike, from 1")
-    sizes = check_sizes(predictions.sizes, truth.sizes, images)
+    sizes = known_sizes(predictions.sizes, truth.sizes, images, where)
     return Sides(found, true, zeroshot, notes=tuple(notes), images=images, sizes=sizes)
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundgraph.data.text import read_json
+from groundgraph.data.text import plain, read_json
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import count_unseen
-from groundgraph.evaluation.formats.entries import name
 from groundgraph.evaluation.formats.npz import load_npz
 from groundgraph.evaluation.formats.scene_graph_benchmark import TORCH, load_tensors
 from groundgraph.evaluation.formats.sides import Sides, Vocabularies
@@ -40,8 +39,10 @@ def read_zeroshot(
             isinstance(row, list) and any(isinstance(n, str) for n in row) for row in rows
         ):
             rows = _numbers(rows, vocabularies, path, [] if notes is None else notes)
-    else:
+    elif path.suffix.lower() == ".npz":
         rows = load_npz(path).get("zeroshot")
+    else:
+        raise InputError(f"{path}: triplets are read from .json, .npz, {', '.join(TORCH)}; give one of these")
     what = "rows of (subject label, object label, predicate), numbered from 1"
     if not isinstance(rows, list | np.ndarray):
         raise InputError(f"{path}: holds no {what}")
@@ -84,7 +85,7 @@ def _numbers(rows: list[Any], vocabularies: Vocabularies | None, path: Path, not
     for i, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != 3 or not all(isinstance(n, str) for n in row):
             raise InputError(f"{path}: holds no rows of [subject, object, predicate], three names each: triplet {i}")
-        named.append([name(n) for n in row])
+        named.append([plain(n) for n in row])
     known = [
         [(category.get(s, 0), category.get(o, 0), predicate.get(p, 0)) for s, o, p in order]
         for order in (named, [(s, o, p) for s, p, o in named], [(s, o, p) for p, s, o in named])
