@@ -108,7 +108,8 @@ class SgnlsDetections(StoredRegions):
             )
         path = self._path("_score", key, "npy")
         scores = read_npy(path) if path.is_file() else chance[:, 1:].max(1)
-        return Stored(boxes, features, chance[:, 1:].argmax(1), scores)
+        known = np.isfinite(chance).all(1)
+        return Stored(boxes, features, np.where(known, chance[:, 1:].argmax(1), -1), scores)
 
     def _path(self, part: str, key: str, ending: str) -> Path:
         """Where a part of an image's detections lies: called as its features are."""

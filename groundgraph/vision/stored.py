@@ -15,7 +15,7 @@ from groundgraph.data.boxes import inside, shares, sound, upright
 from groundgraph.data.ids import id_text, name_text, whole_number
 from groundgraph.data.images import ImageError, image_frame
 from groundgraph.data.numbers import numbers, whole
-from groundgraph.data.text import read_text
+from groundgraph.data.text import plain, read_text
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
@@ -58,7 +58,7 @@ class StoredRegions(ABC):
         repeated: Iterable[str] = (),
     ) -> None:
         self.source, self.count, self.repeated = source, count, frozenset(repeated)
-        self._keys, self._categories = keys, tuple(categories)
+        self._keys, self._categories = keys, tuple(map(plain, categories))
         self._owners: dict[str, str] = {}  # key -> path of the image that it fits
         self._shared: dict[str, str] = {}  # key that fits several -> path of another one
 

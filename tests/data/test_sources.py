@@ -157,7 +157,8 @@ def test_jsonl_with_ground_truth(folder):
         ("[1]", 'line 2: has no "image"'),
         ('{"image": 3}', 'line 2: has no "image"'),
         ('{"image": "a.png", "captions": "One."}', "line 2: `captions` must be a list"),
-        ('{"image": "a.png", "captions": [1]}', "line 2: a caption must be text"),
+        ('{"image": "a.png", "captions": null}', "line 2: `captions` must be a list"),
+        ('{"image": null, "captions": []}', 'line 2: has no "image"'),
     ],
 )
 def test_broken_jsonl_files_are_named(folder, row, word):
@@ -189,9 +190,18 @@ def test_ids_that_match_nothing_are_an_error(folder):
 
 @pytest.mark.parametrize("value", [float("nan"), 5, None, ["A."], {"a": 1}, True])
 def test_a_caption_that_is_no_text_is_left_out(folder, value):
+    rows, why = jsonl(folder, {"image": "a.png", "captions": [value, "A dog."], "triplets": [value]})
+    assert rows[0].captions == ("A dog.",) and rows[0].triplets == () and len(why) == 2
     examples, skipped = coco(folder, [(1, "a.png")], [(1, value), (1, "A dog.")])
     assert [e.captions for e in examples] == [("A dog.",)]
     assert [what for what, _ in skipped] == ["captions.json: annotations[0]"] and "caption is" in skipped[0][1]
+
+
+def test_values_nested_deep_or_long_are_shown_by_their_beginning(folder):
+    for value in ("[" * 900 + "]" * 900, json.dumps([["x" * 10_000] * 100])):
+        examples, skipped = jsonl(folder, f'{{"image": "a.png", "captions": [{value}, "A."], "triplets": [{value}]}}')
+        assert [e.captions for e in examples] == [("A.",)]
+        assert len(skipped) == 2 and all(len(why) < 600 for _, why in skipped)
 
 
 def test_one_picture_under_two_ids_is_one_image(folder):

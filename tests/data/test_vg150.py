@@ -448,3 +448,30 @@ def test_byte_order_marks_are_passed_over(vg, tmp_path):
     for name, encoding in ((NAMES, "utf-8-sig"), (LIST, "utf-16"), (PHRASES, "utf-8-sig")):
         (tmp_path / name).write_text((tmp_path / name).read_text(), encoding=encoding)
     assert ids(split(tmp_path, "train", "vg_caption")[0]) == ids(split(vg, "train", "vg_caption")[0])
+
+
+def test_two_pictures_of_one_image_are_left_out_and_two_equal_ones_are_not(vg, tmp_path):
+    write_vg(tmp_path, IMAGES)
+    (tmp_path / "VG_100K_2" / "3.jpg").write_bytes((tmp_path / "VG_100K" / "3.jpg").read_bytes())
+    assert ids(split(tmp_path, "test")[0]) == [3, 7]
+    Image.new("RGB", (200, 100), "red").save(tmp_path / "VG_100K_2" / "3.jpg")
+    test, skipped = split(tmp_path, "test")
+    assert ids(test) == [7] and "two different ones are in VG_100K, VG_100K_2" in skipped[0][1]
+
+
+def test_a_coco_image_in_two_files_is_one(vg, tmp_path):
+    coco = write_coco(
+        tmp_path / "coco", [("train2017", 150, ["one"]), ("val2017", 150, ["two"]), ("val2017", 102, ["b"])]
+    )
+    train, skipped = split(vg, "train", "coco_caption", coco={"folder": str(coco)})
+    assert [(e.image_id, e.captions) for e in train] == [("150", ("one",)), ("102", ("b",))]
+    assert [what for what, _ in skipped] == ["150"]
+
+
+def test_names_that_no_file_can_hold_are_made_plain(tmp_path):
+    def odd(content):
+        numbers = content["label_to_idx"]
+        return content | {"label_to_idx": {"ma\ud800n\x1b" if k == "man" else k: v for k, v in numbers.items()}}
+
+    test, _ = split(rewritten(write_vg(tmp_path, IMAGES), NAMES, odd), "test")
+    assert test[0].truth.labels[0] == "ma?n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from reprlib import repr  # of a value that is long or nested deep, its beginning
 from typing import Any
 
 from groundgraph.data.images import ImageError, locate
@@ -18,15 +18,16 @@ Words = tuple[str, str, str]
 def read_jsonl(
     lines: str | Path, images: str | Path, skipped: Skipped, instances: str | Path | None = None
 ) -> list[Example]:
-    """The examples of a JSONL file, in the order their images first occur; an image's id is its name in the
-    folder, `./a\\1.jpg` being a/1.jpg.
+    """The examples of a JSONL file, in the order their images first occur; an image's id is its path in
+    the folder (`./a\\1.jpg` is a/1.jpg).
 
     lines      {"image": NAME, "captions": [TEXT, ...]} or {"image": NAME, "triplets": [[SUBJECT, PREDICATE, OBJECT],
                ...]}; several lines of one image are joined
     images     the folder that NAME is relative to
     instances  COCO JSON whose file_name is NAME, see `instances.add_truth`
-    Left out and recorded: images that are missing, outside the folder or without a caption or triplet; empty captions;
-    triplets that are not three words or phrases. Raises InputError naming file, line and fix for anything else.
+    Left out and recorded: images that are missing, outside the folder or without a caption or triplet; captions that are
+    empty or no text; triplets that are not three words or phrases. Raises InputError naming file, line and fix for
+    anything else.
     """
     captions: dict[str, list[str]] = {}
     triplets: dict[str, list[Words]] = {}
@@ -80,8 +81,8 @@ def _captions(entry: dict[str, Any], name: str, where: str, skipped: Skipped) ->
     kept = []
     for value in _listed(entry, "captions", where):
         if not isinstance(value, str):
-            raise InputError(f"{where}: a caption must be text in quotes, not {json.dumps(value)}")
-        if text := plain(value):
+            skipped.add(name, f"{where}: a caption must be text in quotes, not {repr(value)}")
+        elif text := plain(value):
             kept.append(text)
         else:
             skipped.add(name, f"{where}: an empty caption")
@@ -95,5 +96,5 @@ def _triplets(entry: dict[str, Any], name: str, where: str, skipped: Skipped) ->
         if len(words) == 3 and len(value) == 3 and all(words):
             kept.append((words[0], words[1], words[2]))
         else:
-            skipped.add(name, f"{where}: {json.dumps(value)} is not [subject, predicate, object]")
+            skipped.add(name, f"{where}: {repr(value)} is not [subject, predicate, object]")
     return kept

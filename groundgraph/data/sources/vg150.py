@@ -13,6 +13,7 @@ triplets, so that grounding is measured against known boxes; nothing is trained 
 
 from __future__ import annotations
 
+import filecmp
 import os
 from functools import cached_property
 from pathlib import Path
@@ -137,12 +138,21 @@ class Vg150Source:
         return [Path(self.data.folder).expanduser() / name for name in self.data.images]
 
     @cached_property
-    def _paths(self) -> dict[str, Path]:
-        """File name -> path of all pictures. Raises InputError where no image folder is there."""
+    def _paths(self) -> dict[str, Path | None]:
+        """File name -> path of all pictures, None where two folders have two pictures of that name.
+
+        Raises InputError where no image folder is there.
+        """
         there = [folder for folder in self._folders if folder.is_dir()]
         if not there:
             raise InputError(f"{self._folders[0]}: no such image folder; see `groundgraph data check`")
-        return {name_text(entry.name): Path(entry.path) for folder in there for entry in os.scandir(folder)}
+        paths: dict[str, Path | None] = {}
+        for entry in (entry for folder in there for entry in os.scandir(folder)):
+            name, path = name_text(entry.name), Path(entry.path)
+            other = paths.setdefault(name, path)
+            if other is not None and other != path and not filecmp.cmp(other, path, shallow=False):
+                paths[name] = None
+        return paths
 
     def _phrases(self, skipped: Skipped) -> dict[int, tuple[str, ...]]:
         """Image id -> its region descriptions, of the images that are not in the test split."""
@@ -188,7 +198,8 @@ class Vg150Source:
         image = self._listed[row]
         name, path = str(image.id), self._paths.get(f"{image.id}.jpg")
         if path is None:
-            skipped.add(name, f"its picture is not in {', '.join(self.data.images)}")
+            there = "two different ones are" if f"{name}.jpg" in self._paths else "it is not"
+            skipped.add(name, f"its picture cannot be told: {there} in {', '.join(self.data.images)}")
             return None
         boxes, usable, labels, relations = self._graphs.image(row)
         if drop:
@@ -240,7 +251,7 @@ class Vg150Source:
             )
         held = {numbers[row]: row for row in self._validation.tolist() if numbers[row]}
         banned = {number for number, test in zip(numbers, self._graphs.test.tolist(), strict=True) if test}
-        in_vg, known = set(numbers), False
+        in_vg, known, names = set(numbers), False, set[str]()
         found: list[Example] = []
         pairs = self.data.coco_pairs()
         with bar(f"reading {split} captions", len(pairs)) as advance:
@@ -248,6 +259,10 @@ class Vg150Source:
                 if not pictures.is_dir():
                     raise InputError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")
                 for example in read_coco(captions, pictures, skipped):
+                    if example.image_id in names:
+                        skipped.add(example.image_id, f"in {captions} and in a file before it; the first counts")
+                        continue
+                    names.add(example.image_id)
                     known = known or example.image_id in in_vg
                     if split == "train" and example.image_id not in banned and example.image_id not in held:
                         found.append(example)

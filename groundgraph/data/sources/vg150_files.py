@@ -21,7 +21,7 @@ from groundgraph.data.boxes import inside, shares, sound
 from groundgraph.data.h5 import DAMAGED, dataset, open_h5
 from groundgraph.data.ids import id_text, whole_number
 from groundgraph.data.numbers import whole
-from groundgraph.data.text import read_json
+from groundgraph.data.text import plain, read_json
 from groundgraph.errors import InputError
 
 CORRUPT = (1592, 1722, 4616, 4617)  # ids of images that cannot be decoded; they have no row in the h5 file
@@ -110,8 +110,8 @@ def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if not isinstance(numbers, dict):
             raise InputError(f"{path}: has no `{key}`; give VG-SGG-dicts.json of Visual Genome")
         named: dict[int, str] = {}
-        for name, value in numbers.items():
-            number = whole_number(value)
+        for written, value in numbers.items():
+            name, number = plain(written), whole_number(value)
             if number is None:
                 raise InputError(f"{path}: the number of {name!r} in `{key}` is none; give the file as it is published")
             if number == 0 and name != "__background__":
