@@ -25,8 +25,8 @@ def read_jsonl(
                ...]}; several lines of one image are joined
     images     the folder that NAME is relative to
     instances  COCO JSON whose file_name is NAME, see `instances.add_truth`
-    Left out and recorded: images that are missing, outside the folder or without a caption or triplet; captions that are
-    empty or no text; triplets that are not three words or phrases. Raises InputError naming file, line and fix for
+    Left out and recorded: images that are missing, outside the folder or without a caption or triplet; captions that
+    are empty or no text; triplets that are not three words or phrases. Raises InputError naming file, line and fix for
     anything else.
     """
     captions: dict[str, list[str]] = {}
