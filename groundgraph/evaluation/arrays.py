@@ -188,7 +188,7 @@ def _part(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """One array of a side with all images' rows, and how many rows an image has (None: the side has offsets)."""
     if isinstance(side, Mapping):
-        return _numbers(_named(side, prefix, name, where), f"{where}: {name}"), None
+        return _numbers(_named(side, prefix, name, where), f"{where}: {prefix}{name}"), None
     if not isinstance(side, Sequence) or isinstance(side, str | bytes):
         raise InputError(
             f"{where}: a {type(side).__name__}; give flat arrays by name, or a list with a mapping an image"

@@ -5,7 +5,6 @@ The layouts are those that ws-sgg-grounder writes and WS-SGG reads.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundgraph.data.ids import id_text
+from groundgraph.data.text import plain
+from groundgraph.data.torch_file import read_torch
 from groundgraph.data.types import Skipped
 from groundgraph.data.unpickle import read_pickle
 from groundgraph.errors import InputError
@@ -22,6 +24,7 @@ from groundgraph.grounding.pseudo_labels import PseudoLabels
 from groundgraph.grounding.training import Learned
 
 REGIONS = 36  # an image, padded
+_RELEASED = "give the released file of grounding results"
 _MODULES = {"text_encoder": "text", "visual_encoder": "visual", "classifier": "attend", "adaptor": "adaptor"}
 
 
@@ -45,24 +48,30 @@ def read_results(
     """
     content = read_pickle(path)
     listed = content.items() if isinstance(content, Mapping) else _by_id(content, path)
-    images = {str(name): _entities(meta, f"{path}, image {name!r}") for name, meta in listed}
-    if isinstance(content, list) and len(images) < len(content):
-        raise InputError(f"{path}: an image is listed twice")
+    images: dict[str, _Entities] = {}
+    for key, meta in listed:
+        name = id_text(key)
+        if name is None:
+            raise InputError(f"{path}: the id of image {len(images)} is no number and no text; {_RELEASED}")
+        if name in images:
+            raise InputError(f"{path}: image {plain(name)[:100]!r} is listed twice")
+        images[name] = _entities(meta, _where(path, name))
     probabilities = all(
         (scores >= 0).all() and scores.sum() <= 1 + 1e-3 for entry in images.values() for scores in entry[2]
     )
     return {
-        name: _pseudo(entry, probabilities, categories, predicates, top, f"{path}, image {name!r}", skipped)
+        name: _pseudo(entry, probabilities, categories, predicates, top, _where(path, name), skipped)
         for name, entry in images.items()
     }
 
 
+def _where(path: str | Path, name: str) -> str:
+    return f"{path}, image {plain(name)[:100]!r}"
+
+
 def _by_id(content: Any, path: str | Path) -> list[tuple[Any, Any]]:
     if not isinstance(content, list) or not all(isinstance(m, Mapping) and "image_id" in m for m in content):
-        raise InputError(
-            f"{path}: neither {{image id: results}} nor a list of results with image_id; give the released file of "
-            "grounding results"
-        )
+        raise InputError(f"{path}: neither {{image id: results}} nor a list of results with image_id; {_RELEASED}")
     return [(meta["image_id"], meta) for meta in content]
 
 
@@ -71,13 +80,15 @@ _Entities = tuple[np.ndarray, list[np.ndarray], list[np.ndarray], np.ndarray]
 
 def _entities(meta: Any, where: str) -> _Entities:
     """classes [E], each entity's regions and scores, triplets [T, 3] (subject entity, object entity, predicate)."""
+    if not isinstance(meta, Mapping):
+        raise InputError(f"{where}: not grounding results but a {type(meta).__name__}; {_RELEASED}")
     try:
-        classes = np.asarray(meta["gt_classes"], np.int64).reshape(-1)
+        classes = _whole(meta["gt_classes"]).reshape(-1)
         if "gd_boxes" in meta:
-            triplets = np.asarray(meta["relations"], np.int64).reshape(-1, 3)
+            triplets = _whole(meta["relations"]).reshape(-1, 3)
             regions, scores = (list(meta[key]) for key in ("gd_boxes", "gd_scores"))
         else:
-            said = np.asarray(meta["gt_rels"], np.int64).reshape(-1, 3)
+            said = _whole(meta["gt_rels"]).reshape(-1, 3)
             regions, scores = (
                 [row for ends in zip(meta[f"subject_{key}"], meta[f"object_{key}"], strict=True) for row in ends]
                 for key in ("boxes", "scores")
@@ -87,12 +98,12 @@ def _entities(meta: Any, where: str) -> _Entities:
             classes = classes[said[:, :2].reshape(-1)]
             ends = 2 * np.arange(len(said))
             triplets = np.column_stack([ends, ends + 1, said[:, 2]])
-        regions = [np.asarray(row, np.int64).reshape(-1) for row in regions]
+        regions = [_whole(row).reshape(-1) for row in regions]
         scores = [np.asarray(row, np.float64).reshape(-1) for row in scores]
     except KeyError as error:
-        raise InputError(f"{where}: has no {error}; give the released file of grounding results") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: not grounding results ({error})") from error
+        raise InputError(f"{where}: has no {error}; {_RELEASED}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{where}: not grounding results ({plain(str(error))[:200]}); {_RELEASED}") from error
     for wrong, what in (
         (not len(classes) == len(regions) == len(scores), f"{len(classes)} entities, {len(regions)} grounded"),
         (any(len(r) != len(s) for r, s in zip(regions, scores, strict=False)), "regions and scores differ in number"),
@@ -106,6 +117,18 @@ def _entities(meta: Any, where: str) -> _Entities:
         if wrong:
             raise InputError(f"{where}: {what}; fetch the file again")
     return classes, regions, scores, triplets
+
+
+def _whole(values: Any) -> np.ndarray:
+    """Whole numbers as int64, however they are listed. Raises ValueError where they are none."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and (np.abs(array) < 2**53).all() and (array == np.trunc(array)).all():
+        array = array.astype(np.int64)  # of an empty list, too
+    if array.dtype.kind == "O" or (array.dtype.kind == "u" and array.size and array.max() >= 2**63):
+        raise ValueError("a number too large, or no number")
+    if array.dtype.kind not in "iu":
+        raise ValueError("numbers that are not whole")
+    return array.astype(np.int64)
 
 
 def _pseudo(
@@ -145,20 +168,15 @@ def read_checkpoint(path: str | Path) -> Learned:
 
     Raises InputError, naming the file, where it is damaged, holds more than tensors, or is no such grounder.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path}: refused, it holds more than tensors, or is damaged") from error
-    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError and others for damaged files
-        raise InputError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
+    content = read_torch(path)
     weights = content.get("model", content) if isinstance(content, dict) else {}
     named: dict[str, torch.Tensor] = {}
     for key, value in weights.items():
         module, _, rest = str(key).partition(".")
         if module not in _MODULES or not isinstance(value, torch.Tensor):
-            raise InputError(f"{path}: holds {key}, which the authors' grounder has not; give grounder_best.pth")
+            raise InputError(
+                f"{path}: holds {plain(str(key))[:100]}, which the authors' grounder has not; give grounder_best.pth"
+            )
         named[f"{_MODULES[module]}.{rest}"] = value.float()
     try:
         (dimension, text), visual = named["text.0.weight"].shape, named["visual.0.weight"].shape[1]

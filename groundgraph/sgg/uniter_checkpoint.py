@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from groundgraph.data.torch_file import tensors_of
 from groundgraph.errors import InputError
 from groundgraph.sgg.uniter import REGION, TEXT, Uniter
 
@@ -19,16 +19,11 @@ SPECIAL = ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # of no category, and the three
 def read_uniter(path: str | Path) -> dict[str, Tensor]:
     """The encoder's weights of a checkpoint file, without their "uniter." and with today's names of norms.
 
-    Only tensors are unpickled (weights_only). Raises InputError, naming the file, where it is none or has no encoder.
+    Nothing in the file runs. Raises InputError, naming the file, where it is none or has no encoder.
     """
-    try:
-        raw = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: no readable checkpoint ({error}); give UNITER's uniter-base.pt") from error
-    tensors = {k: v for k, v in raw.items() if isinstance(v, Tensor)} if isinstance(raw, Mapping) else {}
     weights = {
         key.removeprefix(PREFIX).replace(".gamma", ".weight").replace(".beta", ".bias"): value.float()
-        for key, value in tensors.items()
+        for key, value in tensors_of(path).items()
         if key.startswith((PREFIX, "embeddings.", "img_embeddings.", "encoder."))
     }
     if "embeddings.word_embeddings.weight" not in weights:

@@ -8,9 +8,7 @@ only their training needs: momentum copies (`..._m`), queues, contrastive projec
 from __future__ import annotations
 
 import math
-import pickle
 import re
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from tokenizers import Regex, normalizers
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, ViTConfig, ViTModel
 
+from groundgraph.data.torch_file import tensors_of
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
@@ -42,30 +41,6 @@ ATTENTION = ("self.query", "self.key", "self.value", "output.dense", "output.Lay
 FEED_FORWARD = ("intermediate.dense", "output.dense", "output.LayerNorm")
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint file, bare or under "model", without running any code in it.
-
-    Raises InputError for an absent or broken file, and for one that holds anything but tensors and plain values.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} does not exist: give the path of an ALBEF checkpoint")
-    try:
-        # Mapped, not read: most of a training checkpoint is momentum copies and optimizer states.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} was refused: it holds more than tensors and plain values, and loading that could run code. "
-            "Ask whoever made it for the bare state_dict"
-        ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"{path} is not a readable PyTorch checkpoint ({error})") from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, not a model's weights by name")
-    return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
-
-
 def load_checkpoint(path: str | Path) -> AlbefModel:
     """An `AlbefModel` with the file's weights, every size read off its tensors; float32, on the CPU.
 
@@ -74,7 +49,7 @@ def load_checkpoint(path: str | Path) -> AlbefModel:
     Raises InputError naming the file and what it lacks.
     """
     path = Path(path)
-    tensors = read_tensors(path)
+    tensors = tensors_of(path)
     prefix = "text_encoder.bert." if any(k.startswith("text_encoder.bert.") for k in tensors) else "text_encoder."
     config = _config(path, tensors, prefix)
     tower = _take(path, tensors, _tower_names(config))

@@ -21,6 +21,7 @@ NAMES = {
     "labels": ("labels", "classes", "objects_id"),
     "scores": ("scores", "objects_conf"),
 }
+_ARRAYS = {"image_w", "image_h", *(name for names in NAMES.values() for name in names)}
 
 
 class ImageFiles(StoredRegions):
@@ -43,10 +44,10 @@ class ImageFiles(StoredRegions):
     def read(self, key: str) -> Stored:
         """See `StoredRegions.read`."""
         path = self._files[key]
-        arrays = read_npz(path)
+        arrays = read_npz(path, _ARRAYS)
         parts = {part: next((arrays[n] for n in names if n in arrays), None) for part, names in NAMES.items()}
         if parts["boxes"] is None or parts["features"] is None:
-            raise InputError(f"{path}: holds {', '.join(arrays)}, but no boxes and features; make it anew")
+            raise InputError(f"{path}: holds no boxes and features; make it anew with numpy.savez")
         if not self.categories:
             parts["labels"] = None
         size = None
@@ -123,9 +124,9 @@ class SgnlsDetections(StoredRegions):
 
     def _feat(self, part: str, key: str) -> np.ndarray:
         path = self._path(part, key, "npz")
-        arrays = read_npz(path)
+        arrays = read_npz(path, ("feat",))
         if "feat" not in arrays:
-            raise InputError(f"{path}: holds {', '.join(arrays)}, but no feat; fetch it again")
+            raise InputError(f"{path}: holds no feat; fetch it again")
         return arrays["feat"]
 
 

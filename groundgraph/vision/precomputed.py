@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from groundgraph.data.numbers import numbers, whole
+from groundgraph.data.unpickle import read_npz
 from groundgraph.errors import InputError
 from groundgraph.vision.stored import Stored, StoredRegions, keyed
 
@@ -31,14 +30,7 @@ class PrecomputedRegions(StoredRegions):
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> PrecomputedRegions:
         """Reads the file; nothing runs on `device`. Raises InputError, naming file and fix, for any other file."""
-        try:
-            with np.load(source, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in _AXES if name in file}
-        except FileNotFoundError as error:
-            raise InputError(f"{source}: no such file of regions") from error
-        # TypeError: a bare npy array; MemoryError: a header that claims more than there is
-        except (OSError, ValueError, EOFError, TypeError, MemoryError, zlib.error, zipfile.BadZipFile) as error:
-            raise InputError(f"{source}: damaged, or no npz file of plain arrays ({error}); make it anew") from error
+        arrays = read_npz(source, _AXES)
         for name, axes in _AXES.items():
             if name not in arrays:
                 raise InputError(f"{source}: holds no array {name!r}; it needs {', '.join(_AXES)}")

@@ -19,6 +19,7 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import clip_boxes_to_image, nms
 from torchvision.transforms.functional import pil_to_tensor
 
+from groundgraph.data.torch_file import tensors_of
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
 from groundgraph.experts import resolve
@@ -189,8 +190,7 @@ def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDet
         weights = folder / "model.pth"
     try:
         if weights.suffix == ".pth":
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-            model.load_state_dict(state.get("model", state))
+            model.load_state_dict(tensors_of(weights))
         else:
             model.load_state_dict(load_file(weights))
     except Exception as error:  # a damaged file makes the readers fail in any way

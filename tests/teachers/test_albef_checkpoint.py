@@ -132,18 +132,18 @@ def test_a_malicious_pickle_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("GROUNDGRAPH_TEST_MARK", str(tmp_path / "mark"))
     state = state_dict(width=64, depth=1, layers=3, fusion=1)
     torch.save({"model": state, "config": Malicious()}, tmp_path / "ALBEF.pth")
-    with pytest.raises(ValueError, match=r"ALBEF\.pth was refused: it holds more than tensors"):
+    with pytest.raises(ValueError, match=r"ALBEF\.pth: asks for .*system"):
         InteractionTeacher(str(tmp_path / "ALBEF.pth"))
     assert not (tmp_path / "mark").exists()
 
 
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "x.pth"
-    with pytest.raises(ValueError, match=r"x\.pth does not exist"):
+    with pytest.raises(ValueError, match=r"x\.pth: no such file"):
         InteractionTeacher(str(path))
     for content in (b"", b"not a checkpoint", b"PK\x03\x04broken"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"x\.pth (is not a readable|was refused)"):
+        with pytest.raises(ValueError, match=r"x\.pth: damaged, or not a file that torch.save wrote"):
             load_checkpoint(path)
     torch.save([torch.zeros(2)], path)
     with pytest.raises(ValueError, match="holds a list"):

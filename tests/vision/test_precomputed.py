@@ -75,7 +75,7 @@ def test_an_image_in_the_file_but_not_on_the_disk_is_skipped(tmp_path, examples)
         ({"categories": np.array([1, 2])}, "categories holds no texts"),
         ({"file_names": np.array(["a.png", ""])}, "file_names: image 1 is called '', which is no id or file name"),
         ({"file_names": np.array([1.0, np.nan])}, "image 1 is called 'nan'"),
-        ({"categories": np.array(["cat", 3], dtype=object)}, "no npz file of plain arrays"),
+        ({"categories": np.array(["cat", 3], dtype=object)}, "not an npz file of plain arrays"),
     ],
 )
 def test_broken_contents_are_named(tmp_path, change, word):

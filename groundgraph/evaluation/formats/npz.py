@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
-import numpy as np
-
+from groundgraph.data import unpickle
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_predictions, as_truth
 from groundgraph.evaluation.formats.sides import Numbered
+
+_FIELDS = ("boxes", "labels", "scores", "pairs", "rel_scores", "rels", "box_offsets", "pair_offsets", "rel_offsets")
+_NAMES = {f"{side}{field}" for side in ("", "pred_", "gt_") for field in _FIELDS} | {"zeroshot"}
 
 
 def read_npz(path: Path) -> Numbered:
@@ -19,7 +19,7 @@ def read_npz(path: Path) -> Numbered:
     A file may hold one side only. Raises InputError, naming the file, where it is damaged, holds pickled objects, or
     lacks an array of a side that it has.
     """
-    arrays = load_npz(path)
+    arrays = unpickle.read_npz(path, _NAMES)
     sides = {prefix: any(name.startswith(prefix) for name in arrays) for prefix in ("pred_", "gt_")}
     if not any(sides.values()):
         raise InputError(
@@ -30,16 +30,3 @@ def read_npz(path: Path) -> Numbered:
         as_truth(arrays, str(path)) if sides["gt_"] else None,
         arrays.get("zeroshot"),
     )
-
-
-def load_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an npz file. Raises InputError, naming it, where it is no such file or holds pickled objects."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (ValueError, OSError, AttributeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: not an npz file of plain arrays ({error}); write it again with numpy.savez"
-        ) from error

@@ -1,31 +1,25 @@
 """Scene-Graph-Benchmark's eval_results.pytorch, read without running anything that it says.
 
 The file is {"groundtruths": [BoxList], "predictions": [BoxList]}, one each an image, in the original image's pixels.
-That class comes with the benchmark; a stand-in of ours takes its place, and nothing but it and tensors is let in.
+That class comes with the benchmark, under another package's name with each of its descendants; `BoxList` of ours takes
+its place, and nothing but it, tensors and plain values is let in.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from groundgraph.data.torch_file import BoxList, read_torch
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_predictions, as_truth
 from groundgraph.evaluation.formats.sides import Numbered
 
-_NAME = "maskrcnn_benchmark.structures.bounding_box.BoxList"
 TORCH = (".pytorch", ".pth", ".pt")  # how names of torch's files end
 _DEPTH = 100  # the largest K that is reported
-
-
-class BoxList:
-    """Stands for the benchmark's class: holds bbox, size, mode and extra_fields, and can do nothing."""
 
 
 def read_eval_results(path: Path) -> Numbered:
@@ -36,7 +30,7 @@ def read_eval_results(path: Path) -> Numbered:
     the first 100 with or without graph constraint: a test split's thousands of pairs an image would not fit in memory.
     Raises InputError, naming the file, where it is damaged or another file, or holds anything but BoxLists of tensors.
     """
-    content = load_tensors(path)
+    content = read_torch(path)
     if not isinstance(content, dict) or not {"groundtruths", "predictions"} <= content.keys():
         raise InputError(
             f"{path}: holds no groundtruths and predictions; give Scene-Graph-Benchmark's eval_results file"
@@ -44,52 +38,31 @@ def read_eval_results(path: Path) -> Numbered:
     truths, found = content["groundtruths"], content["predictions"]
     if not isinstance(truths, list) or not isinstance(found, list) or len(truths) != len(found):
         raise InputError(f"{path}: groundtruths and predictions must be lists of one BoxList an image")
-    true, predicted = [], []
+    true, predicted, sizes = [], [], []
     for i, (truth, prediction) in enumerate(zip(truths, found, strict=True)):
         where = f"{path}, image {i}"
-        labels, relations = (_field(truth, name, f"{where}, ground truth") for name in ("labels", "relation_tuple"))
-        true.append({"boxes": _boxes(truth, where), "labels": labels, "rels": relations.reshape(-1, 3)})
-        if tuple(truth.size) != tuple(prediction.size):
-            raise InputError(f"{where}: predicted in an image of {prediction.size}, true in one of {truth.size} pixels")
+        side = f"{where}, ground truth"
+        labels, relations = _field(truth, "labels", side), _field(truth, "relation_tuple", side, 3)
+        true.append({"boxes": _boxes(truth, where), "labels": labels, "rels": relations})
         predicted.append(_prediction(prediction, where))
-    sizes = np.array([truth.size for truth in truths], np.float64).reshape(-1, 2)
+        size, other = (_size(boxes, where) for boxes in (truth, prediction))
+        if size != other:
+            raise InputError(f"{where}: predicted in an image of {other}, true in one of {size} pixels")
+        sizes.append(size)
+    sizes = np.array(sizes, np.float64).reshape(-1, 2)
     return Numbered(as_predictions(predicted, str(path)), as_truth(true, str(path)), sizes=sizes)
 
 
-def load_tensors(path: Path) -> Any:
-    """What a torch file holds, if it is tensors, plain containers and BoxLists only.
-
-    Raises InputError, naming the file, where it is missing, damaged, or holds anything else; none of it is executed.
-    """
-    allowed = [(BoxList, _NAME)]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            # A file in torch's newer form is mapped, so that only what is used is read.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except pickle.UnpicklingError as error:
-        # torch's own message goes on to say how the file could be trusted after all, which nobody should be told here.
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        why = (
-            f"it asks for {asked[1]}, and only tensors and BoxLists are let in"
-            if asked
-            else "it holds more than tensors and BoxLists, or is damaged"
-        )
-        raise InputError(f"{path}: refused, {why}") from error
-    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError and others for damaged files
-        raise InputError(f"{path}: not a file that torch wrote, or damaged ({error!r})") from error
-
-
 def _prediction(prediction: BoxList, where: str) -> dict[str, np.ndarray]:
-    labels, scores, pairs, table = (
-        _field(prediction, name, f"{where}, prediction")
-        for name in ("pred_labels", "pred_scores", "rel_pair_idxs", "pred_rel_scores")
-    )
-    pairs = pairs.reshape(-1, 2).astype(np.int64)
+    side = f"{where}, prediction"
+    labels, scores = (_field(prediction, name, side) for name in ("pred_labels", "pred_scores"))
+    pairs, table = _field(prediction, "rel_pair_idxs", side, 2), _field(prediction, "pred_rel_scores", side, 0)
+    if pairs.dtype.kind == "f" and pairs.size:
+        raise InputError(f"{side}: rel_pair_idxs are no whole numbers")
+    pairs = pairs.astype(np.int64)
     if (
-        table.ndim != 2
-        or len(table) != len(pairs)
+        len(table) != len(pairs)
+        or (len(table) and table.shape[1] < 2)
         or (pairs.size and not 0 <= pairs.min() <= pairs.max() < len(scores))
     ):
         raise InputError(f"{where}: its {len(pairs)} pairs do not fit {len(scores)} boxes and scores of {table.shape}")
@@ -104,23 +77,36 @@ def _prediction(prediction: BoxList, where: str) -> dict[str, np.ndarray]:
 
 def _boxes(boxes: BoxList, where: str) -> np.ndarray:
     """Its boxes as xyxy [n, 4]; in its "xywh" a width is x2 - x1 + 1."""
-    array = _array(getattr(boxes, "bbox", None), f"{where}: bbox").astype(np.float32).reshape(-1, 4)
-    if getattr(boxes, "mode", None) == "xywh":
+    array = _array(boxes.bbox, f"{where}: bbox", 4).astype(np.float32)
+    if boxes.mode == "xywh":
         array = np.column_stack([array[:, :2], array[:, :2] + np.clip(array[:, 2:] - 1, 0, None)])
     return array
 
 
-def _field(boxes: Any, name: str, where: str) -> np.ndarray:
-    fields = getattr(boxes, "extra_fields", None)
-    if not isinstance(boxes, BoxList) or not isinstance(fields, dict) or not hasattr(boxes, "size"):
+def _size(boxes: BoxList, where: str) -> tuple[float, float]:
+    size = boxes.size
+    if not isinstance(size, tuple | list) or len(size) != 2 or not all(isinstance(n, int | float) for n in size):
+        raise InputError(f"{where}: size is not (width, height)")
+    return tuple(size)
+
+
+def _field(boxes: Any, name: str, where: str, columns: int | None = None) -> np.ndarray:
+    if not isinstance(boxes, BoxList) or not isinstance(boxes.extra_fields, dict):
         raise InputError(f"{where}: is no BoxList")
+    fields = boxes.extra_fields
     if name not in fields:
-        raise InputError(f"{where}: has no field {name}; it has {', '.join(map(str, fields)) or 'none'}")
-    return _array(fields[name], f"{where}: {name}")
+        raise InputError(f"{where}: has no field {name}; it has {', '.join(map(str, fields))[:200] or 'none'}")
+    return _array(fields[name], f"{where}: {name}", columns)
 
 
-def _array(value: Any, what: str) -> np.ndarray:
+def _array(value: Any, what: str, columns: int | None = None) -> np.ndarray:
+    """A tensor as [n], or [n, columns], 0: however many. An empty one is of no rows, whatever its other axes."""
     if not isinstance(value, torch.Tensor):
-        raise InputError(f"{what} is no tensor")
-    value = value.detach()
-    return (value.float() if value.is_floating_point() else value).numpy()
+        raise InputError(f"{what} is no plain tensor")
+    array = (value.float() if value.is_floating_point() else value).numpy()
+    if not array.size and columns != 0:
+        array = array.reshape((0,) if columns is None else (0, columns))
+    if array.ndim != (1 if columns is None else 2) or (columns and array.shape[1] != columns):
+        rows = "[n]" if columns is None else f"[n, {columns or 'columns'}]"
+        raise InputError(f"{what} of {array.shape} is not {rows}")
+    return array

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from groundgraph.data.text import plain, read_json
+from groundgraph.data.torch_file import read_torch
+from groundgraph.data.unpickle import read_npz
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import count_unseen
-from groundgraph.evaluation.formats.npz import load_npz
-from groundgraph.evaluation.formats.scene_graph_benchmark import TORCH, load_tensors
+from groundgraph.evaluation.formats.scene_graph_benchmark import TORCH
 from groundgraph.evaluation.formats.sides import Sides, Vocabularies
 
 
@@ -30,9 +31,9 @@ def read_zeroshot(
     """
     path = Path(path)
     if path.suffix.lower() in TORCH:
-        rows: Any = load_tensors(path)
+        rows: Any = read_torch(path)
         if isinstance(rows, torch.Tensor):
-            rows = rows.detach().cpu().float().numpy() if rows.is_floating_point() else rows.cpu().numpy()
+            rows = (rows.float() if rows.is_floating_point() else rows).numpy()
     elif path.suffix.lower() == ".json":
         rows = read_json(path, "a JSON list of triplets")
         if isinstance(rows, list) and any(
@@ -40,7 +41,7 @@ def read_zeroshot(
         ):
             rows = _numbers(rows, vocabularies, path, [] if notes is None else notes)
     elif path.suffix.lower() == ".npz":
-        rows = load_npz(path).get("zeroshot")
+        rows = read_npz(path, ("zeroshot",)).get("zeroshot")
     else:
         raise InputError(f"{path}: triplets are read from .json, .npz, {', '.join(TORCH)}; give one of these")
     what = "rows of (subject label, object label, predicate), numbered from 1"
