@@ -351,9 +351,10 @@ def _execute(
         from groundgraph.pipeline.check import require
         from groundgraph.pipeline.engines import open_engine
         from groundgraph.pipeline.own import open_recipe
-        from groundgraph.pipeline.run import Run, peak_memory
+        from groundgraph.pipeline.run import Run
         from groundgraph.pipeline.show import show_dry_run
         from groundgraph.pipeline.stages import stages
+        from groundgraph.system import peak_memory
 
         _quiet_transformers()
         began = time.perf_counter()

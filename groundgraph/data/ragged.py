@@ -8,16 +8,15 @@ under another name, and gets its own when all of it is on the disk.
 from __future__ import annotations
 
 import json
-import resource
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from groundgraph.data.tensorfile import TensorFile, write_tensors
 from groundgraph.errors import InputError
+from groundgraph.system import allow_files
 
 SHARD_BYTES = 128 << 20  # what a writer holds in memory before it becomes a shard
 _SUFFIX = ".safetensors"
@@ -180,14 +179,6 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
 
 
-def _allow_files(count: int) -> None:
-    """Raise this process's limit of open files where a store needs it: each mapped shard is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if count > soft // _STORES:
-        with suppress(ValueError, OSError):  # some systems allow less than they say
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 class Ragged:
     """A store, read by position: `store[id]` -> {column: array}, `id in store`, `len`, iteration.
 
@@ -200,7 +191,7 @@ class Ragged:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         shards = _shards(self.path) if self.path.is_dir() else [self.path]
-        _allow_files(len(shards))
+        allow_files(len(shards) * _STORES)  # each mapped shard is one
         self._files = [_Shard(p) for p in shards]
         self.columns: tuple[str, ...] = self._files[0].columns if self._files else ()
         self._rows: dict[str, tuple[int, int]] = {}

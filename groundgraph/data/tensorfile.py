@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.errors import InputError
+from groundgraph.system import sync_folder
 
 _DTYPES = {
     "F64": np.float64,
@@ -71,17 +72,9 @@ def write_tensors(
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class TensorFile(Mapping[str, np.ndarray]):
@@ -98,7 +91,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         try:
             with path.open("rb") as file:
                 # mmap raises ValueError for a file of no bytes.
-                data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self.notes, self._arrays = _parsed(data)
         except FileNotFoundError as error:
             raise InputError(f"{path}: not there; run the stage that writes it") from error

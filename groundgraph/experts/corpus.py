@@ -45,7 +45,7 @@ def _draw(index: int, part: str, pictures: bool) -> tuple[np.ndarray | None, Sce
 def draw(part: str, count: int, pictures: bool = True, processes: int = 2) -> Corpus:
     """Draw `count` scenes of a part of the world ("expert" or "heldout"), the same ones every time."""
     work = partial(_draw, part=part, pictures=pictures)
-    with get_context("fork").Pool(processes) as pool:
+    with get_context("spawn").Pool(processes) as pool:
         rows = pool.map(work, range(count), chunksize=max(1, min(200, count // processes)))
     images = np.stack([row[0] for row in rows]) if pictures else None
     return Corpus(images, [row[1] for row in rows], [row[2] for row in rows])

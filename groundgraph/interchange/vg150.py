@@ -12,6 +12,7 @@ import numpy as np
 from groundgraph.errors import InputError
 from groundgraph.interchange.files import appearing, write_json_file
 from groundgraph.interchange.labels import LabelledImage, Vocabularies
+from groundgraph.system import link_or_copy
 
 GRAPHS, NAMES, IMAGES = "VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json"
 _WRITER = "groundgraph export"
@@ -27,8 +28,8 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
     that scale's unit at most. The public readers cut cx - w / 2 to whole numbers, so an odd width's centre is rounded
     up, and the corner comes out as it went in.
     Image ids that are whole numbers stay; if one is not, or is one of the four that the readers pass over, all are
-    numbered from 1. images/ID.jpg are links to the images, since the readers build these names. The readers also
-    assert that Visual Genome has 108,073 images; that line of theirs has to go.
+    numbered from 1. images/ID.jpg are links to the images, since the readers build these names, or copies where the
+    system has no links. The readers also assert that Visual Genome has 108,073 images; that line of theirs has to go.
     Gives counts of images, boxes, relations and of images without a box. Raises InputError where the folder holds any
     of these files from elsewhere, such as Visual Genome's own.
     """
@@ -66,7 +67,7 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
     links.mkdir(exist_ok=True)
     for number, image in zip(numbers, listed, strict=True):
         with appearing(links / f"{number}.jpg") as link:
-            os.symlink(Path(image.path).resolve(), link)
+            link_or_copy(Path(image.path), link)
     return {
         "images": len(listed),
         "boxes": len(labels),

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shlex
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from groundgraph.errors import InputError
 
 NAME = ".lock"
+_HOLDER = ".lock-holder"  # who; a file of its own, since Windows lets nobody read a locked one
 _PATIENCE = 0.5  # seconds: `holder` holds the lock itself for a moment
 
 
@@ -26,39 +26,53 @@ def held(folder: Path) -> Iterator[str]:
 
     Raises InputError, saying who holds it, where another process does. On a file system without locks nothing is held.
     """
-    with (folder / NAME).open("a+", encoding="utf-8") as file:
-        until = time.monotonic() + _PATIENCE
-        while not _try(file.fileno(), fcntl.LOCK_EX):
-            if time.monotonic() > until:
-                file.seek(0)
-                who = file.read().strip() or "another process"
-                raise InputError(f"{folder}: {who} is at work in this folder; wait for it, or choose another --out")
-            time.sleep(0.05)
-        file.seek(0)
-        left = file.read().strip()
+    lock, note = FileLock(folder / NAME), folder / _HOLDER
+    try:
+        _acquire(lock, _PATIENCE)
+    except Timeout as error:
+        who = _text(note) or "another process"
+        raise InputError(f"{folder}: {who} is at work in this folder; wait for it, or choose another --out") from error
+    try:
+        left = _text(note)
         now = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
         whose = f"process {os.getpid()} on {socket.gethostname()}, since {now} ({shlex.join(sys.argv)[:300]})"
-        file.truncate(0)
         with suppress(OSError):  # a full disk: the lock is held all the same
-            os.write(file.fileno(), whose.encode())
-        try:
-            yield left
-        finally:
-            file.truncate(0)
+            note.write_text(whose, encoding="utf-8", errors="replace")
+        yield left
+    finally:
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
+        lock.release()
 
 
 def holder(folder: Path) -> str | None:
     """Who is at work in a folder, None: nobody. Nothing is written."""
-    try:
-        with (folder / NAME).open(encoding="utf-8") as file:
-            return None if _try(file.fileno(), fcntl.LOCK_SH) else file.read().strip() or "another process"
-    except FileNotFoundError:
+    if not (folder / NAME).exists():
         return None
-
-
-def _try(handle: int, kind: int) -> bool:
+    lock = FileLock(folder / NAME)
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-    return True
+        _acquire(lock, 0)
+    except Timeout:
+        return _text(folder / _HOLDER) or "another process"
+    except PermissionError:  # another user's run, which only leaves a note while it lasts, or when it was killed
+        return _text(folder / _HOLDER) or None
+    lock.release()
+    return None
+
+
+def _acquire(lock: FileLock, patience: float) -> None:
+    """Raises Timeout where another holds it, PermissionError where the file may not be written."""
+    try:
+        lock.acquire(timeout=patience)
+    except (Timeout, PermissionError):
+        raise
+    except (NotImplementedError, OSError) as error:
+        if getattr(error, "filename", None) is not None:  # the file, not the lock, is what fails
+            raise
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import shlex
 import shutil
 import time
@@ -326,8 +325,3 @@ class Run:
                 yield
         finally:
             self._progress = None
-
-
-def peak_memory() -> int:
-    """The largest resident memory of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,10 +14,10 @@ from typing import Any, Protocol
 from groundgraph.data.store import RaggedWriter, RegionsWriter, write_ragged, write_regions
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.run import Run
+from groundgraph.system import trim_memory
 
 CHUNK = 64  # images handled between two steps of a progress bar
 LOSS = 60.0, 0.05  # what a kill may cost: seconds, or this share of the time so far
-_LIBC = ctypes.CDLL(None)
 
 
 class Worker(Protocol):
@@ -122,20 +121,10 @@ def made(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, tally: T
     counted = tally.count() if tally else 0
     entries = list(make(part))
     run.keep_skipped()  # before the images that it is about
-    _give_back()
+    trim_memory()
     if tally:
         tally.note(part.start, tally.count() - counted)
     return entries
-
-
-def _give_back() -> None:
-    """Give the system what is freed: glibc keeps it in pieces, and a process grows from slice to slice.
-
-    It takes a tenth of the bundled experts' time, and nothing to speak of beside real ones. Fewer, larger pieces
-    (M_MMAP_THRESHOLD) would do too, but take half of the time again.
-    """
-    if trim := getattr(_LIBC, "malloc_trim", None):  # where there is glibc
-        trim(0)
 
 
 def fill(

@@ -26,9 +26,10 @@ from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.manifest import SCRATCH
 from groundgraph.pipeline.methods import labels_of
-from groundgraph.pipeline.run import Advance, Run, peak_memory
+from groundgraph.pipeline.run import Advance, Run
 from groundgraph.pipeline.stage import Stage, with_needs
 from groundgraph.pipeline.stages import listed_examples, stages
+from groundgraph.system import peak_memory
 from groundgraph.terminal import Console
 
 FEW, MANY = 4, 100  # images of the largest split; 100 are four steps of a grounder

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
+import psutil
 import torch
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
@@ -140,6 +141,7 @@ def _begin(threads: int, parent: int) -> None:
 
 def _end_with(parent: int) -> None:
     """A killed parent tells nobody; without this its workers would wait for work for ever."""
-    while os.getppid() == parent:
+    # Windows goes on giving a dead parent's number, others give it to a zombie.
+    while os.getppid() == parent and psutil.pid_exists(parent):
         time.sleep(1)
     os._exit(1)

@@ -17,6 +17,7 @@ from typing import Any
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import Stage, fingerprints, with_needs
+from groundgraph.system import link_or_copy
 from groundgraph.terminal import Console
 
 
@@ -81,4 +82,4 @@ def read_json(path: Path) -> Any:
 
 def _link(place: Path, target: Path) -> None:
     if not os.path.lexists(place):
-        place.symlink_to(target.resolve(), target_is_directory=True)
+        link_or_copy(target, place)
