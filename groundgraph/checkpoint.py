@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from groundgraph.device import mapped
 from groundgraph.errors import InputError
 
 State = TypeVar("State")
@@ -31,7 +33,10 @@ class Parts:
 
 
 def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
-    """Write the whole state, a dataclass of plain values; the file is complete before it takes its place."""
+    """Write the whole state, a dataclass of plain values; the file is complete before it takes its place.
+
+    Tensors are stored as the CPU's, so that a training may go on where there is no such device.
+    """
     content = {
         "identity": json.dumps(parts.identity, sort_keys=True),
         "state": {f.name: getattr(state, f.name) for f in fields(state)},
@@ -44,7 +49,7 @@ def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
-        torch.save(content, file)
+        torch.save(mapped(content, Tensor.cpu), file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -31,6 +31,10 @@ Setting = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")
 ]
 
+Device = Annotated[
+    str | None, typer.Option(help="Where models run: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.")
+]
+
 
 @app.callback()
 def _before() -> None:
@@ -50,9 +54,10 @@ def main(
 def demo(
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
     setting: Setting = None,
+    device: Device = None,
 ) -> None:
     """The whole method on a part of MiniGenome, in minutes: captions in, scene graphs out."""
-    _execute("demo", out, setting)
+    _execute("demo", out, setting, device)
 
 
 @app.command()
@@ -65,6 +70,7 @@ def run(
     ],
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
     setting: Setting = None,
+    device: Device = None,
     dry_run: Annotated[
         bool, typer.Option(help="Only say what would run, how long and large, what is missing.")
     ] = False,
@@ -74,7 +80,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="The Ray cluster, by default one on this machine.")] = None,
 ) -> None:
     """Run a recipe; stages that are done and unchanged are skipped."""
-    _execute(recipe, out, setting, dry_run, engine, address)
+    _execute(recipe, out, setting, device, dry_run, engine, address)
 
 
 @app.command()
@@ -132,6 +138,7 @@ def predict(
     top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
     kind: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     min_score: Annotated[float, typer.Option(help="Leave out what scores less.", min=0, max=1)] = 0,
+    device: Device = None,
 ) -> None:
     """Draw scene graphs on images and write them as JSON; says each relation with its score."""
     with _errors():
@@ -141,7 +148,7 @@ def predict(
         from groundgraph.report.pictures import numbered
 
         out, skipped = out or folder / "predictions", Skipped()
-        written = predict_images(Predictor(folder, method), images, out, top, kind, min_score, skipped)
+        written = predict_images(Predictor(folder, method, device), images, out, top, kind, min_score, skipped)
         for what, why in skipped.items:
             console.print(f"[yellow]skipped[/] {escape(what)}: {escape(why)}")
         for image, graph in written.items():
@@ -342,12 +349,13 @@ def _execute(
     recipe: str,
     out: Path | None,
     settings: list[str] | None,
+    device: str | None = None,
     dry_run: bool = False,
     engine: str | None = None,
     address: str | None = None,
 ) -> None:
     with _errors():
-        from groundgraph.parallel import launch
+        from groundgraph.parallel import is_first, launch
         from groundgraph.pipeline.check import require
         from groundgraph.pipeline.engines import open_engine
         from groundgraph.pipeline.own import open_recipe
@@ -358,9 +366,9 @@ def _execute(
 
         _quiet_transformers()
         began = time.perf_counter()
-        ranks = launch()
-        console.quiet = not ranks.first
-        loaded = open_recipe(recipe, settings or [])
+        console.quiet = not is_first()
+        loaded = open_recipe(recipe, [*(settings or []), *_device(device)])
+        ranks = launch(loaded.device)
         work = Run(loaded, out or Path("runs") / loaded.name, console, ranks=ranks)
         if loaded.note:
             console.print(escape(loaded.note), highlight=False)
@@ -381,6 +389,11 @@ def _execute(
             f"Report: {work.folder / 'report.html'}",
             highlight=False,
         )
+
+
+def _device(name: str | None) -> list[str]:
+    """--device as a setting of the recipe."""
+    return [] if name is None else [f"device={name}"]
 
 
 def _quiet_transformers() -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from groundgraph.device import device_of, gpu_count
 from groundgraph.errors import InputError
 
 T = TypeVar("T")
@@ -34,7 +35,8 @@ def divide(rows: slice, parts: int) -> list[slice]:
 class Ranks:
     """This process among its like; the default is one alone, for which everything here does nothing.
 
-    rank of world; device: where its model and batches lie; control: the gloo group by which it waits (where collectives
+    rank of world; device: of several, where this one's model and batches lie (`place` says where one alone has them);
+    control: the gloo group by which it waits (where collectives
     of tensors go through NCCL, a wait of hours for another's work must not look like a hang)
     """
 
@@ -47,6 +49,10 @@ class Ranks:
     def first(self) -> bool:
         """Whether this is the process that writes, shows and does what is done once."""
         return self.rank == 0
+
+    def place(self, device: str | torch.device = "auto") -> torch.device:
+        """Where this process's models run: on its own device among several, else where is asked (`device_of`)."""
+        return self.device if self.world > 1 else device_of(device)
 
     def part(self, total: int) -> slice:
         """This process's rows of `total`."""
@@ -145,14 +151,19 @@ class Share:
         """This process's share of a loss that every process computes whole."""
         return loss / self.ranks.world
 
-    def draw(self, how: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    def draw(
+        self,
+        how: Callable[..., Tensor],
+        shape: tuple[int, ...],
+        generator: torch.Generator | None,
+        device: torch.device = CPU,
+    ) -> Tensor:
         """This process's rows of what `how(shape, generator=...)` draws for the whole batch; shape is that of its rows.
 
-        Every process draws all, so that their generators stay together.
+        Every process draws all, so that their generators stay together; on the CPU, so that all machines draw the same.
         """
-        if self.ranks.world == 1:
-            return how(shape, generator=generator)
-        return how((self.total, *shape[1:]), generator=generator)[self.rows].to(self.ranks.device)
+        whole = shape if self.ranks.world == 1 else (self.total, *shape[1:])
+        return how(whole, generator=generator)[self.rows].to(device)
 
 
 WHOLE = Share()
@@ -177,11 +188,18 @@ class _Gather(torch.autograd.Function):
         return gradient[ctx.rows], None, None
 
 
-def launch() -> Ranks:
+def is_first() -> bool:
+    """Whether this is the process that shows, before `launch` has joined those that torchrun started."""
+    return not distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
+
+
+def launch(device: str = "auto") -> Ranks:
     """This process's place among those that torchrun started, joined by Lightning Fabric; `ALONE` without torchrun.
 
-    Each process has a GPU of its own where there are GPUs. Raises InputError where Fabric is not installed.
+    device  as in a recipe (`device_of`); of several processes each has a GPU of its own, where it is not the CPU
+    Raises InputError where Fabric is not installed, or where there is no such device or too few of them.
     """
+    place = device_of(device)
     if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         return ALONE
     try:
@@ -189,7 +207,12 @@ def launch() -> Ranks:
     except ImportError as error:
         raise InputError("torchrun needs Lightning Fabric: pip install 'groundgraph[cluster]'") from error
     here = int(os.environ["LOCAL_WORLD_SIZE"])
-    fabric = Fabric(devices=here, num_nodes=int(os.environ["WORLD_SIZE"]) // here, strategy="ddp")
+    if place.index is not None or place.type not in ("cpu", "cuda"):
+        raise InputError(f"device {place} under torchrun, which gives each process a GPU of its own: take cuda or cpu")
+    if place.type == "cuda" and here > gpu_count():
+        raise InputError(f"{here} processes on a machine with {gpu_count()} GPUs: start one for each, or --device cpu")
+    nodes = int(os.environ["WORLD_SIZE"]) // here
+    fabric = Fabric(accelerator=place.type, devices=here, num_nodes=nodes, strategy="ddp")
     fabric.launch()
     return joined(fabric.device)
 

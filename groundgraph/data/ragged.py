@@ -162,7 +162,7 @@ def narrowed(array: np.ndarray, dtype: type | None, what: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         stored = array.astype(dtype)
     if stored.dtype.kind == "f" and np.isinf(stored).any() and np.isfinite(array[np.isinf(stored)]).any():
-        raise InputError(f"{what} is too large for {stored.dtype}; store it as it is")
+        raise InputError(f"{what} is too large for {stored.dtype}; store it as it is (detector.store: float32)")
     return stored
 
 

@@ -13,6 +13,8 @@ from groundgraph.grounding.layers import initialise, mlp
 class Grounder(nn.Module):
     """H = En_txt(E), V = En_vis(X), a_ij = FC_att(h_i * v_j), and the adaptor FC_adp: METHOD.md Eq. 1-3 and 12.
 
+    What losses are computed from, `scores` and `reliability`, is float32 in any precision.
+
     The released code drops entries of every product h_i * v_j; by default one mask an entity, on h, serves all its
     regions. That is an approximation: it keeps the scores one matrix product, and [Ne, Nv, d] is never materialised.
     """
@@ -41,9 +43,9 @@ class Grounder(nn.Module):
             h, v = normalize(h, dim=-1), normalize(v, dim=-1)
         share = self.config.dropout if self.training else 0.0
         if share and self.config.dropout_on == "product":
-            return self.attend(dropout(h.unsqueeze(-2) * v.unsqueeze(-3), share)).squeeze(-1)
+            return self.attend(dropout(h.unsqueeze(-2) * v.unsqueeze(-3), share)).squeeze(-1).float()
         weighted = dropout(h, share) * self.attend.weight[0]
-        return weighted @ v.transpose(-1, -2) + self.attend.bias
+        return (weighted @ v.transpose(-1, -2)).float() + self.attend.bias
 
     def reliability(self, attention: Tensor, h: Tensor, v: Tensor) -> Tensor:
         """FC_adp of an attended feature and its entity, without a gradient into v (Eq. 10, 12).
@@ -57,7 +59,7 @@ class Grounder(nn.Module):
         if self.config.normalise:
             attended = normalize(attended, dim=-1)
         h = h if self.config.text_gradient else h.detach()
-        return self.adaptor(attended * h).squeeze(-1)
+        return self.adaptor(attended * h).squeeze(-1).float()
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
         """E [..., Ne, de], X [..., Nv, dv] -> A [..., Ne, Nv], every entity against the regions of its own image."""

@@ -40,14 +40,13 @@ def batch_vocabulary(
     d = queries.shape[-1]
     image, place = asked.nonzero(as_tuple=True)
     offset = bias.masked_fill(~real, NEVER).flatten()
-    logits = torch.addmm(offset, queries[image, place], classes.flatten(0, 1).T, alpha=d**-0.5).unflatten(
-        1, classes.shape[:2]
-    )
+    product = torch.addmm(offset, queries[image, place], classes.flatten(0, 1).T, alpha=d**-0.5)
+    logits = product.float().unflatten(1, classes.shape[:2])  # losses are made of them
     theirs = (image + start).unsqueeze(1) != torch.arange(len(classes), device=image.device)
-    own = queries.new_zeros(*queries.shape[:2], classes.shape[1])
+    own = logits.new_zeros(*queries.shape[:2], classes.shape[1])
     own = own.index_put((image, place), logits[torch.arange(len(image), device=image.device), image + start])
     rest = logits.logsumexp(-1).masked_fill(~theirs, NEVER).logsumexp(-1)
-    return own, queries.new_zeros(queries.shape[:2]).index_put((image, place), rest)
+    return own, logits.new_zeros(queries.shape[:2]).index_put((image, place), rest)
 
 
 def mean_where(values: Tensor, mask: Tensor, share: Share = WHOLE) -> Tensor:

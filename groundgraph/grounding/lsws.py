@@ -90,7 +90,7 @@ class Lsws(nn.Module):
 
     def attention(self, queries: Tensor, features: Tensor, regions: Tensor) -> Tensor:
         """log of the attention, [B, E, V]; padded regions get about -1e4."""
-        logits = queries @ self.attend(features).transpose(1, 2) * queries.shape[-1] ** -0.5
+        logits = (queries @ self.attend(features).transpose(1, 2)).float() * queries.shape[-1] ** -0.5
         return logits.masked_fill(~regions.unsqueeze(1), NEVER).log_softmax(-1)
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:

@@ -27,13 +27,13 @@ class Ours(Grounder):
         )
         similarity = many.share.gather(similarity.T).T
         mil = many.share.of_all(mil_loss(similarity, c.margin, c.mil_diagonal))
-        terms = {"mil": mil * (mil_weight(step.epoch) if c.mil_decay else 1.0)}
+        terms = {"mil": mil * (mil_weight(step.epoch) if c.mil_decay and step.epoch is not None else 1.0)}
         if batch is not many:
             h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
         return terms | self.distil(h, v, batch, step.epoch, generator)
 
     def distil(
-        self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int, generator: torch.Generator | None
+        self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int | None, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
         """L_KD against the fused targets (Eq. 9-12, 14), and L_adp where the weights are learnt (Eq. 13)."""
         c = self.config
@@ -46,9 +46,8 @@ class Ours(Grounder):
             return {"kd": distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)}
         says = torch.stack([t.sum(-1) > 0 for t in targets], -1)
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
-        weights = (
-            torch.full_like(positive, 0.5) if epoch < c.average_epochs else positive.detach().softmax(-1)
-        )  # Eq. 11
+        averaged = epoch is not None and epoch < c.average_epochs
+        weights = torch.full_like(positive, 0.5) if averaged else positive.detach().softmax(-1)  # Eq. 11
         kd = distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)
         negatives = [
             lowest_attention(t, batch.regions, generator, batch.share)
@@ -72,6 +71,8 @@ class Mil(Ours):
     def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
         super().__init__(text_size, visual_size, (config or GroundingConfig()).model_copy(update={"fusing": "average"}))
 
-    def distil(self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int, generator: torch.Generator | None) -> dict:
+    def distil(
+        self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int | None, generator: torch.Generator | None
+    ) -> dict:
         """No teacher, no distillation."""
         return {}

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
+from groundgraph.device import device_of, device_of_model
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PaddedSet, Sampled, gather, lengths_of, pad
@@ -27,18 +28,23 @@ Curves = dict[str, list[float]]
 
 
 class Step(NamedTuple):
-    """What one training step is given: a batch of images, a batch of entities (often the same object), the epoch."""
+    """What one training step is given: a batch of images, a batch of entities (often the same object), the epoch.
+
+    epoch  None: no step, but a look at the loss, which is to be of one definition whenever it is taken; so what changes
+           over the epochs (the weight of L_MIL, an average before the learnt weights) is left out of it
+    """
 
     images: PaddedSet
     entities: PaddedSet
-    epoch: int
+    epoch: int | None
 
 
 class Trainable(Protocol):
     """What a grounder that learns is: an nn.Module built from (text size, visual size, GroundingConfig) with these.
 
-    losses  named scalar terms, whose sum is minimised; random draws come from the generator. Where several processes
-            share the step's batches (`PaddedSet.share`), what each gives adds up to the terms of the whole
+    losses  named scalar terms, float32 in any precision, whose sum is minimised; random draws come from the generator.
+            Where several processes share the step's batches (`PaddedSet.share`), what each gives adds up to the terms
+            of the whole
     score   a_ij [N, E, V]; of a padded region, anything
     """
 
@@ -87,6 +93,7 @@ class Learned:
         checkpoint: str | Path | None = None,
         interval: int = 200,
         ranks: Ranks = ALONE,
+        device: str | torch.device = "auto",
     ) -> Curves:
         """Learn from `train`, keep the weights that are best on `validation` (where there is none, on `train`).
 
@@ -99,6 +106,7 @@ class Learned:
         ranks   the processes that share each batch (`parallel.launch`). All call this with the same arguments, and end
                 with the same weights and curves; without dropout these are one process's but for rounding. The first
                 writes the checkpoint, from which any number of processes may go on
+        device  where one process alone trains, see `groundgraph.device`
 
         Raises InputError where there is nothing to learn from, where the loss stops being a number, or where the
         checkpoint is damaged or another training's.
@@ -108,7 +116,7 @@ class Learned:
         data = gather(train)
         check = gather(validation) if lengths_of(validation).all(0).any() else data
         self.sizes = data.widths
-        self.model = self.kind(*self.sizes, c).to(ranks.device)
+        self.model = self.kind(*self.sizes, c).to(ranks.place(device))
         steps = steps_an_epoch(data, c)
         run = _Training(self.model, c, steps * c.epochs, seed, len(data), ranks)
         state = TrainingState(weights=copy.deepcopy(self.model.state_dict()))
@@ -147,7 +155,7 @@ class Learned:
 
     def _look(self, check: Sampled, run: _Training, state: TrainingState) -> None:
         """Ask for the validation loss, and keep the weights where it is the best so far."""
-        value = validation_loss(self.model, check, self.config, state.epoch, run.ranks)
+        value = validation_loss(self.model, check, self.config, run.ranks)
         if not np.isfinite(value):
             raise InputError(f"the grounder's loss is {value} in epoch {state.epoch}: lower grounding.learning_rate")
         run.plateau.step(value)
@@ -160,7 +168,7 @@ class Learned:
         """a_ij of every image: a list of [E, V] float32; one without entities or regions gives an empty array."""
         found: list[np.ndarray] = []
         self.model.eval()
-        device = next(self.model.parameters()).device
+        device = device_of_model(self.model)
         for start in range(0, len(images), batch):
             part = [images[k] for k in range(start, min(start + batch, len(images)))]
             shapes = [(len(i.embeddings), len(i.features)) for i in part]
@@ -173,13 +181,18 @@ class Learned:
         """Write model.safetensors and grounder.json (sizes and configuration) into a folder."""
         folder = Path(folder)
         text = json.dumps({"sizes": self.sizes, "config": self.config.model_dump(mode="json")}, indent=1)
-        save_file({k: v.contiguous() for k, v in self.model.state_dict().items()}, folder / "model.safetensors.tmp")
+        save_file(
+            {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}, folder / "model.safetensors.tmp"
+        )
         (folder / "grounder.json.tmp").write_text(text + "\n", encoding="utf-8")
         for name in ("model.safetensors", "grounder.json"):
             os.replace(folder / f"{name}.tmp", folder / name)
 
-    def load(self, folder: str | Path) -> Learned:
-        """Read what `save` wrote; raises ValueError naming the file where it is missing or of another grounder."""
+    def load(self, folder: str | Path, device: str | torch.device = "auto") -> Learned:
+        """Read what `save` wrote, onto a device (see `groundgraph.device`).
+
+        Raises InputError naming the file where it is missing or of another grounder.
+        """
         path = Path(folder) / "grounder.json"
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -190,7 +203,7 @@ class Learned:
             self.model.load_state_dict(load_file(path))
         except Exception as error:  # each library raises its own kind for a damaged file
             raise InputError(f"{path}: no stored grounder of this kind ({error}); train it again") from error
-        self.model.eval()
+        self.model.to(device_of(device)).eval()
         return self
 
 
@@ -207,7 +220,7 @@ class _Training:
         stateful = {"model": model, "optimiser": self.optimiser, "plateau": self.plateau}
         identity: dict[str, Any] = {"grounder": type(model).__name__, "config": config.model_dump(mode="json")}
         identity |= {"seed": seed, "images": images, "batches": total}
-        self.parts = Parts(stateful, self.generator, ranks.device, identity)
+        self.parts = Parts(stateful, self.generator, device_of_model(model), identity)
 
     def stepped(self, done: int) -> bool:
         """Whether no gradient waits for a step of the optimiser when so many batches are done: none is ever stored."""
@@ -220,7 +233,7 @@ class _Training:
         self.model.train()
         if self.stepped(state.done):
             self.optimiser.zero_grad(set_to_none=True)
-        terms = losses_of(self.model, step, self.generator, c, ranks)
+        terms = losses_of(self.model, step, self.generator, c)
         (torch.stack(list(terms.values())).sum() / c.accumulate).backward()
         if self.stepped(state.done + 1):
             ranks.add_gradients(self.model.parameters())
@@ -231,13 +244,12 @@ class _Training:
         return dict(zip(terms, values, strict=True))
 
 
-def losses_of(
-    model: nn.Module, step: Step, generator: torch.Generator, config: GroundingConfig, ranks: Ranks
-) -> dict[str, Tensor]:
-    """The model's terms of a step, on the device and in the precision that are asked for."""
-    images = step.images.to(ranks.device)
-    entities = images if step.entities is step.images else step.entities.to(ranks.device)
-    with torch.autocast(ranks.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+def losses_of(model: nn.Module, step: Step, generator: torch.Generator, config: GroundingConfig) -> dict[str, Tensor]:
+    """The model's terms of a step, on its device and in the precision that is asked for."""
+    device = device_of_model(model)
+    images = step.images.to(device)
+    entities = images if step.entities is step.images else step.entities.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         return model.losses(Step(images, entities, step.epoch), generator)
 
 
@@ -288,18 +300,17 @@ def batches(
 
 
 @torch.no_grad()
-def validation_loss(
-    model: nn.Module, data: Sampled, config: GroundingConfig, epoch: int, ranks: Ranks = ALONE
-) -> float:
+def validation_loss(model: nn.Module, data: Sampled, config: GroundingConfig, ranks: Ranks = ALONE) -> float:
     """The sum of the loss terms over a set in fixed batches, without dropout; without "mil" where so configured.
 
-    Several processes share each batch.
+    Of one definition at all times (`Step.epoch` None), so that looks can be compared. Several processes share each
+    batch.
     """
     model.eval()
-    total, generator = 0.0, torch.Generator().manual_seed(0)  # a fixed draw, so that looks can be compared
+    total, generator = 0.0, torch.Generator().manual_seed(0)  # a fixed draw, for the same reason
     for images in torch.arange(len(data)).split(config.images):
         batch = data.sample(images, config.entities, None, ranks)
-        terms = losses_of(model, Step(batch, batch, epoch), generator, config, ranks)
+        terms = losses_of(model, Step(batch, batch, None), generator, config)
         kept = [v for k, v in terms.items() if config.validate_mil or k != "mil" or len(terms) == 1]
         total += torch.stack(kept).sum().item() * len(images)
     return ranks.sum(torch.tensor(total, dtype=torch.float64)).item() / len(data)

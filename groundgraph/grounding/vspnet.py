@@ -56,7 +56,7 @@ class RolePassing(nn.Module):
         """log weights of the role edges, [B, 2, P, V]; padded regions get about -1e4."""
         both = (entities, predicates)
         keys = [k(x).unflatten(-1, (2, self.d)).transpose(1, 2) for k, x in zip(self.keys, both, strict=True)]
-        logits = keys[1] @ keys[0].transpose(2, 3) * self.d**-0.5
+        logits = (keys[1] @ keys[0].transpose(2, 3)).float() * self.d**-0.5
         logits = logits.masked_fill(~regions[:, None, None], NEVER)
         over_roles = torch.cat([logits, torch.zeros_like(logits[:, :1])], 1).log_softmax(1)[:, :2]
         over_regions = torch.cat([logits, torch.zeros_like(logits[..., :1])], 3).log_softmax(3)[..., :-1]

@@ -51,7 +51,9 @@ class Wsgm(nn.Module):
         # All graphs are matched with one's own images, which are all images where one process has the batch.
         h, graphs, real = (share.gather(values) for values in (h, own, batch.entities))
         (count, entities, _), images = h.shape, len(v)
-        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).view(count, entities, images, v.shape[1]).transpose(1, 2)
+        cosines = (
+            (h.flatten(0, 1) @ v.flatten(0, 1).T).float().view(count, entities, images, v.shape[1]).transpose(1, 2)
+        )
         found = one_to_one(
             cosines.flatten(0, 1),
             graphs.repeat_interleave(images, 0),

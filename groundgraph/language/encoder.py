@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.device import Precision, device_of, dtype_of
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.hub import TOKENIZER, WEIGHTS, located
@@ -22,6 +23,7 @@ class TextEncoder:
     model  "bundled:text", a hub id, a local folder, or "package:NAME"
     pool   "head": the mean over the word pieces of the head noun (official); "phrase": of the whole phrase
     batch  captions a forward pass
+    device, precision  see `groundgraph.device`
     size   width of an embedding
     beyond counts the entities that stand beyond the model's length so far; they get the mean of the caption's pieces
     Raises InputError where the model is missing, is no text model, or has no fast tokenizer.
@@ -32,7 +34,8 @@ class TextEncoder:
         model: str = "bundled:text",
         pool: Literal["head", "phrase"] = "head",
         batch: int = 128,
-        device: str | None = None,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
     ):
         from transformers import AutoModel, AutoTokenizer
 
@@ -49,8 +52,8 @@ class TextEncoder:
         if not getattr(config, "hidden_size", None) or self.model.main_input_name != "input_ids":
             raise InputError(f"'{model}' is a {config.model_type} model, no text encoder")
         self.limit = length_limit(self.tokenizer, getattr(config, "max_position_embeddings", None))
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model.to(self.device).eval()
+        self.device = device_of(device)
+        self.model.to(self.device, dtype_of(precision, self.device)).eval()
         self.pool, self.batch, self.size, self.beyond = pool, batch, int(config.hidden_size), 0
 
     def embed(self, captions: Sequence[ParsedCaption]) -> list[np.ndarray]:

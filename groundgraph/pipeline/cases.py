@@ -113,7 +113,7 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     teachings = [Teaching(object=rows if wanted.object else None) for rows in told]
     if wanted.interaction and chosen:
         images = [one.case.image for one in chosen]
-        teacher = InteractionTeacher(**wanted.interaction.model_dump())
+        teacher = InteractionTeacher(**wanted.interaction.model_dump(), **run.placement)
         looked = [maps[0] for maps in teacher.looker.maps(images, [[one.caption] for one in chosen])]
         teachings = [
             replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))
@@ -134,7 +134,7 @@ def _weights(
     if recipe.grounding.fusing == "average":
         return [torch.full((len(one), 2), 0.5) for one, _ in targets]
     if recipe.grounding.fusing == "expert":
-        expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts)
+        expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts, **run.placement)
         images: list[Image.Image] = [one.case.image for one in chosen]
         crops = [torch.from_numpy(f) for f in expert.region_features(images, regions)]
         words = [torch.from_numpy(expert.entity_features(one.caption.entities)) for one in chosen]
@@ -143,7 +143,7 @@ def _weights(
             expert_weights(*pair, crop, word, temperature)
             for pair, crop, word in zip(targets, crops, words, strict=True)
         ]
-    grounder = build_grounder("ours", recipe.grounding).load(run.folder / "grounding-ours").model
+    grounder = build_grounder("ours", recipe.grounding).load(run.folder / "grounding-ours", "cpu").model  # of few words
     stored, found = artifacts.grounding_images(run, recipe.measured), []
     for one, taught in zip(chosen, teachings, strict=True):
         given, pair = stored[one.image], _targets(taught, recipe.grounding.smoothing)

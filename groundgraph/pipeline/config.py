@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
+from groundgraph.device import DEVICES, Precision
 from groundgraph.errors import InputError
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.config import GroundingConfig
@@ -60,6 +61,7 @@ class DetectorConfig(Strict):
     also         more files or folders of that kind, for images that `model` has no regions of
     features     detector: as it describes a region itself; map: pooled from its own feature map; else a backbone that
                  all regions are pooled from (torchvision:resnet50, or a transformers vision folder or hub id)
+    store        what features are kept in: float16 takes half the room and keeps three digits
     asked        what an open-vocabulary detector looks for: the nouns of the image's own captions (in images that have
                  none, the vocabulary), or the evaluation vocabulary in all
     """
@@ -69,6 +71,7 @@ class DetectorConfig(Strict):
     also: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     regions: int = Field(36, ge=2)
     features: str = "detector"
+    store: Literal["float32", "float16"] = "float32"
     asked: Literal["nouns", "vocabulary"] = "nouns"
 
 
@@ -157,6 +160,9 @@ class Recipe(Strict):
     grounder: one name or several, each with an SGG model of its own trained on its labels; "full" is no grounder: its
     model is trained on annotated boxes, the fully supervised upper bound.
     paper: what the paper reports for this run's first grounder, in per cent; shown beside the run's own figures.
+    device: where all models run: auto (a GPU where there is one), cpu, cuda, cuda:N or mps. precision: of the experts'
+    forward pass: auto is bf16 (fp16 on old GPUs) on a GPU, fp32 elsewhere; trainings have keys of their own. A stage
+    that is done stays done on another device.
     """
 
     name: str = Field(pattern=r"^[\w.+ -]*\w$")  # it names the run's folder: nothing that leads elsewhere
@@ -172,6 +178,8 @@ class Recipe(Strict):
     grounding: GroundingConfig = GroundingConfig()
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     sgg: SggConfig = SggConfig()
+    device: str = Field("auto", pattern=f"^({DEVICES})$")
+    precision: Precision = "auto"
     seed: int = 0
 
     @model_validator(mode="after")

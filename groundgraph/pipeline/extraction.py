@@ -10,6 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def beyond(what: str, count: int) -> dict[str, int]:
 def find_regions(run: Run, folder: Path) -> dict[str, Any]:
     """Regions of every image, with labels, scores and features."""
     try:
-        extract(run, folder, REGIONS, run.recipe.splits)
+        half = run.recipe.detector.store == "float16"
+        extract(run, folder, replace(REGIONS, half=half), run.recipe.splits)
     except NoRegions as error:
         why = run.skipped.items[-1] if run.skipped.items else run.recipe.detector.model
         raise InputError(f"no {error.path.name} image gave a region: {why}") from error
@@ -56,7 +58,8 @@ class RegionFinder:
 
     def __init__(self, run: Run, folder: Path) -> None:
         wanted = run.recipe.detector
-        self.run, self.detector = run, open_detector(wanted, *(looked_for(run) if wanted.kind == OPEN else ()))
+        named = looked_for(run) if wanted.kind == OPEN else ()
+        self.run, self.detector = run, open_detector(wanted, *named, **run.placement)
         for split in run.recipe.splits:
             self.detector.expect(artifacts.examples(run, split))
         temporary = run.scratch() / f"categories{run.mark}.json"
@@ -87,7 +90,8 @@ class TextReader:
     """The text encoder."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        self.run, self.encoder = run, TextEncoder(run.recipe.text.model, pool=run.recipe.text.pool)
+        self.run, wanted = run, run.recipe.text
+        self.encoder = TextEncoder(wanted.model, pool=wanted.pool, **run.placement)
 
     @property
     def beyond(self) -> int:
@@ -137,7 +141,7 @@ class Teachers:
     def __init__(self, run: Run, folder: Path) -> None:
         wanted = run.recipe.teachers.interaction
         self.run, self.by_category = run, ObjectTeacher(artifacts.detector_categories(run), match_matrix)
-        self.looker = InteractionTeacher(**wanted.model_dump()) if wanted else None
+        self.looker = InteractionTeacher(**wanted.model_dump(), **run.placement) if wanted else None
 
     @property
     def beyond(self) -> int:
@@ -180,7 +184,7 @@ class CropDescriber:
     """The image-text model, looking at crops."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        self.run, self.expert = run, ImageTextModel(run.recipe.teachers.expert.model)
+        self.run, self.expert = run, ImageTextModel(run.recipe.teachers.expert.model, **run.placement)
 
     def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
         found, listed = artifacts.regions(self.run, split)[part], artifacts.examples(self.run, split)[part]
@@ -209,7 +213,8 @@ class Weigher:
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, wanted = run, run.recipe.teachers.expert
-        self.expert, self.temperature = ImageTextModel(wanted.model, wanted.prompts), wanted.temperature
+        self.expert = ImageTextModel(wanted.model, wanted.prompts, **run.placement)
+        self.temperature = wanted.temperature
         self.stores: dict[str, tuple[Ragged, ...]] = {}
 
     def __call__(self, split: str, part: slice) -> Entries:

@@ -115,6 +115,7 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
                 lambda done, steps: told(done * epochs // steps, epochs),
                 checkpoint=run.scratch() / "training.pt",
                 ranks=run.ranks,
+                device=run.device,
             )
         if not run.ranks.first:
             return {}
@@ -211,8 +212,7 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     training = wanted.training.model_copy(update={"seed": run.recipe.seed})
     torch.manual_seed(run.recipe.seed)
     model = new_model(getattr(wanted, wanted.model), sizes, categories)
-    alone = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(run.ranks.device if run.ranks.world > 1 else alone)
+    model.to(run.device)
     images = int((regions.counts() > 0).sum())
     with run.bar(f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)) as advance:
         history = train_sgg(
@@ -303,7 +303,7 @@ def graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[G
     The detector pools the boxes' features; raises ValueError where it cannot, or where an image is not annotated. Boxes
     outside the evaluation vocabulary are left out, as from the truth.
     """
-    detector = pooling_detector(run.recipe.detector)
+    detector = pooling_detector(run.recipe.detector, **run.placement)
     names = artifacts.vocabulary(run)[0]
     listed, regions, labels = artifacts.examples(run, run.recipe.measured), [], []
     if any(example.truth is None for example in listed):

@@ -28,20 +28,21 @@ class Predictor:
 
     run     a finished run's folder; nothing is written into it
     method  whose model; None: the first of the recipe
+    device  where models run, see `groundgraph.device`; None: as the run's recipe has it
     categories, predicates  the names of the graphs' labels 1.. and predicate columns 1..
     Raises InputError, naming the fix, where `run` is no finished run or has no such method.
     """
 
     batch = 16  # images that go through the networks at once
 
-    def __init__(self, run: str | Path, method: str | None = None) -> None:
+    def __init__(self, run: str | Path, method: str | None = None, device: str | None = None) -> None:
         run = Path(run)
         recipe_file = run / "recipe.yaml"
         if not recipe_file.is_file():
             raise InputError(
                 f"{run} is no run's folder (it holds no recipe.yaml): give the folder that `groundgraph run` wrote"
             )
-        recipe = load_recipe(recipe_file)
+        recipe = load_recipe(recipe_file, [f"device={device}"] if device else [])
         method = method or recipe.grounder[0]
         if not (run / f"sgg-{method}").is_dir():
             done = sorted(p.name.removeprefix("sgg-") for p in run.glob("sgg-*") if p.suffix not in (".tmp", ".part"))
@@ -49,10 +50,11 @@ class Predictor:
                 f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
             )
         require_all(detector_needs(recipe))
-        self.model, vocabularies = load_sgg(run / f"sgg-{method}")
+        self.model, vocabularies = load_sgg(run / f"sgg-{method}", recipe.device)
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
         # The names that the detector's labels stood for in training.
-        self.detector = open_detector(recipe.detector, vocabularies["detector"])
+        placement = {"device": recipe.device, "precision": recipe.precision}
+        self.detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
         self.config = recipe.sgg.inference
 
     def graphs(self, images: Sequence[str | Path], skipped: Skipped) -> Iterator[tuple[Path, Graph]]:

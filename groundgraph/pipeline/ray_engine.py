@@ -55,6 +55,8 @@ class RayEngine:
 
     def __call__(self, run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
         """See `streaming.extract`."""
+        if ":" in run.recipe.device:
+            raise InputError(f"device {run.recipe.device} with --engine ray, which gives each worker a GPU: take cuda")
         missing = {split: self._missing(run, folder, what, split) for split in splits}
         left: dict[str, list[int]] = {split: [] for split in splits}
         if any(missing.values()):

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -124,6 +125,16 @@ class Run:
             finally:
                 self._stop = _go_on
         return ran
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process's models run: under torchrun a GPU of its own, else what the recipe asks for."""
+        return self.ranks.place(self.recipe.device)
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """What every expert is told: its device, and its precision there."""
+        return {"device": self.device, "precision": self.recipe.precision}
 
     def record(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage says of itself (fingerprint, seconds, counts, skipped, files), or None."""

@@ -54,18 +54,25 @@ def stages(recipe: Recipe) -> list[Stage]:
             [
                 recipe.detector.model_dump(),
                 [expert_identity(model) for model in (recipe.detector.model, *recipe.detector.also)],
+                recipe.precision,
             ],
             find_regions,
         ),
         Stage("concepts", ("parsed", "vocabulary"), None, map_words),
         Stage("matches", ("parsed", "regions"), None, match_words),
-        Stage("text", ("parsed",), [recipe.text.model_dump(), expert_identity(recipe.text.model)], embed_text),
+        Stage(
+            "text",
+            ("parsed",),
+            [recipe.text.model_dump(), expert_identity(recipe.text.model), recipe.precision],
+            embed_text,
+        ),
         Stage(
             "teachers",
             ("parsed", "regions"),
             [
                 recipe.teachers.model_dump(include={"interaction"}),  # the others' settings are of later stages
                 expert_identity(interaction.model) if interaction else None,
+                recipe.precision,
             ],
             teach,
         ),
@@ -73,8 +80,10 @@ def stages(recipe: Recipe) -> list[Stage]:
     if recipe.asks_expert:
         expert = recipe.teachers.expert
         listing += [
-            Stage("crops", ("regions",), [expert.model, expert_identity(expert.model)], describe_regions),
-            Stage("reliability", ("crops", "teachers"), expert.model_dump(), weigh_teachers),
+            Stage(
+                "crops", ("regions",), [expert.model, expert_identity(expert.model), recipe.precision], describe_regions
+            ),
+            Stage("reliability", ("crops", "teachers"), [expert.model_dump(), recipe.precision], weigh_teachers),
         ]
     return [*listing, *method_stages(recipe)]
 

@@ -38,23 +38,25 @@ class Extraction:
     what     for the progress bar; {} stands for the split
     columns  of the stores, one a split, that the entries go to; (): the entries are regions
     size     images that are computed at once
+    half     regions' features are stored as float16
     """
 
     open: Callable[[Run, Path], Worker]
     what: str
     columns: tuple[str, ...] = ()
     size: int = CHUNK
+    half: bool = False
 
     def writer(self, path: Path) -> RaggedWriter | RegionsWriter:
         """What adds to a split's store."""
-        return RaggedWriter(path, *self.columns) if self.columns else RegionsWriter(path)
+        return RaggedWriter(path, *self.columns) if self.columns else RegionsWriter(path, self.half)
 
     def write(self, path: Path, names: Sequence[str], entries: Sequence[Any]) -> None:
         """Make one shard of some images' entries."""
         if self.columns:
             write_ragged(path, names, {c: [entry[c] for entry in entries] for c in self.columns})
         else:
-            write_regions(path, names, entries)
+            write_regions(path, names, entries, self.half)
 
     def slices(self, count: int) -> list[slice]:
         """A split's images in slices, cut the same way however often, and by whomever, the work is done.

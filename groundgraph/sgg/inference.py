@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, Regions
+from groundgraph.device import device_of_model
 from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Unions, collate, ordered_pairs, with_pairs
 from groundgraph.sgg.decoding import commit_labels, suppress
@@ -60,7 +61,7 @@ def predict(
     """
     config = config or InferenceConfig()
     _check_task(model, regions, task, labels)
-    device = next(model.parameters()).device
+    device = device_of_model(model)
     graphs = [_empty(model.sizes.predicates)] * len(regions)
     filled = np.flatnonzero(counts_of(regions)).tolist()
     training = model.training

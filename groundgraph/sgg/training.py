@@ -20,6 +20,7 @@ from torch import nn
 from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
+from groundgraph.device import device_of, device_of_model
 from groundgraph.errors import InputError
 from groundgraph.parallel import ALONE, Ranks, divide
 from groundgraph.sgg import SGG_MODELS
@@ -150,7 +151,7 @@ class _Training:
 
     def __init__(self, model: nn.Module, config: TrainingConfig, total: int, images: int, ranks: Ranks):
         self.model, self.config, self.total, self.ranks = model, config, total, ranks
-        self.device = next(model.parameters()).device
+        self.device = device_of_model(model)
         if config.precision == "fp16" and self.device.type == "cpu":
             raise InputError("precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
@@ -201,8 +202,8 @@ def save_sgg(folder: str | Path, model: nn.Module, extra: dict[str, Any] | None 
         os.replace(folder / f"{name}.tmp", folder / name)
 
 
-def load_sgg(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Load what `save_sgg` stored: the model, in eval mode on the CPU, and `extra`.
+def load_sgg(folder: str | Path, device: str | torch.device = "auto") -> tuple[nn.Module, dict[str, Any]]:
+    """Load what `save_sgg` stored: the model, in eval mode on its device (see `groundgraph.device`), and `extra`.
 
     Raises InputError, naming the file, where it is missing, damaged, or of a model that is not registered.
     """
@@ -221,7 +222,7 @@ def load_sgg(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         Exception
     ) as error:  # safetensors raises its own kind for a damaged file, torch a RuntimeError for a wrong one
         raise InputError(f"{path} does not fit its config.json: {error}; train it again") from error
-    return model.eval(), config.get("extra", {})
+    return model.to(device_of(device)).eval(), config.get("extra", {})
 
 
 def _optimisation(

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers import initialization as init
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, BertOnlyMLMHead
 
+from groundgraph.device import Precision
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
@@ -147,7 +148,8 @@ def open_looker(
     tokenizer: str | None = None,
     image_size: int | None = None,
     batch: int = 16,
-    device: str | None = None,
+    device: str | torch.device = "auto",
+    precision: Precision = "auto",
 ) -> GradCamLooker:
     """Grad-CAM of a saved `AlbefModel`: a folder or hub id with its tokenizer and image settings.
 
@@ -162,7 +164,7 @@ def open_looker(
         raise InputError(f"'{place}' lacks {len(missing)} weights of an ALBEF model, such as {missing[0]}")
     side = image_size or getattr(model.config.vision_config, "image_size", None)
     preparation = Preparation.from_pretrained(place, side).resized(image_size)
-    return GradCamLooker(model, load_tokenizer(tokenizer or place), preparation, layer, batch, device)
+    return GradCamLooker(model, load_tokenizer(tokenizer or place), preparation, layer, batch, device, precision)
 
 
 AutoConfig.register("albef", AlbefConfig, exist_ok=True)

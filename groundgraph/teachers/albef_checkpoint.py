@@ -18,6 +18,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, ViTConfig, ViTModel
 
 from groundgraph.data.torch_file import tensors_of
+from groundgraph.device import Precision
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
@@ -77,7 +78,8 @@ def open_looker(
     tokenizer: str | None = None,
     image_size: int | None = None,
     batch: int = 16,
-    device: str | None = None,
+    device: str | torch.device = "auto",
+    precision: Precision = "auto",
 ) -> GradCamLooker:
     """Grad-CAM of an ALBEF checkpoint file; pictures by default of the size it was trained on.
 
@@ -86,7 +88,7 @@ def open_looker(
     model = load_checkpoint(place)
     side = image_size or model.config.vision_config.image_size
     words = albef_tokenizer(tokenizer or TOKENIZER)
-    return GradCamLooker(model, words, Preparation((side, side), CLIP_MEAN, CLIP_STD), layer, batch, device)
+    return GradCamLooker(model, words, Preparation((side, side), CLIP_MEAN, CLIP_STD), layer, batch, device, precision)
 
 
 def albef_tokenizer(name: str = TOKENIZER):

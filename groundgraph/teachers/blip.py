@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import BlipForImageTextRetrieval
 
+from groundgraph.device import Precision
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
@@ -53,7 +54,8 @@ def open_looker(
     tokenizer: str | None = None,
     image_size: int | None = None,
     batch: int = 16,
-    device: str | None = None,
+    device: str | torch.device = "auto",
+    precision: Precision = "auto",
 ) -> GradCamLooker:
     """Grad-CAM of BLIP for image-text retrieval: a folder or hub id such as Salesforce/blip-itm-base-coco.
 
@@ -72,4 +74,4 @@ def open_looker(
         )
     preparation = Preparation.from_pretrained(place, model.config.vision_config.image_size, CLIP_MEAN, CLIP_STD)
     words = load_tokenizer(tokenizer or place)
-    return GradCamLooker(BlipMatcher(model), words, preparation.resized(image_size), layer, batch, device)
+    return GradCamLooker(BlipMatcher(model), words, preparation.resized(image_size), layer, batch, device, precision)

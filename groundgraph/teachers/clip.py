@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from groundgraph.data.types import Entity, Regions
+from groundgraph.device import Precision, device_of, dtype_of
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
@@ -25,11 +26,17 @@ class ImageTextModel:
     prompts  sentences an entity is put into: {name} is its noun, {text} its phrase as it stands; the features of
              several are averaged
     batch    crops or sentences a forward pass
+    device, precision  see `groundgraph.device`
     Raises InputError where the model is missing or of another kind, or a prompt has another placeholder.
     """
 
     def __init__(
-        self, model: str = "bundled:clip", prompts: Sequence[str] = PROMPTS, batch: int = 64, device: str | None = None
+        self,
+        model: str = "bundled:clip",
+        prompts: Sequence[str] = PROMPTS,
+        batch: int = 64,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
@@ -55,8 +62,9 @@ class ImageTextModel:
         vision = getattr(self.model.config, "vision_config", None)
         self.preparation = Preparation.from_pretrained(place, getattr(vision, "image_size", None))
         self.limit = min(self.tokenizer.model_max_length, 512)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model.to(self.device).eval()
+        self.device = device_of(device)
+        self.dtype = dtype_of(precision, self.device)
+        self.model.to(self.device, self.dtype).eval()
         self.batch = batch
 
     @torch.inference_mode()
@@ -69,7 +77,9 @@ class ImageTextModel:
         ]
         rows = [
             _unit(
-                self.model.get_image_features(pixel_values=self.preparation(crops[i : i + self.batch]).to(self.device))
+                self.model.get_image_features(
+                    pixel_values=self.preparation(crops[i : i + self.batch]).to(self.device, self.dtype)
+                )
             )
             for i in range(0, len(crops), self.batch)
         ]

@@ -58,7 +58,9 @@ def random_attention(
     Uniform on the simplex: exponential draws, normalised; padding has none. share: of the batch, where several
     processes have it.
     """
-    draws = share.draw(torch.rand, (len(regions), entities, regions.shape[1]), generator).clamp(1e-9, 1 - 1e-9)
+    draws = share.draw(torch.rand, (len(regions), entities, regions.shape[1]), generator, regions.device).clamp(
+        1e-9, 1 - 1e-9
+    )
     draws = -draws.log() * regions.unsqueeze(1)
     return draws / draws.sum(-1, keepdim=True)
 
@@ -71,13 +73,13 @@ def lowest_attention(
     Ties among the lowest fall at random; a draw of none gives a row of zeros. Padding is never among them. share: of
     the batch, where several processes have it.
     """
-    noise = share.draw(torch.rand, target.shape, generator) * 1e-6
+    noise = share.draw(torch.rand, target.shape, generator, target.device) * 1e-6
     ranked = (target + noise).masked_fill(~regions.unsqueeze(-2), torch.inf).argsort(-1)
     pool = ranked[..., :10]
-    keys = share.draw(torch.rand, pool.shape, generator)
+    keys = share.draw(torch.rand, pool.shape, generator, target.device)
     real = regions.unsqueeze(-2).expand_as(target).gather(-1, pool)
     rank = keys.masked_fill(~real, 2.0).argsort(-1).argsort(-1)
-    count = share.draw(partial(torch.randint, 0, 5), (*target.shape[:-1], 1), generator)
+    count = share.draw(partial(torch.randint, 0, 5), (*target.shape[:-1], 1), generator, target.device)
     taken = ((rank < count) & real).to(target.dtype)
     shares = taken / taken.sum(-1, keepdim=True).clamp(min=1)
     return torch.zeros_like(target).scatter(-1, pool, shares)

@@ -32,6 +32,8 @@ def cam(
         fused = model.fuse(states, mask, image, slice(layer, None), kept)
         score = model.match_logits(fused)[..., 1].sum()
         probabilities = kept[layer]
-        (gradient,) = torch.autograd.grad(score, probabilities)
-    maps = (probabilities.detach() * gradient.clamp(min=0)).mean(1)[..., image.extra :]
-    return maps.float().view(*input_ids.shape, *image.grid)
+        # In float16 the gradients of so many probabilities would vanish.
+        scale = 1024.0 if score.dtype == torch.float16 else 1.0
+        (gradient,) = torch.autograd.grad(score, probabilities, torch.full_like(score, scale))
+    maps = (probabilities.detach().float() * (gradient.float() / scale).clamp(min=0)).mean(1)[..., image.extra :]
+    return maps.view(*input_ids.shape, *image.grid)

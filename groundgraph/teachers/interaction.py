@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from groundgraph.data.types import ParsedCaption, Regions
+from groundgraph.device import Precision
 from groundgraph.errors import InputError
 from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.teachers import albef, albef_checkpoint, blip
@@ -17,7 +19,7 @@ from groundgraph.teachers.looker import Looker
 TEMPERATURE = 1.0  # of Eq. 8, chosen on validation images
 
 # What kind of model a name stands for -> who opens it: a file by its ending, a folder or hub id by its model_type.
-# Each takes (place, layer, tokenizer, image_size, batch, device); a new kind is a new file and a line here.
+# Each takes (place, layer, tokenizer, image_size, batch, device, precision); a new kind is a new file and a line here.
 KINDS: dict[str, Callable[..., Looker]] = {
     "albef": albef.open_looker,
     ".pth": albef_checkpoint.open_looker,
@@ -74,7 +76,7 @@ class InteractionTeacher:
     tokenizer    a folder, hub id or package:NAME; None = the model's own (for a .pth file bert-base-uncased)
     image_size   side in pixels that pictures are resized to; None = the model's own. Positions are interpolated
     batch        pictures a forward pass
-    device       None = a GPU if there is one
+    device, precision  see `groundgraph.device`
     Raises InputError where the model is missing or is of another kind.
     """
 
@@ -86,11 +88,18 @@ class InteractionTeacher:
         tokenizer: str | None = None,
         image_size: int | None = None,
         batch: int = 16,
-        device: str | None = None,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
     ):
         kind, place = kind_of(model)
         self.looker = KINDS[kind](
-            place, layer=layer, tokenizer=tokenizer, image_size=image_size, batch=batch, device=device
+            place,
+            layer=layer,
+            tokenizer=tokenizer,
+            image_size=image_size,
+            batch=batch,
+            device=device,
+            precision=precision,
         )
         self.temperature = temperature
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.device import Precision, device_of, dtype_of
 from groundgraph.errors import InputError
 from groundgraph.hub import TOKENIZER, located
 from groundgraph.language.pieces import length_limit, own_pieces, spans_of
@@ -40,7 +41,7 @@ class GradCamLooker:
 
     layer   the layer it is taken from, counted from 0 among all text layers; None = the model's own choice
     batch   pictures a forward pass
-    device  None = a GPU if there is one
+    device, precision  see `groundgraph.device`
     Raises InputError for a layer that does not cross-attend, and for the last one: there a word's attention has no
     path to the match score, so that every map would be zero.
     """
@@ -52,7 +53,8 @@ class GradCamLooker:
         preparation: Preparation,
         layer: int | None = None,
         batch: int = 16,
-        device: str | None = None,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
     ):
         self.layer = model.looking_layer(layer)
         if self.layer == len(model.layers) - 1:
@@ -63,9 +65,10 @@ class GradCamLooker:
         words = model.embeddings.word_embeddings.num_embeddings
         if len(tokenizer) > words:
             raise InputError(f"the tokenizer has {len(tokenizer)} word pieces, but the model only knows {words}")
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device_of(device)
+        self.dtype = dtype_of(precision, self.device)
         # Frozen weights: the graph above the layer then keeps nothing for their sake.
-        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.model = model.to(self.device, self.dtype).eval().requires_grad_(False)
         self.tokenizer, self.preparation = tokenizer, preparation
         self.limit = length_limit(tokenizer, model.embeddings.position_embeddings.num_embeddings)
         self.batch, self.beyond = batch, 0
@@ -101,7 +104,7 @@ class GradCamLooker:
         )
         ids, mask = (encoded[k].view(len(images), most, -1).to(self.device) for k in ("input_ids", "attention_mask"))
         with torch.no_grad():
-            states = self.model.image_states(self.preparation(images).to(self.device))
+            states = self.model.image_states(self.preparation(images).to(self.device, self.dtype))
         found = cam(self.model, states, ids, mask, self.layer).flatten(0, 1)  # [B * K, T, h, w]
         which, spans = spans_of(flat)
         places, starts = (torch.from_numpy(x) for x in own_pieces(encoded["offset_mapping"].numpy(), which, spans))

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+import torch
 from PIL import Image
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.device import Precision, device_of, dtype_of
 from groundgraph.errors import InputError
 from groundgraph.torch_pair import check_torchvision
 
@@ -70,6 +72,9 @@ class ImageDetector(ABC):
             "scene graph classification need a detector that can pool given boxes: use kind torchvision, or give the "
             "option features a backbone"
         )
+
+    def narrow(self, dtype: torch.dtype) -> None:  # noqa: B027 (a detector without a network has nothing to do)
+        """Compute in `dtype` what bears it, for a network that can; boxes, scores and features stay float32."""
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """Opens the images in batches; a broken or missing one is skipped and recorded, None in the answer."""
@@ -132,12 +137,21 @@ KINDS = {
 MAPPED = ("transformers", "open-vocabulary")  # kinds whose regions can be pooled from the network's own feature map
 
 
-def load_detector(kind: str, source: str, *, features: str = "detector", **options) -> Detector:
+def load_detector(
+    kind: str,
+    source: str,
+    *,
+    features: str = "detector",
+    device: str | torch.device = "auto",
+    precision: Precision = "auto",
+    **options,
+) -> Detector:
     """The detector of a kind from its source: a folder, a hub id, a model's name or a file of regions.
 
     features  "detector": as the detector describes a region; "map": pooled from the detector's own feature map (the
               kinds in `MAPPED`); else a backbone that all regions are pooled from, see `features.load_backbone`
-    options   go to its `load`: count (regions an image), device; for open-vocabulary also vocabulary and nouns
+    device, precision  see `groundgraph.device`
+    options   go to its `load`, as does the device: count (regions an image); for open-vocabulary also vocabulary, nouns
     Raises InputError on an unknown kind, on one that cannot do what `features` asks for, and where torchvision
     does not fit torch.
     """
@@ -153,9 +167,12 @@ def load_detector(kind: str, source: str, *, features: str = "detector", **optio
     except (ImportError, OSError, RuntimeError):
         check_torchvision()
         raise
-    detector = getattr(where, name).load(source, **options)
-    if features in ("detector", "map"):
-        return detector
-    from groundgraph.vision.features import Pooled, load_backbone
+    place = device_of(device)
+    detector = getattr(where, name).load(source, device=place, **options)
+    if features not in ("detector", "map"):
+        from groundgraph.vision.features import Pooled, load_backbone
 
-    return Pooled(detector, load_backbone(features, options.get("device", "cpu")))
+        detector = Pooled(detector, load_backbone(features, place))
+    if isinstance(detector, ImageDetector):
+        detector.narrow(dtype_of(precision, place))
+    return detector

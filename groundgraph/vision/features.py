@@ -13,6 +13,7 @@ from torchvision.ops import roi_align
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.device import device_of, narrow
 from groundgraph.errors import InputError
 from groundgraph.experts import quietly
 from groundgraph.hub import PREPARATION, WEIGHTS, load_torchvision, located
@@ -51,11 +52,11 @@ class Backbone:
         side: tuple[int, int],
         mean: Sequence[float],
         std: Sequence[float],
-        device: str = "cpu",
+        device: str | torch.device = "auto",
     ) -> None:
-        self.network, self.maps = network.eval().to(device), maps
-        self.side, self.device = side, device
-        self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (list(mean), list(std)))
+        self.device = device_of(device)
+        self.network, self.maps, self.side = network.eval().to(self.device), maps, side
+        self.mean, self.std = (torch.tensor(v, device=self.device).view(3, 1, 1) for v in (list(mean), list(std)))
 
     @torch.inference_mode()
     def features(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -74,7 +75,7 @@ class Backbone:
         return found
 
 
-def load_backbone(name: str, device: str = "cpu") -> Backbone:
+def load_backbone(name: str, device: str | torch.device = "auto") -> Backbone:
     """A backbone by name: torchvision:NAME (a classifier such as resnet50), else a transformers vision model's hub id
     or folder: ResNet, Swin, ConvNeXt, DINOv2 and other backbones; ViT, CLIP, SigLIP and others made of patch tokens.
 
@@ -84,7 +85,7 @@ def load_backbone(name: str, device: str = "cpu") -> Backbone:
     return _torchvision(rest, device) if kind == "torchvision" else _transformers(name, device)
 
 
-def _torchvision(name: str, device: str) -> Backbone:
+def _torchvision(name: str, device: str | torch.device) -> Backbone:
     if name not in models.list_models(models):
         raise InputError(f"torchvision has no classifier {name!r}; take one such as torchvision:resnet50")
     network = models.get_model(name, weights=None)
@@ -102,7 +103,7 @@ def _torchvision(name: str, device: str) -> Backbone:
     return Backbone(body, body, (SIDE, SIDE), prepared.mean, prepared.std, device)
 
 
-def _transformers(name: str, device: str) -> Backbone:
+def _transformers(name: str, device: str | torch.device) -> Backbone:
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, AutoImageProcessor, AutoModel
 
     place = located(name, WEIGHTS, PREPARATION)
@@ -150,6 +151,12 @@ class Pooled(ImageDetector):
         self.detector, self.backbone = detector, backbone
         if hasattr(detector, "expect"):
             self.expect = detector.expect  # see `StoredRegions.expect`
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """See `ImageDetector.narrow`."""
+        narrow(self.backbone.network, dtype)
+        if isinstance(self.detector, ImageDetector):
+            self.detector.narrow(dtype)
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`. Raises InputError for regions from a file, which belong to examples."""

@@ -65,7 +65,7 @@ class OpenVocabularyDetector(QueryDetector):
         vocabulary: Sequence[str] = (),
         nouns: Mapping[str, Sequence[str]] | None = None,
         count: int | None = None,
-        device: str = "cpu",
+        device: str | torch.device = "auto",
         pooled: bool = False,
     ) -> OpenVocabularyDetector:
         """From a hub id or a local folder. Raises InputError where it cannot be loaded or there is no name at all."""

@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, nms
 
 from groundgraph.data.types import Regions
+from groundgraph.device import device_of, narrow
 from groundgraph.errors import InputError
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.features import pool_regions, unnamed
+
+# The large parts of transformers' detectors, by the ends of their names.
+TOWERS = (".backbone", ".text_backbone", ".vit", ".vision_model.encoder", ".text_model.encoder")
 
 
 class QueryDetector(ImageDetector):
@@ -40,12 +44,21 @@ class QueryDetector(ImageDetector):
         suppression: float = 0.65,
         commit: float = 0.3,
         pooled: bool = False,
-        device: str = "cpu",
+        device: str | torch.device = "auto",
     ) -> None:
         super().__init__(categories)
-        self.model, self.processor = model.eval().to(device), processor
+        self.device = device_of(device)
+        self.model, self.processor = model.eval().to(self.device), processor
         self.count, self.suppression, self.commit = count, suppression, commit
-        self.pooled, self.device = pooled, device
+        self.pooled = pooled
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """See `ImageDetector.narrow`: the towers; queries, whose boxes are read off their states, stay float32."""
+        inside = ""
+        for name, module in self.model.named_modules():
+            if f".{name}".endswith(TOWERS) and not (inside and name.startswith(f"{inside}.")):
+                inside = name
+                narrow(module, dtype)
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`."""

@@ -21,6 +21,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from groundgraph.data.torch_file import tensors_of
 from groundgraph.data.types import Regions
+from groundgraph.device import device_of, device_of_model, narrow
 from groundgraph.errors import InputError
 from groundgraph.experts import resolve
 from groundgraph.hub import load_torchvision
@@ -53,16 +54,16 @@ class TorchvisionDetector(ImageDetector):
         objectness_weight: float = 0.3,
         suppression: float = 0.65,
         commit: float = 0.5,
-        device: str = "cpu",
+        device: str | torch.device = "auto",
     ) -> None:
         super().__init__(categories)
-        self.model = model.eval().to(device)
+        self.model = model.eval().to(device_of(device))
         self.count, self.objectness_weight = count, objectness_weight
         self.suppression, self.commit = suppression, commit
 
     @classmethod
     def load(
-        cls, source: str | Path, *, count: int | None = None, device: str = "cpu"
+        cls, source: str | Path, *, count: int | None = None, device: str | torch.device = "auto"
     ) -> TorchvisionDetector | OneStageDetector:
         """From a detector folder, `bundled:detector`, or the name of any of torchvision's detectors.
 
@@ -80,6 +81,11 @@ class TorchvisionDetector(ImageDetector):
             f"{source}: no such detector folder, and no detector of torchvision has that name; give a folder with "
             f"config.json and model.safetensors, or one of {', '.join(list_models(detection))}"
         )
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """See `ImageDetector.narrow`; anchors, which are made in the maps' precision, and boxes stay exact."""
+        for part in (self.model.backbone, self.model.rpn.head, self.model.roi_heads.box_head):
+            narrow(part, dtype)
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
@@ -122,7 +128,7 @@ class TorchvisionDetector(ImageDetector):
 
     @property
     def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return device_of_model(self.model)
 
     def _scale(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
         """Factors [4] from pixels of the image to pixels of the network's input."""
@@ -168,7 +174,7 @@ class TorchvisionDetector(ImageDetector):
         return packed
 
 
-def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDetector | OneStageDetector:
+def _from_folder(folder: Path, count: int | None, device: str | torch.device) -> TorchvisionDetector | OneStageDetector:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         settings, categories = dict(config["regions"]), config["categories"]
@@ -198,7 +204,9 @@ def _from_folder(folder: Path, count: int | None, device: str) -> TorchvisionDet
     return detector
 
 
-def _from_torchvision(name: str, count: int | None, device: str) -> TorchvisionDetector | OneStageDetector:
+def _from_torchvision(
+    name: str, count: int | None, device: str | torch.device
+) -> TorchvisionDetector | OneStageDetector:
     names = get_model_weights(name).DEFAULT.meta["categories"]
     model = get_model(name, weights=None, weights_backbone=None, num_classes=len(names))
     load_torchvision(model, name)

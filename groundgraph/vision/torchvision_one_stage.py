@@ -13,6 +13,7 @@ from torchvision.ops import nms
 from torchvision.transforms.functional import pil_to_tensor
 
 from groundgraph.data.types import Regions
+from groundgraph.device import device_of, device_of_model, narrow
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.features import pool_regions, unnamed
 
@@ -36,13 +37,18 @@ class OneStageDetector(ImageDetector):
         count: int = 36,
         suppression: float = 0.65,
         commit: float = 0.3,
-        device: str = "cpu",
+        device: str | torch.device = "auto",
     ) -> None:
         super().__init__(categories)
-        self.model = model.eval().to(device)
+        self.model = model.eval().to(device_of(device))
         self.model.score_thresh = 0.0  # weak boxes keep a place where an image has few strong ones
         self.model.detections_per_img = max(4 * count, 100)  # of which some fall to the suppression over all classes
         self.count, self.suppression, self.commit = count, suppression, commit
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """See `ImageDetector.narrow`; anchors, which are made in the maps' precision, stay exact."""
+        for part in (self.model.backbone, self.model.head):
+            narrow(part, dtype)
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
@@ -87,7 +93,7 @@ class OneStageDetector(ImageDetector):
         return found
 
     def _pixels(self, images: Sequence[Image.Image]) -> list[Tensor]:
-        device = next(self.model.parameters()).device
+        device = device_of_model(self.model)
         return [pil_to_tensor(image).to(device).float() / 255 for image in images]
 
     def _describe(

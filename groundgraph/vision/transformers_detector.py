@@ -21,7 +21,7 @@ class TransformersDetector(QueryDetector):
 
     @classmethod
     def load(
-        cls, source: str | Path, *, count: int | None = None, device: str = "cpu", pooled: bool = False
+        cls, source: str | Path, *, count: int | None = None, device: str | torch.device = "auto", pooled: bool = False
     ) -> TransformersDetector:
         """From a hub id or a local folder. Raises InputError where transformers cannot load a detector from it."""
         from transformers import AutoImageProcessor, AutoModelForObjectDetection

@@ -114,7 +114,8 @@ def test_a_new_kind_is_a_line_in_the_registry(tmp_path, monkeypatch):
         beyond = 0
 
         def __init__(self, place, **options):
-            assert options == {"layer": 1, "tokenizer": None, "image_size": 32, "batch": 16, "device": None}
+            asked = {"layer": 1, "tokenizer": None, "image_size": 32, "batch": 16}
+            assert options == asked | {"device": "auto", "precision": "auto"}
 
         def maps(self, images, captions):
             return [[np.tile(np.float32([1, 0]), (len(c.entities), 1, 1)) for c in texts] for texts in captions]

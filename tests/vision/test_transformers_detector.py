@@ -25,10 +25,8 @@ from groundgraph.vision.detectors import load_detector
 QUERIES, WIDTH = 12, 16
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def save_detr(path):
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("detr")
     backbone = ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 8, 16], depths=[1] * 4, layer_type="basic", out_features=["stage4"]
     )
@@ -50,6 +48,11 @@ def folder(tmp_path_factory):
     DetrForObjectDetection(config).save_pretrained(path)
     DetrImageProcessor(size={"shortest_edge": 32, "longest_edge": 64}).save_pretrained(path)
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_detr(tmp_path_factory.mktemp("detr"))
 
 
 def pictures(*sizes):
@@ -108,8 +111,7 @@ def test_features_from_the_map_serve_given_boxes(folder):
         load_detector("transformers", folder).pool([image], [regions.boxes])
 
 
-@pytest.fixture
-def yolos(tmp_path):
+def save_yolos(path):
     config = YolosConfig(
         hidden_size=16,
         num_hidden_layers=1,
@@ -121,9 +123,14 @@ def yolos(tmp_path):
         initializer_range=0.3,
     )
     torch.manual_seed(1)
-    YolosForObjectDetection(config).save_pretrained(tmp_path)
-    DetrImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
-    return str(tmp_path)
+    YolosForObjectDetection(config).save_pretrained(path)
+    DetrImageProcessor(size={"height": 32, "width": 32}).save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture
+def yolos(tmp_path):
+    return save_yolos(tmp_path)
 
 
 def test_yolos_queries_are_its_last_tokens(yolos):
