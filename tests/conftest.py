@@ -3,6 +3,19 @@
 import pytest
 import torch
 
+from groundgraph import device
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_the_cpu():
+    """Figures are the CPU's, whatever the machine has, here and in what tests start; tests of a GPU take it back."""
+    if torch.cuda.is_available():
+        torch.cuda.init()  # before the variable, which is meant for others
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "gpu_count", lambda: 0)
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
 
 @pytest.fixture
 def one_thread():

@@ -195,19 +195,20 @@ def sgg(kind, config, precision="fp32", **inference):
     return of
 
 
+DETECTORS = {
+    name: detector(name)
+    for name in (
+        "faster-rcnn", "retinanet", "fcos", "ssd", "detr", "detr map", "yolos", "rt-detr", "deformable-detr",
+        "grounding-dino", "owlvit", "owlv2",
+    )
+}  # fmt: skip
 EXPERTS = {
     "text": text,
     "expert": expert,
     "backbone": backbone,
     **{name: teacher(name) for name in ("albef", "albef resnet", "albef file", "blip")},
-    **{
-        name: detector(name)
-        for name in (
-            "faster-rcnn", "retinanet", "fcos", "ssd", "detr", "detr map", "yolos", "rt-detr", "deformable-detr",
-            "grounding-dino", "owlvit", "owlv2",
-        )
-    },
-}  # fmt: skip
+    **DETECTORS,
+}
 SELF = {"fusing": "self", "adaptor_margin": 0.5}
 TRAINED = {
     **{name: grounder(name) for name in ("ours", "mil", "wsgm", "lsws", "vspnet")},

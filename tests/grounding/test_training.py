@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from world import accuracy, world
 
-from groundgraph.grounding import GROUNDERS, build_grounder
+from groundgraph.grounding import GROUNDERS, LEARNED, build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PagedSet, gather, pad
 from groundgraph.grounding.ours import Ours
-from groundgraph.grounding.training import Step, batches, steps_an_epoch
+from groundgraph.grounding.training import Step, batches, losses_of, steps_an_epoch
 
 SHORT = {"dimension": 32, "dropout": 0.0, "images": 16, "learning_rate": 5e-3}
 CONFIG = GroundingConfig(**SHORT, epochs=30, fusing="average")
@@ -221,3 +222,44 @@ def test_a_loss_that_is_no_number_is_an_error():
 def test_sgnls_prefers_no_match_to_another():
     image = GroundingImage(np.ones((2, 1)), np.ones((3, 1)), np.array([[0.5, 0, 0.5], [0, 0, 0]]))
     assert build_grounder("sgnls").scores([image])[0].tolist() == [[1, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(("name", "given"), [("ours", {"fusing": "self", "average_epochs": 3}), ("mil", {})])
+def test_looks_are_of_one_definition_whatever_changes_over_the_epochs(name, given):
+    """A model that stays as it is has one validation loss, and the first look is the best there is."""
+    train, _ = world(24, 0)
+    config = GroundingConfig(dimension=8, images=8, epochs=11, learning_rate=1e-30, mil_decay=True, **given)
+    curves = build_grounder(name, config).train(train, train[:8], 0)
+    assert max(curves["validation"]) - min(curves["validation"]) < 1e-6 < curves["validation"][0]
+    assert curves["mil"][-1] == 0 < curves["mil"][0]  # the training's own weight does fall
+
+
+class Losses(TorchDispatchMode):
+    """Notes the dtypes of what goes into a loss's operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function._schema.name.removeprefix("aten::")
+        if name in {"sigmoid", "amax", "_log_softmax", "logsumexp", "softplus", "xlogy", "sum", "mean", "log_sigmoid"}:
+            self.dtypes.setdefault(name, set()).update(x.dtype for x in args if isinstance(x, torch.Tensor))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dropout_on", ["text", "product"])
+@pytest.mark.parametrize("name", [*LEARNED, "self", "released"])
+def test_losses_are_computed_in_fp32_whatever_the_model_runs_in(name, dropout_on):
+    config = GroundingConfig(
+        dimension=8, precision="bf16", dropout_on=dropout_on, fusing="self" if name == "self" else "average",
+        official=name == "released",
+    )  # fmt: skip
+    model = LEARNED[name if name in LEARNED else "ours"](8, 8, config)
+    batch, noted = pad(world(4, 0)[0]), Losses()
+    with noted:
+        terms = losses_of(model, Step(batch, batch, 0), torch.Generator().manual_seed(0), config)
+    assert noted.dtypes and {d for dtypes in noted.dtypes.values() for d in dtypes if d.is_floating_point} == {
+        torch.float32
+    }, noted.dtypes
+    assert {term.dtype for term in terms.values()} == {torch.float32}
