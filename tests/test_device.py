@@ -187,10 +187,9 @@ def test_models_and_what_goes_into_them_lie_on_the_gpu(name, tmp_path, gpu):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("name", EXPERTS)
 def test_an_expert_computes_in_reduced_precision_and_gives_float32(name, precision, tmp_path, gpu):
-    found, full = both(EXPERTS[name], tmp_path, {"precision": precision}, {"device": "cpu"})
+    found = EXPERTS[name](tmp_path, precision=precision)
     assert devices.DTYPES[precision] in gpu.dtypes
     assert all(array.dtype in (np.float32, np.int64) and np.isfinite(array).all() for array in found)
-    assert any(one.shape != two.shape or not np.array_equal(one, two) for one, two in zip(found, full, strict=False))
 
 
 def executed(folder, *settings):
