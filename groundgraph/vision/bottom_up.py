@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
+from groundgraph.vision.stored import BACKGROUND, Stored, StoredRegions, keyed, read_categories
 
 # Columns by their number: bottom-up-attention's tools, the same with class probabilities (Conceptual Captions), LXMERT.
 COLUMNS = {
@@ -67,8 +67,7 @@ class BottomUpTsv(StoredRegions):
         starts = [(name, (file, start)) for file in files for name, start in _lines(file)]
         rows, repeated = keyed((name for name, _ in starts), str(source))
         places = {key: starts[row][1] for key, row in rows.items()}
-        names = files[0].parent / "objects_vocab.txt"
-        return cls(source, places, repeated, read_categories(names if names.is_file() else None), count)
+        return cls(source, places, repeated, read_categories(files[0].parent / "objects_vocab.txt"), count)
 
     def read(self, key: str) -> Stored:
         """See `StoredRegions.read`."""
@@ -95,8 +94,11 @@ class BottomUpTsv(StoredRegions):
         }
         labels = scores = None
         if "cls_prob" in arrays:
-            chance = arrays["cls_prob"][:, 1:]
-            labels, scores = chance.argmax(1), chance.max(1)
+            chance, listed = arrays["cls_prob"], len(self.categories)
+            named = bool(listed) and self.categories[0] in BACKGROUND  # its column is the first, whether listed or not
+            if listed and chance.shape[1] != listed + (not named):
+                raise InputError(f"{chance.shape[1]} class probabilities, {listed} names in objects_vocab.txt")
+            labels, scores = chance[:, 1:].argmax(1) + named, chance[:, 1:].max(1)
         elif "objects_id" in arrays:
             labels, scores = arrays["objects_id"][:, 0], arrays["objects_conf"][:, 0]
         return Stored(arrays["boxes"], arrays["features"], labels if self.categories else None, scores, (width, height))

@@ -54,8 +54,7 @@ class BottomUpH5(StoredRegions):
             sets = {name: file[name] for name in file}
         except DAMAGED as error:
             raise InputError(f"{path}: damaged ({error}); fetch it again") from error
-        names = path.parent / "objects_vocab.txt"
-        categories = read_categories(names if names.is_file() else None)
+        categories = read_categories(path.parent / "objects_vocab.txt")
         if any(name in sets for name in FEATURES):
             rows, repeated = _table(path, sets)
         else:

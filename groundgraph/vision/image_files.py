@@ -12,7 +12,7 @@ from groundgraph.data.numbers import numbers
 from groundgraph.data.unpickle import read_npy, read_npz
 from groundgraph.data.vocabulary import OPENIMAGES601
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
+from groundgraph.vision.stored import BACKGROUND, Stored, StoredRegions, keyed, read_categories
 
 # What a file's arrays are called by those who publish such files; `x` and `bbox` are bottom-up-attention.pytorch's.
 NAMES = {
@@ -27,7 +27,7 @@ _ARRAYS = {"image_w", "image_h", *(name for names in NAMES.values() for name in 
 class ImageFiles(StoredRegions):
     """A folder with one npz an image, ID.npz: boxes [V, 4] xyxy in pixels, features [V, D], labels and scores [V].
 
-    Names as in `NAMES`; labels count from 0 into the names of categories.txt in the folder, labels and scores may be
+    Names as in `NAMES`; labels count from 0 into the lines of categories.txt in the folder, labels and scores may be
     missing. image_w and image_h, where there, say the size that the boxes belong to.
     """
 
@@ -38,8 +38,7 @@ class ImageFiles(StoredRegions):
     @classmethod
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> ImageFiles:
         """From the folder; nothing runs on `device`. Raises InputError where it holds no npz file."""
-        names = Path(source) / "categories.txt"
-        return cls(source, read_categories(names if names.is_file() else None), count)
+        return cls(source, read_categories(Path(source) / "categories.txt"), count)
 
     def read(self, key: str) -> Stored:
         """See `StoredRegions.read`."""
@@ -81,7 +80,7 @@ class SgnlsDetections(StoredRegions):
     def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> SgnlsDetections:
         """From the folder; nothing runs on `device`. Raises InputError, naming what is missing or damaged."""
         folder, boxes = Path(source), {}
-        names, listing = folder / "categories.txt", folder / "box_dict.npy"
+        listing = folder / "box_dict.npy"
         if listing.is_file():
             boxes = read_npy(listing).tolist()
             if not isinstance(boxes, dict):
@@ -92,8 +91,8 @@ class SgnlsDetections(StoredRegions):
             boxes = dict(zip(rows, boxes.values(), strict=True))
         elif not (folder / "_box").is_dir():
             raise InputError(f"{folder}: has neither box_dict.npy nor a folder _box; unpack SGNLS's detections there")
-        categories = read_categories(names) if names.is_file() else OPENIMAGES601.names
-        return cls(folder, categories, boxes, count)
+        categories = read_categories(folder / "categories.txt") or OPENIMAGES601.names
+        return cls(folder, categories[categories[0] in BACKGROUND :], boxes, count)
 
     def read(self, key: str) -> Stored | None:
         """See `StoredRegions.read`."""

@@ -17,7 +17,6 @@ from groundgraph.data.images import ImageError, image_frame
 from groundgraph.data.numbers import numbers, whole
 from groundgraph.data.text import plain, read_text
 from groundgraph.data.types import Example, Regions, Skipped
-from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.vision.detectors import usable
 
@@ -197,16 +196,18 @@ def key_of(example: Example, keys: Container[str]) -> str | None:
     return by_id
 
 
-def read_categories(path: str | Path | None) -> tuple[str, ...]:
-    """Names from a file of one a line (what follows a comma is a synonym and left out); none without a file.
+BACKGROUND = ("__background__", "background")  # what a list of names may begin with
 
-    Raises InputError, naming the file, as `Vocabulary.from_file`; bottom-up attention's list of 1,600 has doubles,
-    which keep their places.
+
+def read_categories(path: Path) -> tuple[str, ...]:
+    """Names from a file of one a line (what follows a comma is a synonym and left out), () where there is no file.
+
+    Every line keeps its number, a background's too: labels count lines. Bottom-up attention's list of 1,600 has
+    doubles. Raises InputError, naming the file, where it is no text or a name between others is missing.
     """
-    if path is None:
+    if not path.is_file():
         return ()
-    if Path(path).suffix == ".json":
-        return Vocabulary.from_file(path).names
-    lines = read_text(path, "one name a line").splitlines()
-    names = [line.split(",")[0].strip() for line in lines if line.strip()]
-    return tuple(names[1:] if names[:1] in (["__background__"], ["background"]) else names)
+    names = [line.split(",")[0].strip() for line in read_text(path, "one name a line").rstrip().splitlines()]
+    if "" in names:
+        raise InputError(f"{path}, line {names.index('') + 1}: holds no name; labels would count beyond it wrongly")
+    return tuple(names)

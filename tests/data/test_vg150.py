@@ -475,3 +475,11 @@ def test_names_that_no_file_can_hold_are_made_plain(tmp_path):
 
     test, _ = split(rewritten(write_vg(tmp_path, IMAGES), NAMES, odd), "test")
     assert test[0].truth.labels[0] == "ma?n"
+
+
+def test_coco_images_numbered_anew_are_an_error(vg, tmp_path):
+    coco = write_coco(tmp_path / "coco", [("train2017", 103, ["one"]), ("train2017", 104, ["two"])])
+    path = coco / "annotations" / "captions_train2017.json"
+    path.write_text(path.read_text().replace('"id": 103,', '"id": 1,').replace('"image_id": 103,', '"image_id": 1,'))
+    with pytest.raises(ValueError, match=r"captions_train2017\.json: image 1 is 000000000103\.jpg; ids must be COCO's"):
+        split(vg, "train", "coco_caption", coco={"folder": str(coco)})

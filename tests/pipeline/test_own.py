@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -94,3 +95,26 @@ def test_cocos_own_layout_is_understood():
         "captions_train2017.json",
     )
     assert Path(data.instances).name == "instances_train2017.json"
+
+
+def test_images_of_one_name_in_two_slices_share_no_regions(tmp_path):
+    from groundgraph.pipeline.extraction import RegionFinder
+    from groundgraph.pipeline.run import Run
+    from groundgraph.pipeline.stages import stages
+
+    names = ["a/1.png", "b/1.png", "2.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    lines = (json.dumps({"image": name, "captions": ["a man riding a horse"]}) for name in names)
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines))
+    boxes, ones = np.tile(np.array([0, 0, 5, 5], np.float32), (2, 1, 1)), np.ones((2, 1))
+    arrays = {"boxes": boxes, "labels": np.zeros((2, 1), int), "scores": ones, "features": ones[..., None]}
+    np.savez(tmp_path / "r.npz", file_names=["1.png", "2.png"], categories=["dog"], **arrays)
+    settings = ["detector.kind=precomputed", f"detector.model={tmp_path / 'r.npz'}", "text.model=bundled:text"]
+    run = Run(open_recipe(str(tmp_path), settings), tmp_path / "run")
+    run.execute([stage for stage in stages(run.recipe) if stage.name == "examples"])
+    run.assist(tmp_path / "run" / "regions.part")
+    (tmp_path / "run" / "regions.part").mkdir()
+    finder = RegionFinder(run, tmp_path / "run" / "regions.part")
+    assert [finder("train", slice(i, i + 1))[0] is not None for i in range(3)] == [False, False, True]

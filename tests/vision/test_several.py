@@ -39,3 +39,14 @@ def test_regions_of_another_kind_are_refused(tmp_path, examples):
         Several([one, regions(tmp_path / "two.npz", ["b.png"], categories=("cat",))])
     with pytest.raises(ValueError, match=r"\[3, 4\] numbers"):
         Several([one, regions(tmp_path / "two.npz", ["b.png"], width=4)]).detect(examples, Skipped())
+
+
+def test_all_are_told_which_images_there_will_be(tmp_path):
+    for name in ("x/a.png", "y/a.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    two = [Example(name, str(tmp_path / name)) for name in ("x/a.png", "y/a.png")]
+    detector = Several([regions(tmp_path / "one.npz", ["a.png"]), regions(tmp_path / "two.npz", ["a.png"])])
+    detector.expect(two)
+    skipped = Skipped()
+    assert detector.detect(two[:1], skipped) == [None] and "fits both" in skipped.items[0][1]

@@ -385,3 +385,30 @@ def test_an_npz_of_other_things_than_numbers_costs_its_image_alone(tmp_path, exa
     skipped = Skipped()
     seven, nine = load_detector("image-files", str(tmp_path)).detect(examples[:2], skipped)
     assert seven is None and nine is not None and [what for what, _ in skipped.items] == ["7"]
+
+
+def test_labels_count_the_lines_of_their_names(tmp_path, examples):
+    folder = tmp_path / "f"
+    folder.mkdir()
+    np.savez(folder / "7.npz", boxes=BOXES, features=FEATURES, classes=[1, 2, 1])
+    chance = np.array([[0.1, 0.9, 0.0], [0, 0.2, 0.8], [0.3, 0.7, 0]], np.float32)  # column 0 = background
+    (folder / "a.tsv").write_text(line("7") + "\t" + encoded(chance) + "\n")
+    for names, labels, best in (
+        ("__background__\ncat\ndog\n\n", ["cat", "dog", "cat"], ["cat", "dog", "cat"]),
+        ("cat\ndog\ncow", ["dog", "cow", "dog"], None),
+        ("cat\ndog", None, ["cat", "dog", "cat"]),
+    ):
+        for kind, source, file, expected in (
+            ("image-files", folder, "categories.txt", labels),
+            ("bottom-up-tsv", folder / "a.tsv", "objects_vocab.txt", best),
+        ):
+            (folder / file).write_text(names)
+            detector = load_detector(kind, str(source))
+            (regions,) = detector.detect(examples[:1], Skipped())
+            by_feature = None if regions is None else np.argsort(regions.features[:, 0])
+            assert expected == (
+                None if regions is None else [detector.categories[k] for k in regions.labels[by_feature]]
+            )
+    (folder / "categories.txt").write_text("cat\n\ndog\n")
+    with pytest.raises(ValueError, match=r"categories\.txt, line 2: holds no name"):
+        load_detector("image-files", str(folder))

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from groundgraph.data.boxes import alike, inside, upright
-from groundgraph.data.ids import name_text
+from groundgraph.data.ids import id_text, name_text
 from groundgraph.data.images import image_frame
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
@@ -259,6 +260,7 @@ class Vg150Source:
                 if not pictures.is_dir():
                     raise InputError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")
                 for example in read_coco(captions, pictures, skipped):
+                    _same_number(example, captions)
                     if example.image_id in names:
                         skipped.add(example.image_id, f"in {captions} and in a file before it; the first counts")
                         continue
@@ -278,6 +280,16 @@ class Vg150Source:
                 "VG's test split cannot be kept out of training; give both as they are published"
             )
         return found
+
+
+def _same_number(example: Example, captions: Path) -> None:
+    """Raise InputError where COCO's name of a picture is not its id's: it would be taken for another image of VG."""
+    number = re.search(r"(\d{6,})$", Path(example.path).stem)
+    if number and id_text(number[1]) != example.image_id:
+        raise InputError(
+            f"{captions}: image {example.image_id} is {Path(example.path).name}; ids must be COCO's own, by which VG's "
+            "test photos are kept out of training"
+        )
 
 
 def _overlapping(boxes: np.ndarray, relations: np.ndarray) -> np.ndarray:
