@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from groundgraph.data.h5 import DAMAGED, dataset, open_h5
+from groundgraph.data.h5 import DAMAGED, check_links, dataset, open_h5, taken
 from groundgraph.data.numbers import whole
 from groundgraph.data.unpickle import read_pickle
 from groundgraph.errors import InputError
@@ -50,17 +50,20 @@ class BottomUpH5(StoredRegions):
         """Opens the file; nothing runs on `device`. Raises InputError, naming file and fix, for any other file."""
         path = Path(source)
         file = open_h5(path, "a file of regions")
+        categories = read_categories(path.parent / "objects_vocab.txt")
         try:
-            sets = {name: file[name] for name in file}
+            sets = list(file)
+            check_links(file, sets, path)
+            if any(name in sets for name in FEATURES):
+                rows, repeated = _table(path, file)
+            else:
+                groups = [name for name in sets if isinstance(file[name], h5py.Group)]
+                rows, repeated = keyed(groups, str(path))
+                rows = {key: groups[row] for key, row in rows.items()}
+        except InputError:
+            raise
         except DAMAGED as error:
             raise InputError(f"{path}: damaged ({error}); fetch it again") from error
-        categories = read_categories(path.parent / "objects_vocab.txt")
-        if any(name in sets for name in FEATURES):
-            rows, repeated = _table(path, sets)
-        else:
-            groups = [name for name, part in sets.items() if isinstance(part, h5py.Group)]
-            rows, repeated = keyed(groups, str(path))
-            rows = {key: groups[row] for key, row in rows.items()}
         if not rows:
             raise InputError(f"{path}: holds {', '.join(sets) or 'nothing'}, but no image_features and no groups")
         return cls(path, file, rows, repeated, categories, count)
@@ -79,14 +82,14 @@ class BottomUpH5(StoredRegions):
         place = self._file[row] if isinstance(row, str) else self._file
         part: Any = slice(None)
         if isinstance(row, int) and "pos_boxes" in place:
-            first, last = whole(dataset(place, "pos_boxes", what)[row], f"{what}: pos_boxes").tolist()
+            first, last = whole(taken(dataset(place, "pos_boxes", what), row, what), f"{what}: pos_boxes").tolist()
             if not 0 <= first <= last:
                 raise InputError(f"{what}: rows {first} to {last}; fetch it again")
             part = slice(first, last)
         elif isinstance(row, int):
             count = None
             if "num_boxes" in place:
-                count = int(whole(dataset(place, "num_boxes", what)[row], f"{what}: num_boxes").item())
+                count = int(whole(taken(dataset(place, "num_boxes", what), row, what), f"{what}: num_boxes").item())
                 if count < 0:
                     raise InputError(f"{what}: {count} boxes; fetch it again")
             part = (row, slice(count))
@@ -99,10 +102,10 @@ class BottomUpH5(StoredRegions):
         labels = _first(place, LABELS) if self.categories else None
         scores = _first(place, SCORES)
         return Stored(
-            dataset(place, names["boxes"], what)[part][..., :4],
-            dataset(place, names["features"], what)[part],
-            None if labels is None else dataset(place, labels, what)[part],
-            None if scores is None else dataset(place, scores, what)[part],
+            taken(dataset(place, names["boxes"], what), part, what)[..., :4],
+            taken(dataset(place, names["features"], what), part, what),
+            None if labels is None else taken(dataset(place, labels, what), part, what),
+            None if scores is None else taken(dataset(place, scores, what), part, what),
             size,
         )
 
@@ -111,16 +114,16 @@ def _first(place: Any, names: Sequence[str]) -> str | None:
     return next((name for name in names if name in place), None)
 
 
-def _table(path: Path, sets: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
+def _table(path: Path, file: h5py.File) -> tuple[dict[str, int], set[str]]:
     """Image id -> row, and ids that occur twice."""
-    owner = "pos_boxes" if "pos_boxes" in sets else _first(sets, FEATURES)
-    count = len(dataset(sets, owner, path))
-    name = _first(sets, IDS)
+    owner = "pos_boxes" if "pos_boxes" in file else _first(file, FEATURES)
+    count = len(dataset(file, owner, path))
+    name = _first(file, IDS)
     if name is not None:
-        ids = sets[name]
+        ids = file[name]
         if not isinstance(ids, h5py.Dataset) or ids.shape != (count,):
             raise InputError(f"{path}: {name} is not one id for each of the {count} images of {owner}; make it anew")
-        return keyed(ids[()].tolist(), f"{path}: {name}")
+        return keyed(taken(ids, (), path).tolist(), f"{path}: {name}")
     beside = path.with_name(f"{path.stem}_imgid2idx.pkl")
     if not beside.is_file():
         raise InputError(f"{path}: says not which image is which; put {beside.name} beside it")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.boxes import inside, shares, sound
-from groundgraph.data.h5 import DAMAGED, dataset, open_h5
+from groundgraph.data.h5 import DAMAGED, dataset, open_h5, taken
 from groundgraph.data.ids import id_text, whole_number
 from groundgraph.data.numbers import whole
 from groundgraph.data.text import plain, read_json
@@ -208,8 +208,9 @@ def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
             missing = [name for name in axes if name not in file] + ([] if side else ["boxes_1024"])
             if missing:
                 raise InputError(f"{path}: holds no {', '.join(missing)}; give VG-SGG.h5 or VG-SGG-with-attri.h5")
-            arrays = {name: whole(dataset(file, name, path, axes[name])[()], f"{path}: {name}") for name in axes}
-            return arrays | {"boxes": dataset(file, f"boxes_{side}", path, (2,))[()]}, side
+            sets = {name: dataset(file, name, path, axes[name]) for name in axes}
+            arrays = {name: whole(taken(found, (), path), f"{path}: {name}") for name, found in sets.items()}
+            return arrays | {"boxes": taken(dataset(file, f"boxes_{side}", path, (2,)), (), path)}, side
     except InputError:
         raise
     except DAMAGED as error:
