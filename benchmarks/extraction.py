@@ -34,6 +34,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from needs import needs
 from rich.console import Console
 
 from groundgraph.data.minigenome import dataset
@@ -146,6 +147,8 @@ def main() -> None:
         return prepare(Path(sys.argv[2]), int(sys.argv[3]))
     if sys.argv[1:2] == ["--measure"]:
         return print(json.dumps(measure(sys.argv[3], Path(sys.argv[2]))))
+    import ray  # noqa: F401  (an extra; else each trial would end over it)
+
     sizes = [int(size) for size in sys.argv[1:]] or [1000, 20_000]
     told = {size: {engine: trial(engine, size) for engine in ("in-process", "ray")} for size in sizes}
     whole = "images/s/core, whole"
@@ -157,4 +160,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with needs():
+        main()

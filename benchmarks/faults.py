@@ -37,6 +37,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("COLUMNS", "1000")  # the commands' output is searched
 
 import torch
+from needs import needs, require
 from rich.console import Console
 
 from groundgraph.pipeline import manifest, streaming
@@ -292,6 +293,7 @@ def moved(base: Path, place: Path) -> dict[str, bool]:
 
 
 def main() -> None:
+    require(hasattr(os, "fork"), "kills processes that it forks, which this system cannot do")
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     torch.set_num_threads(1)
     streaming.LOSS = 0.0, 0.0
@@ -313,4 +315,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with needs():
+        main()

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from needs import needs
+
 from groundgraph.evaluation.parsing import Fact, fact_sets, parsed_facts, read_gold, score_facts
 from groundgraph.language import load_parser
 from groundgraph.language.lemmas import MODEL
@@ -84,10 +86,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("csv", nargs="?", type=Path, default=DEFAULT)
     gold = read_gold(arguments.parse_args().csv)
-    try:
-        import sng_parser
-    except ImportError as error:
-        raise SystemExit(f"the reference parser is not installed ({error}): pip install scenegraphparser") from error
+    import sng_parser  # the reference; the benchmark's only use of it
+
     reference = sng_parser.Parser("spacy", model=MODEL)
     ours = load_parser("rules")
     given, speed = timed(
@@ -113,4 +113,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with needs():
+        main()

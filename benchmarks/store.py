@@ -35,6 +35,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from needs import needs
 
 from groundgraph.data.store import Ragged, RegionsWriter
 from groundgraph.data.types import Regions
@@ -282,4 +283,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with needs():
+        main()
