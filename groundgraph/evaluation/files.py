@@ -12,8 +12,11 @@ from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
 from groundgraph.evaluation.formats import read_sides, read_zeroshot, zeroshot_notes
+from groundgraph.evaluation.formats.frames import overlap_notes
 from groundgraph.interchange.files import check_output, write_json_file
 from groundgraph.terminal import Console
+
+_NOTHING = 0.01  # below it, figures are what chance finds
 
 
 def evaluate_files(
@@ -59,6 +62,8 @@ def evaluate_files(
         notes.append("the truth has no box: nothing is measured")
     elif not len(sides.truth.relations):
         notes.append("the truth has no relation: only mAP50 is measured")
+    if all((figure or 0) < _NOTHING for figure in (figures["mAP50"], *figures["R"].values())):
+        notes += overlap_notes(sides.predictions, sides.truth)
     figures["notes"] = notes
     if out is not None:
         write_json_file(Path(out), figures, indent=1)

@@ -166,6 +166,21 @@ def test_boxes_of_another_picture_are_refused_where_its_size_is_known(write):
         evaluate_files(write("found.json", coco(large, size=(600, 600))), truth)
 
 
+def test_boxes_that_meet_no_true_box_are_said(write):
+    truth = write("true.json", TRUE)
+
+    def other(graphs):
+        for graph in graphs.values():
+            for entry in graph["objects"]:
+                entry["category"] = "thing"
+
+    (note,) = evaluate_files(write("found.json", found(other)), truth)["notes"]
+    assert "predicted categories" in note  # the boxes are where they should be
+    for change in (lambda *box: [v + 300 for v in box], lambda *box: [3 * v for v in box]):
+        (note,) = evaluate_files(write("found.json", found(boxes(change))), truth)["notes"]
+        assert note.startswith("0% of the true boxes have a predicted box with IoU 0.5") and "pixels" in note
+
+
 # Values
 
 HUGE = 10**400

@@ -143,6 +143,31 @@ def test_a_run_s_graphs_and_examples(tmp_path):
     same(evaluate_files(renamed, truth), evaluate(as_numbers, TRUE))
 
 
+def test_a_run_s_graphs_that_are_shares_or_damaged(tmp_path, monkeypatch):
+    examples(tmp_path)
+    monkeypatch.setattr(f"{__name__}.FOUND", [f | {"boxes": np.asarray(f["boxes"]) / 60} for f in FOUND])
+    with pytest.raises(ValueError, match=r"graphs.safetensors: boxes are all within 0..1"):
+        evaluate_files(run_graphs(tmp_path))
+    graphs = run_graphs(tmp_path, predicates=(*PREDICATES, "flying"))
+    with pytest.raises(ValueError, match=r"graphs.safetensors, image 'a': .* do not fit .* the 4 predicates"):
+        evaluate_files(graphs)
+    truth = tmp_path / "examples" / "test.jsonl"
+    good = json.loads(truth.read_text().splitlines()[0])
+    for change in (
+        {"relations": [[0, "near", 9]]},
+        {"relations": [[0, "near"]]},
+        {"relations": None},
+        {"boxes": [[1, 2], [3]]},
+        {"boxes": good["truth"]["boxes"][:1]},
+    ):
+        truth.write_text(json.dumps(good | {"truth": good["truth"] | change}) + "\n")
+        with pytest.raises(ValueError, match=r"test.jsonl: not a run's examples"):
+            evaluate_files(run_graphs(tmp_path), truth)
+    truth.write_text('{"a": ' * 100_000)
+    with pytest.raises(ValueError, match=r"test.jsonl, line 1"):
+        evaluate_files(run_graphs(tmp_path), truth)
+
+
 def test_images_that_only_one_side_has(tmp_path):
     graphs, truth = run_graphs(tmp_path, ("a", "b", "z")), examples(tmp_path)
     with pytest.raises(ValueError, match=r"examples has no file of the images in"):
@@ -367,6 +392,31 @@ def test_eval_results(tmp_path, benchmark, zipped):
     benchmark.save(path, content, _use_new_zipfile_serialization=zipped)
     for convention in ("default", "sgb"):
         same(evaluate_files(path, convention=convention), evaluate(FOUND, TRUE, convention=convention))
+
+
+def test_eval_results_whose_boxes_are_of_another_frame(tmp_path, benchmark):
+    path = tmp_path / "eval_results.pytorch"
+
+    def shares(boxes):
+        boxes.bbox /= 60
+
+    def wide(boxes):
+        boxes.bbox[:, 2:] += 1 - boxes.bbox[:, :2]  # as "xywh", and mode says xyxy
+
+    def beyond(boxes):
+        boxes.size = (30, 20)
+
+    for change, message in (
+        (shares, "boxes are all within 0..1"),
+        (wide, r"end before they begin, such as \[21, 1, 10, 10\] of image '0'"),
+        (beyond, r"1 of 5 boxes .* reach beyond their picture"),
+    ):
+        content = eval_results(benchmark.BoxList)
+        for boxes in content["predictions"] + (content["groundtruths"] if change is beyond else []):
+            change(boxes)
+        benchmark.save(path, content)
+        with pytest.raises(ValueError, match=message):
+            evaluate_files(path)
 
 
 @pytest.mark.parametrize("task", ["sgdet", "predcls"])
