@@ -56,6 +56,8 @@ def read_results(
         if name in images:
             raise InputError(f"{path}: image {plain(name)[:100]!r} is listed twice")
         images[name] = _entities(meta, _where(path, name))
+    if not images:
+        raise InputError(f"{path}: holds no image; {_RELEASED}")
     probabilities = all(
         (scores >= 0).all() and scores.sum() <= 1 + 1e-3 for entry in images.values() for scores in entry[2]
     )

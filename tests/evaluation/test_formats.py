@@ -410,6 +410,7 @@ def test_eval_results_whose_boxes_are_of_another_frame(tmp_path, benchmark):
         (shares, "boxes are all within 0..1"),
         (wide, r"end before they begin, such as \[21, 1, 10, 10\] of image '0'"),
         (beyond, r"1 of 5 boxes .* reach beyond their picture"),
+        (lambda boxes: setattr(boxes, "mode", "cxcywh"), r"image 0: its boxes' mode is 'cxcywh'"),
     ):
         content = eval_results(benchmark.BoxList)
         for boxes in content["predictions"] + (content["groundtruths"] if change is beyond else []):
@@ -417,6 +418,19 @@ def test_eval_results_whose_boxes_are_of_another_frame(tmp_path, benchmark):
         benchmark.save(path, content)
         with pytest.raises(ValueError, match=message):
             evaluate_files(path)
+
+
+def test_a_score_that_is_not_a_number_is_not_dropped_with_its_pair(tmp_path, benchmark):
+    path, content = tmp_path / "eval_results.pytorch", eval_results(benchmark.BoxList)
+    fields = content["predictions"][0].extra_fields
+    fields["rel_pair_idxs"] = fields["rel_pair_idxs"][:1].repeat(300, 1)
+    fields["pred_rel_scores"] = fields["pred_rel_scores"][:1].repeat(300, 1)
+    benchmark.save(path, content)
+    assert len(read_sides(path).predictions.pairs) < 302
+    fields["pred_rel_scores"][250, 2] = float("nan")
+    benchmark.save(path, content)
+    with pytest.raises(ValueError, match=r"eval_results.pytorch, image 0, prediction: pred_rel_scores holds"):
+        read_sides(path)
 
 
 @pytest.mark.parametrize("task", ["sgdet", "predcls"])

@@ -27,7 +27,8 @@ def test_round_trip(tmp_path):
     assert [(e["image_id"], e["width"], e["height"]) for e in listed] == [(12, 640, 480), (7, 100, 200)]
     assert [image.id for image in read_image_list(tmp_path / "vg" / NAMES[2])] == [12, 7]
     for row, image in enumerate(images):
-        boxes, labels, relations = graphs.image(row)
+        boxes, usable, labels, relations = graphs.image(row)
+        assert usable.all()
         side = max(image.size)
         # Off by half a unit of 1/1024 of the longer side; a side of less than a unit becomes one.
         assert np.abs(boxes * side - image.boxes).max(initial=0) <= side / 1024

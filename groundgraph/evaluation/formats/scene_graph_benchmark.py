@@ -66,6 +66,8 @@ def _prediction(prediction: BoxList, where: str) -> dict[str, np.ndarray]:
         or (pairs.size and not 0 <= pairs.min() <= pairs.max() < len(scores))
     ):
         raise InputError(f"{where}: its {len(pairs)} pairs do not fit {len(scores)} boxes and scores of {table.shape}")
+    if not (table < np.inf).all():  # before those that count are chosen: nan is not among them
+        raise InputError(f"{side}: pred_rel_scores holds what is not a number or infinite")
     kept = np.arange(len(pairs)) < _DEPTH
     if len(pairs) > _DEPTH:
         best = table[:, 1:].max(1)
@@ -78,6 +80,8 @@ def _prediction(prediction: BoxList, where: str) -> dict[str, np.ndarray]:
 def _boxes(boxes: BoxList, where: str) -> np.ndarray:
     """Its boxes as xyxy [n, 4]; in its "xywh" a width is x2 - x1 + 1."""
     array = _array(boxes.bbox, f"{where}: bbox", 4).astype(np.float32)
+    if boxes.mode not in ("xyxy", "xywh"):
+        raise InputError(f"{where}: its boxes' mode is {str(boxes.mode)[:30]!r}, not xyxy or xywh")
     if boxes.mode == "xywh":
         array = np.column_stack([array[:, :2], array[:, :2] + np.clip(array[:, 2:] - 1, 0, None)])
     return array
