@@ -215,7 +215,7 @@ TRAINED = {
     "ours self": grounder("ours", **SELF),
     "ours released": grounder("ours", official=True, batch=16, images=4, least_entities=2),
     "motifs": sgg(Motifs, MotifsConfig(hidden=16, pair=16, embedded=8, dropout=0.0)),
-    "motifs random": sgg(
+    "motifs late labels": sgg(
         Motifs,
         MotifsConfig(hidden=16, pair=16, embedded=8, dropout=0.0, order="size", commit=0.5, frequency_bias=True),
         duplicates="relabel",

@@ -57,6 +57,7 @@ class RayEngine:
         """See `streaming.extract`."""
         if ":" in run.recipe.device:
             raise InputError(f"device {run.recipe.device} with --engine ray, which gives each worker a GPU: take cuda")
+        self.pool.on_gpus = run.recipe.device != "cpu"
         missing = {split: self._missing(run, folder, what, split) for split in splits}
         left: dict[str, list[int]] = {split: [] for split in splits}
         if any(missing.values()):

@@ -40,10 +40,12 @@ class Pool:
 
     address  of a running cluster; None: this machine alone
     workers  how many; None: one a GPU where there are GPUs, else one a core
+    on_gpus  whether workers may have them
     """
 
     def __init__(self, address: str | None, workers: int | None) -> None:
         self.address, self._wanted = address, workers
+        self.on_gpus = True
         self._tasks: Queue | None = None  # of the pipeline that runs
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._listener = threading.Thread()
@@ -54,7 +56,7 @@ class Pool:
         """How many actors there are, or will be."""
         if not self._wanted:
             self._start()
-            self._wanted = _there_are("GPU") or max(1, _there_are("CPU"))
+            self._wanted = self._gpus() or max(1, _there_are("CPU"))
         return self._wanted
 
     def answers(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]] | None]:
@@ -127,10 +129,13 @@ class Pool:
             fn_constructor_args=(os.getcwd(), max(1, cores // workers)),
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,  # asked for more, a small machine of the cluster would get none
-            num_gpus=1 if _there_are("GPU") >= workers else 0,
+            num_gpus=1 if self._gpus() >= workers else 0,
         )
         self._listener = threading.Thread(target=_listen, args=(data, self._answers), daemon=True)
         self._listener.start()
+
+    def _gpus(self) -> int:
+        return _there_are("GPU") if self.on_gpus else 0
 
     def _start(self) -> None:
         """Start Ray where it is not running, with nothing of it on the terminal. Raises InputError where it fails."""

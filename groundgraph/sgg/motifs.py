@@ -128,8 +128,8 @@ class Motifs(nn.Module):
             case _ if self.training:
                 key = torch.rand_like(batch.scores)
             case _:  # multiples of the golden ratio, of which no two are near each other, scatter the places
-                place = torch.arange(boxes.shape[1], device=boxes.device, dtype=torch.float64)
-                key = (place * 0.6180339887).frac().expand(batch.mask.shape)
+                place = torch.arange(boxes.shape[1], dtype=torch.float64)  # which a Mac's GPU has not
+                key = (place * 0.6180339887).frac().to(batch.scores).expand(batch.mask.shape)
         return key.masked_fill(~batch.mask, torch.inf).argsort(dim=1, stable=True)
 
     def _labels(self, batch: Batch, logits: Tensor, told: Tensor | None, order: Tensor) -> Tensor:

@@ -264,3 +264,23 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"pip install 'groundgraph\[ray\]'"):
         open_engine("ray")
+
+
+def test_workers_have_a_gpu_each_unless_the_recipe_asks_for_the_cpu(monkeypatch):
+    from groundgraph.pipeline import ray_pool
+
+    monkeypatch.setattr(ray_pool, "_there_are", {"GPU": 2, "CPU": 16}.get)
+    monkeypatch.setattr(ray_pool.Pool, "_start", lambda self: None)
+    pool = ray_pool.Pool(None, None)
+    assert pool.workers == 2
+    pool = ray_pool.Pool(None, None)
+    pool.on_gpus = False
+    assert pool.workers == 16
+
+
+def test_one_gpu_of_several_cannot_be_named_to_workers(tmp_path):
+    settings = [*SETTINGS, "device=cuda:1"]
+    run = Run(load_recipe(find_recipe("demo"), settings), tmp_path, Console(file=StringIO()))
+    engine = object.__new__(ray_engine.RayEngine)
+    with pytest.raises(ValueError, match="gives each worker a GPU"):
+        engine(run, tmp_path, EXTRACTED["text"], ["train"])
