@@ -40,7 +40,7 @@ def text_file(path: str | Path, kind: str, newline: str | None = None) -> Iterat
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); give {kind}") from error
     except UnicodeError as error:
         why = f"{error.reason} at byte {error.start:,}" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise InputError(f"{path}: not text in UTF-8 ({why}); save it as UTF-8, or fetch it again") from error
+        raise InputError(f"{path}: not text in UTF-8 ({why}); save it as UTF-8, or give {kind}") from error
 
 
 def read_text(path: str | Path, kind: str) -> str:

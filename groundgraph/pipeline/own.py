@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,9 @@ def photo_settings(folder: Path, settings: Sequence[str] = ()) -> list[str]:
     ]
     if "data.captions" in given:
         found = [Path(given["data.captions"])]
+    if not found and (folder / "recipe.yaml").is_file():
+        again = shlex.join(["groundgraph", "run", str(folder / "recipe.yaml"), "--out", str(folder)])
+        raise RecipeError(f"{folder}: a run's folder, not one of photos; go on with the run: {again}")
     if len(found) != 1:
         has = (
             f"has {len(found)} captions files ({', '.join(p.name for p in found)})" if found else "has no captions file"

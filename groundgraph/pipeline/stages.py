@@ -118,8 +118,17 @@ def listed_examples(source: Source, split: str, skipped: Skipped, bar: Bar) -> l
     """A source's examples of a split. Raises InputError where there is none, saying why the first were left out."""
     listed = source.examples(split, skipped, bar)
     if not listed:
-        raise InputError(f"no {split} image with a caption is left; skipped: {skipped.items[:3]}")
+        raise InputError(f"no {split} image with a caption or triplet is left: {_first(skipped)}")
     return listed
+
+
+def _first(skipped: Skipped, most: int = 3) -> str:
+    """The first of what was skipped, and of how many."""
+    if not skipped.items:
+        return "the data lists none"
+    count = len(skipped.items)
+    causes = "; ".join(f"{name}: {why}" for name, why in skipped.items[:most])
+    return f"{count} skipped, such as {causes}" if count > most else causes
 
 
 def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
@@ -150,6 +159,20 @@ def _parsed(
         advance(len(part))
 
 
+def _no_word(words: Counter[str], kind: str, minimum: int) -> str:
+    """Why no word for a "thing" or a "relation" is left for the vocabulary."""
+    if not words:
+        return (
+            f'no training caption has a {kind}: write what is related to what, as in "a man riding a horse" '
+            "(captions are read as English)"
+        )
+    (word, count), listed = words.most_common(1)[0], f"{len(words)} words for a {kind}"
+    return (
+        f"of {listed} none is said in {minimum} images or more ({word!r} is in {count}): lower vocabulary.minimum to "
+        f"{count} (--set vocabulary.minimum={count}), or give more captions"
+    )
+
+
 def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
     """The evaluation vocabulary: MiniGenome's, VG150's, or the words most images of the train split speak of."""
     wanted = run.recipe.vocabulary
@@ -165,10 +188,11 @@ def choose_vocabulary(run: Run, folder: Path) -> dict[str, Any]:
             ]
             for seen, most in ((nouns, wanted.categories), (verbs, wanted.predicates))
         ]
-        if not all(chosen):
-            raise InputError(
-                f"no word is said in {wanted.minimum} images or more: lower vocabulary.minimum, or give more captions"
-            )
+        kinds = zip((nouns, verbs), ("thing", "relation"), chosen, strict=True)
+        lacking = [(words, kind) for words, kind, kept in kinds if not kept]
+        if lacking:
+            words, kind = min(lacking, key=lambda lack: bool(lack[0]))
+            raise InputError(_no_word(words, kind, wanted.minimum))
     else:
         chosen = (
             [CATEGORIES, PREDICATES] if wanted.name == "minigenome" else [VG150_OBJECTS.names, VG150_PREDICATES.names]

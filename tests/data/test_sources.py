@@ -9,6 +9,7 @@ from PIL import Image
 
 from groundgraph.data.sources import open_source
 from groundgraph.data.sources.config import PhotoData
+from groundgraph.data.sources.jsonl import read_jsonl
 from groundgraph.data.types import Skipped
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -310,3 +311,20 @@ def test_real_coco():
     assert len(examples) == 80 == len({e.image_id for e in examples}) and skipped.items == []
     assert sum(len(e.captions) for e in examples) == 400
     assert sum(len(e.truth.boxes) for e in examples) == 731  # the README's count without crowds
+
+
+def test_json_lines_take_one_caption_too_and_name_the_keys_they_do_not_know(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    rows = [
+        {"image": "a.png", "caption": "a man", "label": 1},
+        {"image": "a.png", "captions": ["a dog"], "label": 0, "Captions": ["x"]},
+    ]
+    lines, skipped = tmp_path / "c.jsonl", Skipped()
+    lines.write_text("\n".join(map(json.dumps, rows)))
+    assert read_jsonl(lines, tmp_path, skipped)[0].captions == ("a man", "a dog")
+    (where, why), *rest = skipped.items
+    assert where == str(lines) and "`label` in 2 lines, `Captions` in 1 lines; read are `image`" in why and not rest
+    lines.write_text('{"image": "a.png", "caption": ["a man"]}')
+    skipped = Skipped()
+    assert read_jsonl(lines, tmp_path, skipped) == []
+    assert "line 1: a caption must be text in quotes, not ['a man']" in skipped.items[0][1]

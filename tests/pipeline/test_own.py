@@ -1,6 +1,9 @@
 """A folder of photos with captions is all that `groundgraph run` needs."""
 
 import json
+import os
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,14 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
-from groundgraph.pipeline.config import RecipeError
+from groundgraph.data.sources.config import PhotoData
+from groundgraph.data.sources.photos import PhotoSource
+from groundgraph.data.types import Skipped
+from groundgraph.errors import InputError
+from groundgraph.pipeline.config import RecipeError, load_recipe
 from groundgraph.pipeline.own import open_recipe
+from groundgraph.pipeline.run import Run
+from groundgraph.pipeline.stages import listed_examples
 
 MINI = Path(__file__).parents[2].parent / "shared" / "data" / "coco_mini"
 SMALL = [  # the experts that need no network, and next to no training
@@ -118,3 +127,78 @@ def test_images_of_one_name_in_two_slices_share_no_regions(tmp_path):
     (tmp_path / "run" / "regions.part").mkdir()
     finder = RegionFinder(run, tmp_path / "run" / "regions.part")
     assert [finder("train", slice(i, i + 1))[0] is not None for i in range(3)] == [False, False, True]
+
+
+def spoken(folder, captions):
+    folder.mkdir()
+    for number, _ in enumerate(captions):
+        Image.new("RGB", (32, 32)).save(folder / f"{number}.png")
+    lines = [{"image": f"{number}.png", "captions": [text]} for number, text in enumerate(captions)]
+    (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [
+        (["a man", "a horse"], "no training caption has a relation: write what is related to what"),
+        (["running", "standing"], "no training caption has a thing"),
+        (
+            ["a man riding a horse", "a cat on a mat"],
+            r"words for a thing none is said in 2 images or more .*minimum to 1",
+        ),
+        (["a dog on a mat", "a dog under a tree"], r"2 words for a relation none is said in 2 images or more"),
+    ],
+)
+def test_why_there_is_no_vocabulary_is_said(tmp_path, captions, message):
+    folder = spoken(tmp_path / "photos", captions)
+    words = ["run", str(folder), "--out", str(tmp_path / "run"), *(w for s in SMALL for w in ("--set", s))]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2 and re.search(message, result.output), result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("holliday", r"/holliday: no such folder or recipe file; did you mean holiday\?"),
+        ("vg-captoin-ours", "did you mean vg-caption-ours or"),
+        ("sub/holliday", "/sub/holliday: no such folder or recipe file; `groundgraph recipes` lists"),
+        ("zzzzzz", "/zzzzzz: no such folder or recipe file; `groundgraph recipes` lists"),
+        ("holiday/0.png", "not text in UTF-8 .* give a recipe"),
+        ("run", "a run's folder, not one of photos; go on with the run: groundgraph run run/recipe.yaml"),
+    ],
+)
+def test_a_mistyped_folder_or_recipe_is_told_by_its_place_and_names_like_it(tmp_path, monkeypatch, name, message):
+    spoken(tmp_path / "holiday", ["a man"])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("name: x")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as caught:
+        open_recipe(name, [])
+    assert len(str(caught.value)) < 400  # not a list of all that there are
+
+
+def test_no_example_that_is_left_says_why(tmp_path):
+    listed = tmp_path / "c.jsonl"
+    source = PhotoSource(PhotoData(source="jsonl", images=str(tmp_path), captions=str(listed)), tmp_path)
+    for text, message in (
+        ("", "is left: the data lists none"),
+        ('{"image": "no.png", "captions": ["a man"]}', r"is left: no.png: .*no such image"),
+    ):
+        listed.write_text(text)
+        with pytest.raises(InputError, match=message):
+            listed_examples(source, "train", Skipped(), Run(None, tmp_path).bar)
+
+
+def test_a_run_is_finished_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spoken(tmp_path / "photos", ["a man on a horse"] * 3)
+    words = ["--set", "data.images=photos", *(w for s in SMALL for w in ("--set", s))]
+    assert CliRunner().invoke(app, ["run", "photos", "--out", "r", *words]).exit_code == 0
+    monkeypatch.chdir("/")
+    told = CliRunner().invoke(app, ["status", str(tmp_path / "r")]).output
+    assert re.search(r"(\d+) of \1 stages done", told), told
+    run = Run(load_recipe(tmp_path / "r" / "recipe.yaml"), Path(os.path.relpath(tmp_path / "r")))
+    command = shlex.split(run.command())
+    monkeypatch.chdir(tmp_path / "photos")
+    assert "nothing had changed" in CliRunner().invoke(app, command[1:]).output

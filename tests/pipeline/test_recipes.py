@@ -145,7 +145,8 @@ def test_paths_are_relative_to_the_file_that_has_them_and_those_of_settings_to_t
     (tmp_path / "sub" / "models" / "bert").mkdir(parents=True)
     base = (
         "name: base\ndata: {source: jsonl, images: photos, captions: ../c.jsonl}\n"
-        "detector: {kind: precomputed, model: r.npz, also: [s.npz]}\ntext: {model: models/bert}\nteachers: {interaction: {model: w.pth, tokenizer: owner/words}}"
+        "detector: {kind: precomputed, model: r.npz, also: [s.npz]}\ntext: {model: models/bert}\n"
+        "teachers: {interaction: {model: w.pth, tokenizer: owner/words}}"
     )
     write(tmp_path / "sub", "base", base)
     top = write(tmp_path, "top", "extends: sub/base.yaml\nname: top\ndata: {captions: own.jsonl}")

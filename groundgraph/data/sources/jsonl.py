@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from reprlib import repr  # of a value that is long or nested deep, its beginning
 from typing import Any
@@ -13,6 +14,8 @@ from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
 
 Words = tuple[str, str, str]
+KEYS = ("image", "captions", "caption", "triplets")
+MOST_KEYS = 8  # named of those that are not read
 
 
 def read_jsonl(
@@ -21,20 +24,25 @@ def read_jsonl(
     """The examples of a JSONL file, in the order their images first occur; an image's id is its path in
     the folder (`./a\\1.jpg` is a/1.jpg).
 
-    lines      {"image": NAME, "captions": [TEXT, ...]} or {"image": NAME, "triplets": [[SUBJECT, PREDICATE, OBJECT],
-               ...]}; several lines of one image are joined
+    lines      {"image": NAME, "captions": [TEXT, ...]}, {"image": NAME, "caption": TEXT} or {"image": NAME, "triplets":
+               [[SUBJECT, PREDICATE, OBJECT], ...]}; several lines of one image are joined
     images     the folder that NAME is relative to
     instances  COCO JSON whose file_name is NAME, see `instances.add_truth`
     Left out and recorded: images that are missing, outside the folder or without a caption or triplet; captions that
-    are empty or no text; triplets that are not three words or phrases. Raises InputError naming file, line and fix for
-    anything else.
+    are empty or no text; triplets that are not three words or phrases; other keys, in one entry. Raises InputError
+    naming file, line and fix for anything else.
     """
     captions: dict[str, list[str]] = {}
     triplets: dict[str, list[Words]] = {}
+    others: Counter[str] = Counter()  # key -> lines
     for number, entry in _read(lines):
         where, name = f"{lines}, line {number}", entry["image"]
+        others.update(entry.keys() - KEYS)
         captions.setdefault(name, []).extend(_captions(entry, name, where, skipped))
         triplets.setdefault(name, []).extend(_triplets(entry, name, where, skipped))
+    if others:
+        keys = ", ".join(f"`{plain(key)}` in {count} lines" for key, count in others.most_common(MOST_KEYS))
+        skipped.add(str(lines), f"keys that are not read: {keys}; read are {', '.join(f'`{key}`' for key in KEYS)}")
     found: dict[Path, tuple[list[str], list[Words]]] = {}
     for name in captions:
         try:
@@ -79,7 +87,8 @@ def _listed(entry: dict[str, Any], key: str, where: str) -> list[Any]:
 
 def _captions(entry: dict[str, Any], name: str, where: str, skipped: Skipped) -> list[str]:
     kept = []
-    for value in _listed(entry, "captions", where):
+    alone = [entry["caption"]] if "caption" in entry else []
+    for value in _listed(entry, "captions", where) + alone:
         if not isinstance(value, str):
             skipped.add(name, f"{where}: a caption must be text in quotes, not {repr(value)}")
         elif text := plain(value):
