@@ -190,7 +190,12 @@ class _Gather(torch.autograd.Function):
 
 def is_first() -> bool:
     """Whether this is the process that shows, before `launch` has joined those that torchrun started."""
-    return not distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
+    return not _by_torchrun() or os.environ["RANK"] == "0"
+
+
+def _by_torchrun() -> bool:
+    """Whether torchrun started this process; some builds of torch come without torch.distributed."""
+    return distributed.is_available() and distributed.is_torchelastic_launched()
 
 
 def launch(device: str = "auto") -> Ranks:
@@ -200,7 +205,7 @@ def launch(device: str = "auto") -> Ranks:
     Raises InputError where Fabric is not installed, or where there is no such device or too few of them.
     """
     place = device_of(device)
-    if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+    if not _by_torchrun() or os.environ["WORLD_SIZE"] == "1":
         return ALONE
     try:
         from lightning_fabric import Fabric

@@ -5,9 +5,9 @@ import sys
 import pytest
 import torch
 from several import several
-from torch import nn
+from torch import distributed, nn
 
-from groundgraph.parallel import ALONE, WHOLE, Ranks, Share, divide, launch
+from groundgraph.parallel import ALONE, WHOLE, Ranks, Share, divide, is_first, launch
 
 VALUES = torch.arange(10.0).view(5, 2)
 
@@ -87,3 +87,9 @@ def test_torchrun_without_fabric_is_told_what_to_install(monkeypatch):
         launch()
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert launch() is ALONE
+
+
+def test_a_torch_without_distributed_is_one_process(monkeypatch):
+    monkeypatch.setattr(distributed, "is_available", lambda: False)
+    monkeypatch.delattr(distributed, "is_torchelastic_launched")
+    assert launch("cpu") == ALONE and is_first()

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from groundgraph.device import DTYPES
+
 
 class Lstm(nn.LSTM):
     """torch's, which runs in fp32 inside autocast where the machine has none in autocast's type."""
@@ -45,7 +47,7 @@ def runs_lstm(device: str, dtype: torch.dtype) -> bool:
 
 def precision_of(model: nn.Module, precision: str, device: torch.device) -> str:
     """What a model's layers run in when autocast's type is `precision` (fp32, bf16, fp16), for a run's record."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    if dtype is None or not any(isinstance(m, Lstm) for m in model.modules()) or runs_lstm(device.type, dtype):
+    recurrent = any(isinstance(module, Lstm) for module in model.modules())
+    if precision == "fp32" or not recurrent or runs_lstm(device.type, DTYPES[precision]):
         return precision
     return f"{precision}, LSTMs in fp32"
