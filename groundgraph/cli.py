@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.errors import InputError
-from groundgraph.terminal import Console, print_anywhere, print_json
+from groundgraph.terminal import Console, print_anywhere, print_json, visible
 
 app = typer.Typer(help=__doc__, invoke_without_command=True, no_args_is_help=True, pretty_exceptions_enable=False)
 experts = typer.Typer(help="The bundled experts.", no_args_is_help=True)
@@ -37,14 +37,10 @@ Device = Annotated[
 
 
 @app.callback()
-def _before() -> None:
-    print_anywhere()
-
-
-@app.callback()
 def main(
     shown: Annotated[bool, typer.Option("--version", help="Show the version and end.", is_eager=True)] = False,
 ) -> None:
+    print_anywhere()
     if shown:
         typer.echo(version("groundgraph"))
         raise typer.Exit
@@ -153,7 +149,7 @@ def predict(
             console.print(f"[yellow]skipped[/] {escape(what)}: {escape(why)}")
         for image, graph in written.items():
             names = numbered([entry["category"] for entry in graph["objects"]])
-            console.print(f"{escape(image)}: {len(graph['relations'])} relations, {graph['pictures'][-1]}")
+            console.print(f"{escape(image)}: {len(graph['relations'])} relations, {escape(graph['pictures'][-1])}")
             for entry in graph["relations"]:
                 words = f"{names[entry['subject']]}  {entry['predicate']}  {names[entry['object']]}"
                 console.print(f"  {entry['score']:<8.2g}{escape(words)}")
@@ -220,7 +216,7 @@ def evaluate_parser(
             table.add_row(group, *("-" if value is None else f"{value:.3f}" for value in figures.values()))
         console.print(table)
         if read.skipped:
-            console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {escape(str(gold))}", highlight=False)
+            console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {escape(str(gold))}")
         if out:
             write_json_file(out, scores, indent=1)
 
@@ -279,8 +275,8 @@ def study(
         folder = out or Path("runs") / ("study-quick" if quick else "study")
         failed = run_study(plan, folder, jobs, console)
         for what, why in failed.items():
-            console.print(f"[red]failed[/] {escape(what)}: {escape(why)}", highlight=False)
-        console.print(f"{folder / plan.name}.md, .csv, -cells.csv and plots", highlight=False)
+            console.print(f"[red]failed[/] {escape(what)}: {escape(why)}")
+        console.print(f"{escape(str(folder / plan.name))}.md, .csv, -cells.csv and plots")
         if failed:
             raise typer.Exit(1)
 
@@ -303,7 +299,7 @@ def export(
         from groundgraph.pipeline.export import export_run
 
         counts = export_run(folder, what, form, out, method)
-        console.print(f"{_counted(counts)} in {out}", highlight=False)
+        console.print(f"{_counted(counts)} in {escape(str(out))}")
 
 
 @app.command("import")
@@ -320,8 +316,8 @@ def import_(
         skipped = Skipped()
         counts = import_official(what, source, out, skipped)
         for name, why in skipped.items:
-            console.print(f"[yellow]left out[/] {escape(name)}: {why}", highlight=False)
-        console.print(f"{_counted(counts)} in {out}", highlight=False)
+            console.print(f"[yellow]left out[/] {escape(name)}: {escape(why)}")
+        console.print(f"{_counted(counts)} in {escape(str(out))}")
 
 
 def _counted(counts: dict[str, int]) -> str:
@@ -371,7 +367,7 @@ def _execute(
         ranks = launch(loaded.device)
         work = Run(loaded, out or Path("runs") / loaded.name, console, ranks=ranks)
         if loaded.note:
-            console.print(escape(loaded.note), highlight=False)
+            console.print(escape(loaded.note))
         with open_engine(engine, address) as work.engine:
             if dry_run:
                 show_dry_run(console, work)
@@ -386,8 +382,7 @@ def _execute(
         did = f"{len(ran)} stages run" if ran else "nothing had changed"
         console.print(
             f"{did}, {time.perf_counter() - began:.0f} s, {peak_memory() / 2**30:.1f} GiB at most{left_out}. "
-            f"Report: {work.folder / 'report.html'}",
-            highlight=False,
+            f"Report: {escape(str(work.folder / 'report.html'))}"
         )
 
 
@@ -456,14 +451,12 @@ class _errors:
             text = (
                 str(error) if isinstance(error, InputError) else f"{os.path.abspath(error.filename)}: {error.strerror}"
             )
-            console.print(f"[red]error[/] {escape(text)}", highlight=False, soft_wrap=True)
+            console.print(f"[red]error[/] {escape(text)}")
             raise typer.Exit(2) from error
         if isinstance(error, Exception) and not isinstance(error, _ENDS):
-            traceback.print_exception(error)
+            sys.stderr.write(visible("".join(traceback.format_exception(error))))
             console.print(
                 f"[red]bug[/] groundgraph {version('groundgraph')} failed, and not by your mistake; please report it "
-                f"with the lines above: {ISSUES}",
-                highlight=False,
-                soft_wrap=True,
+                f"with the lines above: {ISSUES}"
             )
             raise typer.Exit(1) from error

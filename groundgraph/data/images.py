@@ -95,7 +95,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """The open file; whatever its decoder raises, there or in the `with` block, becomes an ImageError."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device would be read for ever
-            raise UnidentifiedImageError(path)
+            raise IsADirectoryError(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
             with Image.open(path, formats=FORMATS) as image:
@@ -108,7 +108,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         raise ImageError(
             f"{path}: too large ({error}; the limit is {MAX_PIXELS:,} pixels); scale it down or leave it out"
         ) from error
-    except (UnidentifiedImageError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        raise ImageError(f"{path}: not an image but a folder or a device; name the images, or leave it out") from error
+    except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not an image of a kind that is read; save it as JPEG or 8-bit PNG, or leave it out"
         ) from error

@@ -90,9 +90,9 @@ def show(figures: dict[str, Any], console: Console) -> None:
         f"Convention {figures['convention']}: an image without a predicted pair {left[figures['convention']]}.",
         *(["In brackets: 95 % of the samples of the images lie there."] if intervals else []),
     ):
-        console.print(line, highlight=False)
+        console.print(line)
     for note in figures["notes"]:
-        console.print(f"[yellow]note[/] {escape(note)}", highlight=False)
+        console.print(f"[yellow]note[/] {escape(note)}")
 
 
 def _by_predicate(predicates: dict[str, dict[str, Any]], ks: list[str]) -> Table:

@@ -23,7 +23,7 @@ def read_captions(given: Sequence[str]) -> list[str]:
     for word in given:
         try:
             path = Path(word)
-            there, folder = path.is_file(), path.is_dir()
+            there, folder = path.is_file(), path.is_dir() and bool(word)  # "" is the folder at work
         except (OSError, ValueError):  # longer than a name can be
             there = folder = False
         if word == "-":

@@ -205,7 +205,7 @@ class Run:
         said = ", ".join(f"{value:,} {name}" for name, value in record["counts"].items() if isinstance(value, int))
         left_out = f"; {len(record['skipped'])} skipped" if record["skipped"] else ""
         took = f"[dim]{record['seconds']:.1f} s[/]"
-        self.console.print(f"[green]done[/] {stage.name} {took}  {said}{left_out}", highlight=False)
+        self.console.print(f"[green]done[/] {stage.name} {took}  {said}{left_out}")
 
     def _begin(self, work: Path, mark: str) -> dict[str, Any]:
         """Make a stage's working folder ready, with what an attempt with the same fingerprint left there."""
@@ -278,7 +278,7 @@ class Run:
         return None
 
     def _warn(self, text: str) -> None:
-        self.console.print(f"[yellow]{escape(text)}[/]", highlight=False, soft_wrap=True)
+        self.console.print(f"[yellow]{escape(text)}[/]")
 
     def scratch(self) -> Path:
         """A folder of the stage at work for what is not part of its result, such as a training's checkpoint.

@@ -57,12 +57,12 @@ def show_needs(console: Console, run: Run) -> bool:
         fetch = "[red]can't be fetched[/]" if why else "[yellow]to fetch[/]"
         state = "[green]present[/]" if need.present else fetch if need.source else "[red]missing[/]"
         size = f", {need.size}" if need.size else ""
-        console.print(f"{state}\t{escape(need.place)} ({need.what}{size})", highlight=False, soft_wrap=True)
+        console.print(f"{state}\t{escape(need.place)} ({need.what}{size})")
         if not need.present and need.origin:
             text = f"{why}, {ways(need)}" if why else need.origin
-            console.print(f"\t[dim]{escape(text)}[/]", highlight=False, soft_wrap=True)
+            console.print(f"\t[dim]{escape(text)}[/]")
     missing = sum(not need.present and (not need.source or need.source in whys) for need in listed)
-    console.print(f"{missing} of {len(listed)} missing" if missing else "nothing is missing", highlight=False)
+    console.print(f"{missing} of {len(listed)} missing" if missing else "nothing is missing")
     return all(need.present for need in open_source(run.recipe.data, run.folder).needs())
 
 
@@ -89,14 +89,14 @@ def show_dry_run(console: Console, run: Run) -> None:
         return
     with console.status("trying the stages on a few images"):
         rows, why = estimate(run)
-    table = Table("stage", "state", title=f"{run.recipe.name} in {run.folder}")
+    table = Table("stage", "state", title=escape(f"{run.recipe.name} in {run.folder}"))
     known = any(row.what for row in rows)
     if known:
         table.add_column("what it does")
         for name in ("time", "memory", "disk"):
             table.add_column(name, no_wrap=True, justify="right")
     for row in rows:
-        cells = (row.what, _time(row.seconds), _size(row.memory), _size(row.disk)) if known else ()
+        cells = (escape(row.what), _time(row.seconds), _size(row.memory), _size(row.disk)) if known else ()
         table.add_row(row.stage, "[green]done[/]" if row.done else "due", *cells)
     due = [row for row in rows if not row.done and row.seconds is not None]
     disk = sum(row.disk for row in due)
@@ -106,16 +106,16 @@ def show_dry_run(console: Console, run: Run) -> None:
         table.add_row("in all", "due", "", _time(total[0]), _size(total[1]), _size(total[2]))
     console.print(table)
     if why:
-        console.print(escape(why), highlight=False, soft_wrap=True)
+        console.print(escape(why))
     shared = ", ".join(row.stage for row in due if row.stage in EXTRACTED)
     if shared and run.engine:
         text = f"One process is meant: the engine's workers share the time of {shared}, and each holds such memory."
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text)
     place = next(folder for folder in (run.folder, *run.folder.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if disk > free:
         text = f"does not fit: {_size(disk)} are needed, and {_size(free)} are free in {place}"
-        console.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
+        console.print(f"[red]{escape(text)}[/]")
 
 
 def _time(seconds: float | None) -> str:

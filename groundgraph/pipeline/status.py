@@ -95,10 +95,10 @@ def show_status(console: Console, folder: Path, verify: bool = False) -> bool:
     console.print(table)
     done = sum(state == "done" for _, state, _ in listed)
     who = escape(busy or "nobody")
-    console.print(f"{done} of {len(listed)} stages done; {who} is at work here", highlight=False, soft_wrap=True)
+    console.print(f"{done} of {len(listed)} stages done; {who} is at work here")
     if done < len(listed) and not busy:
-        console.print(f"go on with: {escape(run.command())}", highlight=False, soft_wrap=True)
+        console.print(f"go on with: {escape(run.command())}")
     if verify:
         files = [value for s in listed if (record := run.record(s.stage)) for value in record["files"].values()]
-        console.print(f"{len(files):,} files read, {sum(f[0] for f in files) / 1e9:.2f} GB", highlight=False)
+        console.print(f"{len(files):,} files read, {sum(f[0] for f in files) / 1e9:.2f} GB")
     return all(state != "damaged" for _, state, _ in listed)

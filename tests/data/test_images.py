@@ -123,7 +123,7 @@ def test_what_cannot_be_opened_names_file_and_fix(tmp_path):
         ("text.jpg", "not an image"),
         ("empty.jpg", "not an image"),
         ("absent.jpg", "no such image"),
-        (".", "not an image"),
+        (".", "not an image but a folder"),
     ):
         with pytest.raises(ImageError, match=word) as caught:
             open_image(tmp_path / name)

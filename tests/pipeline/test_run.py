@@ -1,6 +1,7 @@
 """A run from captions to scene graphs on a few dozen images, what it leaves behind, and what it says of bad input."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -99,6 +100,24 @@ def test_predict_draws_and_writes(demo, tmp_path):
     assert result.exit_code == 2 and "ours" in result.output
     result = invoke("predict", tmp_path, images[0])
     assert result.exit_code == 2 and "no run's folder" in result.output
+
+
+def test_names_in_brackets_are_no_markup(demo, tmp_path):
+    folder = tmp_path / "[red]runs[" / "[bold]x"
+    shutil.copytree(demo[0], folder)
+    image = tmp_path / "[blink]b.png"
+    image.write_bytes(next((folder / "images").glob("test-*.png")).read_bytes())
+    settings = [w for s in SMALL for w in ("--set", s)]
+    for words, shown in (
+        (("demo", "--out", folder, *settings), f"{folder}/report.html"),
+        (("run", "demo", "--out", folder, *settings, "--dry-run"), "[bold]x"),
+        (("status", folder), "[bold]x"),
+        (("predict", folder, image, tmp_path / "[/]", "--out", tmp_path / "[u]out"), f"{image}: "),
+        (("export", folder, tmp_path / "[i]g.json", "--what", "predictions", "--format", "json"), "[i]g.json"),
+        (("export", tmp_path / "[/red]", "x", "--what", "predictions", "--format", "json"), "[/red]"),
+    ):
+        output = invoke(*words).output
+        assert shown.replace(" ", "") in "".join(output.split()) and "bug" not in output, output
 
 
 def test_soft_labels_and_fusing_without_an_expert(demo):

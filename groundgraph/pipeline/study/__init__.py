@@ -55,7 +55,7 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
         marks = {cell: mark_of(cell, stages(cell.recipe)) for cell in plan.cells}
         due = [cell for cell, mark in marks.items() if not read_cell(folder, cell, mark)]
         tasks = tasks_of(due, store, folder)
-        console.print(f"{len(marks)} cells, {len(marks) - len(due)} of them done before", highlight=False)
+        console.print(f"{len(marks)} cells, {len(marks) - len(due)} of them done before")
         try:
             failed = perform(tasks, jobs, console)
         except KeyboardInterrupt:
