@@ -24,7 +24,8 @@ _PATIENCE = 0.5  # seconds: `holder` holds the lock itself for a moment
 def held(folder: Path) -> Iterator[str]:
     """Hold a folder's lock; gives what is left of a run that was killed in it, or "".
 
-    Raises InputError, saying who holds it, where another process does. On a file system without locks nothing is held.
+    Raises InputError, saying who holds it, where another process does. On a file system without locks nothing is held,
+    or a marker file of filelock's stands in.
     """
     lock, note = FileLock(folder / NAME), folder / _HOLDER
     try:

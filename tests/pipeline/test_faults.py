@@ -217,6 +217,21 @@ def test_a_second_run_is_refused_and_a_killed_ones_lock_is_recognised(tmp_path, 
     assert f"broken off (process {child}" in capsys.readouterr().out.replace("\n", " ")
 
 
+@pytest.mark.filterwarnings("ignore:flock not supported")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    for _ in range(2):
+        with lock.held(tmp_path) as left:
+            assert left == ""
+        assert lock.holder(tmp_path) is None
+
+
 def test_status_says_what_is_running_stopped_failed_and_due(copy):
     run = Run(load_recipe(copy / "recipe.yaml"), copy)
     assert {s.state for s in states(run)} == {"done"}
