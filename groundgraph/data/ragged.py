@@ -248,8 +248,20 @@ class _Shard:
             self._offsets = {name: file[f"{name}.offsets"].tolist() for name in self.columns}
             shaped = [name for name in self.columns if f"{name}.shapes" in file]
             self._shapes = {name: file[f"{name}.shapes"].tolist() for name in shaped}
-        except (KeyError, ValueError, TypeError) as error:
+            for name in self.columns:
+                self._check(name)
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: truncated or not such a file ({error!r}); delete it and run again") from error
+
+    def _check(self, column: str) -> None:
+        """Raises ValueError where a column's offsets or shapes do not cut its array into one for each id."""
+        array, offsets = self._arrays[column], np.asarray(self._offsets[column])
+        whole = offsets.shape == (len(self.ids) + 1,) and offsets.dtype.kind in "iu" and array.ndim > 0
+        if not whole or offsets[0] != 0 or offsets[-1] != len(array) or (np.diff(offsets) < 0).any():
+            raise ValueError(f"the offsets of {column} do not fit its array")
+        shapes = np.asarray(self._shapes.get(column, np.diff(offsets)[:, None]))
+        if shapes.ndim != 2 or (shapes < 0).any() or (shapes.prod(1) != np.diff(offsets)).any():
+            raise ValueError(f"the shapes of {column} do not fit its array")
 
     def read(self, column: str, row: int) -> np.ndarray:
         offsets = self._offsets[column]

@@ -166,6 +166,8 @@ def read_regions(path: str | Path) -> list[Regions]:
 def regions_of(store: Ragged, name: str) -> Regions:
     """The regions of one id; features that were stored as float16 are float32 again."""
     row = store[name]
+    if row.keys() != set(_COLUMNS) or row["size"].shape != (2,):
+        raise InputError(f"{store.path}, {name!r}: no regions with the size of their picture; delete it and run again")
     width, height = row["size"].tolist()
     boxes, labels, scores, features = (row[field] for field in _FIELDS)
     return Regions(boxes, labels, scores, features.astype(np.float32, copy=False), size=(width, height))

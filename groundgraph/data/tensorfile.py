@@ -98,7 +98,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         except OSError as error:
             hint = "raise the limit with: ulimit -n 65536" if error.errno == errno.EMFILE else "delete it and run again"
             raise InputError(f"{path}: cannot be opened ({error.strerror}); {hint}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"{path}: truncated or not such a file ({error}); delete it and run again") from error
 
     def __getitem__(self, name: str) -> np.ndarray:

@@ -72,7 +72,7 @@ def as_truth(truth: Truth, where: str = "ground truth") -> TruthArrays:
     """
     if not isinstance(truth, TruthArrays):
         boxes, labels, rels = (_part(truth, "gt_", n, w, where) for n, w in (("boxes", 4), ("labels", 0), ("rels", 3)))
-        offsets = [_offsets_of(truth, "gt_", name, rows) for name, rows in (("box", boxes), ("rel", rels))]
+        offsets = [_offsets_of(truth, "gt_", name, rows, where) for name, rows in (("box", boxes), ("rel", rels))]
         truth = TruthArrays(boxes[0], labels[0], rels[0], *offsets)
     boxes, labels = _floats(truth.boxes, (4,), f"{where}: boxes"), _integers(truth.labels, (), f"{where}: labels", 1)
     relations = _integers(truth.relations, (3,), f"{where}: relations", 0)
@@ -101,7 +101,9 @@ def as_predictions(predictions: Predictions, where: str = "predictions") -> Pred
             name: _part(predictions, "pred_", name, width, where)
             for name, width in (("boxes", 4), ("labels", 0), ("scores", 0), ("pairs", 2), ("rel_scores", -1))
         }
-        offsets = [_offsets_of(predictions, "pred_", n, parts[r]) for n, r in (("box", "boxes"), ("pair", "pairs"))]
+        offsets = [
+            _offsets_of(predictions, "pred_", n, parts[r], where) for n, r in (("box", "boxes"), ("pair", "pairs"))
+        ]
         predictions = PredictionArrays(*(array for array, _ in parts.values()), *offsets)
     p = predictions
     boxes, labels = _floats(p.boxes, (4,), f"{where}: boxes"), _integers(p.labels, (), f"{where}: labels", 0)
@@ -213,10 +215,11 @@ def _offsets_of(
     prefix: str,
     name: str,
     part: tuple[np.ndarray, np.ndarray | None],
+    where: str,
 ) -> np.ndarray:
     lengths = part[1]
     if lengths is None:
-        return np.asarray(_named(side, prefix, f"{name}_offsets", "flat arrays"))
+        return np.asarray(_named(side, prefix, f"{name}_offsets", where))
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 

@@ -24,6 +24,7 @@ from groundgraph.grounding.pseudo_labels import PseudoLabels
 from groundgraph.grounding.training import Learned
 
 REGIONS = 36  # an image, padded
+_LARGEST = np.finfo(np.float32).max
 _RELEASED = "give the released file of grounding results"
 _MODULES = {"text_encoder": "text", "visual_encoder": "visual", "classifier": "attend", "adaptor": "adaptor"}
 
@@ -110,7 +111,7 @@ def _entities(meta: Any, where: str) -> _Entities:
         (not len(classes) == len(regions) == len(scores), f"{len(classes)} entities, {len(regions)} grounded"),
         (any(len(r) != len(s) for r, s in zip(regions, scores, strict=False)), "regions and scores differ in number"),
         (any(((r < 0) | (r >= REGIONS)).any() for r in regions), f"a region outside 0 to {REGIONS - 1}"),
-        (not all(np.isfinite(s).all() for s in scores), "a score that is not a number"),
+        (not all((np.abs(s) < _LARGEST).all() for s in scores), "a score that is not a number, or none of float32"),
         (
             triplets.size > 0 and not 0 <= triplets[:, :2].min() <= triplets[:, :2].max() < len(classes),
             "a relation points beyond the entities",
