@@ -64,7 +64,7 @@ def run(
             help="A recipe file, a bundled one's name (see `groundgraph recipes`), or a folder of photos with captions."
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default, a data set's own.")] = None,
     setting: Setting = None,
     device: Device = None,
     dry_run: Annotated[
@@ -103,18 +103,19 @@ def recipes() -> None:
 @data.command()
 def check(
     recipe: Annotated[str, typer.Argument(help="A recipe file, a bundled one's name, or a folder of photos.")],
-    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default, a data set's own.")] = None,
     setting: Setting = None,
     count: Annotated[bool, typer.Option(help="Count triplets in the vocabulary; the run then skips that.")] = True,
 ) -> None:
     """What a recipe reads, where to get what is missing, how large; its triplets and images beside the paper's."""
     with _errors():
         from groundgraph.pipeline.own import open_recipe
+        from groundgraph.pipeline.ownership import default_folder
         from groundgraph.pipeline.run import Run
         from groundgraph.pipeline.show import show_counts, show_needs
 
         loaded = open_recipe(recipe, setting or [])
-        work = Run(loaded, out or Path("runs") / loaded.name, console)
+        work = Run(loaded, out or default_folder(loaded, recipe), console)
         if not show_needs(console, work):
             raise typer.Exit(1)
         if count:
@@ -355,9 +356,11 @@ def _execute(
         from groundgraph.pipeline.check import require
         from groundgraph.pipeline.engines import open_engine
         from groundgraph.pipeline.own import open_recipe
+        from groundgraph.pipeline.ownership import default_folder
         from groundgraph.pipeline.run import Run
         from groundgraph.pipeline.show import show_dry_run
         from groundgraph.pipeline.stages import stages
+        from groundgraph.pipeline.summary import publish
         from groundgraph.system import peak_memory
 
         _quiet_transformers()
@@ -365,7 +368,7 @@ def _execute(
         console.quiet = not is_first()
         loaded = open_recipe(recipe, [*(settings or []), *_device(device)])
         ranks = launch(loaded.device)
-        work = Run(loaded, out or Path("runs") / loaded.name, console, ranks=ranks)
+        work = Run(loaded, out or default_folder(loaded, recipe), console, ranks=ranks)
         if loaded.note:
             console.print(escape(loaded.note))
         with open_engine(engine, address) as work.engine:
@@ -377,6 +380,7 @@ def _execute(
         ranks.leave()
         if not ranks.first:
             return
+        publish(work, work.folder / "report")  # done before, but perhaps deleted since
         _show(work.folder)
         left_out = f"; {len(work.skipped.items)} things skipped, see the report" if work.skipped.items else ""
         did = f"{len(ran)} stages run" if ran else "nothing had changed"

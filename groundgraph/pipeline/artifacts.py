@@ -15,6 +15,7 @@ from groundgraph.data.types import Entity, Example, Graph, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.pipeline.run import Run
+from groundgraph.teachers.interaction import interaction_targets
 
 T = TypeVar("T")
 
@@ -91,22 +92,42 @@ def detector_categories(run: Run) -> tuple[str, ...]:
     return tuple(json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8")))
 
 
+@_kept("crops")
+def crops(run: Run, split: str) -> Ragged:
+    """What the image-text model makes of a split's regions."""
+    return Ragged(run.folder / "crops" / split)
+
+
 @_kept("teachers")
-def grounding_images(run: Run, split: str) -> Sequence[GroundingImage]:
-    """What the grounders are given of a split."""
+def targets(run: Run, split: str) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+    """The object-aware and the interaction-aware targets [E, V] of a split's images; a teacher left out is silent.
+
+    The stored scores (Eq. 7) become targets here (Eq. 8), so that another temperature costs nothing.
+    """
+    store, listed, wanted = Ragged(run.folder / "teachers" / split), names(run, split), run.recipe.teachers
+
+    def read(i: int) -> tuple[np.ndarray, np.ndarray]:
+        stored = store[listed[i]]
+        one, two = stored["object"] if wanted.object else np.zeros_like(stored["object"]), stored["scores"]
+        return one, interaction_targets(two, wanted.interaction.temperature) if wanted.interaction else two
+
+    return Lazy(len(listed), read)
+
+
+@_kept("text")
+def grounding_images(run: Run, split: str, method: str) -> Sequence[GroundingImage]:
+    """What a grounder that learns is given of a split: ours alone is taught, and of the measured split nobody."""
     listed, captions, found = names(run, split), parsed(run, split), regions(run, split)
-    text, targets = (Ragged(run.folder / stage / split) for stage in ("text", "teachers"))
-    trusted = run.folder / "reliability" / split
-    weights = Ragged(trusted) if run.recipe.asks_expert and trusted.exists() else None
+    text, asked = Ragged(run.folder / "text" / split), method == "ours" and split in run.recipe.taught
+    taught = targets(run, split) if asked and run.recipe.asks_teachers else None
+    weights = Ragged(run.folder / "reliability" / split) if asked and run.recipe.asks_expert else None
 
     def read(i: int) -> GroundingImage:
-        words, taught, features = text[listed[i]], targets[listed[i]], found[i].features
-        shape = (len(words["embeddings"]), len(features))
+        words, features = text[listed[i]], found[i].features
         return GroundingImage(
             words["embeddings"],
             features,
-            taught["object"].reshape(shape),
-            taught["interaction"].reshape(shape),
+            *(taught[i] if taught else (np.zeros((len(words["embeddings"]), len(features)), np.float32), None)),
             weights[listed[i]]["weights"] if weights else None,
             triplet_rows(captions[i]),
             words["predicates"],

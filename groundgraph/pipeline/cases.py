@@ -14,6 +14,7 @@ from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.evaluation.grounding import region_hits
 from groundgraph.grounding import build_grounder
 from groundgraph.pipeline import artifacts
+from groundgraph.pipeline.extraction import object_aware
 from groundgraph.pipeline.measure import true_objects
 from groundgraph.pipeline.run import Run
 from groundgraph.report.cases import Case, Teaching
@@ -107,19 +108,21 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
 def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     """What the teachers say of the chosen captions, asked now: maps are not stored, nor the measured split taught."""
     wanted, split = run.recipe.teachers, run.recipe.measured
-    stored, found = artifacts.grounding_images(run, split), artifacts.regions(run, split)
+    found = artifacts.regions(run, split)
     regions = [found[one.image] for one in chosen]
-    told = [stored[one.image].object[one.rows] for one in chosen]
-    teachings = [Teaching(object=rows if wanted.object else None) for rows in told]
-    if wanted.interaction and chosen:
+    teachings = [Teaching()] * len(chosen)
+    if wanted.object and {"ours", "sgnls"} & set(run.recipe.grounder):
+        rows = [object_aware(run, split, slice(one.image, one.image + 1))[0][one.rows] for one in chosen]
+        teachings = [Teaching(object=targets) for targets in rows]
+    if run.recipe.looker and chosen:
         images = [one.case.image for one in chosen]
-        teacher = InteractionTeacher(**wanted.interaction.model_dump(), **run.placement)
+        teacher = InteractionTeacher(**run.recipe.looker.model_dump(), **run.placement)
         looked = [maps[0] for maps in teacher.looker.maps(images, [[one.caption] for one in chosen])]
         teachings = [
             replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))
             for t, m, r in zip(teachings, looked, regions, strict=True)
         ]
-        if wanted.object and "ours" in run.recipe.grounder:
+        if run.recipe.two_teachers:
             shares = _weights(run, chosen, regions, teachings)
             teachings = [_fused(run, t, w) for t, w in zip(teachings, shares, strict=True)]
     return teachings
@@ -144,7 +147,7 @@ def _weights(
             for pair, crop, word in zip(targets, crops, words, strict=True)
         ]
     grounder = build_grounder("ours", recipe.grounding).load(run.folder / "grounding-ours", "cpu").model  # of few words
-    stored, found = artifacts.grounding_images(run, recipe.measured), []
+    stored, found = artifacts.grounding_images(run, recipe.measured, "ours"), []
     for one, taught in zip(chosen, teachings, strict=True):
         given, pair = stored[one.image], _targets(taught, recipe.grounding.smoothing)
         h = grounder.encode_text(torch.from_numpy(np.array(given.embeddings[one.rows])))

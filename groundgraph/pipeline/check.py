@@ -14,6 +14,7 @@ from groundgraph.experts import resolve
 from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, cached, obstacles, torchvision_weights
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.extraction import EXTRACTED
+from groundgraph.pipeline.ownership import require_own
 from groundgraph.pipeline.places import LOOKERS, WEIGHT_FILES, is_path
 from groundgraph.pipeline.proposals import OPEN
 from groundgraph.pipeline.run import Run
@@ -43,8 +44,9 @@ def needs(recipe: Recipe) -> list[Need]:
     found = open_source(recipe.data, Path()).needs()
     found.append(_parser(recipe.parser.model))
     found += detector_needs(recipe)
-    found.append(_model("text encoder", recipe.text.model, "text.model", WEIGHTS, TOKENIZER))
-    interaction, expert, uniter = recipe.teachers.interaction, recipe.teachers.expert, recipe.sgg.uniter
+    if recipe.embeds_text:
+        found.append(_model("text encoder", recipe.text.model, "text.model", WEIGHTS, TOKENIZER))
+    interaction, expert, uniter = recipe.looker, recipe.teachers.expert, recipe.sgg.uniter
     if interaction:
         whole, key = (WEIGHTS, TOKENIZER, PREPARATION), "teachers.interaction"
         found.append(_model("vision-language model", interaction.model, f"{key}.model", *whole))
@@ -122,6 +124,7 @@ def ways(need: Need) -> str:
 def dry_run(run: Run) -> list[tuple[str, bool]]:
     """The stages of a run in order, each with whether it is done and unchanged. Computes and writes nothing."""
     marks = fingerprints(stages(run.recipe))
+    require_own(run.folder, run.recipe, marks)
     records = {name: run.record(name) for name in marks}
     return [(name, bool(records[name]) and records[name]["fingerprint"] == mark) for name, mark in marks.items()]
 

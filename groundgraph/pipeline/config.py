@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.device import DEVICES, Precision
 from groundgraph.errors import InputError
-from groundgraph.grounding import GROUNDERS
+from groundgraph.grounding import GROUNDERS, LEARNED
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.language import PARSERS
 from groundgraph.pipeline.inherit import BUNDLED, RecipeError, read_recipe
@@ -190,20 +190,36 @@ class Recipe(Strict):
     def _whole(self) -> Recipe:
         if len(set(self.grounder)) < len(self.grounder):
             raise InputError("a grounder is named twice: name each once")
-        if self.grounding.fusing == "expert" and self._two_teachers and self.teachers.expert is None:
+        if self.asks_expert and self.teachers.expert is None:
             raise InputError(
                 "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
             )
         return self
 
     @property
-    def _two_teachers(self) -> bool:
-        return "ours" in self.grounder and self.teachers.object and self.teachers.interaction is not None
+    def looker(self) -> InteractionConfig | None:
+        """The interaction-aware teacher where a grounder is taught by it: by teachers, ours alone is."""
+        return self.teachers.interaction if "ours" in self.grounder else None
+
+    @property
+    def asks_teachers(self) -> bool:
+        """Whether a grounder is taught by a teacher."""
+        return "ours" in self.grounder and (self.teachers.object or self.teachers.interaction is not None)
+
+    @property
+    def two_teachers(self) -> bool:
+        """Whether a grounder is taught by both."""
+        return self.teachers.object and self.looker is not None
 
     @property
     def asks_expert(self) -> bool:
         """Whether an image-text model weighs the teachers."""
-        return self.grounding.fusing == "expert" and self._two_teachers
+        return self.grounding.fusing == "expert" and self.two_teachers
+
+    @property
+    def embeds_text(self) -> bool:
+        """Whether a grounder learns from the words' embeddings."""
+        return any(method in LEARNED for method in self.grounder)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -214,6 +230,11 @@ class Recipe(Strict):
     def measured(self) -> str:
         """The split that figures are measured on."""
         return self.splits[-1]
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The splits that teachers are asked about: all but the measured one of a data set that has others."""
+        return tuple(split for split in self.splits if split == "train" or split != self.measured)
 
     def yaml(self) -> str:
         """The recipe as a file, every default spelled out."""

@@ -42,7 +42,7 @@ WORK = {
     "concepts": ("train", "look up words: {items:,} images"),
     "matches": ("train", "match words: {items:,} images"),
     "text": ("all", "embed entities: {items:,} images"),
-    "teachers": ("all", "ask teachers: {items:,} images"),
+    "teachers": ("taught", "ask teachers: {items:,} images"),
     "crops": ("taught", "look at regions: {items:,} images"),
     "reliability": ("taught", "weigh teachers: {items:,} images"),
     "grounding": ("both", "train {method}: {epochs} epochs of {train:,} images"),

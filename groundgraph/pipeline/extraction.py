@@ -27,18 +27,13 @@ from groundgraph.language.encoder import TextEncoder
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.proposals import OPEN, open_detector
 from groundgraph.pipeline.run import Run
-from groundgraph.pipeline.streaming import CHUNK, Extraction, extract
+from groundgraph.pipeline.streaming import CHUNK, Extraction, beyond, extract
 from groundgraph.teachers.clip import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights
 from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher
 
 Entries = Iterator[dict[str, np.ndarray]]
-
-
-def beyond(what: str, count: int) -> dict[str, int]:
-    """A count that is worth a line only where there is something to count."""
-    return {what: count} if count else {}
 
 
 def find_regions(run: Run, folder: Path) -> dict[str, Any]:
@@ -113,20 +108,13 @@ class TextReader:
             }
 
 
-def taught_splits(run: Run) -> list[str]:
-    """The splits whose images the teachers look at: all but the measured one of a data set that has others."""
-    splits = run.recipe.splits
-    return [split for split in splits if split == "train" or split != run.recipe.measured]
-
-
 def teach(run: Run, folder: Path) -> dict[str, Any]:
-    """The teachers' targets (Eq. 6-8).
+    """The object-aware teacher's targets (Eq. 6), and the scores that make the interaction-aware one's (Eq. 7).
 
-    The measured split of a data set that has others gets the object-aware ones alone, which the SGNLS rule answers
-    with: nothing is trained on it.
+    Of the measured split of a data set that has others nothing is asked: nothing is trained on it.
     """
-    cut, counts = extract(run, folder, TEACHERS, run.recipe.splits), Counter()
-    for split in run.recipe.splits:
+    cut, counts = extract(run, folder, TEACHERS, run.recipe.taught), Counter()
+    for split in run.recipe.taught:
         store = Ragged(folder / split)
         counts["entities"] += int(store.lengths("object").sum())
         counts["entities whose category the detector found"] += sum(
@@ -139,9 +127,8 @@ class Teachers:
     """Both teachers, or the object-aware one alone."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        wanted = run.recipe.teachers.interaction
-        self.run, self.by_category = run, ObjectTeacher(artifacts.detector_categories(run), match_matrix)
-        self.looker = InteractionTeacher(**wanted.model_dump(), **run.placement) if wanted else None
+        wanted = run.recipe.looker
+        self.run, self.looker = run, InteractionTeacher(**wanted.model_dump(), **run.placement) if wanted else None
 
     @property
     def beyond(self) -> int:
@@ -149,26 +136,32 @@ class Teachers:
 
     def __call__(self, split: str, part: slice) -> Entries:
         found, captions = artifacts.regions(self.run, split)[part], artifacts.parsed(self.run, split)[part]
-        told = self.by_category.targets((), found, captions)
-        seen = [None] * len(told)
-        if self.looker and split in taught_splits(self.run):
-            seen = look(self.looker, artifacts.examples(self.run, split)[part], found, captions)
-        for regions, one, two in zip(found, told, seen, strict=True):
-            empty = np.zeros((0, len(regions)), np.float32)
-            one = np.concatenate([empty, *one], dtype=np.float32)
-            two = np.concatenate([empty, *two], dtype=np.float32) if two is not None else np.zeros_like(one)
-            yield {"object": one, "interaction": two}
+        targets = object_aware(self.run, split, part)
+        scores: list[list[np.ndarray] | None] = [None] * len(targets)
+        if self.looker:
+            scores = look(self.looker, artifacts.examples(self.run, split)[part], found, captions)
+        for one, two in zip(targets, scores, strict=True):
+            two = np.zeros_like(one) if two is None else np.concatenate([one[:0], *two], dtype=np.float32)
+            yield {"object": one, "scores": two}
+
+
+def object_aware(run: Run, split: str, part: slice) -> list[np.ndarray]:
+    """The object-aware targets of some of a split's images, [E, V] float32 each (Eq. 6)."""
+    found, captions = artifacts.regions(run, split)[part], artifacts.parsed(run, split)[part]
+    targets = ObjectTeacher(artifacts.detector_categories(run), match_matrix).targets((), found, captions)
+    none = [np.zeros((0, len(regions)), np.float32) for regions in found]
+    return [np.concatenate([empty, *rows], dtype=np.float32) for empty, rows in zip(none, targets, strict=True)]
 
 
 def look(
     teacher: InteractionTeacher, listed: list[Example], found: list[Regions], captions: list[list[ParsedCaption]]
 ) -> list[list[np.ndarray] | None]:
-    """Ask the interaction-aware teacher about the images that have regions; the others have nothing to ask about."""
+    """The interaction-aware teacher's scores of the images that have regions; the others have nothing to ask about."""
     full = [i for i, regions in enumerate(found) if len(regions)]
     answers: list[list[np.ndarray] | None] = [None] * len(listed)
     if full:
         images = [open_image(listed[i].path) for i in full]
-        told = teacher.targets(images, [found[i] for i in full], [captions[i] for i in full])
+        told = teacher.scores(images, [found[i] for i in full], [captions[i] for i in full])
         for i, rows in zip(full, told, strict=True):
             answers[i] = rows
     return answers
@@ -176,8 +169,8 @@ def look(
 
 def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
     """What the image-text model makes of every region's crop, once an image."""
-    extract(run, folder, CROPS, taught_splits(run))
-    return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in taught_splits(run))}
+    extract(run, folder, CROPS, run.recipe.taught)
+    return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in run.recipe.taught)}
 
 
 class CropDescriber:
@@ -197,11 +190,11 @@ class CropDescriber:
 def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
     """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
     entities, trust = 0, 0.0
-    extract(run, folder, WEIGHTS, taught_splits(run))
-    for split in taught_splits(run):
-        told, weights = Ragged(run.folder / "teachers" / split), Ragged(folder / split)
-        for name in artifacts.names(run, split):
-            both = np.logical_and(*(told.column(name, kind).sum(1) > 0 for kind in ("object", "interaction")))
+    extract(run, folder, WEIGHTS, run.recipe.taught)
+    for split in run.recipe.taught:
+        taught, weights = artifacts.targets(run, split), Ragged(folder / split)
+        for name, pair in zip(artifacts.names(run, split), taught, strict=True):
+            both = np.logical_and(*(target.sum(1) > 0 for target in pair))
             entities += int(both.sum())
             trust += float(weights.column(name, "weights")[both, 0].sum(dtype=np.float64))
     mean = trust / entities if entities else None
@@ -215,28 +208,20 @@ class Weigher:
         self.run, wanted = run, run.recipe.teachers.expert
         self.expert = ImageTextModel(wanted.model, wanted.prompts, **run.placement)
         self.temperature = wanted.temperature
-        self.stores: dict[str, tuple[Ragged, ...]] = {}
 
     def __call__(self, split: str, part: slice) -> Entries:
-        if split not in self.stores:
-            self.stores[split] = tuple(Ragged(self.run.folder / stage / split) for stage in ("crops", "teachers"))
-        seen, told = self.stores[split]
+        names, seen = artifacts.names(self.run, split)[part], artifacts.crops(self.run, split)
         words = [artifacts.entities(captions) for captions in artifacts.parsed(self.run, split)[part]]
         said = self.expert.entity_features([entity for own in words for entity in own])
         parts = np.split(said, np.cumsum([len(own) for own in words])[:-1])
-        for name, sentences in zip(artifacts.names(self.run, split)[part], parts, strict=True):
-            crops, targets = seen.column(name, "features"), told[name]
-            one, two = (
-                torch.from_numpy(targets[kind].reshape(len(sentences), len(crops)))
-                for kind in ("object", "interaction")
-            )
-            features = torch.from_numpy(crops), torch.from_numpy(sentences)
-            yield {"weights": expert_weights(one, two, *features, self.temperature).numpy()}
+        for name, sentences, pair in zip(names, parts, artifacts.targets(self.run, split)[part], strict=True):
+            given = (*pair, seen.column(name, "features"), sentences)
+            yield {"weights": expert_weights(*map(torch.from_numpy, given), self.temperature).numpy()}
 
 
 REGIONS = Extraction(RegionFinder, "finding regions in {} images")
 TEXT = Extraction(TextReader, "reading {} captions", ("embeddings", "predicates"), CHUNK * 4)
-TEACHERS = Extraction(Teachers, "asking the teachers about {} images", ("object", "interaction"))
+TEACHERS = Extraction(Teachers, "asking the teachers about {} images", ("object", "scores"))
 CROPS = Extraction(CropDescriber, "looking at regions of {} images", ("features",))
 # The more images at once, the fewer sentences are read again.
 WEIGHTS = Extraction(Weigher, "weighing the teachers of {} images", ("weights",), CHUNK * 16)

@@ -67,21 +67,20 @@ def grounded(run: Run, method: str) -> list[GroundedEntities]:
 
 def labelled(run: Run, method: str) -> Iterator[LabelledImage]:
     """The train split's images whose truth is known, with a method's scores and the teachers' targets."""
-    both = run.recipe.teachers.object and run.recipe.teachers.interaction is not None
+    silent = artifacts.Lazy(len(artifacts.names(run, "train")), lambda i: (None, None))
     rows = zip(
         artifacts.examples(run, "train"),
         artifacts.parsed(run, "train"),
         artifacts.regions(run, "train"),
         artifacts.scores(run, "train", method),
-        artifacts.grounding_images(run, "train"),
+        artifacts.targets(run, "train") if run.recipe.two_teachers else silent,
         strict=True,
     )
-    for example, captions, regions, scores, taught in rows:
+    for example, captions, regions, scores, targets in rows:
         if example.truth is not None:
             meant = [objects for caption in true_objects(example, captions) for objects in caption]
             true = [example.truth.boxes[list(objects)] for objects in meant]
-            teachers = (taught.object, taught.interaction) if both else (None, None)
-            yield LabelledImage(scores, regions.boxes, true, taught.triplets, *teachers)
+            yield LabelledImage(scores, regions.boxes, true, artifacts.triplet_rows(captions), *targets)
 
 
 def measure(run: Run, folder: Path) -> dict[str, Any]:
@@ -114,9 +113,8 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             if task == "sgdet":
                 row["mAP50"] = detection_map(truths, _renamed(graphs, means), annotated)[0] if annotated else None
         methods[method] = row
-    for stage in ("examples", "parsed", "concepts", "teachers"):
-        record = run.record(stage)
-        counts |= {f"{stage}: {name}": value for name, value in record["counts"].items()}
+    for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.asks_teachers else ())):
+        counts |= {f"{stage}: {name}": value for name, value in run.record(stage)["counts"].items()}
     for method in (m for m in run.recipe.grounder if m != "full"):
         counts |= {
             f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,14 @@ from groundgraph.grounding.pseudo_labels import (
     softmax_shares,
     top_regions,
 )
-from groundgraph.grounding.training import Learned
 from groundgraph.language.concepts import ConceptMap
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.extraction import object_aware
 from groundgraph.pipeline.measure import measure
 from groundgraph.pipeline.proposals import pooling_detector
 from groundgraph.pipeline.run import Advance, Run
-from groundgraph.pipeline.stage import Stage
+from groundgraph.pipeline.stage import Stage, model_identity
 from groundgraph.pipeline.streaming import CHUNK
 from groundgraph.pipeline.summary import write_summary
 from groundgraph.sgg import new_model
@@ -58,88 +57,90 @@ def method_stages(recipe: Recipe) -> list[Stage]:
     graphs = [recipe.sgg.model_dump(), seed]
     if recipe.sgg.tasks:
         graphs.append(recipe.detector.model_dump())
+    uniter = recipe.sgg.uniter if recipe.sgg.model == "uniter" else None
+    if uniter and uniter.checkpoint:
+        graphs += [model_identity(uniter.checkpoint), model_identity(uniter.tokenizer)]
+    given = ("examples", "regions", "vocabulary")
     for method in recipe.grounder:
+        learn = partial(learn_graphs, method=method)
         if method == "full":
-            learn = partial(learn_graphs, method=method)
-            listing.append(Stage("sgg-full", ("examples", "regions", "vocabulary"), graphs, learn, shared=True))
+            listing.append(Stage("sgg-full", given, graphs, learn, shared=True))
             continue
-        # The rule learns nothing, so nothing of the grounder's settings touches it.
-        how = [seed] if method == "sgnls" else [recipe.grounding.model_dump(), seed]
-        how += [recipe.teachers.object] if method == "ours" else []
-        weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
+        grounding, pseudo = f"grounding-{method}", f"pseudo-{method}"
+        if method == "sgnls":
+            listing.append(Stage(grounding, ("examples", "parsed", "regions"), None, apply_rule))
+        else:
+            asked = ("teachers",) if method == "ours" and recipe.asks_teachers else ()
+            weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
+            how = [recipe.grounding.model_dump(), seed]
+            if asked:  # of what is stored, what counts; and Eq. 8's temperature
+                how += [recipe.teachers.object, recipe.looker and recipe.looker.temperature]
+            needs = ("examples", "parsed", "regions", "text", *asked, *weighed)
+            listing.append(Stage(grounding, needs, how, partial(ground, method=method), shared=True))
+        kept = [labelling.kind, labelling.stored or labelling.top, seed]
+        drawn = [*graphs, labelling.kind, labelling.top, labelling.draw]
         listing += [
-            Stage(
-                f"grounding-{method}",
-                ("text", "teachers", *weighed),
-                how,
-                partial(ground, method=method),
-                shared=method != "sgnls",
-            ),
-            Stage(
-                f"pseudo-{method}",
-                (f"grounding-{method}", "vocabulary"),
-                [labelling.kind, labelling.stored or labelling.top, seed],
-                partial(label, method=method),
-            ),
-            Stage(
-                f"sgg-{method}",
-                (f"pseudo-{method}", "regions"),
-                [*graphs, labelling.kind, labelling.top, labelling.draw],
-                partial(learn_graphs, method=method),
-                shared=True,
-            ),
+            Stage(pseudo, (*given, "parsed", grounding), kept, partial(label, method=method)),
+            Stage(f"sgg-{method}", (*given, pseudo), drawn, learn, shared=True),
         ]
-    needs = tuple(stage.name for stage in listing)
-    listing.append(Stage("evaluation", ("examples", "concepts", *needs), None, measure))
-    listing.append(Stage("report", ("evaluation", "matches"), recipe.name, write_summary))
+    made = tuple(stage.name for stage in listing)
+    taught = ("teachers",) if recipe.asks_teachers else ()
+    listing.append(Stage("evaluation", (*given, "parsed", "concepts", *taught, *made), None, measure))
+    shown = ("matches", *(("text",) if recipe.embeds_text else ()), "evaluation")
+    listing.append(
+        Stage(
+            "report", (*listing[-1].needs, *shown), recipe.model_dump(mode="json", exclude={"device"}), write_summary
+        )  # it shows the recipe
+    )
     return listing
 
 
 def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
-    """Train the grounder (or apply the rule) and score every region for every entity.
+    """Train the grounder and score every region for every entity.
 
     A training that is broken off goes on from its checkpoint with the same losses.
     """
-    data = {split: artifacts.grounding_images(run, split) for split in run.recipe.splits}
-    if method == "ours" and not run.recipe.teachers.object:  # the rule still answers with its targets
-        data = {split: _without_object(images) for split, images in data.items()}
-    grounder, counts = build_grounder(method, run.recipe.grounding), {"parameters": 0}
-    if isinstance(grounder, Learned):
-        epochs = run.recipe.grounding.epochs
-        with run.bar(f"training the grounder ({method})", epochs) as advance:
-            told = steps_of(advance)
-            curves = grounder.train(
-                data["train"],
-                data.get("validation", []),
-                run.recipe.seed,
-                lambda done, steps: told(done * epochs // steps, epochs),
-                checkpoint=run.scratch() / "training.pt",
-                ranks=run.ranks,
-                device=run.device,
-            )
-        if not run.ranks.first:
-            return {}
-        grounder.save(folder)
-        (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-        counts = {
-            "parameters": sum(p.numel() for p in grounder.model.parameters()),
-            "precision": run.recipe.grounding.precision,
-        }
-    for split in dict.fromkeys(("train", run.recipe.measured)):
-        write_ragged(
-            folder / f"{split}.safetensors", artifacts.names(run, split), {"scores": grounder.scores(data[split])}
+    data = {split: artifacts.grounding_images(run, split, method) for split in run.recipe.splits}
+    grounder, epochs = build_grounder(method, run.recipe.grounding), run.recipe.grounding.epochs
+    with run.bar(f"training the grounder ({method})", epochs) as advance:
+        told = steps_of(advance)
+        curves = grounder.train(
+            data["train"],
+            data.get("validation", []),
+            run.recipe.seed,
+            lambda done, steps: told(done * epochs // steps, epochs),
+            checkpoint=run.scratch() / "training.pt",
+            ranks=run.ranks,
+            device=run.device,
         )
-    return counts
+    if not run.ranks.first:
+        return {}
+    grounder.save(folder)
+    (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
+    for split in dict.fromkeys(("train", run.recipe.measured)):
+        write_scores(folder, run, split, grounder.scores(data[split]))
+    parameters = sum(p.numel() for p in grounder.model.parameters())
+    return {"parameters": parameters, "precision": run.recipe.grounding.precision}
 
 
-def _without_object(images: artifacts.Lazy[GroundingImage]) -> artifacts.Lazy[GroundingImage]:
-    """The same images, the object-aware teacher silent."""
+def apply_rule(run: Run, folder: Path) -> dict[str, Any]:
+    """Score every region for every entity by the SGNLS rule, which learns nothing and reads the categories alone."""
+    for split in dict.fromkeys(("train", run.recipe.measured)):
+        count, scores = len(artifacts.names(run, split)), []
+        with run.bar(f"matching regions of {split} images", count) as advance:
+            for start in range(0, count, CHUNK):
+                targets = object_aware(run, split, slice(start, start + CHUNK))
+                widthless = [[np.zeros((n, 0), np.float32) for n in target.shape] for target in targets]
+                images = [GroundingImage(*w, target) for w, target in zip(widthless, targets, strict=True)]
+                scores += build_grounder("sgnls").scores(images)
+                advance(len(images))
+        write_scores(folder, run, split, scores)
+    return {"parameters": 0}
 
-    def read(i: int) -> GroundingImage:
-        image = images[i]
-        return replace(image, object=np.zeros_like(image.object))
 
-    return artifacts.Lazy(len(images), read, images.lengths)
+def write_scores(folder: Path, run: Run, split: str, scores: list[np.ndarray]) -> None:
+    """A method's grounding scores [E, V] of a split's images, by their ids."""
+    write_ragged(folder / f"{split}.safetensors", artifacts.names(run, split), {"scores": scores})
 
 
 def label(run: Run, folder: Path, method: str) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from groundgraph.pipeline.config import DetectorConfig
+from groundgraph.pipeline.stage import file_identity, model_identity
 from groundgraph.vision.detectors import Detector, load_detector
 from groundgraph.vision.several import Several
 
 OPEN = "open-vocabulary"
+BESIDE = ("objects_vocab.txt", "{}_imgid2idx.pkl")  # what is read beside bottom-up attention's files
 
 
 def open_detector(
@@ -26,6 +29,14 @@ def open_detector(
     Raises ValueError where one cannot be loaded.
     """
     return Several([_load(wanted, model, vocabulary, nouns, placement) for model in (wanted.model, *wanted.also)])
+
+
+def detector_identity(wanted: DetectorConfig) -> list[Any]:
+    """All files that a recipe's detectors and the backbone of their features read, for a fingerprint."""
+    names = [wanted.model, *wanted.also, *([] if wanted.features in ("detector", "map") else [wanted.features])]
+    files = [Path(name).expanduser() for name in names]
+    beside = [path.with_name(name.format(path.stem)) for path in files if path.is_file() for name in BESIDE]
+    return [[model_identity(name) for name in names], [file_identity(path) for path in beside if path.is_file()]]
 
 
 def pooling_detector(wanted: DetectorConfig, **placement: Any) -> Detector:

@@ -35,7 +35,7 @@ from rich.progress import (
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
 from groundgraph.parallel import ALONE, Ranks
-from groundgraph.pipeline import lock, manifest
+from groundgraph.pipeline import lock, manifest, ownership
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.stage import Stage, fingerprints
 from groundgraph.pipeline.stop import Stopped, stoppable
@@ -107,10 +107,12 @@ class Run:
                 self._count(stage.name)
             return []
         ran: list[str] = []
+        ownership.require_own(self.folder, self.recipe, marks)
         self.folder.mkdir(parents=True, exist_ok=True)
         with lock.held(self.folder) as left, stoppable(self._warn) as self._stop, self._bars():
             if left:
                 self._warn(f"the run before was broken off ({left}); going on where it was")
+            ownership.claim(self.folder, self.recipe)
             self._write_recipe()
             try:
                 for stage in stages:
@@ -167,11 +169,11 @@ class Run:
         self.skipped.items.extend((what, why) for what, why in record["skipped"])
 
     def _write_recipe(self) -> None:
-        place, text = self.folder / "recipe.yaml", self.recipe.yaml()
-        if not place.is_file() or place.read_bytes() != text.encode():
+        path, text = self.folder / "recipe.yaml", self.recipe.yaml()
+        if not path.is_file() or path.read_bytes() != text.encode():
             temporary = self.folder / "recipe.yaml.tmp"
             temporary.write_bytes(text.encode())
-            os.replace(temporary, place)
+            os.replace(temporary, path)
 
     def _perform(self, stage: Stage, mark: str) -> None:
         work, began = self.folder / f"{stage.name}.part", time.perf_counter()
@@ -269,11 +271,13 @@ class Run:
                 f"done is lost: make room, and go on with: {self.command()}"
             )
         for name in stage.needs:
-            record = self.record(name)
-            for lost in manifest.damaged(self.folder / name, record["files"], thorough=True) if record else ():
+            folder, files = self.folder / name, (self.record(name) or {"files": {}})["files"]
+            # All inputs together may be large, so only those are read whose time changed or that the error names.
+            named = {file: state for file, state in files.items() if str(folder / file) in str(error)}
+            for lost in (*manifest.damaged(folder, files), *manifest.damaged(folder, named, thorough=True)):
                 return (
-                    f"{self.folder / name / lost}: not what {name} wrote, by its checksum, so {stage.name} failed "
-                    f"({error}). Delete it and run again: {name} makes it anew"
+                    f"{folder / lost}: not what {name} wrote, by its checksum, so {stage.name} failed ({error}). "
+                    f"Delete it and run again: {name} makes it anew"
                 )
         return None
 
@@ -285,9 +289,9 @@ class Run:
 
         Like all that a stage writes it outlives a broken-off attempt; it is deleted when the stage is done.
         """
-        place = self._work / manifest.SCRATCH
-        place.mkdir(exist_ok=True)
-        return place
+        folder = self._work / manifest.SCRATCH
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def keep_skipped(self) -> None:
         """Write down what the stage at work skipped so far, for the attempt after a broken-off one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,11 @@ from groundgraph.data.sources import Source, open_source
 from groundgraph.data.types import Bar, Example, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.errors import InputError
-from groundgraph.experts import resolve
 from groundgraph.language import load_parser
 from groundgraph.language.sentences import triplet_caption
 from groundgraph.pipeline import artifacts
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.extraction import (
-    beyond,
     describe_regions,
     embed_text,
     find_regions,
@@ -32,10 +31,10 @@ from groundgraph.pipeline.extraction import (
     weigh_teachers,
 )
 from groundgraph.pipeline.methods import method_stages
-from groundgraph.pipeline.proposals import OPEN
+from groundgraph.pipeline.proposals import OPEN, detector_identity
 from groundgraph.pipeline.run import Advance, Run
-from groundgraph.pipeline.stage import Stage, file_identity
-from groundgraph.pipeline.streaming import CHUNK
+from groundgraph.pipeline.stage import Stage, file_identity, file_states, model_identity
+from groundgraph.pipeline.streaming import CHUNK, beyond
 from groundgraph.pipeline.words import map_words, match_words
 
 
@@ -43,64 +42,52 @@ def stages(recipe: Recipe) -> list[Stage]:
     """The stages of a recipe, in order, with what each depends on."""
     data = recipe.data.model_dump(mode="json")
     files = [file_identity(path) for path in recipe.data.annotations()]
-    interaction = recipe.teachers.interaction
+    photos = photos_identity(open_source(recipe.data, Path()))
+    parser = [recipe.parser.model_dump(), model_identity(recipe.parser.model), package_version(recipe.parser.model)]
+    named = ("parsed", "vocabulary") if recipe.detector.kind == OPEN else ()
+    found = [recipe.detector.model_dump(), detector_identity(recipe.detector), recipe.precision]
     listing = [
-        Stage("examples", (), [data, files], collect_examples),
-        Stage("parsed", ("examples",), recipe.parser.model_dump(), parse_captions),
+        Stage("examples", (), [data, files, photos], collect_examples),
+        Stage("parsed", ("examples",), parser, parse_captions),
         Stage("vocabulary", ("parsed",), recipe.vocabulary.model_dump(), choose_vocabulary),
-        Stage(
-            "regions",
-            ("examples", "parsed", "vocabulary") if recipe.detector.kind == OPEN else ("examples",),
-            [
-                recipe.detector.model_dump(),
-                [expert_identity(model) for model in (recipe.detector.model, *recipe.detector.also)],
-                recipe.precision,
-            ],
-            find_regions,
-        ),
+        Stage("regions", ("examples", *named), found, find_regions),
         Stage("concepts", ("parsed", "vocabulary"), None, map_words),
-        Stage("matches", ("parsed", "regions"), None, match_words),
-        Stage(
-            "text",
-            ("parsed",),
-            [recipe.text.model_dump(), expert_identity(recipe.text.model), recipe.precision],
-            embed_text,
-        ),
-        Stage(
-            "teachers",
-            ("parsed", "regions"),
-            [
-                recipe.teachers.model_dump(include={"interaction"}),  # the others' settings are of later stages
-                expert_identity(interaction.model) if interaction else None,
-                recipe.precision,
-            ],
-            teach,
-        ),
+        Stage("matches", ("examples", "parsed", "regions"), None, match_words),
     ]
+    if recipe.embeds_text:
+        read = [recipe.text.model_dump(), model_identity(recipe.text.model), recipe.precision]
+        listing.append(Stage("text", ("examples", "parsed"), read, embed_text))
+    if recipe.asks_teachers:
+        asked = None
+        if looker := recipe.looker:  # its temperature counts where the scores are read
+            models = [model_identity(model) for model in (looker.model, looker.tokenizer) if model]
+            asked = [looker.model_dump(exclude={"temperature"}), models, recipe.precision]
+        listing.append(Stage("teachers", ("examples", "parsed", "regions"), asked, teach))
     if recipe.asks_expert:
-        expert = recipe.teachers.expert
+        expert, needs = recipe.teachers.expert, ("examples", "parsed", "crops", "teachers")
+        crops = [expert.model, model_identity(expert.model), recipe.precision]
+        weights = [expert.model_dump(), recipe.precision, recipe.looker.temperature]
         listing += [
-            Stage(
-                "crops", ("regions",), [expert.model, expert_identity(expert.model), recipe.precision], describe_regions
-            ),
-            Stage("reliability", ("crops", "teachers"), [expert.model_dump(), recipe.precision], weigh_teachers),
+            Stage("crops", ("examples", "regions"), crops, describe_regions),
+            Stage("reliability", needs, weights, weigh_teachers),
         ]
     return [*listing, *method_stages(recipe)]
 
 
-def expert_identity(model: str) -> Any:
-    """What a model's name stands for, for a fingerprint: the files where it is local, the name where it is a hub id.
-
-    A folder that is no model's, but of regions, is too large to read: its entries' sizes and times stand for it.
-    """
-    path = Path(model).expanduser()
-    if path.is_dir() and not (path / "config.json").is_file():
-        return [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in sorted(path.iterdir())]
+def photos_identity(source: Source) -> str:
+    """The pictures that the examples may name, by their sizes and times."""
     try:
-        place = path if path.is_file() else Path(resolve(model))
-    except ValueError:  # `check.require` says what is missing, and so does the stage that loads it
-        return [model, "absent"]
-    return file_identity(place) if place.exists() else model
+        return file_states(source.pictures())
+    except ValueError:  # the stage says what is wrong with the files that name them
+        return "unreadable"
+
+
+def package_version(name: str) -> str:
+    """The version of an installed package, for a fingerprint; "" where there is none of that name."""
+    try:
+        return version(name)
+    except (PackageNotFoundError, ValueError):
+        return ""
 
 
 def collect_examples(run: Run, folder: Path) -> dict[str, Any]:

@@ -20,6 +20,11 @@ CHUNK = 64  # images handled between two steps of a progress bar
 LOSS = 60.0, 0.05  # what a kill may cost: seconds, or this share of the time so far
 
 
+def beyond(what: str, count: int) -> dict[str, int]:
+    """A count that is worth a line only where there is something to count."""
+    return {what: count} if count else {}
+
+
 class Worker(Protocol):
     """Computes a stage's entries of a slice of a split's images, in order; it holds the models.
 

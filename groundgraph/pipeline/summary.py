@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ K = 50  # of the predicates' recall
 
 
 def write_summary(run: Run, folder: Path) -> dict[str, Any]:
-    """report.html; it and metrics.json are copied to the top of the run's folder, where people look."""
+    """report.html; it and metrics.json are also put at the top of the run's folder, where people look."""
     metrics = json.loads((run.folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
     (cases, cases_note), (graphs, graphs_note) = choose_cases(run), picture_graphs(run)
     data = ReportData(
@@ -43,11 +44,18 @@ def write_summary(run: Run, folder: Path) -> dict[str, Any]:
         predicates=predicate_recall(run),
     )
     write_report(folder / "report.html", data)
-    for source in (folder / "report.html", run.folder / "evaluation" / "metrics.json"):
-        temporary = run.folder / f"{source.name}.tmp"
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, run.folder / source.name)
+    publish(run, folder)
     return {"cases": len(cases), "graphs": len(graphs)}
+
+
+def publish(run: Run, report: Path) -> None:
+    """Put the report, from its stage's folder, and the figures at the top of the run's folder, if they are not."""
+    for source in (report / "report.html", run.folder / "evaluation" / "metrics.json"):
+        target = run.folder / source.name
+        if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
+            temporary = run.folder / f"{source.name}.tmp"
+            shutil.copyfile(source, temporary)
+            os.replace(temporary, target)
 
 
 def curves(run: Run) -> dict[str, dict[str, list[float]]]:

@@ -108,7 +108,7 @@ class Trial(Run):
         """A grounder's padded sets, a scene-graph model's soft labels."""
         kind, _, method = stage.partition("-")
         if kind == "grounding" and method in LEARNED:
-            sets = [artifacts.grounding_images(self, s) for s in ("train", "validation") if s in self.images]
+            sets = [artifacts.grounding_images(self, s, method) for s in ("train", "validation") if s in self.images]
             return sum(_bytes(gather(images)) for images in sets if lengths_of(images).all(0).any())
         if kind == "sgg" and method in LEARNED and self.recipe.pseudo_labels.kind == "soft":
             labels, rng = labels_of(self, method), np.random.default_rng(0)

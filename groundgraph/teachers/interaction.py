@@ -108,15 +108,19 @@ class InteractionTeacher:
         """How many entities stood beyond the model's length so far: their rows are uniform."""
         return self.looker.beyond
 
+    def scores(
+        self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
+    ) -> list[list[np.ndarray]]:
+        """For each image and caption, [E, V] float32 (Eq. 7), which no temperature touches."""
+        looked = zip(regions, self.looker.maps(images, captions), strict=True)
+        return [[region_scores(m, found.boxes, found.size) for m in maps] for found, maps in looked]
+
     def targets(
         self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
     ) -> list[list[np.ndarray]]:
         """For each image and caption, [E, V] float32 (Eq. 8); a row is uniform where the map is all zero."""
-        out = []
-        for found, maps in zip(regions, self.looker.maps(images, captions), strict=True):
-            own = [interaction_targets(region_scores(m, found.boxes, found.size), self.temperature) for m in maps]
-            out.append(own)
-        return out
+        scored = self.scores(images, regions, captions)
+        return [[interaction_targets(own, self.temperature) for own in scores] for scores in scored]
 
 
 def kind_of(model: str) -> tuple[str, str]:

@@ -69,7 +69,7 @@ def test_amounts_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_tr
     recipe = load_recipe(find_recipe("demo"), ["sgg.training.epochs=8", "grounding.epochs=15"])
     images = {"train": 1500, "validation": 200, "test": 500}
     amounts = {stage.name: amount(recipe, stage.name, images) for stage in stages(recipe)}
-    assert all(amounts[stage] == (2200, 0) for stage in ("examples", "parsed", "regions", "text", "teachers"))
+    assert all(amounts[stage] == (2200, 0) for stage in ("examples", "parsed", "regions", "text"))
     assert amounts["crops"] == amounts["reliability"] == (1700, 0)  # what is measured is not taught
     assert amounts["grounding-ours"] == (2000, 22500) and amounts["sgg-ours"] == (500, 12000)
     assert amounts["pseudo-mil"] == (1500, 0) and amounts["evaluation"] == (2000, 0)

@@ -64,7 +64,7 @@ SHARD = "regions/train/*.safetensors"
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 @pytest.mark.parametrize(
-    "file", [SHARD, "examples/test.jsonl", "sgg-mil/model.safetensors", "teachers/test/*", "evaluation/metrics.json"]
+    "file", [SHARD, "examples/test.jsonl", "sgg-mil/model.safetensors", "text/test/*", "evaluation/metrics.json"]
 )
 def test_a_damaged_file_is_named_and_made_anew(whole, copy, file, damage):
     (path,) = copy.glob(file)

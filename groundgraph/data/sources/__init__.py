@@ -6,6 +6,7 @@ A new one is a file with a class like `Source`, a model of its part of a recipe 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -26,12 +27,16 @@ class Source(Protocol):
     """Anything that yields examples.
 
     needs     the files it reads, there or not
+    pictures  the image files that its examples may name, there or not. Raises ValueError where the files that say
+              which are missing or broken
     examples  a split's examples in a fixed order; what cannot be used is left out and recorded; bar(what, total) is a
               context manager that gives a function to call with how many more are done. Raises ValueError where a file
               is missing or broken.
     """
 
     def needs(self) -> list[Need]: ...
+
+    def pictures(self) -> Iterable[Path]: ...
 
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]: ...
 

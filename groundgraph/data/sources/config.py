@@ -27,6 +27,11 @@ class _Data(BaseModel):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
 
+    @property
+    def data_set(self) -> str:
+        """In words, and where: what a run's folder belongs to, whatever the other settings are."""
+        return "MiniGenome"
+
     def annotations(self) -> list[Path]:
         """The files whose content decides what the examples are."""
         return []
@@ -54,6 +59,10 @@ class PhotoData(_Data):
     images: str
     captions: str
     instances: str | None = None
+
+    @property
+    def data_set(self) -> str:
+        return f"the photos in {Path(self.images).expanduser().resolve()}"
 
     def annotations(self) -> list[Path]:
         return [Path(name) for name in (self.captions, self.instances) if name]
@@ -94,6 +103,10 @@ class Vg150Data(_Data):
     train: int | None = Field(None, ge=1)
     test: int | None = Field(None, ge=1)
     overlapping: bool = True
+
+    @property
+    def data_set(self) -> str:
+        return f"Visual Genome in {Path(self.folder).expanduser().resolve()}"
 
     def place(self, name: str) -> Path:
         """Where a file lies: as it is called, or without "-with-attri" where only that is there."""

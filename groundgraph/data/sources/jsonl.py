@@ -35,7 +35,7 @@ def read_jsonl(
     captions: dict[str, list[str]] = {}
     triplets: dict[str, list[Words]] = {}
     others: Counter[str] = Counter()  # key -> lines
-    for number, entry in _read(lines):
+    for number, entry in read_rows(lines):
         where, name = f"{lines}, line {number}", entry["image"]
         others.update(entry.keys() - KEYS)
         captions.setdefault(name, []).extend(_captions(entry, name, where, skipped))
@@ -65,8 +65,11 @@ def read_jsonl(
     return add_truth(examples, instances, skipped, ids=False)
 
 
-def _read(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
-    """(line number from 1, entry), empty lines left out."""
+def read_rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
+    """(line number from 1, entry with an image's name) of each line, empty ones left out.
+
+    Raises InputError naming file and line for anything else.
+    """
     entries = []
     for number, row in enumerate(read_text(path, "JSON lines of images and captions").split("\n"), 1):
         if not row.strip():

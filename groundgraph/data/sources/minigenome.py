@@ -20,6 +20,10 @@ class MiniGenomeSource:
         """Nothing."""
         return []
 
+    def pictures(self) -> list[Path]:
+        """None: they are drawn."""
+        return []
+
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """The split's first so many images."""
         drawn = MiniGenome(split, self.data.setting, self.images, getattr(self.data, split))

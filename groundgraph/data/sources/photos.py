@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from groundgraph.data.images import ImageError, locate
 from groundgraph.data.sources.coco import read_coco
+from groundgraph.data.sources.coco_json import entries, read_listing, text
 from groundgraph.data.sources.config import PhotoData
-from groundgraph.data.sources.jsonl import read_jsonl
+from groundgraph.data.sources.jsonl import read_jsonl, read_rows
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Bar, Example, Skipped
 from groundgraph.errors import InputError
@@ -25,6 +27,22 @@ class PhotoSource:
         data = self.data
         found = [Need("images", data.images, "your own"), Need("captions", data.captions, "your own")]
         return found + ([Need("true boxes", data.instances, "your own")] if data.instances else [])
+
+    def pictures(self) -> list[Path]:
+        """The images that the captions file names."""
+        captions, images = self.data.captions, self.data.images
+        if self.data.source == "jsonl":
+            names = [entry["image"] for _, entry in read_rows(captions)]
+        else:
+            listing = read_listing(captions, ("images",))
+            names = [name for name, _ in entries(listing, "images", {"file_name": text}, captions, Skipped())]
+        found = []
+        for name in names:
+            try:
+                found.append(locate(images, name))
+            except ImageError:  # not there, or no name of a picture: it may come to be
+                found.append(Path(images, name))
+        return found
 
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """All of them, whatever the split. Raises InputError where the folder or a file is missing or broken."""

@@ -73,6 +73,14 @@ class Vg150Source:
             pass
         return Need("images", places, f"{_VG} (images)", size, there=there > 0)
 
+    def pictures(self) -> list[Path]:
+        """All files of the image folders of the setting."""
+        found = list(self._paths.values())
+        if self.data.setting == "coco_caption":
+            folders = [pictures for _, pictures in self.data.coco_pairs() if pictures.is_dir()]
+            found += [Path(entry.path) for folder in folders for entry in os.scandir(folder)]
+        return sorted(found)
+
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """A split's examples, in the order of the published files; COCO's in the order of its lists.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from groundgraph.errors import InputError
 from groundgraph.pipeline import lock
+from groundgraph.pipeline.code import made_at
 from groundgraph.pipeline.stages import stages
 from groundgraph.pipeline.study.cells import compute_cell, mark_of, read_cell, shared_stages
 from groundgraph.pipeline.study.plan import Cell, Plan
@@ -106,7 +105,7 @@ def _write(plan: Plan, results: Results, failed: dict[str, str], out: Path, cons
     if order:
         parts.append((order, None))
     facts = [
-        f"{date.today()}, groundgraph {version('groundgraph')}{_commit()}",
+        f"{date.today()}, groundgraph {version('groundgraph')}, {made_at()}",
         f"MiniGenome; {plan.seeds} seeds; every cell: `--set {' --set '.join(plan.size)}`",
         "Figures in per cent: mean ± half a 95 % interval (t) over the seeds; p: paired t test, two-sided, "
         "not corrected for the number of tests.",
@@ -117,13 +116,3 @@ def _write(plan: Plan, results: Results, failed: dict[str, str], out: Path, cons
     write_cells(out / f"{plan.name}-cells.csv", results)
     for table, _ in parts:
         show(console, table)
-
-
-def _commit() -> str:
-    """The commit that the package's own checkout is at, "dirty" where it was changed since; nothing without one."""
-    here, git = Path(__file__).resolve().parent, shutil.which("git")
-    if git is None:
-        return ""
-    words = (["ls-files", "--error-unmatch", "__init__.py"], ["describe", "--always", "--dirty", "--exclude=*"])
-    told = [subprocess.run([git, "-C", here, *part], capture_output=True, text=True, check=False) for part in words]
-    return "" if any(one.returncode for one in told) else f", commit {told[1].stdout.strip()}"

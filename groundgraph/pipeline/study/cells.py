@@ -8,6 +8,7 @@ from typing import Any
 
 from groundgraph.evaluation.grounding import grounding_accuracy
 from groundgraph.evaluation.pseudo_labels import label_quality
+from groundgraph.pipeline.code import code_of, made_at
 from groundgraph.pipeline.config import Recipe
 from groundgraph.pipeline.measure import GROUPS, grounded, labelled
 from groundgraph.pipeline.run import Run
@@ -29,9 +30,9 @@ def shared_stages(cell: Cell, listing: list[Stage]) -> list[Stage]:
 
 
 def mark_of(cell: Cell, listing: list[Stage]) -> str:
-    """The fingerprint of a cell's figures."""
+    """The fingerprint of a cell's figures, by the settings, the data and all code that makes them."""
     last = "evaluation" if cell.row.graphs else f"grounding-{_method(cell.recipe)}"
-    return keys(listing)[last]
+    return f"{keys(listing)[last]}-{code_of(graph_figures if cell.row.graphs else grounding_figures)}"
 
 
 def read_cell(folder: Path, cell: Cell, mark: str) -> dict[str, Any] | None:
@@ -60,6 +61,7 @@ def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
         "seed": cell.seed,
         "by hand": by_hand(cell),
         "fingerprint": mark,
+        "code": made_at(),
         "seconds": round(sum(run.seconds.get(name, 0.0) for name in (f"sgg-{method}", "evaluation")), 1),
         "figures": figures,
     }

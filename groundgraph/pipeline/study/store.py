@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from groundgraph.pipeline.config import Recipe
+from groundgraph.pipeline.ownership import claim
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import Stage, fingerprints, with_needs
 from groundgraph.system import link_or_copy
@@ -43,6 +44,7 @@ class Store:
         """A run in the working folder of `key`, with every stage that the store holds already in it."""
         work = self.folder / "work" / key
         work.mkdir(parents=True, exist_ok=True)
+        claim(work, recipe)
         pictures = self.folder / "images"
         pictures.mkdir(exist_ok=True)
         _link(work / "images", pictures)

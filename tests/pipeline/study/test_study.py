@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -56,10 +57,10 @@ def test_broken_off_gone_on_with_and_nothing_twice(tmp_path, log, monkeypatch):
     assert study.run_study(plan, tmp_path, 1, QUIET) == {}
     cells = [name for name in log if "of" not in name.split()]
     assert sorted(cells) == sorted(cell.name for cell in plan.cells) and len(cells) == 8
-    # Shared: the data once; a grounder once a method and seed, for both scene-graph models.
+    # Shared: the data once; a grounder once a method and seed, for both scene-graph models; the rule draws nothing.
     stages = [name.split()[0] for name in log if "of" in name.split()]
     assert all(stages.count(name) == 1 for name in ("examples", "regions", "teachers", "crops", "reliability"))
-    assert stages.count("grounding-ours") == stages.count("grounding-sgnls") == 2
+    assert stages.count("grounding-ours") == 2 and stages.count("grounding-sgnls") == 1
     assert not list((tmp_path / "store" / "work").iterdir())
 
     before, text = list(log), (tmp_path / "study.md").read_text()
@@ -69,6 +70,15 @@ def test_broken_off_gone_on_with_and_nothing_twice(tmp_path, log, monkeypatch):
     for name in ("study.csv", "study-cells.csv", "table1.svg", "grounding.svg", "table4.svg"):
         assert (tmp_path / name).stat().st_size > 100
     assert len((tmp_path / "study-cells.csv").read_text().splitlines()) == 9
+
+    # Other code makes other figures: the cells that it made are not taken for done.
+    record = json.loads(next((tmp_path / "cells").glob("*.json")).read_text())
+    assert re.fullmatch(r"(commit \w+(-dirty)? ?)?(source \w{16})?", record["code"]) and record["code"] in text
+    with monkeypatch.context() as patch:
+        patch.setattr("groundgraph.pipeline.study.cells.code_of", lambda work: "other")
+        patch.setattr(study, "compute_cell", lambda *_: None)  # so none is made anew
+        with pytest.raises(ValueError, match="no cell"):
+            study.run_study(plan, tmp_path, 1, QUIET)
 
     # Another size is another study: every cell is computed anew.
     changed = study.Plan("study", plan.tables, (*SIZE, "data.test=7"), 2)
