@@ -239,9 +239,8 @@ def recording():
     [
         ["grounder=[ours, sgnls]"],
         ["grounder=full", "sgg.training.patience=1", "sgg.tasks=[predcls, sgcls]"],
-        ["grounder=[mil, full]"],
-        ["grounder=wsgm"],
-        ["grounder=[lsws, vspnet]"],
+        ["grounder=[wsgm, full]"],
+        ["grounder=[mil, lsws, vspnet]"],
         ["grounder=ours", "grounding.fusing=self", "teachers.expert=null"],
         ["grounder=ours", "teachers.interaction=null"],
         ["grounder=ours", "teachers.object=false"],
@@ -270,7 +269,7 @@ def test_stages_read_what_they_declare_and_run_the_code_that_counts(tmp_path, se
     run.execute([watched(stage) for stage in listing])
     for stage in listing:
         assert read[stage.name] <= {stage.name, *stage.needs}, stage.name
-    assert read["report"] >= {"evaluation", "matches", "examples"} and "regions" in read["evaluation"]
+    assert read["report"] >= {"evaluation", "matches", "examples"} and "concepts" in read["evaluation"]
 
 
 def test_only_what_a_grounder_uses_is_asked(tmp_path, monkeypatch):
