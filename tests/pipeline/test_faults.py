@@ -103,16 +103,29 @@ def test_a_bit_that_turned_over_on_the_disk_is_found_by_its_checksum(copy):
     assert "1 stages run" in result.output and invoke("status", copy, "--verify").exit_code == 0
 
 
-def test_a_stage_that_fails_over_a_damaged_file_names_it(tmp_path):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_stage_that_fails_over_a_damaged_file_names_it(tmp_path, named):
+    """Where its error names the file or, without that, where the file's time has changed."""
     run = new_run(tmp_path)
     first = Stage("first", (), 0, lambda run, folder: (folder / "a.txt").write_text("12") and {"files": 1})
     run.execute([first])
     place, times = tmp_path / "first" / "a.txt", (tmp_path / "first" / "a.txt").stat()
-    place.write_text("1x")
-    os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
-    second = Stage("second", ("first",), 0, lambda run, folder: {"read": int(place.read_text())})
+
+    def damage(run, folder):
+        place.write_text("1x")
+        if named:
+            os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
+        return {}
+
+    def read(run, folder):
+        try:
+            return {"read": int(place.read_text())}
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}" if named else str(error)) from error
+
+    second = Stage("second", ("first",), 0, read)
     with pytest.raises(ValueError, match=r"first/a\.txt: not what first wrote.*Delete it"):
-        run.execute([first, second])
+        run.execute([first, Stage("between", (), 0, damage), second])
     place.unlink()
     assert run.execute([first, second]) == ["first", "second"]
 
