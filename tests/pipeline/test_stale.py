@@ -208,7 +208,7 @@ def test_every_file_that_a_stage_reads_counts(tmp_path):
 OPENED, RECORDING = [], []
 sys.addaudithook(lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" and RECORDING else None)
 # What carries out any stage: see `code.BOOKKEEPING`, and what only `Run` uses.
-BOOKKEEPING = {"run.py", "config.py", "stage.py", "stop.py", "manifest.py"}
+BOOKKEEPING = {"run.py", "config.py", "stage.py", "stop.py", "manifest.py", "parallel.py", "device.py"}
 
 
 @contextmanager
