@@ -10,7 +10,8 @@ from groundgraph import device
 def on_the_cpu():
     """Figures are the CPU's, whatever the machine has, here and in what tests start; tests of a GPU take it back."""
     if torch.cuda.is_available():
-        torch.cuda.init()  # before the variable, which is meant for others
+        torch.cuda.init()
+        torch.cuda.device_count()  # which torch keeps from now on: the variable is meant for others
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "gpu_count", lambda: 0)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
