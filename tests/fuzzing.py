@@ -246,6 +246,17 @@ WORDS = [
 WORDS += [b"true", b'"\\u001b[2J"', b"{}", b"[]", b'""', b"1.5", b"9999999999999"]
 
 
+ODD = [np.array(5), np.array("word"), np.array([]), np.zeros((0, 2**16)), np.zeros((2, 0)), np.array([[["a"]]])]
+ODD += [np.full((2, 4), value) for value in (np.nan, np.inf, -1, 1e300, 2**62, 1j, True, b"a")]
+ODD += [
+    np.zeros((1,) * 20),
+    np.array([2**64 - 1], np.uint64),
+    np.array([0.5, 1e30]),
+    np.arange(2),
+    np.ones(4, np.float16),
+]
+
+
 def mutated(rng: np.random.Generator, data: bytes, others: list[bytes], text: bool) -> bytes:
     """The bytes, damaged in one of the ways that files are, or are made to be."""
     raw = bytearray(data)
@@ -290,11 +301,16 @@ def damaged(rng: np.random.Generator, kind: str, data: bytes, others: list[bytes
         made = forged_results(rng)
         return mutated(rng, made, others, False) if rng.integers(2) else made
     if kind == "npy" and rng.integers(4) == 0:
+        listed = {1: [5, "a", None, {}, [[1, 2], [3]], *ODD][rng.integers(len(ODD) + 5)]}
+        return saved(np.array(listed, dtype=object))
+    if kind == "npy" and rng.integers(4) == 0:
         head, _, _ = saved(np.array({}, dtype=object)).partition(b"\x80")
         return head + forged_results(rng)
     if data[:2] == b"PK" and rng.integers(5):
         members = unpacked(data)
         name = list(members)[rng.integers(len(members))]
+        if kind == "npz" and rng.integers(3) == 0:
+            return packed(members | {name: saved(ODD[rng.integers(len(ODD))])})
         if kind == "pth" and rng.integers(2):
             name = next(n for n in members if n.endswith("data.pkl"))
             if rng.integers(4) == 0:

@@ -99,6 +99,9 @@ class SgnlsDetections(StoredRegions):
         boxes = self._box(key)
         if boxes is None:
             return None
+        boxes = numbers(boxes, f"{self._folder}: the boxes of image {key}")
+        if boxes.ndim != 2:
+            raise InputError(f"{self._folder}: the boxes of image {key} are {boxes.shape}, not [V, 4]; fetch it")
         features, chance = (self._feat(part, key) for part in ("_att", "_dists"))
         chance = numbers(chance, f"{self._path('_dists', key, 'npz')}: feat")
         if chance.ndim != 2 or chance.shape[1] != 1 + len(self.categories) or len(chance) != len(boxes):

@@ -2,6 +2,7 @@
 
 import base64
 import pickle
+import re
 import subprocess
 import sys
 
@@ -412,3 +413,14 @@ def test_labels_count_the_lines_of_their_names(tmp_path, examples):
     (folder / "categories.txt").write_text("cat\n\ndog\n")
     with pytest.raises(ValueError, match=r"categories\.txt, line 2: holds no name"):
         load_detector("image-files", str(folder))
+
+
+@pytest.mark.parametrize("boxes", [5, "word", None, {}, [[1, 2], [3]], np.zeros(4), np.array("word")])
+def test_sgnls_boxes_that_are_none(tmp_path, boxes):
+    for part in ("_att", "_dists"):
+        (tmp_path / part).mkdir()
+        np.savez(tmp_path / part / "1.npz", feat=np.ones((2, 602)))
+    np.save(tmp_path / "box_dict.npy", {1: boxes})
+    skipped = Skipped()
+    assert load_detector("sgnls", str(tmp_path)).detect([Example("1", "1.png")], skipped) == [None]
+    assert re.search("boxes of image 1|no regions of 1.png", dict(skipped.items)["1"])
