@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from docstrings import to_markdown
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
 def keys() -> str:
@@ -29,10 +32,16 @@ def _part(title: str, prefix: str, model: type[BaseModel]) -> list[str]:
             below += [part for m in inner for part in _part(f"`{key}`", key, m)]
         nullable = " or null" if inner and type(None) in get_args(field.annotation) else ""
         values = f"see below{nullable}" if inner else _values(field.annotation)
-        default = "" if inner or field.is_required() else f"`{json.dumps(field.default)}`"
+        default = "" if inner or field.is_required() else f"`{json.dumps(_default(field))}`"
         rows.append(f"| `{key}` | {values} | {default} |")
     table = "\n".join(["| key | values | default |", "|---|---|---|", *rows])
     return ["\n\n".join(filter(None, [title and f"## {title}", to_markdown(model.__doc__ or ""), table])), *below]
+
+
+def _default(field: FieldInfo) -> Any:
+    """A key's default; a folder of the working directory as it is there, not on the machine that builds the site."""
+    value = field.get_default(call_default_factory=True)
+    return Path(os.path.relpath(value)).as_posix() if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
