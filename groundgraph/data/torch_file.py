@@ -132,7 +132,7 @@ def _zipped(file: BinaryIO, whole: mmap.mmap, size: int) -> Any:
             raise Damaged("of a machine with another order of bytes")
         records = {info.filename.removeprefix(f"{root}data/"): info for info in listing}
         with archive.open(programs[0]) as program:
-            machine = _TorchMachine(program, programs[0].file_size, whole)
+            machine = _TorchMachine(program, size, whole)  # what its tensors take is the whole file's to allow
             content = machine.run()
         for key, storage in machine.storages.items():
             record = records[key]
