@@ -440,6 +440,19 @@ def _mismatch() -> InputError | None:
     return None
 
 
+def _of_the_system(error: OSError) -> str:
+    """What the system refused, with the fix."""
+    fixes = {
+        FileNotFoundError: "check the path",
+        FileExistsError: "it is no folder; name another place",
+        NotADirectoryError: "a part of the path is no folder; name another place",
+        IsADirectoryError: "name a file",
+        PermissionError: "name another place, or let yourself read and write there",
+    }
+    fix = fixes.get(type(error))
+    return f"{os.path.abspath(os.fsdecode(error.filename))}: {error.strerror}" + (f"; {fix}" if fix else "")
+
+
 class _errors:
     """A mistake that the user can mend is one message and exit code 2; a bug keeps its traceback and exit code 1."""
 
@@ -451,10 +464,8 @@ class _errors:
             raise typer.Exit(128 + error.number) from error
         if isinstance(error, Exception) and not isinstance(error, (InputError, *_ENDS)) and "torch" in sys.modules:
             error = _mismatch() or error
-        if isinstance(error, InputError) or (isinstance(error, OSError) and error.filename is not None):
-            text = (
-                str(error) if isinstance(error, InputError) else f"{os.path.abspath(error.filename)}: {error.strerror}"
-            )
+        if isinstance(error, InputError) or (isinstance(error, OSError) and isinstance(error.filename, str | bytes)):
+            text = str(error) if isinstance(error, InputError) else _of_the_system(error)
             console.print(f"[red]error[/] {escape(text)}")
             raise typer.Exit(2) from error
         if isinstance(error, Exception) and not isinstance(error, _ENDS):

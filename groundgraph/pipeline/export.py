@@ -20,7 +20,7 @@ from groundgraph.interchange.lines import pseudo_line, write_pseudo_lines
 from groundgraph.interchange.vg150 import write_vg150
 from groundgraph.pipeline import artifacts, manifest
 from groundgraph.pipeline.check import needs
-from groundgraph.pipeline.config import load_recipe
+from groundgraph.pipeline.config import run_recipe
 from groundgraph.pipeline.run import Run
 
 FORMATS = {"pseudo-labels": ("vg150", "coco", "jsonl"), "predictions": ("json", "graphml", "networkx")}
@@ -38,11 +38,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     if form not in FORMATS.get(what, ()):
         choices = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in FORMATS.items())
         raise InputError(f"{what} are not exported as {form!r}: choose of {choices}")
-    if not (folder / "recipe.yaml").is_file():
-        raise InputError(
-            f"{folder} is no run's folder (it holds no recipe.yaml): give one that `groundgraph run` wrote"
-        )
-    run = Run(load_recipe(folder / "recipe.yaml"), folder)
+    run = Run(run_recipe(folder), folder)
     method = method or run.recipe.grounder[0]
     stage = f"pseudo-{method}" if what == "pseudo-labels" else f"sgg-{method}"
     if run.record(stage) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
         try:
             path = beside if beside.is_file() else find(parent)
         except RecipeError as error:
-            raise RecipeError(f"{path}: `extends: {parent}`: {error}") from error
+            here = f"neither {os.path.abspath(beside)} is there nor a bundled recipe of that name"
+            raise RecipeError(f"{path}: `extends: {parent}`: {here}; `groundgraph recipes` lists those") from error
     merged: dict[str, Any] = {}
     for path, content in zip(reversed(chain), reversed(contents), strict=True):
         inherited = {key: value for key, value in merged.items() if key not in OWN}

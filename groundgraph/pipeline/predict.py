@@ -16,7 +16,7 @@ from groundgraph.data.types import Example, Graph, Skipped
 from groundgraph.errors import InputError
 from groundgraph.interchange.files import appearing
 from groundgraph.pipeline.check import detector_needs, require_all
-from groundgraph.pipeline.config import load_recipe
+from groundgraph.pipeline.config import run_recipe
 from groundgraph.pipeline.proposals import open_detector
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
@@ -37,12 +37,7 @@ class Predictor:
 
     def __init__(self, run: str | Path, method: str | None = None, device: str | None = None) -> None:
         run = Path(run)
-        recipe_file = run / "recipe.yaml"
-        if not recipe_file.is_file():
-            raise InputError(
-                f"{run} is no run's folder (it holds no recipe.yaml): give the folder that `groundgraph run` wrote"
-            )
-        recipe = load_recipe(recipe_file, [f"device={device}"] if device else [])
+        recipe = run_recipe(run, [f"device={device}"] if device else [])
         method = method or recipe.grounder[0]
         if not (run / f"sgg-{method}").is_dir():
             done = sorted(p.name.removeprefix("sgg-") for p in run.glob("sgg-*") if p.suffix not in (".tmp", ".part"))

@@ -10,9 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.data.store import Ragged
-from groundgraph.errors import InputError
 from groundgraph.pipeline import lock, manifest
-from groundgraph.pipeline.config import load_recipe
+from groundgraph.pipeline.config import run_recipe
 from groundgraph.pipeline.run import Run
 from groundgraph.pipeline.stage import fingerprints
 from groundgraph.pipeline.stages import stages
@@ -83,9 +82,7 @@ def show_status(console: Console, folder: Path, verify: bool = False) -> bool:
 
     Raises InputError where it is no run's folder.
     """
-    if not (folder / "recipe.yaml").is_file():
-        raise InputError(f"{folder} is no run's folder (no recipe.yaml): give the folder that `groundgraph run` wrote")
-    run = Run(load_recipe(folder / "recipe.yaml"), folder, console)
+    run = Run(run_recipe(folder), folder, console)
     listed, busy = states(run, verify), lock.holder(folder)
     table = Table("stage", "state", "seconds", "", title=f"{escape(run.recipe.name)} in {escape(str(folder))}")
     for name, state, detail in listed:

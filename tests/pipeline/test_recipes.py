@@ -109,7 +109,7 @@ def test_a_recipe_takes_over_what_it_does_not_say(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("extends: nothing\nname: x", "`extends: nothing`: nothing: no such recipe file"),
+        ("extends: nothing\nname: x", "`extends: nothing`: neither /.*/nothing is there nor a bundled recipe"),
         ("extends: [demo]\nname: x", "`extends` names one recipe"),
         ("extends: x.yaml\nname: x", r"in a circle \(x.yaml -> x.yaml\)"),
         ("extends: demo", "`name`: field required"),
