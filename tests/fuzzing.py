@@ -297,7 +297,7 @@ def forged_results(rng: np.random.Generator) -> bytes:
 
 def damaged(rng: np.random.Generator, kind: str, data: bytes, others: list[bytes]) -> bytes:
     """A file of a kind; in zips, one of the members rather than the zip, whose checksums would show it."""
-    if kind == "pickle" and rng.integers(4) == 0:
+    if kind == "pickle" and rng.integers(8) == 0:
         made = forged_results(rng)
         return mutated(rng, made, others, False) if rng.integers(2) else made
     if kind == "npy" and rng.integers(4) == 0:

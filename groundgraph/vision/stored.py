@@ -142,9 +142,10 @@ def fit(stored: Stored, size: tuple[int, int], categories: int, orientation: int
         )
     boxes[~np.isfinite(boxes).all(1)] = np.nan  # which `usable` leaves out
     boxes = boxes.clip(0, np.array(size * 2)).astype(np.float32)
-    order = np.argsort(-scores.astype(np.float32), kind="stable")
-    arrays = boxes, labels, scores.astype(np.float32), features.astype(np.float32)
-    return Regions(*(array[order] for array in arrays), size)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, which `usable` leaves out
+        scores, features = scores.astype(np.float32), features.astype(np.float32)
+    order = np.argsort(-scores, kind="stable")
+    return Regions(*(array[order] for array in (boxes, labels, scores, features)), size)
 
 
 def keyed(names: Iterable[Any], what: str) -> tuple[dict[str, int], set[str]]:
