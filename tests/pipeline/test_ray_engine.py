@@ -75,7 +75,7 @@ def test_two_workers_write_what_one_process_writes(tmp_path, engine):
         one, two = alone.record(stage), many.record(stage)
         assert one["counts"] == two["counts"] and one["fingerprint"] == two["fingerprint"]
         places = [p for p in (alone.folder / stage).iterdir() if p.is_dir()]
-        assert len(places) == (3 if stage in ("regions", "text", "teachers") else 2)
+        assert len(places) == (3 if stage in ("regions", "text") else 2)
         assert all(equal(place, many.folder / stage / place.name) for place in places)
     named = Path(artifacts.examples(many, "train")[70].path).name
     (what, why), *others = many.record("regions")["skipped"]
