@@ -112,3 +112,14 @@ def test_a_wrong_value_names_who_gave_it(tmp_path):
     assert sum(line.startswith(f"{recipe}: ") for line in lines) == 2  # train and seed
     for setting in ("data.test=zero", "data.trian=3", "parser.name=magic"):
         assert any(line.startswith(f"--set {setting}: `{setting.split('=')[0]}`") for line in lines), lines
+
+
+@pytest.mark.parametrize("value", ["2023-99-99", "[}", "&a [*a]", "!!python/object:os.system x", "[" * 5000])
+def test_a_value_that_is_no_yaml_is_a_mistake_wherever_it_stands(tmp_path, value):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"name: r\ndata: {{source: minigenome}}\nseed: {value}")
+    with pytest.raises(InputError, match=r"r\.yaml"):
+        load_recipe(recipe)
+    recipe.write_text("name: r\ndata: {source: minigenome}")
+    with pytest.raises(InputError, match="--set seed="):
+        load_recipe(recipe, [f"seed={value}"])

@@ -310,7 +310,7 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
         place = place[parent]
     try:
         place[last] = yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
         raise RecipeError(
             f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})"
         ) from error

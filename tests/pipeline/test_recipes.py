@@ -22,8 +22,9 @@ def test_every_bundled_recipe_loads_and_dry_runs(name, tmp_path):
     assert recipe.name == name and recipe.note
     run = Run(recipe, tmp_path / "run", Console(quiet=True))
     stages = [stage for stage, done in dry_run(run)]
-    wanted = ["examples", "parsed", "vocabulary", "regions", "concepts", "matches", "text", "teachers"]
-    assert stages[:8] == wanted and stages[-2:] == ["evaluation", "report"]
+    wanted = ["examples", "parsed", "vocabulary", "regions", "concepts", "matches"]
+    wanted += ["text"] * recipe.embeds_text + ["teachers"] * recipe.asks_teachers
+    assert stages[: len(wanted)] == wanted and stages[-2:] == ["evaluation", "report"]
     assert all(f"grounding-{m}" in stages and f"sgg-{m}" in stages for m in recipe.grounder)
     assert ("reliability" in stages) == recipe.asks_expert
     assert all(need.what and need.place for need in needs(recipe))
