@@ -39,14 +39,14 @@ from rich.console import Console
 
 from groundgraph.data.minigenome import dataset
 from groundgraph.data.records import example_record, parsed_record, write_lines
+from groundgraph.engine.extraction import extract
+from groundgraph.engine.ray_engine import RayEngine
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage
 from groundgraph.language import load_parser
-from groundgraph.pipeline import artifacts
-from groundgraph.pipeline.config import find_recipe, load_recipe
-from groundgraph.pipeline.extraction import EXTRACTED
-from groundgraph.pipeline.ray_engine import RayEngine
-from groundgraph.pipeline.run import Run
-from groundgraph.pipeline.stage import Stage
-from groundgraph.pipeline.streaming import extract
+from groundgraph.stages import artifacts
+from groundgraph.stages.extraction import EXTRACTED
+from groundgraph.stages.recipe import find_recipe, load_recipe
 
 WORKERS = 2
 

@@ -40,12 +40,13 @@ import torch
 from needs import needs, require
 from rich.console import Console
 
-from groundgraph.pipeline import manifest, streaming
-from groundgraph.pipeline.config import find_recipe, load_recipe
-from groundgraph.pipeline.run import Run
-from groundgraph.pipeline.stage import Stage
-from groundgraph.pipeline.stages import stages
-from groundgraph.pipeline.status import states
+from groundgraph.engine import extraction as streaming
+from groundgraph.engine import record as manifest
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage
+from groundgraph.engine.status import states
+from groundgraph.stages.listing import stages
+from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = [
     "data.train=100", "data.validation=8", "data.test=16", "grounding.dimension=32", "grounding.epochs=4",

@@ -25,8 +25,8 @@ from torch.nn.functional import kl_div, log_softmax, normalize
 
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, pad
-from groundgraph.grounding.ours import Ours
-from groundgraph.grounding.training import batches
+from groundgraph.grounding.two_teachers import Ours
+from groundgraph.training.grounding_loop import batches
 
 REGIONS, ENTITIES, WORD, FEATURE, SIZE, IMAGES, EACH = 36, 12, 768, 1536, 768, 24, 10
 

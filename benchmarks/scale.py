@@ -36,21 +36,21 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.types import Entity, ParsedCaption, Regions
-from groundgraph.experts import resolve
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.language import load_parser
 from groundgraph.language.encoder import TextEncoder
-from groundgraph.pipeline.config import find_recipe, load_recipe
+from groundgraph.models import resolve
 from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.inference import predict
-from groundgraph.sgg.training import train_sgg
+from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
-from groundgraph.teachers.clip import ImageTextModel
+from groundgraph.teachers.expert import ImageTextModel
 from groundgraph.teachers.interaction import region_scores
-from groundgraph.teachers.looker import GradCamLooker
 from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.vision_language import GradCamLooker
+from groundgraph.training.sgg_loop import train_sgg
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 PICTURE, REGIONS, FEATURE, WORD, CAPTIONS = (640, 480), 36, 1536, 768, 5

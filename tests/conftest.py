@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from groundgraph import device
+from groundgraph.models import device
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,15 +25,15 @@ from tiny_albef import save_tiny  # noqa: E402
 from transformers import DetrImageProcessor, RTDetrImageProcessor, ViTConfig, ViTModel  # noqa: E402
 
 from groundgraph.data.types import ParsedCaption, Regions  # noqa: E402
-from groundgraph.device import device_of, dtype_of  # noqa: E402
 from groundgraph.grounding import GroundingConfig, build_grounder  # noqa: E402
 from groundgraph.language.encoder import TextEncoder  # noqa: E402
+from groundgraph.models.device import device_of, dtype_of  # noqa: E402
 from groundgraph.sgg.inference import InferenceConfig, predict  # noqa: E402
 from groundgraph.sgg.motifs import Motifs, MotifsConfig  # noqa: E402
-from groundgraph.sgg.training import TrainingConfig, load_sgg, save_sgg, train_sgg  # noqa: E402
 from groundgraph.sgg.uniter import Uniter, UniterConfig  # noqa: E402
-from groundgraph.teachers.clip import ImageTextModel  # noqa: E402
+from groundgraph.teachers.expert import ImageTextModel  # noqa: E402
 from groundgraph.teachers.interaction import InteractionTeacher  # noqa: E402
+from groundgraph.training.sgg_loop import TrainingConfig, load_sgg, save_sgg, train_sgg  # noqa: E402
 from groundgraph.vision.detectors import load_detector  # noqa: E402
 from groundgraph.vision.features import load_backbone  # noqa: E402
 from groundgraph.vision.torchvision_detector import TorchvisionDetector  # noqa: E402

@@ -20,7 +20,7 @@ def _one(rank, world, folder, path, work, arguments):
     sys.path[:] = path
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    from groundgraph.parallel import joined
+    from groundgraph.training.processes import joined
 
     distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=world)
     try:

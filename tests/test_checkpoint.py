@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from groundgraph.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
+from groundgraph.training.checkpoint import Parts, kept_at_stop, load_checkpoint, save_checkpoint
 
 
 @dataclass

@@ -10,20 +10,20 @@ from miniatures import DETECTORS, EXPERTS, PHOTOS, TRAINED, grounder, sgg, world
 from rich.console import Console
 from typer.testing import CliRunner
 
-from groundgraph import device as devices
 from groundgraph.cli import app
 from groundgraph.data.ragged import Ragged
 from groundgraph.data.types import Skipped
-from groundgraph.device import device_of, dtype_of
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import fingerprints
 from groundgraph.errors import InputError
 from groundgraph.grounding import GroundingConfig, build_grounder
-from groundgraph.pipeline.config import bundled_recipes, find_recipe, load_recipe
-from groundgraph.pipeline.predict import Predictor
-from groundgraph.pipeline.run import Run
-from groundgraph.pipeline.stage import fingerprints
-from groundgraph.pipeline.stages import stages
+from groundgraph.models import device as devices
+from groundgraph.models.device import device_of, dtype_of
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 from groundgraph.sgg.uniter import Uniter, UniterConfig
+from groundgraph.stages.listing import stages
+from groundgraph.stages.predict import Predictor
+from groundgraph.stages.recipe import bundled_recipes, find_recipe, load_recipe
 
 ALL = EXPERTS | TRAINED
 GPUS = devices.gpu_count  # the real count, which the tests' conftest hides

@@ -13,14 +13,13 @@ import torch
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
-from groundgraph import hub
 from groundgraph.cli import app
+from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.experts import FOLDER
 from groundgraph.language.encoder import TextEncoder
-from groundgraph.pipeline.check import require
-from groundgraph.pipeline.own import open_recipe
-from groundgraph.pipeline.run import Run
+from groundgraph.models import FOLDER, hub
+from groundgraph.stages.own_photos import open_recipe
+from groundgraph.stages.preflight import require
 
 ANSWERS = {  # of the hub for a model's config.json: status, code, and what is said of it
     "me/good": (200, "", None),

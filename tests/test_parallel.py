@@ -7,7 +7,7 @@ import torch
 from several import several
 from torch import distributed, nn
 
-from groundgraph.parallel import ALONE, WHOLE, Ranks, Share, divide, is_first, launch
+from groundgraph.training.processes import ALONE, WHOLE, Ranks, Share, divide, is_first, launch
 
 VALUES = torch.arange(10.0).view(5, 2)
 

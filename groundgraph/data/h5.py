@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from groundgraph.data.pickle_machine import memory_of
 from groundgraph.errors import InputError
+from groundgraph.formats.pickle_machine import memory_of
 
 # What h5py raises while it reads.
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, MemoryError)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.lsws import Lsws
-from groundgraph.grounding.ours import Mil, Ours
 from groundgraph.grounding.sgnls import Sgnls
-from groundgraph.grounding.training import Learned
+from groundgraph.grounding.two_teachers import Mil, Ours
 from groundgraph.grounding.vspnet import Vspnet
 from groundgraph.grounding.wsgm import Wsgm
+from groundgraph.training.grounding_loop import Learned
 
 LEARNED = {"ours": Ours, "mil": Mil, "wsgm": Wsgm, "lsws": Lsws, "vspnet": Vspnet}
 GROUNDERS = ("sgnls", *LEARNED)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from groundgraph.errors import InputError
-from groundgraph.parallel import ALONE, WHOLE, Ranks, Share
+from groundgraph.training.processes import ALONE, WHOLE, Ranks, Share
 
 
 @dataclass(frozen=True)

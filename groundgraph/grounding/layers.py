@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from groundgraph.parallel import WHOLE, Share
+from groundgraph.training.processes import WHOLE, Share
 
 # A logit that no softmax notices; minus infinity would leave nan gradients where a whole image is masked.
 NEVER = -1e4

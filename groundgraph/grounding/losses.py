@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from groundgraph.parallel import WHOLE, Share
+from groundgraph.training.processes import WHOLE, Share
 
 
 def bag_similarity(

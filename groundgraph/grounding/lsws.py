@@ -19,8 +19,8 @@ from torch.nn.functional import dropout, softplus
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import NEVER, batch_vocabulary, initialise, mean_where, mlp
-from groundgraph.grounding.training import Step
-from groundgraph.parallel import WHOLE, Share
+from groundgraph.training.grounding_loop import Step
+from groundgraph.training.processes import WHOLE, Share
 
 
 class GraphContext(nn.Module):

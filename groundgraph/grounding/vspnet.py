@@ -19,7 +19,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import NEVER, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
-from groundgraph.grounding.training import Step
+from groundgraph.training.grounding_loop import Step
 
 
 class Costs(NamedTuple):

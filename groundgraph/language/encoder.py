@@ -10,11 +10,11 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
-from groundgraph.device import Precision, device_of, dtype_of
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
-from groundgraph.hub import TOKENIZER, WEIGHTS, located
 from groundgraph.language.pieces import length_limit, own_pieces, spans_of
+from groundgraph.models import quietly
+from groundgraph.models.device import Precision, device_of, dtype_of
+from groundgraph.models.hub import TOKENIZER, WEIGHTS, located
 
 
 class TextEncoder:
@@ -23,7 +23,7 @@ class TextEncoder:
     model  "bundled:text", a hub id, a local folder, or "package:NAME"
     pool   "head": the mean over the word pieces of the head noun (official); "phrase": of the whole phrase
     batch  captions a forward pass
-    device, precision  see `groundgraph.device`
+    device, precision  see `groundgraph.models.device`
     size   width of an embedding
     beyond counts the entities that stand beyond the model's length so far; they get the mean of the caption's pieces
     Raises InputError where the model is missing, is no text model, or has no fast tokenizer.

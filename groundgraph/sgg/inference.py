@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, Regions
-from groundgraph.device import device_of_model
 from groundgraph.errors import InputError
+from groundgraph.models.device import device_of_model
 from groundgraph.sgg.batch import Batch, Unions, collate, ordered_pairs, with_pairs
 from groundgraph.sgg.decoding import commit_labels, suppress
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from groundgraph.device import DTYPES
+from groundgraph.models.device import DTYPES
 
 
 class Lstm(nn.LSTM):

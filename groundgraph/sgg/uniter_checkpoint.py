@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from groundgraph.data.torch_file import tensors_of
 from groundgraph.errors import InputError
+from groundgraph.formats.torch_file import tensors_of
 from groundgraph.sgg.uniter import REGION, TEXT, Uniter
 
 PREFIX = "uniter."

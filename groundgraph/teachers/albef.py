@@ -13,12 +13,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers import initialization as init
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, BertOnlyMLMHead
 
-from groundgraph.device import Precision
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
+from groundgraph.models import quietly
+from groundgraph.models.device import Precision
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
-from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
 from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.vision_language import GradCamLooker, load_tokenizer
 
 
 class AlbefConfig(PreTrainedConfig):

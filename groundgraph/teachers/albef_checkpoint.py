@@ -17,13 +17,13 @@ from tokenizers import Regex, normalizers
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, ViTConfig, ViTModel
 
-from groundgraph.data.torch_file import tensors_of
-from groundgraph.device import Precision
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
+from groundgraph.formats.torch_file import tensors_of
+from groundgraph.models import quietly
+from groundgraph.models.device import Precision
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
-from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
 from groundgraph.teachers.preparation import CLIP_MEAN, CLIP_STD, Preparation
+from groundgraph.teachers.vision_language import GradCamLooker, load_tokenizer
 
 TOKENIZER = "bert-base-uncased"  # without the hub: package:all_minilm_l6_v2 carries the same word pieces
 HEAD = 64  # channels an attention head, in every ViT and BERT of theirs

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from transformers import BlipForImageTextRetrieval
 
-from groundgraph.device import Precision
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
+from groundgraph.models import quietly
+from groundgraph.models.device import Precision
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
-from groundgraph.teachers.looker import GradCamLooker, load_tokenizer
 from groundgraph.teachers.preparation import CLIP_MEAN, CLIP_STD, Preparation
+from groundgraph.teachers.vision_language import GradCamLooker, load_tokenizer
 
 
 class BlipMatcher(CrossAttending, nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from groundgraph.parallel import WHOLE, Share
+from groundgraph.training.processes import WHOLE, Share
 
 
 def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from groundgraph.data.types import ParsedCaption, Regions
-from groundgraph.device import Precision
 from groundgraph.errors import InputError
-from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
+from groundgraph.models.device import Precision
+from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.teachers import albef, albef_checkpoint, blip
-from groundgraph.teachers.looker import Looker
+from groundgraph.teachers.vision_language import Looker
 
 TEMPERATURE = 1.0  # of Eq. 8, chosen on validation images
 
@@ -76,7 +76,7 @@ class InteractionTeacher:
     tokenizer    a folder, hub id or package:NAME; None = the model's own (for a .pth file bert-base-uncased)
     image_size   side in pixels that pictures are resized to; None = the model's own. Positions are interpolated
     batch        pictures a forward pass
-    device, precision  see `groundgraph.device`
+    device, precision  see `groundgraph.models.device`
     Raises InputError where the model is missing or is of another kind.
     """
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from groundgraph.data.h5 import DAMAGED, check_links, dataset, open_h5, taken
 from groundgraph.data.numbers import whole
-from groundgraph.data.unpickle import read_pickle
 from groundgraph.errors import InputError
+from groundgraph.formats.unpickle import read_pickle
 from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
 
 FEATURES, BOXES = ("image_features", "features"), ("image_bb", "boxes")

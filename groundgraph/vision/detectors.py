@@ -13,8 +13,8 @@ from PIL import Image
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
-from groundgraph.device import Precision, device_of, dtype_of
 from groundgraph.errors import InputError
+from groundgraph.models.device import Precision, device_of, dtype_of
 from groundgraph.torch_pair import check_torchvision
 
 
@@ -150,7 +150,7 @@ def load_detector(
 
     features  "detector": as the detector describes a region; "map": pooled from the detector's own feature map (the
               kinds in `MAPPED`); else a backbone that all regions are pooled from, see `features.load_backbone`
-    device, precision  see `groundgraph.device`
+    device, precision  see `groundgraph.models.device`
     options   go to its `load`, as does the device: count (regions an image); for open-vocabulary also vocabulary, nouns
     Raises InputError on an unknown kind, on one that cannot do what `features` asks for, and where torchvision
     does not fit torch.

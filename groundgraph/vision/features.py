@@ -13,10 +13,10 @@ from torchvision.ops import roi_align
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
-from groundgraph.device import device_of, narrow
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
-from groundgraph.hub import PREPARATION, WEIGHTS, load_torchvision, located
+from groundgraph.models import quietly
+from groundgraph.models.device import device_of, narrow
+from groundgraph.models.hub import PREPARATION, WEIGHTS, load_torchvision, located
 from groundgraph.vision.detectors import Detector, ImageDetector, usable
 
 CELLS = 7  # bins a side that a region is pooled to before their mean, as Faster R-CNN does

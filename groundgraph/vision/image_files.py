@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.numbers import numbers
-from groundgraph.data.unpickle import read_npy, read_npz
 from groundgraph.data.vocabulary import OPENIMAGES601
 from groundgraph.errors import InputError
+from groundgraph.formats.unpickle import read_npy, read_npz
 from groundgraph.vision.stored import BACKGROUND, Stored, StoredRegions, keyed, read_categories
 
 # What a file's arrays are called by those who publish such files; `x` and `bbox` are bottom-up-attention.pytorch's.

@@ -14,8 +14,8 @@ from torchvision.ops import nms
 
 from groundgraph.data.types import Example, Regions
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
-from groundgraph.hub import PREPARATION, TOKENIZER, WEIGHTS, located
+from groundgraph.models import quietly
+from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.vision.queries import QueryDetector
 
 DINO, OWL = ("grounding-dino", "mm-grounding-dino"), ("owlvit", "owlv2")

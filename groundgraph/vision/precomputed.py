@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.numbers import numbers, whole
-from groundgraph.data.unpickle import read_npz
 from groundgraph.errors import InputError
+from groundgraph.formats.unpickle import read_npz
 from groundgraph.vision.stored import Stored, StoredRegions, keyed
 
 _AXES = {"file_names": 1, "categories": 1, "boxes": 3, "labels": 2, "scores": 2, "features": 3}

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, nms
 
 from groundgraph.data.types import Regions
-from groundgraph.device import device_of, narrow
 from groundgraph.errors import InputError
+from groundgraph.models.device import device_of, narrow
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.features import pool_regions, unnamed
 

@@ -19,12 +19,12 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import clip_boxes_to_image, nms
 from torchvision.transforms.functional import pil_to_tensor
 
-from groundgraph.data.torch_file import tensors_of
 from groundgraph.data.types import Regions
-from groundgraph.device import device_of, device_of_model, narrow
 from groundgraph.errors import InputError
-from groundgraph.experts import resolve
-from groundgraph.hub import load_torchvision
+from groundgraph.formats.torch_file import tensors_of
+from groundgraph.models import resolve
+from groundgraph.models.device import device_of, device_of_model, narrow
+from groundgraph.models.hub import load_torchvision
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 from groundgraph.vision.torchvision_one_stage import OneStageDetector

@@ -13,7 +13,7 @@ from torchvision.ops import nms
 from torchvision.transforms.functional import pil_to_tensor
 
 from groundgraph.data.types import Regions
-from groundgraph.device import device_of, device_of_model, narrow
+from groundgraph.models.device import device_of, device_of_model, narrow
 from groundgraph.vision.detectors import ImageDetector
 from groundgraph.vision.features import pool_regions, unnamed
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
-from groundgraph.experts import quietly
-from groundgraph.hub import PREPARATION, WEIGHTS, located
+from groundgraph.models import quietly
+from groundgraph.models.hub import PREPARATION, WEIGHTS, located
 from groundgraph.vision.queries import QueryDetector
 
 

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from groundgraph.data.json_stream import read_objects
 from groundgraph.data.text import parse_json, plain, read_json, read_text
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.evaluation.parsing import read_gold
-from groundgraph.pipeline.config import load_recipe
+from groundgraph.formats.json_stream import read_objects
+from groundgraph.stages.recipe import load_recipe
 
 
 def test_plain_text():

@@ -34,7 +34,7 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
-from groundgraph.pipeline.own import open_recipe
+from groundgraph.stages.own_photos import open_recipe
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -9,7 +9,7 @@ from world import world as plain_world
 
 from groundgraph.grounding import GroundingConfig, build_grounder
 from groundgraph.grounding.data import GroundingImage, pad
-from groundgraph.grounding.training import Step
+from groundgraph.training.grounding_loop import Step
 
 NOUNS, PREDICATES, LENGTH = 24, 3, 8.0
 

@@ -10,8 +10,8 @@ from world import world
 from groundgraph.grounding import GROUNDERS, build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import pad
-from groundgraph.grounding.training import batches
-from groundgraph.parallel import ALONE, Ranks
+from groundgraph.training.grounding_loop import batches
+from groundgraph.training.processes import ALONE, Ranks
 
 LEARNED = [name for name in GROUNDERS if name != "sgnls"]
 KINDS = {

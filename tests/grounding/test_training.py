@@ -9,8 +9,8 @@ from world import accuracy, world
 from groundgraph.grounding import GROUNDERS, LEARNED, build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PagedSet, gather, pad
-from groundgraph.grounding.ours import Ours
-from groundgraph.grounding.training import Step, batches, losses_of, steps_an_epoch
+from groundgraph.grounding.two_teachers import Ours
+from groundgraph.training.grounding_loop import Step, batches, losses_of, steps_an_epoch
 
 SHORT = {"dimension": 32, "dropout": 0.0, "images": 16, "learning_rate": 5e-3}
 CONFIG = GroundingConfig(**SHORT, epochs=30, fusing="average")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer, ResNetConfig, ResNetModel
 
-from groundgraph import experts
+from groundgraph import models as experts
 from groundgraph.data.types import Entity, ParsedCaption
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.language.pieces import own_pieces, piece_mask, spans_of

@@ -7,12 +7,12 @@ from several import several
 from test_sgg_training import SIZES, SMALL, TINY, scene
 
 from groundgraph.data.types import SoftLabels
-from groundgraph.parallel import ALONE, Ranks
 from groundgraph.sgg.examples import Examples
 from groundgraph.sgg.losses import LossConfig
 from groundgraph.sgg.motifs import Motifs
-from groundgraph.sgg.training import TrainingConfig, train_sgg
 from groundgraph.sgg.uniter import Uniter
+from groundgraph.training.processes import ALONE, Ranks
+from groundgraph.training.sgg_loop import TrainingConfig, train_sgg
 
 SCENES = [scene(i) for i in range(15)]
 

@@ -13,8 +13,8 @@ from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.examples import Examples
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
-from groundgraph.sgg.training import TrainingConfig, load_sgg, save_sgg, train_sgg
 from groundgraph.sgg.uniter import Uniter, UniterConfig
+from groundgraph.training.sgg_loop import TrainingConfig, load_sgg, save_sgg, train_sgg
 
 CATEGORIES, PREDICATES = ("man", "woman", "dog", "tree", "car", "hat"), ("left of", "right of", "touches")
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from groundgraph.data.types import Entity, Regions
-from groundgraph.teachers.clip import ImageTextModel
+from groundgraph.teachers.expert import ImageTextModel
 
 WORDS = ["<pad>", "<unk>", "<end>", "a", "photo", "of", "the", "horse", "brown", "dog", "one"]
 

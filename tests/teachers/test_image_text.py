@@ -4,11 +4,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, VisionTextDualEncoderConfig, VisionTextDualEncoderModel
 
-from groundgraph.experts import resolve
-from groundgraph.experts.corpus import draw
-from groundgraph.experts.train_clip import PREPARATION, evaluate
+from groundgraph.models import resolve
 from groundgraph.teachers.image_text import FlatResNetConfig
 from groundgraph.teachers.preparation import Preparation
+from tools.corpus import draw
+from tools.train_clip import PREPARATION, evaluate
 
 
 def test_flat_resnet_serves_a_dual_encoder(tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision.ops import box_iou
 
-from groundgraph.experts import FOLDER
+from groundgraph.models import FOLDER
 from groundgraph.vision.detectors import load_detector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
@@ -149,7 +149,7 @@ def test_a_torchvision_model_by_name_reads_the_hub_cache(tmp_path, monkeypatch, 
 def test_the_bundled_detector_keeps_its_promises():
     """AP50 of at least .55 on what it was taught; .90 of all objects covered, those it was never taught included."""
     from groundgraph.data.minigenome import HELDOUT_SEED, UNSEEN
-    from groundgraph.experts.train_detector import draw, evaluate
+    from tools.train_detector import draw, evaluate
 
     detector = load_detector("torchvision", "bundled:detector")
     assert UNSEEN.isdisjoint(detector.categories)

@@ -1,0 +1,1 @@
+"""What runs a list of stages, and knows nothing of scene graphs."""

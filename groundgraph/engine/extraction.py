@@ -1,0 +1,163 @@
+"""Going through a split's images and writing what is found as it is found, so that a stage goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from groundgraph.data.store import RaggedWriter, RegionsWriter, write_ragged, write_regions
+from groundgraph.engine.run import Run
+from groundgraph.stages import artifacts
+from groundgraph.system import trim_memory
+
+CHUNK = 64  # images handled between two steps of a progress bar
+LOSS = 60.0, 0.05  # what a kill may cost: seconds, or this share of the time so far
+
+
+def beyond(what: str, count: int) -> dict[str, int]:
+    """A count that is worth a line only where there is something to count."""
+    return {what: count} if count else {}
+
+
+class Worker(Protocol):
+    """Computes a stage's entries of a slice of a split's images, in order; it holds the models.
+
+    One that counts entities beyond a model's length has that count as `beyond`.
+    """
+
+    def __call__(self, split: str, part: slice) -> Iterable[Any]: ...
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a stage computes of every image by itself: any process may compute any slice, with the same result.
+
+    open     makes the worker from the run and the stage's folder, once in each process that works; a module's own
+             function or class, since it travels by its name
+    what     for the progress bar; {} stands for the split
+    columns  of the stores, one a split, that the entries go to; (): the entries are regions
+    size     images that are computed at once
+    half     regions' features are stored as float16
+    """
+
+    open: Callable[[Run, Path], Worker]
+    what: str
+    columns: tuple[str, ...] = ()
+    size: int = CHUNK
+    half: bool = False
+
+    def writer(self, path: Path) -> RaggedWriter | RegionsWriter:
+        """What adds to a split's store."""
+        return RaggedWriter(path, *self.columns) if self.columns else RegionsWriter(path, self.half)
+
+    def write(self, path: Path, names: Sequence[str], entries: Sequence[Any]) -> None:
+        """Make one shard of some images' entries."""
+        if self.columns:
+            write_ragged(path, names, {c: [entry[c] for entry in entries] for c in self.columns})
+        else:
+            write_regions(path, names, entries, self.half)
+
+    def slices(self, count: int) -> list[slice]:
+        """A split's images in slices, cut the same way however often, and by whomever, the work is done.
+
+        One of which anything is missing is made again as a whole: a model then sees the batches that it would have
+        seen, and gives the same digits.
+        """
+        return [slice(start, min(start + self.size, count)) for start in range(0, count, self.size)]
+
+
+def extract(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
+    """Compute what is missing of the splits' entries, each split's into its store in the stage's folder.
+
+    By the run's engine, or in this process. Gives how many entities stood beyond a model's length, over all attempts.
+    Raises what the worker raises.
+    """
+    return (run.engine or in_process)(run, folder, what, splits)
+
+
+def in_process(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
+    """`extract`, one slice after the other."""
+    worker, cut = what.open(run, folder), 0
+    for split in splits:
+        names, tally = artifacts.names(run, split), Tally(folder, split, worker)
+        with what.writer(folder / split) as writer:
+            fill(run, what.what.format(split), names, writer, partial(worker, split), what.slices(len(names)), tally)
+        cut += tally.total()
+    return cut
+
+
+class Tally:
+    """The entities beyond a worker's model's length, which a broken-off attempt does not forget.
+
+    folder  a stage's, where SPLIT.beyondMARK.jsonl gets a line, [first image, count], for each slice that has any
+    mark    tells apart the processes that write
+    """
+
+    def __init__(self, folder: Path, split: str, worker: Any, mark: str = "") -> None:
+        self.folder, self.split, self.worker, self.mark = folder, split, worker, mark
+
+    def count(self) -> int:
+        """What the worker counted so far."""
+        return getattr(self.worker, "beyond", 0)
+
+    def note(self, first: int, number: int) -> None:
+        """The count of the slice that begins with an image; made again, it has the same."""
+        if number:
+            with (self.folder / f"{self.split}.beyond{self.mark}.jsonl").open("a", encoding="utf-8") as file:
+                file.write(f"\n[{first}, {number}]")
+
+    def total(self) -> int:
+        """Of all slices, by whichever attempt and process they were made."""
+        slices: dict[int, int] = {}
+        for path in self.folder.glob(f"{self.split}.beyond*.jsonl"):
+            for line in path.read_bytes().splitlines():
+                with suppress(ValueError):  # a line that was being written
+                    first, number = json.loads(line)
+                    slices[first] = number
+        return sum(slices.values())
+
+
+def made(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, tally: Tally | None) -> list[Any]:
+    """A slice's entries, with all that is to be known of them on the disk: what was skipped, and the tally."""
+    counted = tally.count() if tally else 0
+    entries = list(make(part))
+    run.keep_skipped()  # before the images that it is about
+    trim_memory()
+    if tally:
+        tally.note(part.start, tally.count() - counted)
+    return entries
+
+
+def fill(
+    run: Run,
+    what: str,
+    names: Sequence[str],
+    writer: RaggedWriter | RegionsWriter,
+    make: Callable[[slice], Iterable[Any]],
+    slices: Iterable[slice],
+    tally: Tally | None = None,
+) -> None:
+    """Append to `writer` what it lacks of `names`, in order, under a bar that also counts what it has.
+
+    make   gives what is appended for the names of a slice
+    tally  what else is counted on the way
+    """
+    began = written = time.monotonic()
+    with run.bar(what, len(names)) as advance:
+        for part in slices:
+            missing = [name not in writer for name in names[part]]
+            if any(missing):
+                for name, value, wanted in zip(names[part], made(run, make, part, tally), missing, strict=True):
+                    if wanted:
+                        writer.append(name, value)
+                now = time.monotonic()
+                if now - written > max(LOSS[0], LOSS[1] * (now - began)):
+                    writer.flush()
+                    written = now
+            advance(part.stop - part.start)

@@ -1,0 +1,151 @@
+"""COCO-style JSON with relations."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from groundgraph.data.ids import name_text
+from groundgraph.data.types import GroundTruth
+from groundgraph.data.vocabulary import Vocabulary
+from groundgraph.errors import InputError
+from groundgraph.formats.entries import field, identifier, name, number, numbers, shortened
+from groundgraph.formats.sides import NamedPredictions, NamedTruth, Vocabularies, triplet_predictions
+
+KEYS = ("images", "categories", "annotations", "predicates", "relations")
+
+
+def coco_predictions(content: Mapping[str, Any], path: Path) -> NamedPredictions:
+    """Predicted graphs in the form of COCO's annotations, with two lists more.
+
+    images       [{"id", "file_name" (if it has one)}]
+    categories   [{"id", "name"}]
+    annotations  [{"id", "image_id", "category_id", "bbox": [x, y, width, height] in pixels, "score"}]; a box ends at
+                 x + width, y + height, as everywhere in COCO
+    predicates   [{"id", "name"}]
+    relations    [{"image_id", "subject_id", "object_id", "predicate_id", "score"}]; subject and object are
+                 annotations' ids; relations rank by their score, which is the whole triplet's
+    Raises InputError, naming file, list and entry, on anything missing or unknown.
+    """
+    images, vocabularies, boxes, labels, scores, relations, values = _read(content, path, scored=True)
+    arrays = triplet_predictions(boxes, labels, scores, relations, values, len(vocabularies[1]))
+    return NamedPredictions(arrays, images.ids, images.files, vocabularies, sizes=images.sizes)
+
+
+def coco_truth(content: Mapping[str, Any], path: Path) -> NamedTruth:
+    """True graphs in the form of `coco_predictions`; scores are not needed. Raises InputError likewise."""
+    images, vocabularies, boxes, labels, _, relations, _ = _read(content, path, scored=False)
+    categories, predicates = vocabularies
+    truths = [
+        GroundTruth(b, tuple(categories[k - 1] for k in ls), tuple((s, predicates[p - 1], o) for s, o, p in rs))
+        for b, ls, rs in zip(boxes, labels, relations, strict=True)
+    ]
+    return NamedTruth(truths, images.ids, images.files, vocabularies, images.sizes)
+
+
+class _Images(NamedTuple):
+    ids: list[str]
+    files: list[str] | None
+    sizes: np.ndarray  # [N, 2] width, height; nan where unknown
+
+
+def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
+    for key in KEYS:
+        if not isinstance(content.get(key), list):
+            raise InputError(f"{path}: has no list `{key}`; COCO-style graphs need {', '.join(KEYS)}")
+    images = _images(content["images"], path)
+    place = {ident: i for i, ident in enumerate(images.ids)}
+    categories, category = _numbered(content["categories"], path, "categories")
+    predicates, predicate = _numbered(content["predicates"], path, "predicates")
+    boxes, labels, scores, relations, values = ([[] for _ in place] for _ in range(5))
+    where_is: dict[str, tuple[int, int]] = {}
+    for i, entry in enumerate(content["annotations"]):
+        with _naming(path, "annotations", i):
+            ident = _new(entry, where_is)
+            image = _known(entry, "image_id", place)
+            where_is[ident] = image, len(boxes[image])
+            boxes[image].append(_box(entry))
+            labels[image].append(_known(entry, "category_id", category))
+            scores[image].append(number(field(entry, "score"), "score") if scored else 1.0)
+    for i, entry in enumerate(content["relations"]):
+        with _naming(path, "relations", i):
+            image = _known(entry, "image_id", place)
+            ends = [_known(entry, key, where_is) for key in ("subject_id", "object_id")]
+            if any(owner != image for owner, _ in ends):
+                raise InputError("subject and object must be annotations of its own image")
+            relations[image].append((ends[0][1], ends[1][1], _known(entry, "predicate_id", predicate)))
+            values[image].append(number(field(entry, "score"), "score") if scored else 1.0)
+    arrays = [np.array(b, np.float32).reshape(-1, 4) for b in boxes]
+    vocabularies: Vocabularies = categories, predicates
+    return images, vocabularies, arrays, labels, scores, relations, values
+
+
+class _naming:
+    """Puts file, list and entry before what an InputError says; a class, since a generator costs more an entry."""
+
+    def __init__(self, path: Path, part: str, i: int) -> None:
+        self.where = path, part, i
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError):
+            path, part, i = self.where
+            raise InputError(f"{path}, {part}[{i}]: {error}") from error
+
+
+def _images(entries: list[Any], path: Path) -> _Images:
+    ids: dict[str, None] = {}
+    files: dict[str, int] = {}
+    sizes = np.full((len(entries), 2), np.nan)
+    for i, entry in enumerate(entries):
+        with _naming(path, "images", i):
+            ids[_new(entry, ids)] = None
+            file = entry.get("file_name")
+            if isinstance(file, str) and file.strip():
+                if files.setdefault(name_text(file), i) != i:
+                    raise InputError(f"the file name {file!r} occurs twice; give each image once")
+            sides = entry.get("width"), entry.get("height")
+            if all(isinstance(side, int | float) and 0 < side < 1e7 for side in sides):
+                sizes[i] = sides
+    return _Images(list(ids), list(files) if len(files) == len(ids) else None, sizes)
+
+
+def _numbered(entries: list[Any], path: Path, part: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The names of a list, and number 1.. of each id."""
+    names, numbers = [], {}
+    for i, entry in enumerate(entries):
+        with _naming(path, part, i):
+            names.append(name(field(entry, "name")))
+            numbers[_new(entry, numbers)] = i + 1
+    try:
+        return Vocabulary(tuple(names)).names, numbers
+    except InputError as error:
+        raise InputError(f"{path}, {part}: {error}") from error
+
+
+def _new(entry: Any, known: Container[str]) -> str:
+    ident = identifier(field(entry, "id"))
+    if ident in known:
+        raise InputError(f"the id {shortened(entry['id'])} occurs twice")
+    return ident
+
+
+def _known(entry: Any, key: str, known: Mapping[str, Any]) -> Any:
+    ident = identifier(field(entry, key))
+    if ident not in known:
+        raise InputError(f"its {key} {shortened(entry[key])} is not in the file")
+    return known[ident]
+
+
+def _box(entry: Mapping[str, Any]) -> list[float]:
+    x, y, width, height = numbers(field(entry, "bbox"), "[x, y, width, height] in pixels")
+    if width < 0 or height < 0:
+        raise InputError(
+            f'"bbox" must be [x, y, width, height] in pixels; {shortened(entry["bbox"])} has a side below 0'
+        )
+    return [x, y, x + width, y + height]

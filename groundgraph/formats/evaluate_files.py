@@ -1,0 +1,111 @@
+"""`groundgraph evaluate`: figures from files, as JSON and as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from groundgraph.errors import InputError
+from groundgraph.evaluation.arrays import as_triplets
+from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
+from groundgraph.formats import read_sides, read_zeroshot, zeroshot_notes
+from groundgraph.formats.files import check_output, write_json_file
+from groundgraph.formats.frames import overlap_notes
+from groundgraph.terminal import Console
+
+_NOTHING = 0.01  # below it, figures are what chance finds
+
+
+def evaluate_files(
+    predictions: str | Path,
+    truth: str | Path | None = None,
+    *,
+    task: str = "sgdet",
+    convention: str = "default",
+    zeroshot: str | Path | None = None,
+    bootstrap: int = 0,
+    out: str | Path | None = None,
+) -> dict[str, Any]:
+    """Measure the graphs of a file; see `formats.read_sides` for the files and `evaluate.evaluate` for the rest.
+
+    zeroshot  a file of triplets that training never saw, see `formats.read_zeroshot`
+    out       where the figures go as JSON; written whole or not at all
+    Gives the figures and "notes", what was left out. Raises InputError naming file and fix.
+    """
+    check_choices(task, convention)  # before a large file is read
+    if out is not None:
+        check_output(Path(out), [path for path in (predictions, truth, zeroshot) if path is not None])
+    sides = read_sides(predictions, truth)
+    notes = list(sides.notes)
+    if zeroshot is not None:
+        unseen = read_zeroshot(zeroshot, sides.vocabularies, notes)
+    else:
+        unseen = None if sides.zeroshot is None else as_triplets(sides.zeroshot, f"{truth or predictions}: zeroshot")
+    if unseen is not None:
+        notes += zeroshot_notes(unseen, sides, str(zeroshot or truth or predictions))
+    try:
+        figures = evaluate(
+            sides.predictions,
+            sides.truth,
+            task=task,
+            convention=convention,
+            zeroshot=unseen,
+            predicates=sides.vocabularies[1] if sides.vocabularies else None,
+            bootstrap=bootstrap,
+        )
+    except InputError as error:
+        raise InputError(f"{predictions}: {error}") from error
+    if not len(sides.truth.labels):
+        notes.append("the truth has no box: nothing is measured")
+    elif not len(sides.truth.relations):
+        notes.append("the truth has no relation: only mAP50 is measured")
+    if all((figure or 0) < _NOTHING for figure in (figures["mAP50"], *figures["R"].values())):
+        notes += overlap_notes(sides.predictions, sides.truth)
+    figures["notes"] = notes
+    if out is not None:
+        write_json_file(Path(out), figures, indent=1)
+    return figures
+
+
+def show(figures: dict[str, Any], console: Console) -> None:
+    """Print the figures of `evaluate_files`, in per cent: one table of all, one by predicate, and what was left out."""
+    ks, intervals = list(figures["R"]), figures.get("intervals", {})
+    table = Table("", *(f"@{k}" for k in ks), title=f"{TASKS[figures['mode']]}, per cent")
+    for name in FIGURES:
+        if name not in ("zR", "ngzR") or figures["unseen_relations"] is not None:
+            table.add_row(name, *(_cell(figures[name][k], intervals.get(name, {}).get(k)) for k in ks))
+    console.print(table)
+    if figures["predicates"]:
+        console.print(_by_predicate(figures["predicates"], ks))
+    left = {
+        "sgb": "is left out (--convention default counts it 0)",
+        "default": "counts 0 (--convention sgb leaves it out)",
+    }
+    for line in (
+        f"mAP50 {_cell(figures['mAP50'])}. {figures['images']} images, {figures['images_with_relations']} with true "
+        f"relations, {figures['images_without_pairs']} of these without a predicted pair. {figures['seconds']} s.",
+        f"Convention {figures['convention']}: an image without a predicted pair {left[figures['convention']]}.",
+        *(["In brackets: 95 % of the samples of the images lie there."] if intervals else []),
+    ):
+        console.print(line)
+    for note in figures["notes"]:
+        console.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _by_predicate(predicates: dict[str, dict[str, Any]], ks: list[str]) -> Table:
+    columns = [(name, k) for name in ("R", "ngR") for k in ks]
+    table = Table("predicate", "relations\n/ images", *(f"{name}\n@{k}" for name, k in columns), title="by predicate")
+    for name, row in sorted(predicates.items(), key=lambda item: -item[1]["relations"]):
+        counts = f"{row['relations']}/{row['images']}"
+        table.add_row(escape(name), counts, *(_cell(row[figure][k], digits=1) for figure, k in columns))
+    return table
+
+
+def _cell(value: float | None, interval: list[float] | None = None, digits: int = 2) -> str:
+    if value is None:
+        return "-"
+    between = f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else ""
+    return f"{100 * value:.{digits}f}{between}"

@@ -1,0 +1,90 @@
+"""Pseudo labels whole, all candidates with their scores, as JSON lines that need no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.records import write_lines
+from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
+from groundgraph.formats.files import short
+from groundgraph.formats.labels import Vocabularies
+from groundgraph.grounding.pseudo_labels import PseudoLabels
+
+
+def pseudo_line(
+    image_id: str, path: str, nouns: Sequence[str], pseudo: PseudoLabels, regions: Regions, vocabularies: Vocabularies
+) -> dict[str, Any]:
+    """One image: {"id", "file", "width", "height", "regions": how many it has, "entities": [{"text", "category": name
+    or null, "candidates": [{"region": its number, "box": [x1, y1, x2, y2] in pixels, "score": a_ij, "weight": its
+    share of the softmax over all regions}], best first}], "triplets": [[entity, predicate, entity]]}."""
+    categories, predicates = vocabularies
+    boxes = short(regions.boxes)
+    entities = []
+    for e, (noun, category) in enumerate(zip(nouns, pseudo.categories.tolist(), strict=True)):
+        here = pseudo.regions[e] >= 0
+        rows = zip(
+            pseudo.regions[e][here].tolist(), short(pseudo.scores[e][here]), short(pseudo.weights[e][here]), strict=True
+        )
+        candidates = [{"region": r, "box": boxes[r], "score": score, "weight": weight} for r, score, weight in rows]
+        name = categories[category] if category >= 0 else None
+        entities.append({"text": noun, "category": name, "candidates": candidates})
+    return {
+        "id": image_id,
+        "file": path,
+        "width": regions.size[0],
+        "height": regions.size[1],
+        "regions": len(regions),
+        "entities": entities,
+        "triplets": [[s, predicates[p], o] for s, o, p in pseudo.triplets.tolist()],
+    }
+
+
+def pseudo_of_line(line: dict[str, Any], vocabularies: Vocabularies) -> PseudoLabels:
+    """The inverse of `pseudo_line`. Raises InputError, naming the image, for a name that the vocabularies lack."""
+    places = [{name: k for k, name in enumerate(names)} for names in vocabularies]
+    entities = line["entities"]
+    shape = (len(entities), max((len(e["candidates"]) for e in entities), default=0))
+    regions, (scores, weights) = np.full(shape, -1, np.int64), np.zeros((2, *shape), np.float32)
+    for row, entity in enumerate(entities):
+        for slot, candidate in enumerate(entity["candidates"]):
+            regions[row, slot] = candidate["region"]
+            scores[row, slot], weights[row, slot] = candidate["score"], candidate["weight"]
+    try:
+        categories = [-1 if e["category"] is None else places[0][e["category"]] for e in entities]
+        triplets = [(s, o, places[1][p]) for s, p, o in line["triplets"]]
+    except KeyError as error:
+        raise InputError(f"image {line['id']!r}: {error} is in no vocabulary; give the one it was made with") from error
+    return PseudoLabels(
+        np.array(categories, np.int64),
+        regions,
+        scores,
+        weights,
+        np.array(triplets, np.int64).reshape(-1, 3),
+        line["regions"],
+    )
+
+
+def write_pseudo_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Write them, a line an image, holding none. Gives counts."""
+    entities = triplets = 0
+
+    lines = iter(lines)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path}: no image to export; finish the run first")
+
+    def counted() -> Iterable[dict[str, Any]]:
+        nonlocal entities, triplets
+        for line in chain([first], lines):
+            entities, triplets = entities + len(line["entities"]), triplets + len(line["triplets"])
+            yield line
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    images = write_lines(Path(path), counted())
+    return {"images": images, "entities": entities, "triplets": triplets}

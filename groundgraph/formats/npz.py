@@ -1,0 +1,32 @@
+"""The golden layout: flat NumPy arrays of one side or both in one npz file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundgraph.errors import InputError
+from groundgraph.evaluation.arrays import as_predictions, as_truth
+from groundgraph.formats import unpickle
+from groundgraph.formats.sides import Numbered
+
+_FIELDS = ("boxes", "labels", "scores", "pairs", "rel_scores", "rels", "box_offsets", "pair_offsets", "rel_offsets")
+_NAMES = {f"{side}{field}" for side in ("", "pred_", "gt_") for field in _FIELDS} | {"zeroshot"}
+
+
+def read_npz(path: Path) -> Numbered:
+    """Read gt_* and pred_* arrays as `arrays.as_truth` and `arrays.as_predictions` describe them, and `zeroshot`.
+
+    A file may hold one side only. Raises InputError, naming the file, where it is damaged, holds pickled objects, or
+    lacks an array of a side that it has.
+    """
+    arrays = unpickle.read_npz(path, _NAMES)
+    sides = {prefix: any(name.startswith(prefix) for name in arrays) for prefix in ("pred_", "gt_")}
+    if not any(sides.values()):
+        raise InputError(
+            f"{path}: has neither pred_* nor gt_* arrays; see groundgraph.evaluation.arrays for the layout"
+        )
+    return Numbered(
+        as_predictions(arrays, str(path)) if sides["pred_"] else None,
+        as_truth(arrays, str(path)) if sides["gt_"] else None,
+        arrays.get("zeroshot"),
+    )

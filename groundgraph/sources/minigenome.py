@@ -1,0 +1,31 @@
+"""MiniGenome as a source: drawn, not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.data.types import Bar, Example, Skipped
+from groundgraph.sources.config import MiniGenomeData
+from groundgraph.sources.needs import Need
+
+
+class MiniGenomeSource:
+    """The splits of a `MiniGenomeData`; pictures are kept in `images`."""
+
+    def __init__(self, data: MiniGenomeData, images: Path) -> None:
+        self.data, self.images = data, images
+
+    def needs(self) -> list[Need]:
+        """Nothing."""
+        return []
+
+    def pictures(self) -> list[Path]:
+        """None: they are drawn."""
+        return []
+
+    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+        """The split's first so many images."""
+        drawn = MiniGenome(split, self.data.setting, self.images, getattr(self.data, split))
+        with bar(f"drawing {split} images", len(drawn)) as advance:
+            return [(advance(1), drawn[i])[1] for i in range(len(drawn))]

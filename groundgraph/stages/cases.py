@@ -1,0 +1,189 @@
+"""The report's cases: which captions are shown, and what the teachers say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+
+from groundgraph.data.images import ImageError, open_image
+from groundgraph.data.types import ParsedCaption, Regions
+from groundgraph.engine.run import Run
+from groundgraph.evaluation.grounding import region_hits
+from groundgraph.grounding import build_grounder
+from groundgraph.report.cases import Case, Teaching
+from groundgraph.report.html import NAMES
+from groundgraph.stages import artifacts
+from groundgraph.stages.evaluation import true_objects
+from groundgraph.stages.extraction import object_aware
+from groundgraph.teachers.expert import ImageTextModel
+from groundgraph.teachers.fusion import expert_weights, fuse, smooth
+from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
+
+EACH = 12  # captions that the first method grounds wholly, and as many that it does not
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A case with where it is from: its image's place in the split, its rows among the image's entities."""
+
+    case: Case
+    image: int
+    caption: ParsedCaption
+    rows: slice
+
+
+def choose_cases(run: Run) -> tuple[list[Case], str]:
+    """Captions that tell methods apart, with all that their teachers say; and a sentence on how they were chosen."""
+    methods = [m for m in run.recipe.grounder if m != "full"]
+    if not methods:
+        return [], ""
+    chosen = _chosen(run, methods)
+    cases = [replace(one.case, teaching=taught) for one, taught in zip(chosen, teach_cases(run, chosen), strict=True)]
+    return cases, _note(run, methods, cases)
+
+
+def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
+    """One caption an image, in the data's order: the first method right and not all others, then it wrong.
+
+    Where no caption's truth is known, the first ones that name two things.
+    """
+    split = run.recipe.measured
+    examples, parsed, regions = (read(run, split) for read in (artifacts.examples, artifacts.parsed, artifacts.regions))
+    scores = {method: artifacts.scores(run, split, method) for method in methods}
+    detector = artifacts.detector_categories(run)
+    rng = np.random.default_rng(run.recipe.seed)
+    kinds: dict[bool | None, list[Chosen]] = {True: [], False: [], None: []}
+    for i, example in enumerate(examples):
+        if all(len(kinds[k]) >= EACH for k in (True, False)) or len(kinds[None]) >= 2 * EACH:
+            break
+        there, first = regions[i], 0
+        if not len(there):
+            continue
+        for caption, objects in zip(parsed[i], true_objects(example, parsed[i]), strict=True):
+            rows = slice(first, first + len(caption.entities))
+            first = rows.stop
+            known = bool(objects) and all(objects)
+            if not known and (example.truth is not None or len(caption.entities) < 2):
+                continue
+            answers: dict[str, list] = {}
+            correct: dict[str, list[bool]] = {}
+            if known:
+                true = [example.truth.boxes[list(meant)] for meant in objects]
+                hits = region_hits(there.boxes, true)
+                answers["truth"] = [boxes[0].tolist() for boxes in true]
+            for method in methods:
+                found = scores[method][i][rows]
+                best = (found + rng.random(found.shape) * 1e-9).argmax(1)  # a tie falls at random
+                answers[method] = there.boxes[best].tolist()
+                if known:
+                    correct[method] = hits[np.arange(len(best)), best].tolist()
+            good = all(correct[methods[0]]) if known else None
+            others = [all(correct[m]) for m in methods[1:]] if known else []
+            if (known and len(kinds[good]) >= EACH) or (good and others and all(others)):
+                continue
+            try:
+                image = open_image(example.path)
+            except ImageError:
+                break
+            case = Case(
+                image,
+                caption.text,
+                [entity.head_span for entity in caption.entities],
+                answers,
+                correct,
+                [(t.subject, t.predicate, t.object) for t in caption.triplets],
+                good,
+                there.boxes,
+                [detector[label] if label >= 0 else "unnamed" for label in there.labels.tolist()],
+            )
+            kinds[good].append(Chosen(case, i, caption, rows))
+            break  # one caption an image
+    return kinds[True] + kinds[False] or kinds[None]
+
+
+def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
+    """What the teachers say of the chosen captions, asked now: maps are not stored, nor the measured split taught."""
+    wanted, split = run.recipe.teachers, run.recipe.measured
+    found = artifacts.regions(run, split)
+    regions = [found[one.image] for one in chosen]
+    teachings = [Teaching()] * len(chosen)
+    if wanted.object and {"ours", "sgnls"} & set(run.recipe.grounder):
+        rows = [object_aware(run, split, slice(one.image, one.image + 1))[0][one.rows] for one in chosen]
+        teachings = [Teaching(object=targets) for targets in rows]
+    if run.recipe.looker and chosen:
+        images = [one.case.image for one in chosen]
+        teacher = InteractionTeacher(**run.recipe.looker.model_dump(), **run.placement)
+        looked = [maps[0] for maps in teacher.looker.maps(images, [[one.caption] for one in chosen])]
+        teachings = [
+            replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))
+            for t, m, r in zip(teachings, looked, regions, strict=True)
+        ]
+        if run.recipe.two_teachers:
+            shares = _weights(run, chosen, regions, teachings)
+            teachings = [_fused(run, t, w) for t, w in zip(teachings, shares, strict=True)]
+    return teachings
+
+
+def _weights(
+    run: Run, chosen: Sequence[Chosen], regions: Sequence[Regions], teachings: Sequence[Teaching]
+) -> list[torch.Tensor]:
+    """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
+    recipe = run.recipe
+    targets = [_targets(one) for one in teachings]
+    if recipe.grounding.fusing == "average":
+        return [torch.full((len(one), 2), 0.5) for one, _ in targets]
+    if recipe.grounding.fusing == "expert":
+        expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts, **run.placement)
+        images: list[Image.Image] = [one.case.image for one in chosen]
+        crops = [torch.from_numpy(f) for f in expert.region_features(images, regions)]
+        words = [torch.from_numpy(expert.entity_features(one.caption.entities)) for one in chosen]
+        temperature = recipe.teachers.expert.temperature
+        return [
+            expert_weights(*pair, crop, word, temperature)
+            for pair, crop, word in zip(targets, crops, words, strict=True)
+        ]
+    grounder = build_grounder("ours", recipe.grounding).load(run.folder / "grounding-ours", "cpu").model  # of few words
+    stored, found = artifacts.grounding_images(run, recipe.measured, "ours"), []
+    for one, taught in zip(chosen, teachings, strict=True):
+        given, pair = stored[one.image], _targets(taught, recipe.grounding.smoothing)
+        h = grounder.encode_text(torch.from_numpy(np.array(given.embeddings[one.rows])))
+        v = grounder.encode_regions(torch.from_numpy(np.array(given.features)))
+        found.append(torch.stack([grounder.reliability(t, h, v) for t in pair], -1).detach().softmax(-1))
+    return found
+
+
+def _fused(run: Run, taught: Teaching, weights: torch.Tensor) -> Teaching:
+    """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
+    targets = _targets(taught, run.recipe.grounding.smoothing)
+    shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
+    shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
+    return replace(taught, fused=fuse(*targets, weights).numpy(), weights=shares.numpy())
+
+
+def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
+    """Both teachers' targets as the grounder's loss takes them."""
+    targets = [torch.from_numpy(np.array(t)) for t in (taught.object, taught.interaction)]
+    return [smooth(t, torch.ones(t.shape[1], dtype=torch.bool), smoothing) if smoothing else t for t in targets]
+
+
+def _note(run: Run, methods: Sequence[str], cases: Sequence[Case]) -> str:
+    first, split = NAMES.get(methods[0], methods[0]), run.recipe.measured
+    if split == "train":
+        note = "Captions of the training images, one an image"
+    else:
+        note = (
+            f"Captions of the {split} images, one an image, on which nothing was trained: the teachers were asked "
+            "about them for this page only"
+        )
+    if not any(case.correct for case in cases):
+        return f"{note}; the first in the data's order. Nobody knows their true boxes."
+    right = sum(bool(case.good) for case in cases)
+    apart = " and another method is not" if len(methods) > 1 else ""
+    return (
+        f"{note}. In the data's order: the first {right} where '{first}' is right about every word{apart}, and the "
+        f"first {len(cases) - right} where it is not. That is no sample: the figures say how often each happens."
+    )

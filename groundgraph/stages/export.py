@@ -1,0 +1,106 @@
+"""A finished run's pseudo labels and predicted graphs in other programs' formats, and the authors' files in a run's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from groundgraph.data.records import read_lines, write_lines
+from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
+from groundgraph.engine import record as manifest
+from groundgraph.engine.run import Run
+from groundgraph.errors import InputError
+from groundgraph.formats.coco_labels import write_coco
+from groundgraph.formats.files import check_output
+from groundgraph.formats.graphs import write_graphml, write_json, write_networkx
+from groundgraph.formats.labels import labelled
+from groundgraph.formats.lines import pseudo_line, write_pseudo_lines
+from groundgraph.formats.released_grounder import read_checkpoint, read_results
+from groundgraph.formats.vg150_labels import write_vg150
+from groundgraph.grounding.pseudo_labels import PseudoLabels, pseudo_of, pseudo_record
+from groundgraph.stages import artifacts
+from groundgraph.stages.preflight import needs
+from groundgraph.stages.recipe import run_recipe
+
+FORMATS = {"pseudo-labels": ("vg150", "coco", "jsonl"), "predictions": ("json", "graphml", "networkx")}
+_FOLDERS = ("vg150", "graphml")
+IMPORTS = ("pseudo-labels", "grounder")
+
+
+def export_run(folder: Path, what: str, form: str, out: Path, method: str | None = None) -> dict[str, int]:
+    """Write what a run's method made to `out`, a file (vg150 and graphml: a folder).
+
+    what, form  a key of FORMATS and one of its formats
+    method      whose, by its grounder's name; None: the recipe's first
+    Gives counts. Raises InputError, naming the fix, where `folder` is no run or has not come that far.
+    """
+    if form not in FORMATS.get(what, ()):
+        choices = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in FORMATS.items())
+        raise InputError(f"{what} are not exported as {form!r}: choose of {choices}")
+    run = Run(run_recipe(folder), folder)
+    method = method or run.recipe.grounder[0]
+    stage = f"pseudo-{method}" if what == "pseudo-labels" else f"sgg-{method}"
+    if run.record(stage) is None:
+        raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
+    if form not in _FOLDERS:
+        check_output(out, _inputs(run, out))
+    vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
+    if what == "predictions":
+        names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
+        graphs = zip(names, artifacts.graphs(run, method), strict=True)
+        writers = {"json": write_json, "graphml": write_graphml, "networkx": write_networkx}
+        return writers[form](out, graphs, vocabularies)
+    rows = _pseudo_labels(run, method)
+    if form == "jsonl":
+        lines = (pseudo_line(e.image_id, e.path, nouns, p, r, vocabularies) for e, nouns, p, r in rows)
+        return write_pseudo_lines(out, lines)
+    images = (labelled(e.image_id, e.path, p, r, every=method == "sgnls") for e, _, p, r in rows)
+    return {"vg150": write_vg150, "coco": write_coco}[form](out, images, vocabularies)
+
+
+def _inputs(run: Run, out: Path) -> list[str | Path]:
+    """What a run reads and what it made, as far as `out` may be one of them."""
+    made = [run.folder / name for name in ("recipe.yaml", "metrics.json", "report.html")]
+    inside = [out for parent in out.resolve().parents if (parent / manifest.NAME).is_file()]  # a stage's
+    return [need.place for need in needs(run.recipe)] + made + inside
+
+
+def _pseudo_labels(run: Run, method: str) -> Iterator[tuple[Example, list[str], PseudoLabels, Regions]]:
+    """The train split's: example, its entities' nouns, their labels, its regions."""
+    records = read_lines(run.folder / f"pseudo-{method}" / "train.jsonl")
+    for example, record, regions in zip(
+        artifacts.examples(run, "train"), records, artifacts.regions(run, "train"), strict=True
+    ):
+        nouns = [entity["name"] for entity in record["entities"]]
+        yield example, nouns, pseudo_of(record, len(regions)), regions
+
+
+def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dict[str, Any]:
+    """Read a file that the authors released, and write it as a run has it.
+
+    "pseudo-labels"  a pickle of grounding results under VG150's numbers -> JSON lines as RUN/pseudo-METHOD/train.jsonl
+    "grounder"       grounder_best.pth -> a folder as RUN/grounding-ours, model.safetensors and grounder.json
+    Gives counts. Raises InputError naming file and fix.
+    """
+    if what == "grounder":
+        weights = out / "model.safetensors"
+        if weights.exists() and not (out / "grounder.json").exists():
+            raise InputError(f"{weights}: another model's, and would be written over; name a new folder")
+        grounder = read_checkpoint(source)
+        out.mkdir(parents=True, exist_ok=True)
+        grounder.save(out)
+        return {"parameters": sum(p.numel() for p in grounder.model.parameters())}
+    if what != "pseudo-labels":
+        raise InputError(f"{what!r} is not imported: choose of {', '.join(IMPORTS)}")
+    check_output(out, [source])
+    found = read_results(source, len(VG150_OBJECTS), len(VG150_PREDICATES), skipped=skipped)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    names = ("", *VG150_OBJECTS.names)
+    records = (pseudo_record(name, p, [names[c + 1] for c in p.categories.tolist()]) for name, p in found.items())
+    return {
+        "images": write_lines(out, records),
+        "entities": sum(len(p.categories) for p in found.values()),
+        "triplets": sum(len(p.triplets) for p in found.values()),
+    }

@@ -1,0 +1,118 @@
+"""The study: the paper's tables on MiniGenome with several seeds, and named ablations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from groundgraph.engine import lock
+from groundgraph.engine.code import made_at
+from groundgraph.errors import InputError
+from groundgraph.stages.listing import stages
+from groundgraph.study.cells import compute_cell, mark_of, read_cell, shared_stages
+from groundgraph.study.plan import Cell, Plan
+from groundgraph.study.plots import plot_table
+from groundgraph.study.schedule import Task, perform
+from groundgraph.study.store import Store, keys
+from groundgraph.study.tables import Results
+from groundgraph.study.writing import (
+    Printed,
+    markdown,
+    printed_claims,
+    printed_table,
+    show,
+    write_cells,
+    write_means,
+    write_text,
+)
+from groundgraph.terminal import Console
+
+# Seconds of one core for 1,500 training images; what is not named takes next to none. Only for the time left.
+COSTS = {"examples": 5, "parsed": 3, "regions": 24, "text": 3, "teachers": 10, "crops": 16}
+COSTS |= {"grounding-ours": 12, "grounding-mil": 12, "grounding-wsgm": 15, "grounding-lsws": 36, "grounding-vspnet": 31}
+SMALL = 0.5
+MODEL = {"motifs": 33, "uniter": 30, "none": 1}
+
+
+def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, str]:
+    """Compute what the plan lacks and write its tables: NAME.md, NAME.csv (means), NAME-cells.csv and a plot a table.
+
+    out  gets these files, a small JSON a cell in cells/, and in store/ what the cells share
+    Gives the failures, as `perform` does: their cells are left out of the tables. Raises InputError where another study
+    works in the folder, or where no cell is done.
+    """
+    store = Store(out / "store")
+    tables = [out / f"{plan.name}{ending}" for ending in (".md", ".csv", "-cells.csv")]
+    if not (out / "cells").is_dir() and (there := [path for path in tables if path.exists()]):
+        raise InputError(f"{there[0]}: not written by a study in {out}, which would write over it; name a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    with lock.held(out):
+        folder = out / "cells"
+        marks = {cell: mark_of(cell, stages(cell.recipe)) for cell in plan.cells}
+        due = [cell for cell, mark in marks.items() if not read_cell(folder, cell, mark)]
+        tasks = tasks_of(due, store, folder)
+        console.print(f"{len(marks)} cells, {len(marks) - len(due)} of them done before")
+        try:
+            failed = perform(tasks, jobs, console)
+        except KeyboardInterrupt:
+            console.print("stopped; what is done stays, and the same command goes on from there")
+            raise
+        results: Results = {}
+        for cell, mark in marks.items():
+            if record := read_cell(folder, cell, mark):
+                results.setdefault(cell.row, {})[cell.seed] = record["figures"]
+        if not results:
+            raise InputError(f"no cell could be computed: {'; '.join(f'{w}: {why}' for w, why in failed.items())}")
+        _write(plan, results, failed, out, console)
+    return failed
+
+
+def tasks_of(cells: Sequence[Cell], store: Store, folder: Path) -> list[Task]:
+    """What is to be computed for these cells: the stages that the store lacks, each once, and the cells themselves."""
+    tasks: dict[str, Task] = {}
+    for cell in cells:
+        listing = stages(cell.recipe)
+        named, shared = keys(listing), shared_stages(cell, listing)
+        for stage in shared:
+            key = named[stage.name]
+            if key in tasks or store.holds(key):
+                continue
+            work = partial(compute_stage, store.folder, cell, stage.name)
+            needs = frozenset(named[name] for name in stage.needs)
+            tasks[key] = Task(key, needs, COSTS.get(stage.name, SMALL), f"{stage.name} ({cell.name})", work)
+        needs = frozenset(named[stage.name] for stage in shared)
+        work = partial(compute_cell, store, folder, cell)
+        tasks[cell.name] = Task(cell.name, needs, MODEL[cell.row.model], cell.name, work)
+    return list(tasks.values())
+
+
+def compute_stage(folder: Path, cell: Cell, name: str) -> None:
+    """Compute one stage of a cell's recipe and keep it in the store."""
+    recipe = cell.recipe
+    Store(folder).compute(recipe, stages(recipe), name)
+
+
+def _write(plan: Plan, results: Results, failed: dict[str, str], out: Path, console: Console) -> None:
+    parts: list[tuple[Printed, str | None]] = []
+    for spec in plan.tables:
+        plot = f"{spec.name}.svg"
+        drawn = plot_table(out / plot, spec, results)
+        parts.append((printed_table(spec, results, plan.seeds), plot if drawn else None))
+    order = printed_claims(plan, results)
+    if order:
+        parts.append((order, None))
+    facts = [
+        f"{date.today()}, groundgraph {version('groundgraph')}, {made_at()}",
+        f"MiniGenome; {plan.seeds} seeds; every cell: `--set {' --set '.join(plan.size)}`",
+        "Figures in per cent: mean ± half a 95 % interval (t) over the seeds; p: paired t test, two-sided, "
+        "not corrected for the number of tests.",
+        *(f"Not computed: {what}: {why}" for what, why in failed.items()),
+    ]
+    write_text(out / f"{plan.name}.md", markdown(f"groundgraph {plan.name.replace('-', ' ', 1)}", facts, parts))
+    write_means(out / f"{plan.name}.csv", plan, results)
+    write_cells(out / f"{plan.name}-cells.csv", results)
+    for table, _ in parts:
+        show(console, table)

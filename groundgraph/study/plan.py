@@ -1,0 +1,327 @@
+"""What the study computes: methods as changes of a recipe, the paper's tables as rows of them, named ablations.
+
+A cell is one row with one seed. What it computes is a bundled recipe with some keys changed, so that every cell can be
+run by hand: `groundgraph run minigenome --set grounder=ours --set grounding.fusing=average --set seed=3`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from groundgraph.errors import InputError
+from groundgraph.stages.recipe import Recipe, bundled_recipes, find_recipe, load_recipe
+
+SETTINGS = {
+    "unlocalized_graph": ("minigenome-unlocalized", "unlocalized"),
+    "vg_caption": ("minigenome", "vg-caption"),
+    "coco_caption": ("minigenome-coco", "coco-caption"),
+}  # setting -> MiniGenome's recipe, and how the names of the paper's own recipes begin
+MODELS = ("motifs", "uniter")
+RECALLS = ("R@20", "R@50", "R@100")
+GROUNDING = ("grounding all", "grounding ambiguous", "grounding unseen")
+QUALITY = ("box recall@1", "box recall@3", "triplet precision")
+# A cell of FULL takes some 32 seconds of a core, of QUICK some 11, a grounder 12 to 36, or 7: all of the study about 70
+# minutes on two cores, the quick one about 5.
+FULL = ("data.train=1500", "data.validation=200", "data.test=1000")
+QUICK = ("data.train=600", "data.validation=100", "data.test=300", "sgg.training.epochs=6")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to get scene graphs from captions: what it changes in the recipe. Its name is a file's name too."""
+
+    name: str
+    title: str
+    settings: tuple[str, ...]
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("sgnls", "SGNLS", ("grounder=sgnls",)),
+        Variant("wsgm", "WSGM", ("grounder=wsgm",)),
+        Variant("lsws", "LSWS's grounder", ("grounder=lsws",)),
+        Variant("vspnet", "VSPNet's grounder", ("grounder=vspnet",)),
+        Variant("ours", "this method", ("grounder=ours",)),
+        Variant("mil", "MIL alone", ("grounder=mil",)),
+        Variant("object", "MIL + object-aware", ("grounder=ours", "teachers.interaction=null")),
+        Variant("interaction", "MIL + interaction-aware", ("grounder=ours", "teachers.object=false")),
+        Variant("average", "MIL + both, averaged", ("grounder=ours", "grounding.fusing=average")),
+        Variant("self", "MIL + both, self-guided", ("grounder=ours", "grounding.fusing=self")),
+        Variant("soft", "this method, soft labels", ("grounder=ours", "pseudo_labels.kind=soft")),
+        Variant("full", "full supervision", ("grounder=full",)),
+    )
+}
+SYSTEMS = ("sgnls", "wsgm", "lsws", "vspnet", "ours")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table's row. graphs: a scene-graph model is trained; otherwise the grounder alone is measured, model "none"."""
+
+    setting: str
+    model: str
+    variant: Variant
+    graphs: bool = True
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """What is compared lies within one setting and one SGG model."""
+        return self.setting, self.model
+
+    @cached_property
+    def paper(self) -> dict[str, float]:
+        """The paper's figures of this row, in per cent; empty where it has none."""
+        ending = "" if self.model == "motifs" else f"-{self.model}"
+        name = f"{SETTINGS[self.setting][1]}-{self.variant.name}{ending}"
+        return dict(load_recipe(find_recipe(name)).paper) if name in bundled_recipes() else {}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row with one seed, at some size (settings that every cell shares)."""
+
+    row: Row
+    seed: int
+    size: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its file's name, without the ending."""
+        return f"{self.row.setting}-{self.row.model}-{self.row.variant.name}-{self.seed}"
+
+    @property
+    def settings(self) -> list[str]:
+        """What it changes in its recipe."""
+        model = (f"sgg.model={self.row.model}",) if self.row.graphs else ()
+        return [*self.size, *model, *self.row.variant.settings, f"seed={self.seed}"]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is run."""
+        return load_recipe(find_recipe(SETTINGS[self.row.setting][0]), self.settings)
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table of means over seeds.
+
+    metrics    the columns, as named in a cell's figures
+    reference  the variant that the others of its group are tested against, in the figure `tested`
+    floor      figures of chance, for the note
+    modelled   false: the figures are the grounder's, the same under every SGG model
+    """
+
+    name: str
+    title: str
+    note: str
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    tested: str
+    reference: str = "ours"
+    floor: tuple[str, ...] = ()
+    modelled: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study: its tables, how large each cell is, and how many seeds."""
+
+    name: str
+    tables: tuple[TableSpec, ...]
+    size: tuple[str, ...]
+    seeds: int
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell once, all of a seed before the next: a study that is broken off has whole seeds."""
+        rows = dict.fromkeys(row for table in self.tables for row in table.rows)
+        return [Cell(row, seed, self.size) for seed in range(self.seeds) for row in rows]
+
+
+def rows(settings: Iterable[str], models: Iterable[str], variants: Iterable[str]) -> tuple[Row, ...]:
+    """Every combination, in the order of a printed table."""
+    variants = list(variants)
+    return tuple(Row(s, m, VARIANTS[v]) for s in settings for m in models for v in variants)
+
+
+def paper_tables(
+    settings: Sequence[str] = tuple(SETTINGS), models: Sequence[str] = MODELS, variants: Sequence[str] = tuple(VARIANTS)
+) -> tuple[TableSpec, ...]:
+    """The paper's Tables 1 to 4, then grounding accuracy, soft labels and the supervised bound.
+
+    settings, models, variants  leave some out. What the paper tried on VG Caption with Motifs is tried there alone.
+    """
+
+    def kept(*names: str) -> tuple[str, ...]:
+        return tuple(name for name in names if name in variants)
+
+    one, motifs = [s for s in settings if s == "vg_caption"], [m for m in models if m == "motifs"]
+    systems, both = rows(settings, models, kept(*SYSTEMS)), "VG Caption, Motifs"
+    fused = kept("mil", "object", "interaction", "average", "self")
+    accuracy = [*rows(settings, motifs, kept(*SYSTEMS)), *rows(one, motifs, fused)]
+    accuracy.sort(key=lambda row: list(settings).index(row.setting))
+    tables = (
+        TableSpec(
+            "table1",
+            "Table 1: scene graphs from weak supervision",
+            "SGDet. Of LSWS and VSPNet the grounders alone are compared; the paper's are whole systems.",
+            systems,
+            RECALLS,
+            "R@50",
+        ),
+        TableSpec(
+            "table2",
+            f"Table 2: knowledge sources ({both})",
+            "SGDet.",
+            rows(one, motifs, kept("mil", "object", "interaction", "average")),
+            RECALLS,
+            "R@50",
+            "average",
+        ),
+        TableSpec(
+            "table3",
+            f"Table 3: fusing strategies ({both})",
+            'SGDet. "This method" is expert-guided.',
+            rows(one, motifs, kept("average", "self", "ours")),
+            RECALLS,
+            "R@50",
+        ),
+        TableSpec("table4", "Table 4: object detection", "mAP at IoU 0.5.", systems, ("mAP50",), "mAP50"),
+        TableSpec(
+            "grounding",
+            "Grounding accuracy",
+            "Share of the entities whose best region is right: all, those whose image shows another of their kind, and "
+            "those of a kind the detector does not know.",
+            tuple(accuracy),
+            GROUNDING,
+            "grounding all",
+            floor=("chance all", "chance ambiguous", "chance unseen"),
+            modelled=False,
+        ),
+        TableSpec(
+            "bounds",
+            "Soft labels, and full supervision as the upper bound (VG Caption)",
+            "SGDet, and mAP at IoU 0.5.",
+            rows(one, models, kept("ours", "soft", "full")),
+            (*RECALLS, "mAP50"),
+            "R@50",
+        ),
+    )
+    return tuple(table for table in tables if len(table.rows) > 1)
+
+
+def paper_plan(seeds: int | None = None, quick: bool = False) -> Plan:
+    """The study: all of it with five seeds, or, quick, VG Caption on a few hundred images with two."""
+    tables = paper_tables(settings=["vg_caption"]) if quick else paper_tables()
+    return Plan("study", tables, QUICK if quick else FULL, seeds or (2 if quick else 5))
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One thing varied in this method on VG Caption.
+
+    values  name -> what it sets; base: settings of all; reference: the value the others are tested against
+    graphs  it acts on scene graphs alone, so that those are always measured
+    """
+
+    title: str
+    values: dict[str, str]
+    reference: str
+    base: tuple[str, ...] = ()
+    graphs: bool = False
+
+
+_PROMPTS = {
+    "noun": '["{name}"]',
+    "phrase": '["{text}"]',
+    "photo": '["a photo of a {name}"]',
+    "several": '["a photo of a {name}", "a picture of a {name}", "{text}"]',
+}
+
+
+def _each(key: str, *values: float | str) -> dict[str, str]:
+    return {str(value): f"{key}={value}" for value in values}
+
+
+ABLATIONS = {
+    "K": Ablation(
+        "regions an entity keeps as candidates (K)", _each("pseudo_labels.top", 1, 2, 3, 5, 10), "3", graphs=True
+    ),
+    "alpha": Ablation("margin of L_MIL (alpha1, Eq. 5)", _each("grounding.margin", 0.05, 0.1, 0.2, 0.4, 0.8), "0.2"),
+    "alpha2": Ablation(
+        "margin of L_adp (alpha2, Eq. 13), self-guided",
+        _each("grounding.adaptor_margin", 0.05, 0.1, 0.2, 0.4, 0.8),
+        "0.2",
+        ("grounding.fusing=self",),
+    ),
+    "layer": Ablation(
+        "text layer whose Grad-CAM is taken, by the average of both teachers",
+        {
+            "2": "teachers.interaction.layer=null",
+            "3": "teachers.interaction.layer=3",
+        },  # null: the bundled model's own, 2
+        "2",
+        ("grounding.fusing=average",),
+    ),
+    "temperature": Ablation(
+        "temperature of Eq. 8", _each("teachers.interaction.temperature", 0.25, 0.5, 1.0, 2.0, 4.0), "1.0"
+    ),
+    "prompts": Ablation(
+        "sentences the image-text model is asked with",
+        {name: f"teachers.expert.prompts={value}" for name, value in _PROMPTS.items()},
+        "photo",
+    ),
+    "negatives": Ablation(
+        "negatives of the adaptor (Eq. 13), self-guided",
+        _each("grounding.negatives", "random", "lowest"),
+        "random",
+        ("grounding.fusing=self",),
+    ),
+}
+
+
+def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, graphs: bool = False) -> Plan:
+    """One ablation, by its name; graphs: scene graphs are measured too. Raises InputError for an unknown name."""
+    if name not in ABLATIONS:
+        raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
+    ablation = ABLATIONS[name]
+    graphs = graphs or ablation.graphs
+    listed = tuple(
+        Row(
+            "vg_caption",
+            "motifs" if graphs else "none",
+            Variant(f"{name}-{value}", value, ("grounder=ours", *ablation.base, setting)),
+            graphs,
+        )
+        for value, setting in ablation.values.items()
+    )
+    measured = (*GROUNDING, *QUALITY[:2])
+    tables = [
+        TableSpec(
+            f"ablation-{name}",
+            f"Ablation: {ablation.title}",
+            "Grounding accuracy, and how often a right region is the best or among the three best of the training "
+            "images' entities (VG Caption).",
+            listed,
+            measured,
+            "grounding all",
+            f"{name}-{ablation.reference}",
+            modelled=False,
+        )
+    ]
+    if graphs:
+        tables.append(
+            TableSpec(
+                f"ablation-{name}-graphs",
+                f"Ablation: {ablation.title}, scene graphs",
+                "SGDet, and mAP at IoU 0.5 (VG Caption, Motifs).",
+                listed,
+                (*RECALLS, "mAP50"),
+                "R@50",
+                f"{name}-{ablation.reference}",
+            )
+        )
+    return Plan(f"ablation-{name}", tuple(tables), QUICK if quick else FULL, seeds or (2 if quick else 5))

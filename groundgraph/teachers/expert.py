@@ -1,0 +1,128 @@
+"""An image-text model's features of regions and of entities: the expert that says which teacher to trust (Eq. 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from groundgraph.data.types import Entity, Regions
+from groundgraph.errors import InputError
+from groundgraph.models import quietly
+from groundgraph.models.device import Precision, device_of, dtype_of
+from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
+from groundgraph.teachers.preparation import Preparation
+
+PROMPTS = ("a photo of a {name}",)
+
+
+class ImageTextModel:
+    """CLIP, or any transformers model with `get_image_features` and `get_text_features`.
+
+    model    "bundled:clip", a hub id or a local folder, with its tokenizer and image settings
+    prompts  sentences an entity is put into: {name} is its noun, {text} its phrase as it stands; the features of
+             several are averaged
+    batch    crops or sentences a forward pass
+    device, precision  see `groundgraph.models.device`
+    Raises InputError where the model is missing or of another kind, or a prompt has another placeholder.
+    """
+
+    def __init__(
+        self,
+        model: str = "bundled:clip",
+        prompts: Sequence[str] = PROMPTS,
+        batch: int = 64,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
+    ) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        from groundgraph.teachers import image_text  # noqa: F401  (makes its model type known)
+
+        self.prompts = tuple(prompts)
+        for prompt in self.prompts:
+            try:
+                prompt.format(name="horse", text="a brown horse")
+            except (KeyError, IndexError, ValueError) as error:
+                raise InputError(f"the prompt {prompt!r} may hold {{name}} and {{text}}, nothing else") from error
+        place = located(model, WEIGHTS, PREPARATION, TOKENIZER)
+        try:
+            with quietly():
+                self.model = AutoModel.from_pretrained(place, dtype=torch.float32)
+                self.tokenizer = AutoTokenizer.from_pretrained(place)
+        except (OSError, KeyError) as error:
+            raise InputError(f"no image-text model could be loaded from '{model}' ({error})") from error
+        if not hasattr(self.model, "get_image_features") or not hasattr(self.model, "get_text_features"):
+            raise InputError(
+                f"'{model}' is a {self.model.config.model_type} model without image and text features: take a CLIP"
+            )
+        vision = getattr(self.model.config, "vision_config", None)
+        self.preparation = Preparation.from_pretrained(place, getattr(vision, "image_size", None))
+        self.limit = min(self.tokenizer.model_max_length, 512)
+        self.device = device_of(device)
+        self.dtype = dtype_of(precision, self.device)
+        self.model.to(self.device, self.dtype).eval()
+        self.batch = batch
+
+    @torch.inference_mode()
+    def region_features(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[np.ndarray]:
+        """The features of every region's crop, of unit length: a list of [V, d] float32, an array an image."""
+        crops = [
+            image.resize(self.preparation.size[::-1], self.preparation.resample, box=_inside(box, image.size))
+            for image, found in zip(images, regions, strict=True)
+            for box in found.boxes.tolist()
+        ]
+        rows = [
+            _unit(
+                self.model.get_image_features(
+                    pixel_values=self.preparation(crops[i : i + self.batch]).to(self.device, self.dtype)
+                )
+            )
+            for i in range(0, len(crops), self.batch)
+        ]
+        whole = np.concatenate(rows) if rows else np.zeros((0, self.width), np.float32)
+        return np.split(whole, np.cumsum([len(found) for found in regions])[:-1]) if regions else []
+
+    @torch.inference_mode()
+    def entity_features(self, entities: Sequence[Entity]) -> np.ndarray:
+        """The features of every entity's prompt sentences, averaged, of unit length: [E, d] float32."""
+        if not entities:
+            return np.zeros((0, self.width), np.float32)
+        mean = sum(self._sentences([p.format(name=e.name, text=e.text) for e in entities]) for p in self.prompts)
+        return (mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+    @property
+    def width(self) -> int:
+        """d, the width of the common space."""
+        return int(self.model.config.projection_dim)
+
+    def _sentences(self, texts: list[str]) -> np.ndarray:
+        """Each different sentence is read once."""
+        unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        listed, rows = list(unique), []
+        for start in range(0, len(listed), self.batch):
+            encoded = self.tokenizer(
+                listed[start : start + self.batch],
+                padding=True,
+                truncation=True,
+                max_length=self.limit,
+                return_tensors="pt",
+            )
+            rows.append(_unit(self.model.get_text_features(**encoded.to(self.device))))
+        return np.concatenate(rows)[[unique[text] for text in texts]]
+
+
+def _unit(output: Tensor | object) -> np.ndarray:
+    """Features of unit length from what the model gives: a tensor, or an output whose pooled part they are."""
+    features = output if isinstance(output, Tensor) else output.pooler_output
+    return torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
+
+
+def _inside(box: list[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The box cut at the picture's edges, at least a pixel wide and high."""
+    x0, y0 = (min(max(low, 0.0), side - 1.0) for low, side in zip(box[:2], size, strict=True))
+    x1, y1 = (min(max(high, low + 1.0), float(side)) for high, low, side in zip(box[2:], (x0, y0), size, strict=True))
+    return x0, y0, x1, y1

@@ -1,0 +1,1 @@
+"""Training: the loops, checkpoints, and several processes."""

@@ -1,0 +1,97 @@
+"""A training's state on disk, so that it goes on where it was killed as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groundgraph.errors import InputError
+from groundgraph.models.device import mapped
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What else a checkpoint holds: everything with a state_dict, the random generators, and whose training it is."""
+
+    stateful: dict[str, Any]
+    generator: torch.Generator
+    device: torch.device
+    identity: dict[str, Any]
+    rng: np.random.Generator | None = None
+
+
+def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
+    """Write the whole state, a dataclass of plain values; the file is complete before it takes its place.
+
+    Tensors are stored as the CPU's, so that a training may go on where there is no such device.
+    """
+    content = {
+        "identity": json.dumps(parts.identity, sort_keys=True),
+        "state": {f.name: getattr(state, f.name) for f in fields(state)},
+        "parts": {name: part.state_dict() for name, part in parts.stateful.items()},
+        "numpy": None if parts.rng is None else json.dumps(parts.rng.bit_generator.state),
+        "sampling": parts.generator.get_state(),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(parts.device) if parts.device.type == "cuda" else None,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        torch.save(mapped(content, Tensor.cpu), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+@contextmanager
+def kept_at_stop(path: Path | None, state: Any, parts: Parts) -> Iterator[None]:
+    """Save the state (path None: nowhere) where a signal stops the block, which must lie between two steps."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if path is not None:
+            save_checkpoint(path, state, parts)
+        raise
+
+
+def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
+    """Put a checkpoint's state into the parts and the global generators, and give where the training stood.
+
+    Nothing but tensors and plain values is unpickled. Raises InputError, naming the file, where it is damaged or of a
+    training with other settings or data.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums, and does not look at them
+            if part := archive.testzip():
+                raise InputError(f"the checksum of {part} is another")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        identity, state = json.loads(content["identity"]), kind(**content["state"])
+    except Exception as error:  # each layer raises its own kind for a damaged file
+        raise InputError(f"{path} is no readable checkpoint ({error}): delete it to start anew") from error
+    own = json.loads(json.dumps(parts.identity))
+    if identity != own:
+        other = sorted(key for key in own.keys() | identity.keys() if own.get(key) != identity.get(key))
+        raise InputError(
+            f"{path} is of a training with other settings ({', '.join(other)}): delete it, or name another checkpoint"
+        )
+    for name, part in parts.stateful.items():
+        part.load_state_dict(content["parts"][name])
+    if parts.rng is not None:
+        parts.rng.bit_generator.state = json.loads(content["numpy"])
+    parts.generator.set_state(content["sampling"])
+    torch.set_rng_state(content["torch"])
+    if parts.device.type == "cuda" and content["cuda"] is not None:
+        torch.cuda.set_rng_state(content["cuda"], parts.device)
+    return state

@@ -1,0 +1,266 @@
+"""What a dry run says of time, memory and disk before a run, and that it leaves nothing behind."""
+
+import io
+import json
+import shutil
+import time
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
+
+from groundgraph.cli import app, show
+from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.engine import estimate as arithmetic
+from groundgraph.engine import trial
+from groundgraph.engine.estimate import amount, described, estimate, line
+from groundgraph.engine.extraction import in_process
+from groundgraph.engine.run import Run
+from groundgraph.stages.listing import stages
+from groundgraph.stages.recipe import find_recipe, load_recipe
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+TINY = ["data.train=30", "data.validation=4", "data.test=8", "grounding.dimension=16", "grounding.epochs=3"]
+RICH = ["grounder=[full, lsws, ours, sgnls]", "pseudo_labels.kind=soft", "grounding.official=true", "sgg.model=uniter"]
+RICH += ["sgg.tasks=[predcls]", "sgg.training.patience=1", "vocabulary.name=induced"]
+EXTRACTION = ("examples", "parsed", "regions", "text", "teachers", "crops", "reliability")
+
+
+def run_of(name, folder, *settings):
+    return Run(load_recipe(find_recipe(name), list(settings)), folder, Console(quiet=True))
+
+
+def content(folder):
+    return {p.relative_to(folder): (p.stat().st_mtime_ns, p.is_file() and p.read_bytes()) for p in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A dozen pictures with captions as a recipe's settings, all of whose models are here."""
+    folder = tmp_path_factory.mktemp("photos")
+    lines = []
+    for example in MiniGenome("train", "vg_caption", folder / "drawn", 12):
+        Image.open(example.path).save(folder / f"{example.image_id}.png")
+        lines.append(json.dumps({"image": f"{example.image_id}.png", "captions": list(example.captions)}))
+    shutil.rmtree(folder / "drawn")
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+    data = {"source": "jsonl", "images": str(folder), "captions": str(folder / "captions.jsonl")}
+    detector = "detector={kind: torchvision, model: 'bundled:detector'}"
+    return folder, [f"data={json.dumps(data)}", detector, "text.model=bundled:text", "grounder=ours"]
+
+
+def test_a_line_has_a_constant_and_a_slope_of_which_neither_is_negative():
+    # 2 + .5 an item: 4 at 4, 52 at 100, 502 at 1000
+    assert line([(4, 4.0), (100, 52.0)], 1000) == pytest.approx(502)
+    # It shrinks with more images: the slope is 0, so the last value stays.
+    assert line([(4, 3.0), (100, 2.0)], 1000) == pytest.approx(2)
+    # The constant would be 10 - 100 * 10/96 < 0: proportional instead.
+    assert line([(4, 0.0), (100, 10.0)], 1000) == pytest.approx(100)
+    assert line([(4, 2.0)], 1000) == pytest.approx(500)  # one size
+    assert line([(4, 9.0), (4, 2.0)], 1000) == pytest.approx(500)  # the same size twice: the last counts
+    assert line([(4, 4.0), (100, 52.0)], 100) == pytest.approx(52)
+
+
+def test_amounts_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_train_images():
+    recipe = load_recipe(find_recipe("demo"), ["sgg.training.epochs=8", "grounding.epochs=15"])
+    images = {"train": 1500, "validation": 200, "test": 500}
+    amounts = {stage.name: amount(recipe, stage.name, images) for stage in stages(recipe)}
+    assert all(amounts[stage] == (2200, 0) for stage in ("examples", "parsed", "regions", "text"))
+    assert amounts["crops"] == amounts["reliability"] == (1700, 0)  # what is measured is not taught
+    assert amounts["grounding-ours"] == (2000, 22500) and amounts["sgg-ours"] == (500, 12000)
+    assert amounts["pseudo-mil"] == (1500, 0) and amounts["evaluation"] == (2000, 0)
+    told = {stage.name: described(recipe, stage.name, images) for stage in stages(recipe)}
+    assert told["regions"] == "find regions: 2,200 images"
+    assert told["sgg-ours"] == "train motifs: 752 steps of 16 images"  # 8 epochs of 94, the last of 12 images
+    assert told["grounding-mil"] == "train mil: 15 epochs of 1,500 images"
+    assert told["grounding-sgnls"] == "match regions: 2,000 images"
+    own = load_recipe(find_recipe("own-photos"))
+    assert amount(own, "crops", {"train": 7}) == amount(own, "evaluation", {"train": 7}) == (7, 0)
+
+
+def seen(seconds, training=0.0, memory=0, disk=0, arrays=0):
+    return trial.Seen(seconds, training, memory, disk, arrays)
+
+
+def test_rows_are_extrapolated_from_the_tries(tmp_path):
+    run = run_of("demo", tmp_path / "run", "data.train=1000", "grounding.epochs=10", "grounder=ours")
+    recipe = trial._shortened(run.recipe, {"train": 4, "validation": 2, "test": 2})
+    assert recipe.grounding.epochs == trial.EPOCHS == 2 and recipe.data.train == 4
+    few, many = {"train": 4, "validation": 2, "test": 2}, {"train": 100, "validation": 20, "test": 50}
+    sample = trial.Sample({"train": 1000, "validation": 200, "test": 500})
+    tries = [
+        trial.Trial(
+            recipe, tmp_path, images=few, seen={"regions": seen(9.0, disk=800), "grounding-ours": seen(1.0, 0.4)}
+        ),
+        trial.Trial(
+            recipe, tmp_path, images=few, seen={"regions": seen(3.0, disk=800), "grounding-ours": seen(1.0, 0.4)}
+        ),
+        trial.Trial(
+            recipe,
+            tmp_path,
+            images=many,
+            seen={
+                "regions": seen(3.0 + 162 * 0.1, memory=5, disk=170 * 100),
+                "grounding-ours": seen(1.0, 0.4 + 192 * 0.01, 1000, 50, 2000),
+            },
+        ),
+    ]
+    regions = arithmetic._row(run, "regions", False, sample, tries)
+    # 8 and 170 images: .1 s each and 2.2 once a stage; 6 once a process, which the second try did not take.
+    assert regions.items == 1700 and regions.seconds == pytest.approx(6 + 2.2 + 170)
+    # What is found stays in memory until it is a shard, of 128 MiB: 1,530 images more than in the try.
+    assert regions.disk == pytest.approx(1700 * 100) and regions.memory == pytest.approx(5 + 1530 * 100)
+    large = [trial.Trial(recipe, tmp_path, images=many, seen={"regions": seen(1.0, memory=5, disk=2**30)})]
+    assert arithmetic._row(run, "regions", False, sample, large).memory == 5
+    grounding = arithmetic._row(run, "grounding-ours", False, sample, tries)
+    # 8 passes took .4, 200 took 1.92 more: 10,000 take .32 + 100. Scores and sets grow with 1,500 images for 150.
+    assert grounding.seconds == pytest.approx(1 + 0.32 + 100)
+    assert grounding.memory == pytest.approx(1000 + 2 * (line([(6, 0), (150, 50)], 1500) - 50) + 18000)
+    big = [trial.Trial(recipe, tmp_path, images=many, seen={"grounding-ours": seen(1, 1, 1000, 0, 2**30)})]
+    assert arithmetic._row(run, "grounding-ours", False, sample, big).memory == 1000  # 10 GiB are read batch by batch
+    assert arithmetic._row(run, "text", False, sample, tries).seconds is None  # it came to nothing
+
+
+def test_the_sentence_says_of_how_many_images_the_figures_are(tmp_path):
+    def of(*sizes, failed=""):
+        return [trial.Trial(None, tmp_path, images={"train": n, "test": 2}, failed=failed) for n in sizes]
+
+    assert arithmetic._sentence(of(4, 4, 100), 900, 12.4).startswith(
+        "tried on 4 and 100 images in 12 s on this machine;"
+    )
+    assert "so it is too much" in arithmetic._sentence(of(4), 900, 70)
+    assert "too much" not in arithmetic._sentence(of(4, 4), 4, 7)  # these are all there are
+    assert arithmetic._sentence(of(4, failed="text failed on 4 images: why"), 9, 7).endswith(
+        "; text failed on 4 images: why"
+    )
+
+
+def test_tries_get_smaller_the_longer_they_take(tmp_path, monkeypatch):
+    def sizes(seconds, images):
+        asked = []
+        attempt = lambda recipe, sample, due, place, most: (  # noqa: E731
+            asked.append(most) or trial.Trial(recipe, tmp_path, seen={"text": seen(seconds)})
+        )
+        monkeypatch.setattr(trial, "_attempt", attempt)
+        trial.try_stages(None, trial.Sample({"train": images, "test": 2}), {"text"}, tmp_path)
+        return asked
+
+    assert sizes(2.0, 1000) == [4, 4, 100] and sizes(2.0, 30) == [4, 4, 30] and sizes(2.0, 3) == [4, 4]
+    assert sizes(12.0, 1000) == [4, 20]  # 60 s for 4 * 60 / 12 images
+    assert sizes(40.0, 1000) == [4]  # 6 would tell little more
+
+
+def test_times_and_sizes_are_said_as_a_person_would():
+    told = {0.2: "< 1 s", 12.4: "12 s", 99: "99 s", 240: "4 min", 11520: "3.2 h", 400000: "4.6 days", None: ""}
+    assert {s: show._time(s) for s in told} == told
+    sizes = {None: "", 300_000: "0.3 MiB", 50 * 2**20: "50 MiB", 3 * 2**29: "1.5 GiB"}
+    assert {s: show._size(s) for s in sizes} == sizes
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_all_of_every_stage_and_leaves_nothing(tmp_path):
+    words = [w for setting in TINY for w in ("--set", setting)]
+    result = CliRunner().invoke(app, ["run", "demo", "--dry-run", "--out", str(tmp_path / "run"), *words])
+    assert result.exit_code == 0 and list(tmp_path.iterdir()) == [], result.output
+    assert "find regions: 42" in result.output and "tried on 4 and 30 images in" in result.output
+    run, offline = run_of("demo", tmp_path / "run", *TINY, *RICH), huggingface_hub.is_offline_mode()
+    rows, why = estimate(run)
+    assert [row.stage for row in rows] == [stage.name for stage in stages(run.recipe)] and "tried on" in why
+    for row in rows:
+        assert not row.done and row.what and row.items > 0 and row.seconds > 0 and row.disk > 0, row
+        assert 100 * 2**20 < row.memory < 8 * 2**30, row
+    assert list(tmp_path.iterdir()) == [] and huggingface_hub.is_offline_mode() == offline
+
+
+@pytest.mark.slow
+def test_the_estimate_is_near_what_the_run_takes(tmp_path):
+    """Disk within a quarter; time within a factor of 3, for the machine may be shared and a dry run takes seconds."""
+    settings = ("data.train=120", "data.validation=20", "data.test=40", "grounding.dimension=64", "grounder=ours")
+    run = run_of("demo", tmp_path / "run", *settings, "grounding.epochs=4", "sgg.training.epochs=3")
+    rows = {row.stage: row for row in estimate(run)[0]}
+    began = time.perf_counter()
+    run.execute(stages(run.recipe))
+    took = time.perf_counter() - began
+    for stage in EXTRACTION:
+        real = sum(size for size, *_ in run.record(stage)["files"].values())
+        real += sum(p.stat().st_size for p in (run.folder / "images").iterdir()) if stage == "examples" else 0
+        assert 0.75 < rows[stage].disk / real < 1.25, (stage, rows[stage].disk, real)
+    assert 1 / 3 < sum(row.seconds for row in rows.values()) / took < 3
+
+
+def test_what_is_done_is_told_and_not_tried_again(tmp_path, monkeypatch):
+    run = run_of("demo", tmp_path / "run", *TINY)
+    run.execute(stages(run.recipe)[:3])
+    before, asked = content(tmp_path), []
+    monkeypatch.setattr(arithmetic, "try_stages", lambda recipe, sample, due, place: asked.append((sample, due)) or [])
+    rows, _ = estimate(run)
+    record = run.record("parsed")
+    assert rows[1].done and rows[1].seconds == record["seconds"] and rows[1].memory is None
+    assert rows[1].disk == sum(p.stat().st_size for p in (run.folder / "parsed").glob("*.jsonl"))
+    assert "captions" in rows[1].what and [row.done for row in rows[:4]] == [True, True, True, False]
+    ((sample, due),) = asked
+    assert due == {row.stage for row in rows[3:]} and sample.images == {"train": 30, "validation": 4, "test": 8}
+    assert sample.listed["test"][7].image_id == "test-vg-00007"  # the run's own examples are taken
+    assert content(tmp_path) == before
+    tried = trial._attempt(run.recipe, sample, {"concepts"}, tmp_path / "trial", 4)
+    assert list(tried.seen) == ["examples", "parsed", "vocabulary", "concepts"] and not tried.failed
+    monkeypatch.setattr(arithmetic, "dry_run", lambda run: [("examples", True), ("parsed", True)])
+    assert estimate(run)[1] == "" and len(asked) == 1
+
+
+def test_without_the_data_or_with_models_to_fetch_nothing_is_estimated(tmp_path, monkeypatch, photos):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(arithmetic, "try_stages", None)
+    result = CliRunner().invoke(app, ["run", "own-photos", "--dry-run"])
+    assert result.exit_code == 0 and list(tmp_path.iterdir()) == [], result.output
+    assert "nothing is estimated before all is here: 2 missing, 1 to fetch" in result.output
+    assert "grounding-ours" in result.output and "what it does" not in result.output
+    folder, settings = photos
+    before = content(folder)
+    rows, why = estimate(run_of("own-photos", folder / "run", *settings, "text.model=nobody/nothing"))
+    assert why.endswith("here: 1 to fetch") and content(folder) == before
+    assert (rows[3].what, rows[3].items, rows[3].seconds) == ("find regions: 12 images", 12, None)
+
+
+def test_nothing_is_fetched_while_stages_are_tried(tmp_path):
+    before = huggingface_hub.is_offline_mode()
+    with trial.offline():
+        assert huggingface_hub.is_offline_mode()
+        with pytest.raises(ValueError, match=r"https://example.org/a.pth would have to be fetched"):
+            torch.hub.load_state_dict_from_url("https://example.org/a.pth", model_dir=str(tmp_path))
+    assert huggingface_hub.is_offline_mode() == before and "refuse" not in torch.hub.download_url_to_file.__name__
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_on_a_few_images_is_named_and_the_rest_is_listed(tmp_path, photos):
+    folder, settings = photos
+    broken = tmp_path / "photos"
+    shutil.copytree(folder, broken)
+    for path in broken.glob("*.png"):
+        path.write_bytes(b"no image")
+    settings = [s.replace(str(folder), str(broken)) for s in settings]
+    run = run_of("own-photos", tmp_path / "run", *settings)
+    rows, why = estimate(run)
+    known = {row.stage for row in rows if row.seconds is not None}
+    assert known == {"examples", "parsed", "vocabulary"} and rows[3].items == 12
+    assert "tried on 4 and 12 images" in why and "regions failed on 12 images: no train image gave a region" in why
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
+    (broken / "captions.jsonl").write_text('{"image": "nowhere.png", "captions": ["a dog"]}')
+    rows, why = estimate(run)
+    assert why.startswith("nothing is estimated: no train image with a caption is left") and not rows[0].what
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_fit_the_disk_is_told_so_and_who_shares_the_time(tmp_path, photos, monkeypatch):
+    run = run_of("own-photos", tmp_path / "run", *photos[1])
+    run.console, run.engine = Console(record=True, width=120, file=io.StringIO()), in_process
+    monkeypatch.setattr(show.shutil, "disk_usage", lambda place: SimpleNamespace(free=1024))
+    show.show_dry_run(run.console, run)
+    text = run.console.export_text()
+    assert f"are needed, and 0.0 MiB are free in {tmp_path}" in text and "in all" in text
+    assert "train motifs: 60 steps of 16 images" in text
+    assert "the engine's workers share the time of regions, text, teachers, and each" in text

@@ -1,0 +1,1 @@
+"""Scripts that train the bundled experts and build data files; not installed with the package."""

@@ -1,0 +1,153 @@
+"""Train the bundled text encoder: a small BERT with masked words on captions of the experts' part of the world."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch.nn import functional
+from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
+
+from groundgraph.models import FOLDER
+from tools.corpus import world_captions
+from tools.workbench import Budget, card, command_line, save
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES = 1500
+SCENES = 12_000
+
+
+def train_tokenizer(captions: Sequence[str], pieces: int = PIECES) -> BertTokenizer:
+    """A lower-case WordPiece tokenizer of at most `pieces` pieces; every frequent word of the captions stays whole."""
+    raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    raw.normalizer = normalizers.BertNormalizer(lowercase=True)
+    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # All letters and digits are there even if no caption has them, so that any word can be spelt.
+    letters = sorted("abcdefghijklmnopqrstuvwxyz0123456789'-.,!?")
+    raw.train_from_iterator(
+        captions,
+        trainers.WordPieceTrainer(
+            vocab_size=pieces, special_tokens=SPECIAL, initial_alphabet=letters, show_progress=False
+        ),
+    )
+    vocabulary = raw.get_vocab()
+    ordered = {piece: i for i, piece in enumerate(sorted(vocabulary, key=vocabulary.__getitem__))}
+    for letter in letters:  # continuations of every letter, for words the captions never had
+        ordered.setdefault(f"##{letter}", len(ordered))
+    return BertTokenizer(vocab=ordered, model_max_length=64)
+
+
+def mask_words(
+    ids: torch.Tensor, special: torch.Tensor, mask_id: int, size: int, generator: torch.Generator, share: float = 0.15
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """BERT's corruption: of `share` of the pieces, 80 % become [MASK], 10 % a random piece, 10 % stay.
+
+    ids [B, T], special [B, T] bool (never masked) -> corrupted ids [B, T], labels [B, T] (-100 where not asked).
+    """
+    chosen = (torch.rand(ids.shape, generator=generator) < share) & ~special
+    how = torch.rand(ids.shape, generator=generator)
+    other = torch.randint(len(SPECIAL), size, ids.shape, generator=generator)
+    corrupted = torch.where(chosen & (how < 0.8), mask_id, torch.where(chosen & (how >= 0.9), other, ids))
+    return corrupted, ids.masked_fill(~chosen, -100)
+
+
+def encode(tokenizer: BertTokenizer, captions: Sequence[str]) -> list[list[int]]:
+    """Word pieces of each caption, [CLS] and [SEP] included, cut at the tokenizer's length."""
+    return tokenizer(list(captions), truncation=True)["input_ids"]
+
+
+def pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """[B, T] int64, padded with 0."""
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(r) for r in rows], batch_first=True)
+
+
+def evaluate(model: BertForMaskedLM, rows: Sequence[Sequence[int]], mask_id: int) -> dict[str, float]:
+    """Accuracy and perplexity on held-out captions, every 7th piece masked in turn."""
+    model.eval()
+    right = asked = 0
+    loss = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(rows), 250):
+            ids = pad(rows[start : start + 250])
+            special = ids < len(SPECIAL)
+            chosen = ((torch.arange(ids.shape[1])[None] + torch.arange(len(ids))[:, None]) % 7 == 0) & ~special
+            logits = model(ids.masked_fill(chosen, mask_id), attention_mask=(ids > 0).long()).logits[chosen]
+            right += int((logits.argmax(-1) == ids[chosen]).sum())
+            loss += float(functional.cross_entropy(logits, ids[chosen], reduction="sum"))
+            asked += len(logits)
+    model.train()
+    return {
+        "masked pieces told right": right / asked,
+        "perplexity of a masked piece": float(torch.tensor(loss / asked).exp()),
+    }
+
+
+def train_text(out: Path, minutes: float = 8, seed: int = 0, scenes: int = SCENES) -> dict[str, float]:
+    """Train and save the text encoder; returns its held-out figures.
+
+    Captions of all three styles (regions, whole scenes, sentences made of triplets) count alike, since the encoder
+    serves all three settings.
+    """
+    torch.manual_seed(seed)
+    generator, shuffle = torch.Generator().manual_seed(seed), random.Random(seed)
+    captions, held_out = world_captions("expert", scenes), world_captions("heldout", max(50, scenes // 20))
+    tokenizer = train_tokenizer(captions)
+    rows = sorted(encode(tokenizer, captions), key=len)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=512,
+        max_position_embeddings=64,
+        pad_token_id=0,
+    )
+    model = BertForMaskedLM(config).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    budget = Budget("text", minutes)
+    mask_id, size = tokenizer.mask_token_id, 128
+    held_rows = encode(tokenizer, held_out)
+    figures: dict[str, float] = {}
+    what = (
+        "A small BERT (4 layers of 128), trained with masked words on captions of MiniGenome's expert world. It knows "
+        "no other words: for captions of real photos take a text encoder that knows English."
+    )
+
+    def write() -> None:
+        facts = {
+            "captions": len(captions), "word pieces": len(tokenizer), "steps": budget.step,
+            "captions a step": size, "minutes": round(budget.elapsed / 60, 1), "seed": seed,
+        }  # fmt: skip
+        command = f"python -m tools.train_text --minutes {minutes:g} --seed {seed}"
+        # A whole BertModel, pooler and all, so that loading it finds every weight; nothing trained the pooler.
+        whole = BertModel(config)
+        whole.load_state_dict(model.bert.state_dict(), strict=False)
+        save(out, whole, tokenizer, card("Text encoder", what, facts, figures, command))
+
+    for _ in budget.steps(optimiser):
+        # A window of captions of like length: little padding, and still a different batch every time.
+        start = shuffle.randrange(max(1, len(rows) - 8 * size))
+        ids = pad(shuffle.sample(rows[start : start + 8 * size], min(size, len(rows))))
+        corrupted, labels = mask_words(ids, ids < len(SPECIAL), mask_id, len(tokenizer), generator)
+        asked = labels >= 0
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = model.bert(corrupted, attention_mask=(ids > 0).long()).last_hidden_state
+            logits = model.cls(hidden[asked])
+        loss = functional.cross_entropy(logits.float(), labels[asked])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        budget.note(loss=loss.item())
+        if budget.due(120):
+            write()
+    figures |= evaluate(model, held_rows, mask_id)
+    write()
+    return figures
+
+
+if __name__ == "__main__":
+    command_line(train_text, __doc__, 8, FOLDER / "text")
