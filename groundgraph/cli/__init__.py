@@ -240,7 +240,7 @@ def evaluate(
 ) -> None:
     """Measure anyone's scene graphs: R, ngR, zR, ngzR, mR, ngmR at 20/50/100, mAP50, and each predicate."""
     with _errors():
-        from groundgraph.formats.evaluate_files import evaluate_files, show
+        from groundgraph.evaluation.files import evaluate_files, show
 
         figures = evaluate_files(
             predictions, truth, task=task, convention=convention, zeroshot=zeroshot, bootstrap=bootstrap, out=out

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
+from groundgraph.evaluation.files import evaluate_files
 from groundgraph.formats import read_sides, read_zeroshot
-from groundgraph.formats.evaluate_files import evaluate_files
 
 TRUE = {
     "beach.jpg": {
