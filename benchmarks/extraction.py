@@ -76,11 +76,11 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
     def bar(what: str, total: int) -> Iterator[Any]:
         yield lambda count: marks.append((time.perf_counter(), count)) if count else None
 
-    run.bar = bar
+    run.progress = bar
     peak = {"leader": 0, "worker": 0}
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
     if engine == "ray":
-        run.engine = RayEngine(workers=WORKERS)
+        run.executor = RayEngine(workers=WORKERS)
     for name, what in EXTRACTED.items():
         marks.clear()
         peak |= dict.fromkeys(peak, 0)
@@ -89,8 +89,8 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
         told[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
         told[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}
-    if run.engine:
-        run.engine.close()
+    if run.executor:
+        run.executor.close()
     return {"stages": told}
 
 

@@ -368,10 +368,10 @@ def _execute(
         console.quiet = not is_first()
         loaded = open_recipe(recipe, [*(settings or []), *_device(device)])
         ranks = launch(loaded.device)
-        work = Run(loaded, out or default_folder(loaded, recipe), console, ranks=ranks)
+        work = Run(loaded, out or default_folder(loaded, recipe), console, processes=ranks)
         if loaded.note:
             console.print(escape(loaded.note))
-        with open_engine(engine, address) as work.engine:
+        with open_engine(engine, address) as work.executor:
             if dry_run:
                 show_dry_run(console, work)
                 return

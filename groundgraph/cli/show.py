@@ -85,7 +85,7 @@ def show_dry_run(console: Console, run: Run) -> None:
     These are tried on a few images for that, in a folder that is deleted; the run's own stays as it is.
     """
     show_needs(console, run)
-    if not run.ranks.first:
+    if not run.processes.first:
         return
     with console.status("trying the stages on a few images"):
         rows, why = estimate(run)
@@ -108,7 +108,7 @@ def show_dry_run(console: Console, run: Run) -> None:
     if why:
         console.print(escape(why))
     shared = ", ".join(row.stage for row in due if row.stage in EXTRACTED)
-    if shared and run.engine:
+    if shared and run.executor:
         text = f"One process is meant: the engine's workers share the time of {shared}, and each holds such memory."
         console.print(text)
     place = next(folder for folder in (run.folder, *run.folder.absolute().parents) if folder.is_dir())

@@ -78,7 +78,7 @@ def extract(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> 
     By the run's engine, or in this process. Gives how many entities stood beyond a model's length, over all attempts.
     Raises what the worker raises.
     """
-    return (run.engine or in_process)(run, folder, what, splits)
+    return (run.executor or in_process)(run, folder, what, splits)
 
 
 def in_process(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
@@ -149,7 +149,7 @@ def fill(
     tally  what else is counted on the way
     """
     began = written = time.monotonic()
-    with run.bar(what, len(names)) as advance:
+    with run.progress(what, len(names)) as advance:
         for part in slices:
             missing = [name not in writer for name in names[part]]
             if any(missing):

@@ -89,7 +89,7 @@ class Extractor:
         """Turn to the task's stage and note that the task is tried; False where too many died of it."""
         if task.attempt != self.attempt:
             self.attempt, self.worker = task.attempt, None
-            self.run = Run(task.recipe, task.folder, Console(file=StringIO()), mark=f"-{secrets.token_hex(4)}")
+            self.run = Run(task.recipe, task.folder, Console(file=StringIO()), suffix=f"-{secrets.token_hex(4)}")
             self.run.assist(task.work)
             gc.collect()  # the models of the stage before
         with self._tries(task).open("ab") as file:  # by now another actor may have done the task, and deleted it
@@ -105,7 +105,7 @@ class Extractor:
 
     def _extract(self, task: Task) -> dict[str, Any]:
         names = artifacts.names(self.run, task.split)
-        tally = Tally(task.work, task.split, self.worker, self.run.mark)
+        tally = Tally(task.work, task.split, self.worker, self.run.suffix)
         there = self._written(task)
         waiting: list[tuple[int, Any]] = []
         left, written = [], time.monotonic()

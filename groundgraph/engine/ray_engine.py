@@ -63,7 +63,7 @@ class RayEngine:
         if any(missing.values()):
             tasks = self._tasks(run, folder, what, missing)
             due, total = sum(task.images for task in tasks), sum(len(artifacts.names(run, split)) for split in splits)
-            with run.bar(what.what.format(", ".join(splits)), total) as advance:
+            with run.progress(what.what.format(", ".join(splits)), total) as advance:
                 advance(total - due)
                 try:
                     deadly = self._extract(tasks, left, advance)

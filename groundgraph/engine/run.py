@@ -44,7 +44,7 @@ from groundgraph.training.processes import ALONE, Ranks
 
 Advance = Callable[[int], None]
 Engine = Callable[["Run", Path, Any, Sequence[str]], int]  # what does `streaming.extract`'s work
-_SKIPPED = "skipped{}.jsonl"  # in a stage's scratch; {} is the mark of the process that skipped
+_SKIPPED = "skipped{}.jsonl"  # in a stage's scratch; {} is the suffix of the process that skipped
 _ROOM = 1 << 20  # bytes; a disk with less is full
 
 
@@ -54,10 +54,10 @@ def _go_on() -> None:
 
 @dataclass
 class Run:
-    """A recipe and the folder where its artifacts lie; under torchrun, one of the processes (`ranks`) that run it.
+    """A recipe and the folder where its artifacts lie; under torchrun, one of the processes (`processes`) that run it.
 
-    engine  who extracts what is known of every image by itself; None: this process
-    mark    of a process that extracts for another's run: it tells apart what they write beside the stores
+    executor who extracts what is known of every image by itself; None: this process
+    suffix  of a process that extracts for another's run: it tells apart what they write beside the stores
     """
 
     recipe: Recipe
@@ -66,9 +66,9 @@ class Run:
     skipped: Skipped = field(default_factory=Skipped)
     seconds: dict[str, float] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
-    ranks: Ranks = ALONE
-    engine: Engine | None = None
-    mark: str = ""
+    processes: Ranks = ALONE
+    executor: Engine | None = None
+    suffix: str = ""
     _progress: Progress | None = None
     _work: Path | None = None
     _kept: int = 0  # how many of `skipped` are on the disk
@@ -81,11 +81,11 @@ class Run:
         Raises InputError where another process works in the folder, where the disk is full, or where a stage fails over
         a damaged file of an earlier one; Stopped where a signal asked for it. What is done then stays.
         """
-        if not self.ranks.first:
+        if not self.processes.first:
             self._take_part(stages)
             return []
         ran = self._execute(stages)
-        self.ranks.ask(lambda: None)  # no stage is left
+        self.processes.ask(lambda: None)  # no stage is left
         return ran
 
     def _take_part(self, stages: Sequence[Stage]) -> None:
@@ -93,7 +93,7 @@ class Run:
         named = {stage.name: stage for stage in stages}
         with stoppable(lambda _: None) as stop:
             try:
-                while name := self.ranks.ask(lambda: None):
+                while name := self.processes.ask(lambda: None):
                     self._work = self.folder / f"{name}.part"
                     named[name].work(self, self._work)
             except RuntimeError:
@@ -132,7 +132,7 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Where this process's models run: under torchrun a GPU of its own, else what the recipe asks for."""
-        return self.ranks.place(self.recipe.device)
+        return self.processes.place(self.recipe.device)
 
     @property
     def placement(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class Run:
             spent = record["seconds"]
             if "counts" not in record:
                 if stage.shared:
-                    self.ranks.ask(lambda: stage.name)
+                    self.processes.ask(lambda: stage.name)
                 record["counts"] = stage.work(self, work)
                 record["skipped"] = list(dict.fromkeys(self.skipped.items[before:]))
                 record["files"] = manifest.taken(work)
@@ -301,14 +301,14 @@ class Run:
 
     def _keep(self, items: Sequence[Sequence[str]]) -> None:
         if items:
-            with (self.scratch() / _SKIPPED.format(self.mark)).open("a", encoding="utf-8") as file:
+            with (self.scratch() / _SKIPPED.format(self.suffix)).open("a", encoding="utf-8") as file:
                 # What was cut off in the middle of a line stays a line of its own.
                 file.writelines("\n" + json.dumps(item) for item in items)
                 file.flush()
                 os.fsync(file.fileno())
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Advance]:
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
         """A progress bar while the block runs; call what it gives with how many more are done.
 
         That is also where a signal ends the run, so call it when what is done can be written down.

@@ -76,10 +76,10 @@ class Trial(Run):
     _training: float = 0.0
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Advance]:
-        """As `Run.bar`; a training's is timed."""
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
+        """As `Run.progress`; a training's is timed."""
         began = time.perf_counter()
-        with super().bar(what, total) as advance:
+        with super().progress(what, total) as advance:
             yield advance
         if what.startswith("training"):
             self._training += time.perf_counter() - began
@@ -130,7 +130,7 @@ def take_sample(run: Run, done: bool) -> Sample:
     _forget_peak()
     sample, began, source = Sample({}, {}), time.perf_counter(), open_source(data, run.folder / "images")
     for split in splits:
-        examples = listed_examples(source, split, Skipped(), run.bar)
+        examples = listed_examples(source, split, Skipped(), run.progress)
         sample.images[split], sample.listed[split] = len(examples), examples[:MANY]
     sample.seconds, sample.memory = time.perf_counter() - began, _peak()
     return sample

@@ -57,7 +57,7 @@ class RegionFinder:
         self.run, self.detector = run, open_detector(wanted, *named, **run.placement)
         for split in run.recipe.splits:
             self.detector.expect(artifacts.examples(run, split))
-        temporary = run.scratch() / f"categories{run.mark}.json"
+        temporary = run.scratch() / f"categories{run.suffix}.json"
         temporary.write_text(json.dumps(list(self.detector.categories)), encoding="utf-8")
         os.replace(temporary, folder / "categories.json")
 

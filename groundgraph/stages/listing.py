@@ -88,7 +88,7 @@ def collect_examples(run: Run, folder: Path) -> dict[str, Any]:
     """Read or draw the data: examples as JSON lines, a file a split."""
     source, counts = open_source(run.recipe.data, run.folder / "images"), {}
     for split in run.recipe.splits:
-        listed = listed_examples(source, split, run.skipped, run.bar)
+        listed = listed_examples(source, split, run.skipped, run.progress)
         write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in listed))
         counts |= {f"{split} images": len(listed), f"{split} captions": sum(len(e.captions) for e in listed)}
         counts[f"{split} triplets of words"] = sum(len(e.triplets) for e in listed)
@@ -117,7 +117,7 @@ def parse_captions(run: Run, folder: Path) -> dict[str, Any]:
     parser, counts = load_parser(run.recipe.parser.name, model=run.recipe.parser.model), Counter()
     for split in run.recipe.splits:
         listed = artifacts.examples(run, split)
-        with run.bar(f"parsing {split} captions", len(listed)) as advance:
+        with run.progress(f"parsing {split} captions", len(listed)) as advance:
             write_lines(folder / f"{split}.jsonl", _parsed(listed, parser, run, counts, advance))
     return dict(counts) | beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
 

@@ -102,7 +102,7 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
     """
     data = {split: artifacts.grounding_images(run, split, method) for split in run.recipe.splits}
     grounder, epochs = build_grounder(method, run.recipe.grounding), run.recipe.grounding.epochs
-    with run.bar(f"training the grounder ({method})", epochs) as advance:
+    with run.progress(f"training the grounder ({method})", epochs) as advance:
         told = steps_of(advance)
         curves = grounder.train(
             data["train"],
@@ -110,10 +110,10 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
             run.recipe.seed,
             lambda done, steps: told(done * epochs // steps, epochs),
             checkpoint=run.scratch() / "training.pt",
-            ranks=run.ranks,
+            ranks=run.processes,
             device=run.device,
         )
-    if not run.ranks.first:
+    if not run.processes.first:
         return {}
     grounder.save(folder)
     (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
@@ -127,7 +127,7 @@ def apply_rule(run: Run, folder: Path) -> dict[str, Any]:
     """Score every region for every entity by the SGNLS rule, which learns nothing and reads the categories alone."""
     for split in dict.fromkeys(("train", run.recipe.measured)):
         count, scores = len(artifacts.names(run, split)), []
-        with run.bar(f"matching regions of {split} images", count) as advance:
+        with run.progress(f"matching regions of {split} images", count) as advance:
             for start in range(0, count, CHUNK):
                 targets = object_aware(run, split, slice(start, start + CHUNK))
                 widthless = [[np.zeros((n, 0), np.float32) for n in target.shape] for target in targets]
@@ -215,7 +215,9 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     model = new_model(getattr(wanted, wanted.model), sizes, categories)
     model.to(run.device)
     images = int((regions.counts() > 0).sum())
-    with run.bar(f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)) as advance:
+    with run.progress(
+        f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)
+    ) as advance:
         history = train_sgg(
             model,
             regions,
@@ -224,9 +226,9 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
             validate=validation_recall(run) if training.patience else None,
             progress=steps_of(advance),
             checkpoint=run.scratch() / "training.pt",
-            ranks=run.ranks,
+            ranks=run.processes,
         )
-    if not run.ranks.first:
+    if not run.processes.first:
         return {}
     vocabularies = {
         "categories": list(objects.names),
@@ -238,7 +240,7 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
     split = run.recipe.measured
     measured = artifacts.regions(run, split)
-    with run.bar(f"finding scene graphs ({method})", len(measured)) as advance:
+    with run.progress(f"finding scene graphs ({method})", len(measured)) as advance:
         graphs = predict(model, measured, wanted.inference, steps_of(advance))
     write_graphs(folder / "graphs.safetensors", run, graphs)
     for task in wanted.tasks:
@@ -309,7 +311,7 @@ def graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[G
     listed, regions, labels = artifacts.examples(run, run.recipe.measured), [], []
     if any(example.truth is None for example in listed):
         raise InputError(f"{task} needs annotated boxes of every measured image, and this data has some without")
-    with run.bar(f"pooling given boxes ({task})", len(listed)) as advance:
+    with run.progress(f"pooling given boxes ({task})", len(listed)) as advance:
         for start in range(0, len(listed), CHUNK):
             part = listed[start : start + CHUNK]
             numbers = [np.array([names.index(label) for label in e.truth.labels], np.int64) for e in part]

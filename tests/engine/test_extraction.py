@@ -92,7 +92,7 @@ def test_the_bar_counts_what_was_there(tmp_path, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(Run, "bar", lambda self, what, total: told.append(total) or Bar())
+    monkeypatch.setattr(Run, "progress", lambda self, what, total: told.append(total) or Bar())
     with RaggedWriter(tmp_path / "s", "x") as writer:
         for name in NAMES[:12]:
             writer.append(name, {"x": np.zeros(1)})

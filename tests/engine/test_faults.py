@@ -136,7 +136,7 @@ def test_a_signal_stops_between_two_batches_and_says_how_to_go_on(tmp_path, numb
     done = []
 
     def work(run, folder):
-        with run.bar("working", 10) as advance:
+        with run.progress("working", 10) as advance:
             for i in range(len(done), 10):
                 if i == 4:
                     signal.raise_signal(number)  # is only noted here
@@ -161,7 +161,7 @@ def test_the_command_line_stops_with_the_signals_exit_code(tmp_path, monkeypatch
     def interrupted(self, stages):
         def work(run, folder):
             signal.raise_signal(signal.SIGTERM)
-            with run.bar("", 1) as advance:
+            with run.progress("", 1) as advance:
                 advance(1)
 
         return execute(self, [Stage("one", (), 0, work)])

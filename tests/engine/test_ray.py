@@ -33,7 +33,7 @@ ended_early = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadEx
 
 
 def new_run(folder, engine=None):
-    return Run(load_recipe(find_recipe("demo"), SETTINGS), folder, Console(file=StringIO()), engine=engine)
+    return Run(load_recipe(find_recipe("demo"), SETTINGS), folder, Console(file=StringIO()), executor=engine)
 
 
 def first_stages(run):

@@ -187,7 +187,7 @@ def test_no_example_that_is_left_says_why(tmp_path):
     ):
         listed.write_text(text)
         with pytest.raises(InputError, match=message):
-            listed_examples(source, "train", Skipped(), Run(None, tmp_path).bar)
+            listed_examples(source, "train", Skipped(), Run(None, tmp_path).progress)
 
 
 def test_a_run_is_finished_from_any_folder(tmp_path, monkeypatch):
