@@ -25,7 +25,7 @@ from torch.nn.functional import kl_div, log_softmax, normalize
 
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, pad
-from groundgraph.grounding.two_teachers import Ours
+from groundgraph.grounding.two_teachers import TwoTeachers
 from groundgraph.training.grounding_loop import batches
 
 REGIONS, ENTITIES, WORD, FEATURE, SIZE, IMAGES, EACH = 36, 12, 768, 1536, 768, 24, 10
@@ -48,7 +48,7 @@ def loop(data: list[GroundingImage], folder: Path, steps: int) -> float:
     for number, image in enumerate(data):
         np.savez(folder / f"{number}.npz", feat=image.features)
     torch.manual_seed(0)
-    model = Ours(WORD, FEATURE, GroundingConfig(dimension=SIZE, fusing="average", normalise=True)).train()
+    model = TwoTeachers(WORD, FEATURE, GroundingConfig(dimension=SIZE, fusing="average", normalise=True)).train()
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
     rng = np.random.default_rng(1)
 
@@ -87,7 +87,7 @@ def ours(data: list[GroundingImage], steps: int, **changes) -> float:
         dimension=SIZE, fusing="average", normalise=True, images=IMAGES, entities=EACH, batch=IMAGES * EACH, **changes
     )
     torch.manual_seed(0)
-    model = Ours(WORD, FEATURE, config).train()
+    model = TwoTeachers(WORD, FEATURE, config).train()
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
     padded, generator = pad(data), torch.Generator().manual_seed(0)
     began, entities, done = time.perf_counter(), 0, 0

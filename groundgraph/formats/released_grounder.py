@@ -20,7 +20,7 @@ from groundgraph.formats.torch_file import read_torch
 from groundgraph.formats.unpickle import read_pickle
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.pseudo_labels import PseudoLabels
-from groundgraph.grounding.two_teachers import Ours
+from groundgraph.grounding.two_teachers import TwoTeachers
 from groundgraph.training.grounding_loop import Learned
 
 REGIONS = 36  # an image, padded
@@ -183,9 +183,9 @@ def read_checkpoint(path: str | Path) -> Learned:
         named[f"{_MODULES[module]}.{rest}"] = value.float()
     try:
         (dimension, text), visual = named["text.0.weight"].shape, named["visual.0.weight"].shape[1]
-        grounder = Learned(Ours, GroundingConfig(official=True, dimension=dimension))
+        grounder = Learned(TwoTeachers, GroundingConfig(official=True, dimension=dimension))
         grounder.sizes = (text, visual)
-        grounder.model = Ours(text, visual, grounder.config)
+        grounder.model = TwoTeachers(text, visual, grounder.config)
         grounder.model.load_state_dict(named)
     except (KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: no grounder of the authors' ({error}); give grounder_best.pth") from error

@@ -10,12 +10,12 @@ from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.lsws import Lsws
 from groundgraph.grounding.sgnls import Sgnls
-from groundgraph.grounding.two_teachers import Mil, Ours
+from groundgraph.grounding.two_teachers import Mil, TwoTeachers
 from groundgraph.grounding.vspnet import Vspnet
 from groundgraph.grounding.wsgm import Wsgm
 from groundgraph.training.grounding_loop import Learned
 
-LEARNED = {"ours": Ours, "mil": Mil, "wsgm": Wsgm, "lsws": Lsws, "vspnet": Vspnet}
+LEARNED = {"ours": TwoTeachers, "mil": Mil, "wsgm": Wsgm, "lsws": Lsws, "vspnet": Vspnet}
 GROUNDERS = ("sgnls", *LEARNED)
 
 

@@ -1,6 +1,8 @@
-"""What the grounder learns from: multiple instances and its teachers (Eq. 4-5, 14)."""
+"""What the grounder learns from: L_MIL (Eq. 4-5), L_adp (Eq. 13), L_KD (Eq. 14). Eq. 15 is the sum: `TwoTeachers`."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,9 +15,17 @@ def bag_similarity(
 ) -> Tensor:
     """S(C, I) of Eq. 4 for every caption C and image I of a batch.
 
-    scores [B, Ne, B', Nv] (every entity of every caption against every region of every image), entities [B, Ne] bool
-    and regions [B', Nv] bool say what is real -> [B, B']. The sigmoid is monotone, so it is taken after the maximum;
-    released: none, and padding takes part in the maximum.
+    The sigmoid is monotone, so it is taken after the maximum.
+
+    Args:
+        scores: [B, Ne, B', Nv], every entity of every caption against every region of every image.
+        entities: [B, Ne] bool, True = real.
+        regions: [B', Nv] bool, True = real.
+        sigmoid: As in the paper; the released code has none.
+        padding: Padded regions take part in the maximum, as released.
+
+    Returns:
+        [B, B'].
     """
     best = (scores if padding else scores.masked_fill(~regions, float("-inf"))).amax(-1)
     best = best.sigmoid() if sigmoid else best
@@ -24,11 +34,16 @@ def bag_similarity(
 
 
 def mil_loss(similarity: Tensor, margin: float = 0.2, diagonal: bool = False) -> Tensor:
-    """L_MIL of Eq. 5 as a mean: S [B, B], own images on the diagonal -> scalar; 0 for a batch of one.
+    """L_MIL of Eq. 5 as a mean, which keeps the balance of the losses independent of the batch size.
 
-    The paper sums over (C, I, I'); the mean keeps the balance of the losses independent of the batch size. diagonal:
-    the mean is over all B x B with an own score of 0 in place of S(C, C), as released: a pull of every own score up to
-    the margin.
+    Args:
+        similarity: S [B, B], own images on the diagonal.
+        margin: alpha_1.
+        diagonal: The mean is over all B x B with an own score of 0 in place of S(C, C), as released: a pull of every
+            own score up to the margin.
+
+    Returns:
+        A scalar; 0 for a batch of one.
     """
     size = len(similarity)
     if size < 2:
@@ -44,13 +59,97 @@ def mil_weight(epoch: int) -> float:
     return min(1.0, max(0.0, 1.0 - 0.2 * (epoch - 4)))
 
 
-def distillation_loss(scores: Tensor, targets: Tensor, regions: Tensor, share: Share = WHOLE) -> Tensor:
-    """L_KD of Eq. 14 as a mean over the entities whose fused target has any mass: KL(q_i || softmax(a_i)).
+def random_attention(
+    regions: Tensor, entities: int, generator: torch.Generator | None = None, share: Share = WHOLE
+) -> Tensor:
+    """A random attention an entity, Eq. 13's negative: uniform on the simplex, by exponential draws, normalised.
 
-    scores, targets [..., Ne, Nv]; regions [..., Nv] bool -> scalar. An entity with an empty row (no teacher knows it,
-    or padding) gives no loss. share: of the images, where several processes have them, whose losses add up to the mean.
+    Args:
+        regions: [B, Nv] bool; padding gets nothing.
+        entities: How many rows an image.
+        generator: Of the draws.
+        share: Of the batch, where several processes have it.
+
+    Returns:
+        [B, entities, Nv], rows sum to 1.
+    """
+    draws = share.draw(torch.rand, (len(regions), entities, regions.shape[1]), generator, regions.device)
+    draws = -draws.clamp(1e-9, 1 - 1e-9).log() * regions.unsqueeze(1)
+    return draws / draws.sum(-1, keepdim=True)
+
+
+def lowest_attention(
+    target: Tensor, regions: Tensor, generator: torch.Generator | None = None, share: Share = WHOLE
+) -> Tensor:
+    """Eq. 13's negative as released: equal shares on 0 to 4 of an entity's 10 lowest regions.
+
+    Ties among the lowest fall at random; a draw of none gives a row of zeros. Padding is never among them.
+
+    Args:
+        target: [B, Ne, Nv], a teacher's.
+        regions: [B, Nv] bool.
+        generator: Of the draws.
+        share: Of the batch, where several processes have it.
+
+    Returns:
+        [B, Ne, Nv].
+    """
+    noise = share.draw(torch.rand, target.shape, generator, target.device) * 1e-6
+    ranked = (target + noise).masked_fill(~regions.unsqueeze(-2), torch.inf).argsort(-1)
+    pool = ranked[..., :10]
+    keys = share.draw(torch.rand, pool.shape, generator, target.device)
+    real = regions.unsqueeze(-2).expand_as(target).gather(-1, pool)
+    rank = keys.masked_fill(~real, 2.0).argsort(-1).argsort(-1)
+    count = share.draw(partial(torch.randint, 0, 5), (*target.shape[:-1], 1), generator, target.device)
+    drawn = ((rank < count) & real).to(target.dtype)
+    shares = drawn / drawn.sum(-1, keepdim=True).clamp(min=1)
+    return torch.zeros_like(target).scatter(-1, pool, shares)
+
+
+def adaptor_loss(
+    positive: Tensor,
+    negative: Tensor,
+    informed: Tensor,
+    margin: float = 0.2,
+    crossed: bool = False,
+    sigmoid: bool = False,
+    share: Share = WHOLE,
+) -> Tensor:
+    """L_adp of Eq. 13 as a mean over entities, summed over the two teachers.
+
+    Args:
+        positive: [..., Ne, 2] adaptor outputs (Eq. 12) of the features that the teachers attend to.
+        negative: [..., Ne, 2] the same of randomly attended features.
+        informed: [..., Ne, 2] bool; a teacher whose target is empty gives no loss on that entity.
+        margin: alpha_2.
+        crossed: Each positive against the OTHER teacher's negative, as released.
+        sigmoid: Both pass through it before the hinge, as released.
+        share: Of the entities, where several processes have them, whose losses add up to the mean.
+
+    Returns:
+        A scalar.
+    """
+    if crossed:
+        negative = negative.flip(-1)
+    if sigmoid:
+        positive, negative = positive.sigmoid(), negative.sigmoid()
+    hinge = (negative - positive + margin).clamp(min=0) * informed
+    return (hinge.flatten(0, -2).sum(0) / share.sum(informed.flatten(0, -2).sum(0)).clamp(min=1)).sum()
+
+
+def distillation_loss(scores: Tensor, targets: Tensor, regions: Tensor, share: Share = WHOLE) -> Tensor:
+    """L_KD of Eq. 14, KL(q_i || softmax(a_i)), as a mean over the entities whose fused target has any mass.
+
+    Args:
+        scores: a [..., Ne, Nv].
+        targets: q [..., Ne, Nv]; an entity with an empty row (no teacher knows it, or padding) gives no loss.
+        regions: [..., Nv] bool, True = real.
+        share: Of the images, where several processes have them, whose losses add up to the mean.
+
+    Returns:
+        A scalar.
     """
     log_p = scores.masked_fill(~regions.unsqueeze(-2), torch.finfo(scores.dtype).min).log_softmax(-1)
     divergence = (torch.xlogy(targets, targets) - targets * log_p.masked_fill(targets == 0, 0.0)).sum(-1)
-    known = targets.sum(-1) > 0
-    return (divergence * known).sum() / share.sum(known.sum()).clamp(min=1)
+    taught = targets.sum(-1) > 0
+    return (divergence * taught).sum() / share.sum(taught.sum()).clamp(min=1)

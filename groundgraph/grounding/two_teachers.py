@@ -8,34 +8,61 @@ from torch import Tensor
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.grounder import Grounder
-from groundgraph.grounding.losses import bag_similarity, distillation_loss, mil_loss, mil_weight
-from groundgraph.teachers.fusion import adaptor_loss, fuse, lowest_attention, random_attention, smooth
+from groundgraph.grounding.losses import (
+    adaptor_loss,
+    bag_similarity,
+    distillation_loss,
+    lowest_attention,
+    mil_loss,
+    mil_weight,
+    random_attention,
+)
+from groundgraph.teachers.fusion import fuse, smooth
 from groundgraph.training.grounding_loop import Step
 
 
-class Ours(Grounder):
+class TwoTeachers(Grounder):
     """`Grounder` taught by multiple instances and by both teachers, fused as the configuration says."""
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """{"mil", "kd"} and, self-guided, "adaptor": the weighted terms of Eq. 15, scalars."""
-        c, many, batch = self.config, step.images, step.entities
-        h, v = self.encode_text(many.embeddings), self.encode_regions(many.features)
+        """The weighted terms of Eq. 15.
+
+        Args:
+            step: The batch.
+            generator: Of L_adp's negatives.
+
+        Returns:
+            {"mil", "kd"} and, self-guided, "adaptor": scalars.
+        """
+        c, images, batch = self.config, step.images, step.entities
+        h, v = self.encode_text(images.embeddings), self.encode_regions(images.features)
         # All captions against one's own images; the negatives are the whole batch's, whichever process has them.
-        captions, entities = many.share.gather(h), many.share.gather(many.entities)
+        captions, entities = images.share.gather(h), images.share.gather(images.entities)
         similarity = bag_similarity(
-            self.everywhere(captions, v), entities, many.regions, sigmoid=c.mil_sigmoid, padding=c.mil_padding
+            self.everywhere(captions, v), entities, images.regions, sigmoid=c.mil_sigmoid, padding=c.mil_padding
         )
-        similarity = many.share.gather(similarity.T).T
-        mil = many.share.of_all(mil_loss(similarity, c.margin, c.mil_diagonal))
+        similarity = images.share.gather(similarity.T).T
+        mil = images.share.of_all(mil_loss(similarity, c.margin, c.mil_diagonal))
         terms = {"mil": mil * (mil_weight(step.epoch) if c.mil_decay and step.epoch is not None else 1.0)}
-        if batch is not many:
+        if batch is not images:
             h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
         return terms | self.distil(h, v, batch, step.epoch, generator)
 
     def distil(
         self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int | None, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
-        """L_KD against the fused targets (Eq. 9-12, 14), and L_adp where the weights are learnt (Eq. 13)."""
+        """L_KD against the fused targets (Eq. 9-12, 14), and L_adp where the weights are learnt (Eq. 13).
+
+        Args:
+            h: [B, Ne, d] entities.
+            v: [B, Nv, d] regions.
+            batch: Whose targets count.
+            epoch: None at validation, where the learnt weights count in any epoch.
+            generator: Of L_adp's negatives.
+
+        Returns:
+            {"kd"} and, self-guided, "adaptor": scalars.
+        """
         c = self.config
         real = batch.entities.unsqueeze(-1)
         targets = [t * real for t in (batch.object, batch.interaction)]
@@ -44,7 +71,7 @@ class Ours(Grounder):
         if c.fusing != "self":
             weights = batch.reliability if c.fusing == "expert" else torch.full_like(batch.reliability, 0.5)
             return {"kd": distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)}
-        says = torch.stack([t.sum(-1) > 0 for t in targets], -1)
+        informed = torch.stack([t.sum(-1) > 0 for t in targets], -1)
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
         averaged = epoch is not None and epoch < c.average_epochs
         weights = torch.full_like(positive, 0.5) if averaged else positive.detach().softmax(-1)  # Eq. 11
@@ -56,16 +83,17 @@ class Ours(Grounder):
             for t in targets
         ]
         negative = torch.stack([self.reliability(n, h, v) for n in negatives], -1)
-        how = (c.adaptor_margin, c.crossed_negatives, c.hinge_sigmoid)
-        adaptor = adaptor_loss(positive, negative, says, *how, batch.share)
+        adaptor = adaptor_loss(
+            positive, negative, informed, c.adaptor_margin, c.crossed_negatives, c.hinge_sigmoid, batch.share
+        )
         return {"kd": kd, "adaptor": c.adaptor_weight * adaptor}
 
     def score(self, batch: PaddedSet) -> Tensor:
-        """a_ij [N, E, V] of every entity against the regions of its own image."""
-        return self(batch.embeddings, batch.features)
+        """a_ij [B, Ne, Nv] of every entity against the regions of its own image."""
+        return self.forward(batch.embeddings, batch.features)
 
 
-class Mil(Ours):
+class Mil(TwoTeachers):
     """The same without a teacher: what image-caption pairs alone teach (L_MIL of Eq. 5)."""
 
     def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
@@ -73,6 +101,6 @@ class Mil(Ours):
 
     def distil(
         self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int | None, generator: torch.Generator | None
-    ) -> dict:
+    ) -> dict[str, Tensor]:
         """No teacher, no distillation."""
         return {}

@@ -1,11 +1,19 @@
-"""Eq. 4, 5 and 14 against numbers worked out by hand."""
+"""Eq. 4, 5, 13 and 14 against numbers worked out by hand."""
 
 import math
 
 import pytest
 import torch
 
-from groundgraph.grounding.losses import bag_similarity, distillation_loss, mil_loss, mil_weight
+from groundgraph.grounding.losses import (
+    adaptor_loss,
+    bag_similarity,
+    distillation_loss,
+    lowest_attention,
+    mil_loss,
+    mil_weight,
+    random_attention,
+)
 
 
 def sigmoid(x):
@@ -76,3 +84,47 @@ def test_distillation_pulls_towards_the_target():
     scores = torch.zeros(1, 1, 3, requires_grad=True)
     distillation_loss(scores, torch.tensor([[[0.0, 1.0, 0.0]]]), torch.ones(1, 3, dtype=torch.bool)).backward()
     assert torch.allclose(scores.grad, torch.tensor([[[1 / 3, -2 / 3, 1 / 3]]]), atol=1e-6)
+
+
+def test_adaptor_loss_by_hand():
+    positive = torch.tensor([[0.5, 0.1], [0.0, 0.3]])
+    negative = torch.tensor([[0.4, 0.9], [0.6, 0.0]])
+    informed = torch.tensor([[True, True], [True, False]])
+    first, second = (0.4 - 0.5 + 0.2 + 0.6 - 0.0 + 0.2) / 2, 0.9 - 0.1 + 0.2
+    assert adaptor_loss(positive, negative, informed).item() == pytest.approx(first + second, abs=1e-6)
+    first, second = (0.9 - 0.5 + 0.2 + 0.0 - 0.0 + 0.2) / 2, 0.4 - 0.1 + 0.2
+    assert adaptor_loss(positive, negative, informed, crossed=True).item() == pytest.approx(first + second, abs=1e-6)
+
+    def s(x):
+        return 1 / (1 + math.exp(-x))
+
+    first = (s(0.4) - s(0.5) + 0.2 + s(0.6) - s(0.0) + 0.2) / 2
+    second = s(0.9) - s(0.1) + 0.2
+    assert adaptor_loss(positive, negative, informed, sigmoid=True).item() == pytest.approx(first + second, abs=1e-6)
+
+
+def test_a_random_attention_lies_on_the_simplex_of_real_regions():
+    regions = torch.tensor([[True] * 4, [True, True, False, False]])
+    attention = random_attention(regions, 2000, torch.Generator().manual_seed(0))
+    assert torch.allclose(attention.sum(-1), torch.ones(2, 2000)) and attention[1, :, 2:].abs().sum() == 0
+    # A uniform point of the simplex of n has the mean 1 / n and the variance (n - 1) / (n^2 (n + 1)).
+    assert torch.allclose(attention[0].mean(0), torch.full((4,), 0.25), atol=0.02)
+    assert torch.allclose(attention[0].var(0), torch.full((4,), 3 / 80), atol=0.005)
+
+
+def test_lowest_attention_takes_up_to_four_of_the_ten_lowest():
+    target = torch.arange(14.0).expand(1, 4000, 14)
+    regions = torch.ones(1, 14, dtype=torch.bool)
+    regions[0, 0] = False  # padding, though it is the lowest of all
+    attention = lowest_attention(target, regions, torch.Generator().manual_seed(0))[0]
+    assert attention[:, 0].sum() == 0 and attention[:, 11:].sum() == 0 and (attention[:, 1:11] > 0).any(0).all()
+    chosen = (attention > 0).sum(1)
+    assert set(chosen.tolist()) == {0, 1, 2, 3, 4}
+    assert torch.allclose(attention.sum(1), (chosen > 0).float())
+    assert torch.allclose(torch.bincount(chosen).float() / 4000, torch.full((5,), 0.2), atol=0.03)
+
+
+def test_lowest_attention_with_few_regions():
+    regions = torch.tensor([[True, True, False]])
+    attention = lowest_attention(torch.rand(1, 200, 3), regions, torch.Generator().manual_seed(0))
+    assert attention[..., 2].sum() == 0 and set((attention > 0).sum(-1).flatten().tolist()) == {0, 1, 2}

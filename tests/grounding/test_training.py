@@ -9,7 +9,7 @@ from world import accuracy, world
 from groundgraph.grounding import GROUNDERS, LEARNED, build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PagedSet, gather, pad
-from groundgraph.grounding.two_teachers import Ours
+from groundgraph.grounding.two_teachers import TwoTeachers
 from groundgraph.training.grounding_loop import Step, batches, losses_of, steps_an_epoch
 
 SHORT = {"dimension": 32, "dropout": 0.0, "images": 16, "learning_rate": 5e-3}
@@ -93,8 +93,8 @@ def test_average_in_the_first_epochs():
     train, _ = world(20, 0)
     torch.manual_seed(0)
     batch = pad(one_wrong(train, 3))
-    learnt = Ours(8, 8, GroundingConfig(**SHORT, fusing="self", average_epochs=2)).eval()
-    averaged = Ours(8, 8, GroundingConfig(**SHORT, fusing="average")).eval()
+    learnt = TwoTeachers(8, 8, GroundingConfig(**SHORT, fusing="self", average_epochs=2)).eval()
+    averaged = TwoTeachers(8, 8, GroundingConfig(**SHORT, fusing="average")).eval()
     averaged.load_state_dict(learnt.state_dict(), strict=False)
     kd = [learnt.losses(Step(batch, batch, epoch))["kd"] for epoch in (1, 2)]
     plain = averaged.losses(Step(batch, batch, 1))["kd"]
@@ -132,7 +132,7 @@ def test_padding_changes_nothing():
     more = GroundingImage(np.ones((4, 8), np.float32), np.ones((7, 8), np.float32), np.zeros((4, 7), np.float32))
     torch.manual_seed(0)
     grounder = build_grounder("ours", CONFIG)
-    grounder.model = Ours(8, 8, CONFIG).eval()
+    grounder.model = TwoTeachers(8, 8, CONFIG).eval()
     for a, b in zip(grounder.scores(data), grounder.scores([*data, more]), strict=False):
         np.testing.assert_allclose(a, b, atol=1e-5)
     small, wide = pad(data), pad([*data, more])
@@ -183,7 +183,7 @@ def test_images_without_entities_or_regions_are_left_out_and_get_no_scores():
     nothing = GroundingImage(np.zeros((0, 8), np.float32), np.ones((3, 8), np.float32), np.zeros((0, 3), np.float32))
     blind = GroundingImage(np.ones((2, 8), np.float32), np.zeros((0, 8), np.float32), np.zeros((2, 0), np.float32))
     grounder = build_grounder("ours", CONFIG)
-    grounder.model = Ours(8, 8, CONFIG)
+    grounder.model = TwoTeachers(8, 8, CONFIG)
     assert [f.shape for f in grounder.scores([nothing, data[0], blind])] == [(0, 3), (3, 5), (2, 0)]
     assert len(pad([nothing, data[0], blind])) == 1
     with pytest.raises(ValueError, match="no image has both"):
