@@ -27,65 +27,46 @@ OFFICIAL: dict[str, Any] = {
 
 
 class WsgmConfig(BaseModel):
-    """WSGM's own: temperature of the contrast between images and graphs, by which cosines are divided."""
+    """What WSGM alone has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    temperature: float = Field(0.1, gt=0)
+    temperature: float = Field(
+        0.1, gt=0, description="of the contrast between images and graphs, by which cosines are divided"
+    )
 
 
 class LswsConfig(BaseModel):
-    """LSWS's own (the released values): refinements of the grounding, and the weight of each one's loss.
-
-    context_dropout is the share of the messages between a text graph's entities that is dropped.
-    """
+    """What LSWS alone has; the released values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    refinements: int = Field(4, ge=1)
-    refinement_weight: float = Field(0.5, ge=0)
-    context_dropout: float = Field(0.5, ge=0, lt=1)
+    refinements: int = Field(4, ge=1, description="refinements of the grounding")
+    refinement_weight: float = Field(0.5, ge=0, description="weight of each refinement's loss")
+    context_dropout: float = Field(
+        0.5, ge=0, lt=1, description="share of the messages between a text graph's entities that is dropped"
+    )
 
 
 class VspnetConfig(BaseModel):
-    """VSPNet's own: width of a node's state, predicate nodes an image, rounds of messages, turns of the alignment.
+    """What VSPNet alone has.
 
     Released: states of 1024, 100 nodes, 3 and 3; 16 nodes hold a caption's triplets several times over and cost less.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    states: int = Field(64, ge=1)
-    predicates: int = Field(16, ge=1)
-    rounds: int = Field(3, ge=1)
-    alignments: int = Field(3, ge=1)
+    states: int = Field(64, ge=1, description="width of a node's state")
+    predicates: int = Field(16, ge=1, description="predicate nodes an image")
+    rounds: int = Field(3, ge=1, description="rounds of messages")
+    alignments: int = Field(3, ge=1, description="turns of the alignment")
 
 
 class GroundingConfig(BaseModel):
     """Every choice of stage 1's training; the defaults are the paper's form, official: true sets the released code's.
 
-    A key that is given stays as given beside `official`. What the other systems' grounders share with ours is the
-    sizes and the optimisation.
+    What the other systems' grounders share with the paper's is the sizes and the optimisation.
 
-    The model (Eq. 1-3):
-    dimension        d
-    dropout          share of entries dropped; dropout_on: one mask an entity, on h ("text"), or one an (entity,
-                     region) pair, on the product h * v ("product": official, and the product is then materialised)
-    normalise        h and v are L2-normalised before Eq. 3, attended features before Eq. 12
-    Multiple instances (Eq. 4-5):
-    margin           alpha_1
-    mil_sigmoid      sigma in Eq. 4; mil_diagonal: the mean counts S(C, C) = 0 against itself too, as released;
-                     mil_padding: padded regions take part in the maximum, as released; mil_decay: weight 1 for epochs 0
-                     to 4, then .2 less an epoch
-    Teachers (Eq. 9-15):
-    fusing           average, expert (CLIP's cosines) or self (a learnt adaptor)
-    adaptor_margin   alpha_2; adaptor_weight: lambda of Eq. 15 (counts for "self" alone)
-    negatives        what a teacher's target is set against: a "random" attention over the regions, or equal shares on
-                     0 to 4 of the teacher's 10 "lowest" regions
-    crossed_negatives  each teacher's positive against the other's negative; hinge_sigmoid: sigma before the hinge
-    text_gradient    L_adp reaches the text encoder (released: it does not; the paper stops only v~)
-    smoothing        share of a target given to the regions without mass
-    average_epochs   the average instead of learnt weights in the first epochs
     Optimisation (Adam):
     scheme           a step takes `images` images with at most `entities` entities each for both losses ("images"), or
                      these with at least `least_entities` for MIL and `batch` entities for KD ("entities")
@@ -100,27 +81,51 @@ class GroundingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    official: bool = False
-    dimension: int = Field(768, ge=1)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    dropout_on: Literal["text", "product"] = "text"
-    normalise: bool = False
+    official: bool = Field(False, description="the released code's choices; a key that is given stays as given")
 
-    margin: float = 0.2
-    mil_sigmoid: bool = True
-    mil_diagonal: bool = False
-    mil_padding: bool = False
-    mil_decay: bool = False
+    # The model (Eq. 1-3).
+    dimension: int = Field(768, ge=1, description="d of Eq. 1-2")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of entries dropped")
+    dropout_on: Literal["text", "product"] = Field(
+        "text",
+        description="one mask an entity, on h, or one an (entity, region) pair, on the product h * v (released; the "
+        "product is then materialised)",
+    )
+    normalise: bool = Field(
+        False, description="h and v are L2-normalised before Eq. 3, attended features before Eq. 12"
+    )
 
-    fusing: Literal["average", "expert", "self"] = "expert"
-    adaptor_margin: float = 0.2
-    adaptor_weight: float = Field(1.0, ge=0)
-    negatives: Literal["random", "lowest"] = "random"
-    crossed_negatives: bool = False
-    hinge_sigmoid: bool = False
-    text_gradient: bool = False
-    smoothing: float = Field(0.0, ge=0, lt=1)
-    average_epochs: int = Field(0, ge=0)
+    # Multiple instances (Eq. 4-5).
+    margin: float = Field(0.2, description="alpha_1 of Eq. 5")
+    mil_sigmoid: bool = Field(True, description="sigma in Eq. 4")
+    mil_diagonal: bool = Field(
+        False, description="the mean of Eq. 5 counts S(C, C) = 0 against itself too, as released"
+    )
+    mil_padding: bool = Field(False, description="padded regions take part in the maximum of Eq. 4, as released")
+    mil_decay: bool = Field(False, description="weight 1 for epochs 0 to 4, then .2 less an epoch, as released")
+
+    # The teachers (Eq. 9-15).
+    fusing: Literal["average", "expert", "self"] = Field(
+        "expert", description="weights of the teachers: equal, by CLIP's cosines, or by a learnt adaptor (Eq. 12)"
+    )
+    adaptor_margin: float = Field(0.2, description="alpha_2 of Eq. 13")
+    adaptor_weight: float = Field(1.0, ge=0, description='lambda of Eq. 15, which counts where fusing is "self" alone')
+    negatives: Literal["random", "lowest"] = Field(
+        "random",
+        description="what Eq. 13 sets a teacher's target against: a random attention over the regions, or equal shares "
+        "on 0 to 4 of the teacher's 10 lowest regions (released)",
+    )
+    crossed_negatives: bool = Field(
+        False, description="each teacher's positive against the other's negative, as released"
+    )
+    hinge_sigmoid: bool = Field(False, description="sigma before the hinge of Eq. 13, as released")
+    text_gradient: bool = Field(
+        False, description="L_adp reaches the text encoder (released: it does not; the paper stops only v~)"
+    )
+    smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target given to the regions without mass")
+    average_epochs: int = Field(
+        0, ge=0, description="epochs at the beginning that take the average instead of learnt weights"
+    )
 
     epochs: int = Field(15, ge=1)
     scheme: Literal["images", "entities"] = "images"
@@ -143,7 +148,5 @@ class GroundingConfig(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _official(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("official"):
-            return OFFICIAL | given
-        return given
+    def _official(cls, values: Any) -> Any:
+        return OFFICIAL | values if isinstance(values, dict) and values.get("official") else values
