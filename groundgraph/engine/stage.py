@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from groundgraph.engine.code import code_of
 from groundgraph.models import resolve
@@ -20,14 +20,50 @@ if TYPE_CHECKING:
 LAYOUT = 3  # of the stages' files: raised when another version could not read them
 
 
+class Requirement(Protocol):
+    """A file or model that a stage needs."""
+
+    @property
+    def present(self) -> bool:
+        """Whether it is here."""
+        ...
+
+
+def _nothing() -> tuple[()]:
+    """Of a stage that reads no files but other stages' and has no requirements."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How much a stage has to do.
+
+    Attributes:
+        images: Of so many images a split, how many it looks at; a training's count once an epoch.
+        words: The same for a person, with the images of each split: "find regions: 2,200 images".
+        seconds: Of one core for 1,000 of these images, about: what a study's time left goes by.
+    """
+
+    images: Callable[[Mapping[str, int]], int]
+    words: Callable[[Mapping[str, int]], str]
+    seconds: float = 1.0
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of a run.
 
-    name      its folder; needs: all stages whose output it reads
-    settings  what of the recipe (and which files) its result depends on, as JSON
-    work      writes the stage's files into a folder, which holds what a broken-off attempt wrote, and gives its counts
-    shared    under torchrun all processes do the work (a training), of which the first alone writes and counts
+    Attributes:
+        name: Its folder in the run's.
+        needs: All stages whose output it reads.
+        settings: What of the recipe its result depends on, as JSON.
+        work: Writes the stage's files into a folder, which holds what a broken-off attempt wrote, and gives its counts.
+        shared: Under torchrun all processes do the work (a training), of which the first alone writes and counts.
+        files: Identities of the files and models that its result depends on, as JSON; looked at when it is asked for.
+        cost: How much it has to do.
+        requirements: The files and models that must be here before it can run.
+        spread: What it knows of each image can be computed by an executor's workers.
+        reusable: Runs with other settings may come to the same, so that a study of many runs keeps it.
     """
 
     name: str
@@ -35,6 +71,11 @@ class Stage:
     settings: Any
     work: Callable[[Run, Path], dict[str, Any]]
     shared: bool = False
+    files: Callable[[], Any] = _nothing
+    cost: Cost | None = None
+    requirements: Callable[[], Sequence[Requirement]] = _nothing
+    spread: bool = False
+    reusable: bool = True
 
 
 def with_needs(listing: Sequence[Stage], names: Iterable[str]) -> list[Stage]:
@@ -55,9 +96,9 @@ def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
 
 
 def fingerprint(stage: Stage, needs: Sequence[str]) -> str:
-    """What a stage's result depends on, as a hash: its settings, the stages it reads, the code that it runs."""
+    """What a stage's result depends on, as a hash: its settings and files, the stages it reads, the code that it runs."""
     made_by = [version("groundgraph"), LAYOUT, code_of(stage.work)]
-    content = json.dumps([stage.name, stage.settings, list(needs), made_by], sort_keys=True, default=str)
+    content = json.dumps([stage.name, stage.settings, stage.files(), list(needs), made_by], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
