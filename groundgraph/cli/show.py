@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from groundgraph.data.sources import open_source
 from groundgraph.engine.estimate import estimate
 from groundgraph.engine.run import Run
 from groundgraph.models.hub import obstacles
-from groundgraph.sources import open_source
 from groundgraph.stages.extraction import EXTRACTED
 from groundgraph.stages.preflight import PAPER, count_supervision, needs, ways
 from groundgraph.stages.recipe import bundled_recipes, load_recipe

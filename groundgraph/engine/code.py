@@ -2,7 +2,7 @@
 
 Found in the source, without importing anything, since modules are imported when they are asked for. Of this
 subpackage's modules, which have several stages each, only the definitions that the function refers to count, directly
-or not; of all others everything that they import. Strings that name a module ("groundgraph.sources.vg150:...")
+or not; of all others everything that they import. Strings that name a module ("groundgraph.data.sources.vg150:...")
 are imports too. A file counts as a whole, with the data files beside it.
 """
 

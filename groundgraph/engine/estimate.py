@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundgraph.data.ragged import SHARD_BYTES
+from groundgraph.data.sources import open_source
 from groundgraph.engine.run import Run
 from groundgraph.engine.trial import Sample, Trial, offline, take_sample, try_stages
 from groundgraph.grounding import LEARNED
 from groundgraph.grounding.data import LIMIT
-from groundgraph.sources import open_source
 from groundgraph.stages.extraction import EXTRACTED
 from groundgraph.stages.preflight import dry_run, needs
 from groundgraph.stages.recipe import Recipe

@@ -17,6 +17,7 @@ import torch
 from huggingface_hub import constants as hub
 
 from groundgraph.data.records import example_record, write_lines
+from groundgraph.data.sources import open_source
 from groundgraph.data.types import Example, Skipped
 from groundgraph.engine.record import SCRATCH
 from groundgraph.engine.run import Advance, Run
@@ -24,7 +25,6 @@ from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
 from groundgraph.grounding import LEARNED
 from groundgraph.grounding.data import gather, lengths_of
-from groundgraph.sources import open_source
 from groundgraph.stages import artifacts
 from groundgraph.stages.listing import listed_examples, stages
 from groundgraph.stages.methods import labels_of

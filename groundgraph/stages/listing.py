@@ -15,6 +15,7 @@ from typing import Any
 
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.records import example_record, parsed_record, write_lines
+from groundgraph.data.sources import Source, open_source
 from groundgraph.data.types import Bar, Example, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.engine.extraction import CHUNK, beyond
@@ -23,7 +24,6 @@ from groundgraph.engine.stage import Stage, file_identity, file_states, model_id
 from groundgraph.errors import InputError
 from groundgraph.language import load_parser
 from groundgraph.language.sentences import triplet_caption
-from groundgraph.sources import Source, open_source
 from groundgraph.stages import artifacts
 from groundgraph.stages.concepts import map_words, match_words
 from groundgraph.stages.extraction import describe_regions, embed_text, find_regions, teach, weigh_teachers

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from groundgraph.data.sources import open_source
+from groundgraph.data.sources.needs import Need
 from groundgraph.engine.ownership import require_own
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import fingerprints
 from groundgraph.errors import InputError
 from groundgraph.models import resolve
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, cached, obstacles, torchvision_weights
-from groundgraph.sources import open_source
-from groundgraph.sources.needs import Need
 from groundgraph.stages.extraction import EXTRACTED
 from groundgraph.stages.listing import stages
 from groundgraph.stages.places import LOOKERS, WEIGHT_FILES, is_path

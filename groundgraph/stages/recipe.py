@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.errors import InputError
 from groundgraph.grounding import GROUNDERS, LEARNED
 from groundgraph.grounding.config import GroundingConfig
@@ -21,7 +22,6 @@ from groundgraph.models.device import DEVICES, Precision
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.uniter import UniterConfig
-from groundgraph.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.stages.places import anchor
 from groundgraph.teachers.expert import PROMPTS

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.records import read_lines
+from groundgraph.data.sources.vg150_files import read_graphs
 from groundgraph.engine.run import Run
 from groundgraph.formats import read_sides
 from groundgraph.formats.lines import pseudo_of_line
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.pseudo_labels import pseudo_of
-from groundgraph.sources.vg150_files import read_graphs
 from groundgraph.stages import artifacts
 from groundgraph.stages.recipe import load_recipe
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from formats_world import VOCABULARIES, world
 
+from groundgraph.data.sources.vg150_files import read_graphs, read_image_list
 from groundgraph.formats.labels import LabelledImage, labelled
 from groundgraph.formats.vg150_labels import write_vg150
-from groundgraph.sources.vg150_files import read_graphs, read_image_list
 
 NAMES = "VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json"
 

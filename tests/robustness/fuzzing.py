@@ -27,6 +27,9 @@ from PIL import Image
 from vg_files import write_vg
 
 from groundgraph.data.ragged import Ragged
+from groundgraph.data.sources.coco import read_coco
+from groundgraph.data.sources.jsonl import read_jsonl
+from groundgraph.data.sources.vg150_files import read_graphs, read_image_list, read_names
 from groundgraph.data.store import read_regions, write_regions
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
@@ -36,9 +39,6 @@ from groundgraph.formats.json_stream import read_objects
 from groundgraph.formats.released_grounder import read_checkpoint, read_results
 from groundgraph.formats.unpickle import read_npy, read_pickle
 from groundgraph.sgg.uniter_checkpoint import read_uniter
-from groundgraph.sources.coco import read_coco
-from groundgraph.sources.jsonl import read_jsonl
-from groundgraph.sources.vg150_files import read_graphs, read_image_list, read_names
 from groundgraph.vision.detectors import load_detector
 
 FOLDER = Path(sys.argv[1])

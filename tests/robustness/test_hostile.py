@@ -25,6 +25,8 @@ from PIL import Image
 
 from groundgraph.data.images import open_image
 from groundgraph.data.records import example_record, write_lines
+from groundgraph.data.sources.coco import read_coco
+from groundgraph.data.sources.jsonl import read_jsonl
 from groundgraph.data.store import read_regions, write_regions
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
@@ -32,8 +34,6 @@ from groundgraph.formats.json_stream import read_objects
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.language.parser import RuleParser
 from groundgraph.report.html import Case, GraphPicture, ReportData, Table, write_report
-from groundgraph.sources.coco import read_coco
-from groundgraph.sources.jsonl import read_jsonl
 from groundgraph.stages.recipe import load_recipe
 from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher

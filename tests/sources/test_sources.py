@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from groundgraph.data.sources import open_source
+from groundgraph.data.sources.config import PhotoData
+from groundgraph.data.sources.jsonl import read_jsonl
 from groundgraph.data.types import Skipped
-from groundgraph.sources import open_source
-from groundgraph.sources.config import PhotoData
-from groundgraph.sources.jsonl import read_jsonl
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 

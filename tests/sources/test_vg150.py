@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from vg_files import image, write_coco, write_vg
 
+from groundgraph.data.sources import open_source
+from groundgraph.data.sources.config import Vg150Data
+from groundgraph.data.sources.vg150_files import read_graphs
 from groundgraph.data.types import Skipped
-from groundgraph.sources import open_source
-from groundgraph.sources.config import Vg150Data
-from groundgraph.sources.vg150_files import read_graphs
 
 
 @contextmanager

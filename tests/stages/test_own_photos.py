@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.data.sources.config import PhotoData
+from groundgraph.data.sources.photos import PhotoSource
 from groundgraph.data.types import Skipped
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.sources.config import PhotoData
-from groundgraph.sources.photos import PhotoSource
 from groundgraph.stages.listing import listed_examples
 from groundgraph.stages.own_photos import open_recipe
 from groundgraph.stages.recipe import RecipeError, load_recipe

@@ -198,7 +198,7 @@ def test_boxes_that_are_none_are_left_out_alone(tmp_path, bad):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared data are not here")
 def test_real_regions_cover_what_their_readme_says():
-    from groundgraph.sources.coco import read_coco
+    from groundgraph.data.sources.coco import read_coco
 
     notes, skipped = SHARED / "annotations", Skipped()
     examples = read_coco(

@@ -10,16 +10,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from groundgraph.data.sources.config import MiniGenomeData, PhotoData, Vg150Data
+from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Bar, Example, Skipped
-from groundgraph.sources.config import MiniGenomeData, PhotoData, Vg150Data
-from groundgraph.sources.needs import Need
 
 # source of a recipe's data -> where its class is; imported when asked for, since some bring a library of their own.
 SOURCES = {
-    "minigenome": "groundgraph.sources.minigenome:MiniGenomeSource",
-    "coco": "groundgraph.sources.photos:PhotoSource",
-    "jsonl": "groundgraph.sources.photos:PhotoSource",
-    "vg150": "groundgraph.sources.vg150:Vg150Source",
+    "minigenome": "groundgraph.data.sources.minigenome:MiniGenomeSource",
+    "coco": "groundgraph.data.sources.photos:PhotoSource",
+    "jsonl": "groundgraph.data.sources.photos:PhotoSource",
+    "vg150": "groundgraph.data.sources.vg150:Vg150Source",
 }
 
 

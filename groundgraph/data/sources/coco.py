@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from groundgraph.data.images import ImageError, locate
+from groundgraph.data.sources.coco_json import entries, image_id, read_listing, text
+from groundgraph.data.sources.instances import add_truth
 from groundgraph.data.text import plain
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
-from groundgraph.sources.coco_json import entries, image_id, read_listing, text
-from groundgraph.sources.instances import add_truth
 
 
 def read_coco(

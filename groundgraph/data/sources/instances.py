@@ -14,9 +14,9 @@ import numpy as np
 from groundgraph.data.boxes import inside, shares, sound, upright
 from groundgraph.data.ids import name_text, whole_number
 from groundgraph.data.images import ImageError, image_frame
+from groundgraph.data.sources.coco_json import box, entries, image_id, name, number, read_listing, text
 from groundgraph.data.types import Example, GroundTruth, Skipped
 from groundgraph.errors import InputError
-from groundgraph.sources.coco_json import box, entries, image_id, name, number, read_listing, text
 
 
 @dataclass(frozen=True)

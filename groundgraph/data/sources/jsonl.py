@@ -8,10 +8,10 @@ from reprlib import repr  # of a value that is long or nested deep, its beginnin
 from typing import Any
 
 from groundgraph.data.images import ImageError, locate
+from groundgraph.data.sources.instances import add_truth
 from groundgraph.data.text import parse_json, plain, read_text
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
-from groundgraph.sources.instances import add_truth
 
 Words = tuple[str, str, str]
 KEYS = ("image", "captions", "caption", "triplets")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from groundgraph.data.minigenome.dataset import MiniGenome
+from groundgraph.data.sources.config import MiniGenomeData
+from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Bar, Example, Skipped
-from groundgraph.sources.config import MiniGenomeData
-from groundgraph.sources.needs import Need
 
 
 class MiniGenomeSource:

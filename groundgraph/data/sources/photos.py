@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from groundgraph.data.images import ImageError, locate
+from groundgraph.data.sources.coco import read_coco
+from groundgraph.data.sources.coco_json import entries, read_listing, text
+from groundgraph.data.sources.config import PhotoData
+from groundgraph.data.sources.jsonl import read_jsonl, read_rows
+from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Bar, Example, Skipped
 from groundgraph.errors import InputError
-from groundgraph.sources.coco import read_coco
-from groundgraph.sources.coco_json import entries, read_listing, text
-from groundgraph.sources.config import PhotoData
-from groundgraph.sources.jsonl import read_jsonl, read_rows
-from groundgraph.sources.needs import Need
 
 READERS = {"coco": read_coco, "jsonl": read_jsonl}
 
