@@ -44,7 +44,12 @@ def imports(module: str) -> Iterator[str]:
 
 
 def package(module: str) -> str:
-    """The package that a module lies in, or its own name where it is a single file."""
+    """The package that a module lies in, or its own name where it is a single file.
+
+    A data source reads foreign formats, which are made of data's types: data/sources counts as a package below formats.
+    """
+    if module.startswith("groundgraph.data.sources"):
+        return "sources"
     return "__init__" if module == "groundgraph" else module.split(".")[1]
 
 
