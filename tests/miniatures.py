@@ -34,10 +34,10 @@ from groundgraph.sgg.uniter import Uniter, UniterConfig  # noqa: E402
 from groundgraph.teachers.expert import ImageTextModel  # noqa: E402
 from groundgraph.teachers.interaction import InteractionTeacher  # noqa: E402
 from groundgraph.training.sgg_loop import TrainingConfig, load_sgg, save_sgg, train_sgg  # noqa: E402
-from groundgraph.vision.detectors import load_detector  # noqa: E402
-from groundgraph.vision.features import load_backbone  # noqa: E402
+from groundgraph.vision import load_detector  # noqa: E402
+from groundgraph.vision.backbone import load_backbone  # noqa: E402
+from groundgraph.vision.one_stage_detector import OneStageDetector  # noqa: E402
 from groundgraph.vision.torchvision_detector import TorchvisionDetector  # noqa: E402
-from groundgraph.vision.torchvision_one_stage import OneStageDetector  # noqa: E402
 
 PHOTOS = pictures((64, 48), (40, 60), (48, 48))
 BOXES = [np.array([[0, 0, 20, 30], [10, 10, 35, 40], [5, 0, 25, 9]], np.float32)] * 3

@@ -41,7 +41,7 @@ def test_the_command_line_says_so_in_one_line(tmp_path, broken):
 
 
 def test_python_is_told_by_the_detector(tmp_path):
-    code = "from groundgraph.vision.detectors import load_detector; load_detector('torchvision', 'bundled:detector')"
+    code = "from groundgraph.vision import load_detector; load_detector('torchvision', 'bundled:detector')"
     done = python(tmp_path, "operators", "-c", code)
     assert "InputError: torch " in done.stderr and "--force-reinstall" in done.stderr.splitlines()[-1]
 

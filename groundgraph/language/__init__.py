@@ -1,36 +1,23 @@
-"""Captions to entities, triplets and embeddings."""
+"""Captions to entities, triplets and embeddings; words to categories."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
-from groundgraph.errors import InputError
+from groundgraph.registry import lookup
+
+# Name -> class; imported when asked for, since spaCy takes a second.
+PARSERS: dict[str, Any] = {"rules": "groundgraph.language.parser:RuleParser"}
 
 
-class _Lazy(Mapping):
-    """Names to classes, each imported when it is asked for: spaCy takes a second that not every command needs."""
+def load_parser(name: str = "rules", **options: Any) -> Any:
+    """Return a parser by its name in `PARSERS`.
 
-    def __init__(self, places: dict[str, str]) -> None:
-        self.places = places
+    Args:
+        name: A key of `PARSERS`.
+        options: What its constructor takes, such as `model`.
 
-    def __getitem__(self, name: str) -> type:
-        module, _, attribute = self.places[name].partition(":")
-        return getattr(import_module(module), attribute)
-
-    def __iter__(self):
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-
-PARSERS = _Lazy({"rules": "groundgraph.language.parser:RuleParser"})
-
-
-def load_parser(name: str = "rules", **options: Any):
-    """A parser by its registered name; options go to its constructor. Raises InputError for an unknown name."""
-    if name not in PARSERS.places:
-        raise InputError(f"no parser {name!r}; known: {', '.join(PARSERS)}")
-    return PARSERS[name](**options)
+    Raises:
+        InputError: There is no such parser, or it lacks its model.
+    """
+    return lookup(PARSERS, name, "parser")(**options)

@@ -8,8 +8,9 @@ from typing import Any
 
 from groundgraph.engine.stage import file_identity, model_identity
 from groundgraph.stages.recipe import DetectorConfig
-from groundgraph.vision.detectors import Detector, load_detector
-from groundgraph.vision.several import Several
+from groundgraph.vision import load_detector
+from groundgraph.vision.chain import DetectorChain
+from groundgraph.vision.detector import Detector
 
 OPEN = "open-vocabulary"
 BESIDE = ("objects_vocab.txt", "{}_imgid2idx.pkl")  # what is read beside bottom-up attention's files
@@ -20,7 +21,7 @@ def open_detector(
     vocabulary: Sequence[str] = (),
     nouns: Mapping[str, Sequence[str]] | None = None,
     **placement: Any,
-) -> Several:
+) -> DetectorChain:
     """A recipe's detectors, asked in order.
 
     vocabulary, nouns  what an open-vocabulary one looks for: in any image, and in the images that are listed (image id
@@ -28,7 +29,7 @@ def open_detector(
     placement          device and precision, see `groundgraph.models.device`
     Raises ValueError where one cannot be loaded.
     """
-    return Several([_load(wanted, model, vocabulary, nouns, placement) for model in (wanted.model, *wanted.also)])
+    return DetectorChain([_load(wanted, model, vocabulary, nouns, placement) for model in (wanted.model, *wanted.also)])
 
 
 def detector_identity(wanted: DetectorConfig) -> list[Any]:

@@ -26,11 +26,11 @@ from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.stages.places import anchor
 from groundgraph.teachers.expert import PROMPTS
 from groundgraph.training.sgg_loop import TrainingConfig
-from groundgraph.vision.detectors import KINDS
+from groundgraph.vision import DETECTORS
 
 GrounderName = Literal[(*GROUNDERS, "full")]
 ParserName = Literal[tuple(PARSERS)]
-DetectorKind = Literal[tuple(KINDS)]
+DetectorKind = Literal[tuple(DETECTORS)]
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 
 
@@ -61,7 +61,7 @@ class DetectorConfig(Strict):
 
     kind, model  torchvision (bundled:detector, a folder, torchvision's own name), transformers (a hub id or folder),
                  precomputed (an npz file), sgnls (a folder of SGNLS's released OpenImages detections), or another of
-                 groundgraph.vision.detectors
+                 groundgraph.vision.detector
     also         more files or folders of that kind, for images that `model` has no regions of
     features     detector: as it describes a region itself; map: pooled from its own feature map; else a backbone that
                  all regions are pooled from (torchvision:resnet50, or a transformers vision folder or hub id)

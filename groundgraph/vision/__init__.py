@@ -1,1 +1,77 @@
-"""Detectors: images in, regions with features out."""
+"""Images to regions: one file a detector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from groundgraph.errors import InputError
+from groundgraph.registry import lookup
+
+if TYPE_CHECKING:
+    import torch
+
+    from groundgraph.models.device import Precision
+    from groundgraph.vision.detector import Detector
+
+# Kind -> class with `load`; imported when asked for, since each brings a large library of its own.
+DETECTORS: dict[str, Any] = {
+    "torchvision": "groundgraph.vision.torchvision_detector:TorchvisionDetector",
+    "transformers": "groundgraph.vision.transformers_detector:TransformersDetector",
+    "open-vocabulary": "groundgraph.vision.open_vocabulary_detector:OpenVocabularyDetector",
+    "precomputed": "groundgraph.vision.precomputed:PrecomputedRegions",
+    "image-files": "groundgraph.vision.image_files:ImageFiles",
+    "sgnls": "groundgraph.vision.image_files:SgnlsDetections",
+    "bottom-up-tsv": "groundgraph.vision.bottom_up:BottomUpTsv",
+    "bottom-up-h5": "groundgraph.vision.bottom_up_h5:BottomUpH5",
+}
+
+
+def load_detector(
+    kind: str,
+    source: str,
+    *,
+    features: str = "detector",
+    device: str | torch.device = "auto",
+    precision: Precision = "auto",
+    **options: Any,
+) -> Detector:
+    """Return the detector of a kind, loaded from its source.
+
+    Args:
+        kind: A key of `DETECTORS`.
+        source: What that kind is loaded from: a folder, a hub id, a model's name or a file of regions.
+        features: "detector": as the detector describes a region; "map": pooled from the detector's own feature map
+            (kinds that say so by `pools_own_map`); else the backbone that all regions are pooled from, see
+            `backbone.load_backbone`.
+        device: See `groundgraph.models.device`.
+        precision: See `groundgraph.models.device`.
+        options: What the kind's `load` takes besides: count (regions an image); for open-vocabulary also vocabulary
+            and nouns.
+
+    Raises:
+        InputError: There is no such kind, it cannot do what `features` asks for, or torchvision does not fit torch.
+    """
+    try:
+        detector_class = lookup(DETECTORS, kind, "detector of kind")
+    except (ImportError, OSError, RuntimeError):
+        from groundgraph.torch_pair import check_torchvision
+
+        check_torchvision()
+        raise
+    from groundgraph.models.device import device_of, dtype_of
+    from groundgraph.vision.detector import ImageDetector
+
+    if features == "map":
+        if not getattr(detector_class, "pools_own_map", False):
+            raise InputError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
+        options["pooled"] = True
+    device = device_of(device)
+    detector = detector_class.load(source, device=device, **options)
+    if features not in ("detector", "map"):
+        from groundgraph.vision.backbone import load_backbone
+        from groundgraph.vision.pooled import PooledDetector
+
+        detector = PooledDetector(detector, load_backbone(features, device))
+    if isinstance(detector, ImageDetector):
+        detector.narrow(dtype_of(precision, device))
+    return detector

@@ -36,7 +36,7 @@ class SmallConfig:
     features: int = 256
 
 
-class Backbone(nn.Module):
+class SmallResNetFpn(nn.Module):
     """Residual stages and a feature pyramid: [B, 3, H, W] -> {"0": [B, c, H/4, W/4], "1": H/8, "2": H/16}."""
 
     def __init__(self, widths: tuple[int, int, int, int], channels: int) -> None:
@@ -83,7 +83,7 @@ class AgnosticPredictor(nn.Module):
 
 def small_faster_rcnn(config: SmallConfig, categories: int) -> FasterRCNN:
     """The untrained network for `categories` classes besides the background."""
-    backbone = Backbone(tuple(config.widths), config.channels)
+    backbone = SmallResNetFpn(tuple(config.widths), config.channels)
     return FasterRCNN(
         backbone,
         min_size=config.side,

@@ -18,7 +18,7 @@ from groundgraph.data.numbers import numbers, whole
 from groundgraph.data.text import plain, read_text
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
-from groundgraph.vision.detectors import usable
+from groundgraph.vision.detector import usable
 
 
 @dataclass(frozen=True)

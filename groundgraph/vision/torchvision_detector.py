@@ -25,9 +25,9 @@ from groundgraph.formats.torch_file import tensors_of
 from groundgraph.models import resolve
 from groundgraph.models.device import device_of, device_of_model, narrow
 from groundgraph.models.hub import load_torchvision
-from groundgraph.vision.detectors import ImageDetector
+from groundgraph.vision.detector import ImageDetector
+from groundgraph.vision.one_stage_detector import OneStageDetector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
-from groundgraph.vision.torchvision_one_stage import OneStageDetector
 
 SIDE_FLOOR = 1.0  # pixels; a thinner box is no region
 

@@ -13,7 +13,7 @@ from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
 from groundgraph.models import quietly
 from groundgraph.models.hub import PREPARATION, WEIGHTS, located
-from groundgraph.vision.queries import QueryDetector
+from groundgraph.vision.query_detector import QueryDetector
 
 
 class TransformersDetector(QueryDetector):

@@ -6,9 +6,9 @@ from groundgraph.grounding import LEARNED
 from groundgraph.language import PARSERS
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.teachers import interaction
-from groundgraph.vision import detectors
+from groundgraph.vision import DETECTORS
 
-REGISTRIES = (PARSERS.places, LEARNED, SGG_MODELS, interaction.KINDS, detectors.KINDS)
+REGISTRIES = (PARSERS, LEARNED, SGG_MODELS, interaction.KINDS, DETECTORS)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -13,7 +13,7 @@ from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.evaluation.grounding import entity_truth
 from groundgraph.language import load_parser
 from groundgraph.teachers import interaction
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 
 PAGE = (DOCS / "extending.md").read_text(encoding="utf-8")
 FILES = {name: block.text for block in blocks(PAGE) for name in block.asked("file")}

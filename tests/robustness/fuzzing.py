@@ -39,7 +39,7 @@ from groundgraph.formats.json_stream import read_objects
 from groundgraph.formats.released_grounder import read_checkpoint, read_results
 from groundgraph.formats.unpickle import read_npy, read_pickle
 from groundgraph.sgg.uniter_checkpoint import read_uniter
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 
 FOLDER = Path(sys.argv[1])
 PICTURE = FOLDER / "1.png"

@@ -37,7 +37,7 @@ from groundgraph.report.html import Case, GraphPicture, ReportData, Table, write
 from groundgraph.stages.recipe import load_recipe
 from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.teachers.object import ObjectTeacher
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 
 ERROR, SKIPPED, TAKEN = "error", "skipped", "taken"
 Result = tuple[list[str], Skipped]  # what is kept, and what was left out

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from groundgraph.data.types import Example, Skipped
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "coco_mini"
 

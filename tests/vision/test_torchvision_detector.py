@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torchvision.ops import box_iou
 
 from groundgraph.models import FOLDER
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 

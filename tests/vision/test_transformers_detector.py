@@ -20,7 +20,7 @@ from transformers import (
     YolosForObjectDetection,
 )
 
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 
 QUERIES, WIDTH = 12, 16
 
@@ -205,7 +205,7 @@ def test_other_families(tmp_path, build, processor, features):
 
 
 def test_a_model_that_shows_nothing_is_told_to_take_a_backbone():
-    from groundgraph.vision.queries import feature_map
+    from groundgraph.vision.query_detector import feature_map
 
     with pytest.raises(ValueError, match="give the option features a backbone"):
         feature_map(rt_detr(), {}, None, [])

@@ -1,4 +1,4 @@
-"""Several sources of regions as one: an image's come from the first that has any."""
+"""DetectorChain sources of regions as one: an image's come from the first that has any."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
-from groundgraph.vision.detectors import Detector
+from groundgraph.vision.detector import Detector
 
 
-class Several:
+class DetectorChain:
     """Detectors asked in order; what the last of them leaves out is what is left out.
 
     Raises InputError where their categories or, at the first image, the widths of their features differ.

@@ -14,10 +14,10 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBo
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
 
-from groundgraph.vision.detectors import load_detector
-from groundgraph.vision.features import pool_regions
+from groundgraph.vision import load_detector
+from groundgraph.vision.backbone import pool_regions
+from groundgraph.vision.one_stage_detector import OneStageDetector
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
-from groundgraph.vision.torchvision_one_stage import OneStageDetector
 
 NAMES = ("cat", "dog")
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from groundgraph.data.types import Example, Skipped
-from groundgraph.vision.detectors import load_detector
-from groundgraph.vision.several import Several
+from groundgraph.vision import load_detector
+from groundgraph.vision.chain import DetectorChain
 
 
 def regions(path, names, width=3, categories=("dog",), left=0.0):
@@ -28,7 +28,7 @@ def test_the_first_that_knows_an_image_answers(tmp_path, examples):
     skipped = Skipped()
     one = regions(tmp_path / "one.npz", ["a.png"])
     two = regions(tmp_path / "two.npz", ["a.png", "b.png"], left=1.0)
-    found = Several([one, two]).detect(examples, skipped)
+    found = DetectorChain([one, two]).detect(examples, skipped)
     assert [r if r is None else r.boxes[0, 0] for r in found] == [0.0, 1.0, None]
     assert [what for what, _ in skipped.items] == ["c"]
 
@@ -36,9 +36,9 @@ def test_the_first_that_knows_an_image_answers(tmp_path, examples):
 def test_regions_of_another_kind_are_refused(tmp_path, examples):
     one = regions(tmp_path / "one.npz", ["a.png"])
     with pytest.raises(ValueError, match="categories are not those"):
-        Several([one, regions(tmp_path / "two.npz", ["b.png"], categories=("cat",))])
+        DetectorChain([one, regions(tmp_path / "two.npz", ["b.png"], categories=("cat",))])
     with pytest.raises(ValueError, match=r"\[3, 4\] numbers"):
-        Several([one, regions(tmp_path / "two.npz", ["b.png"], width=4)]).detect(examples, Skipped())
+        DetectorChain([one, regions(tmp_path / "two.npz", ["b.png"], width=4)]).detect(examples, Skipped())
 
 
 def test_all_are_told_which_images_there_will_be(tmp_path):
@@ -46,7 +46,7 @@ def test_all_are_told_which_images_there_will_be(tmp_path):
         (tmp_path / name).parent.mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / name)
     two = [Example(name, str(tmp_path / name)) for name in ("x/a.png", "y/a.png")]
-    detector = Several([regions(tmp_path / "one.npz", ["a.png"]), regions(tmp_path / "two.npz", ["a.png"])])
+    detector = DetectorChain([regions(tmp_path / "one.npz", ["a.png"]), regions(tmp_path / "two.npz", ["a.png"])])
     detector.expect(two)
     skipped = Skipped()
     assert detector.detect(two[:1], skipped) == [None] and "fits both" in skipped.items[0][1]

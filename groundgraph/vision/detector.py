@@ -1,8 +1,7 @@
-"""What a detector is, and the list of them: images in, `Regions` out."""
+"""What a detector is: images in, `Regions` out."""
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -14,8 +13,6 @@ from PIL import Image
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
-from groundgraph.models.device import Precision, device_of, dtype_of
-from groundgraph.torch_pair import check_torchvision
 
 
 class Detector(Protocol):
@@ -38,6 +35,7 @@ class ImageDetector(ABC):
     """
 
     batch = 16
+    pools_own_map = False  # whether `load` takes `pooled`: features from the network's own feature map
 
     def __init__(self, categories: Sequence[str]) -> None:
         self._categories = tuple(categories)
@@ -121,58 +119,3 @@ def usable(regions: Regions, example: Example, skipped: Skipped) -> Regions | No
         skipped.add(example.image_id, f"no usable region in {example.path}")
         return None
     return regions
-
-
-# kind -> where its class is; imported only when asked for, since each brings its own large library.
-KINDS = {
-    "torchvision": "groundgraph.vision.torchvision_detector:TorchvisionDetector",
-    "transformers": "groundgraph.vision.transformers_detector:TransformersDetector",
-    "open-vocabulary": "groundgraph.vision.open_vocabulary:OpenVocabularyDetector",
-    "precomputed": "groundgraph.vision.precomputed:PrecomputedRegions",
-    "image-files": "groundgraph.vision.image_files:ImageFiles",
-    "sgnls": "groundgraph.vision.image_files:SgnlsDetections",
-    "bottom-up-tsv": "groundgraph.vision.bottom_up:BottomUpTsv",
-    "bottom-up-h5": "groundgraph.vision.bottom_up_h5:BottomUpH5",
-}
-MAPPED = ("transformers", "open-vocabulary")  # kinds whose regions can be pooled from the network's own feature map
-
-
-def load_detector(
-    kind: str,
-    source: str,
-    *,
-    features: str = "detector",
-    device: str | torch.device = "auto",
-    precision: Precision = "auto",
-    **options,
-) -> Detector:
-    """The detector of a kind from its source: a folder, a hub id, a model's name or a file of regions.
-
-    features  "detector": as the detector describes a region; "map": pooled from the detector's own feature map (the
-              kinds in `MAPPED`); else a backbone that all regions are pooled from, see `features.load_backbone`
-    device, precision  see `groundgraph.models.device`
-    options   go to its `load`, as does the device: count (regions an image); for open-vocabulary also vocabulary, nouns
-    Raises InputError on an unknown kind, on one that cannot do what `features` asks for, and where torchvision
-    does not fit torch.
-    """
-    if kind not in KINDS:
-        raise InputError(f"there is no detector of kind {kind!r}: choose one of {', '.join(KINDS)}")
-    if features == "map":
-        if kind not in MAPPED:
-            raise InputError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
-        options["pooled"] = True
-    module, name = KINDS[kind].split(":")
-    try:
-        where = importlib.import_module(module)
-    except (ImportError, OSError, RuntimeError):
-        check_torchvision()
-        raise
-    place = device_of(device)
-    detector = getattr(where, name).load(source, device=place, **options)
-    if features not in ("detector", "map"):
-        from groundgraph.vision.features import Pooled, load_backbone
-
-        detector = Pooled(detector, load_backbone(features, place))
-    if isinstance(detector, ImageDetector):
-        detector.narrow(dtype_of(precision, place))
-    return detector

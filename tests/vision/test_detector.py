@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from groundgraph.data.types import Example, Regions, Skipped
-from groundgraph.vision.detectors import ImageDetector, load_detector, usable
+from groundgraph.vision import load_detector
+from groundgraph.vision.detector import ImageDetector, usable
 
 
 class Mean(ImageDetector):

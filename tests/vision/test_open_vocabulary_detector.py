@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from groundgraph.data.types import Example, Skipped
-from groundgraph.vision.detectors import load_detector
+from groundgraph.vision import load_detector
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "cat", "dog", "remote", "control", "hat", "##s", "tree"]
 
@@ -156,7 +156,7 @@ def test_every_image_is_asked_for_its_own_nouns(folder, tmp_path):
 
 def test_a_long_vocabulary_goes_through_in_passes(folder, monkeypatch):
     path, kind = folder
-    monkeypatch.setattr("groundgraph.vision.open_vocabulary.OWL_NAMES", 2)
+    monkeypatch.setattr("groundgraph.vision.open_vocabulary_detector.OWL_NAMES", 2)
     names = ["cat", "dog", "remote control", "hats", "tree", "hat", "control"]
     detector = load_detector("open-vocabulary", str(path), vocabulary=names, count=8)
     detector.commit = 0.0

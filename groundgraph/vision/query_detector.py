@@ -16,8 +16,8 @@ from torchvision.ops import box_convert, nms
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
 from groundgraph.models.device import device_of, narrow
-from groundgraph.vision.detectors import ImageDetector
-from groundgraph.vision.features import pool_regions, unnamed
+from groundgraph.vision.detector import ImageDetector
+from groundgraph.vision.pooling import pool_regions, unnamed
 
 # The large parts of transformers' detectors, by the ends of their names.
 TOWERS = (".backbone", ".text_backbone", ".vit", ".vision_model.encoder", ".text_model.encoder")
@@ -33,6 +33,8 @@ class QueryDetector(ImageDetector):
     pooled  features by RoIAlign on the model's feature map instead of the queries' states; then, and where a model
             has no states, given boxes can be pooled into the same space (`pool` always pools from the map)
     """
+
+    pools_own_map = True
 
     def __init__(
         self,

@@ -14,8 +14,8 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from groundgraph.data.types import Regions
 from groundgraph.models.device import device_of, device_of_model, narrow
-from groundgraph.vision.detectors import ImageDetector
-from groundgraph.vision.features import pool_regions, unnamed
+from groundgraph.vision.detector import ImageDetector
+from groundgraph.vision.pooling import pool_regions, unnamed
 
 
 class OneStageDetector(ImageDetector):

@@ -19,8 +19,11 @@ from transformers import (
 )
 
 from groundgraph.data.types import Example, Regions, Skipped
-from groundgraph.vision.detectors import ImageDetector, load_detector
-from groundgraph.vision.features import Backbone, Pooled, load_backbone, pool_regions
+from groundgraph.vision import load_detector
+from groundgraph.vision.backbone import Backbone, load_backbone
+from groundgraph.vision.detector import ImageDetector
+from groundgraph.vision.pooled import PooledDetector
+from groundgraph.vision.pooling import pool_regions
 
 
 def test_a_ramp_pools_to_the_middle_of_the_box():
@@ -116,7 +119,7 @@ def test_torchvision_backbones_come_from_the_hub_cache(tmp_path, monkeypatch):
     from torchvision import models
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("groundgraph.vision.features.SIDE", 64)
+    monkeypatch.setattr("groundgraph.vision.backbone.SIDE", 64)
     (tmp_path / "checkpoints").mkdir()
     torch.manual_seed(0)
     for name, width in (("resnet18", 512), ("mobilenet_v3_small", 576)):
@@ -155,7 +158,7 @@ def test_a_detectors_regions_with_another_networks_features(tmp_path):
     image = Image.new("RGB", (40, 20), "black")
     image.paste((0, 255, 0), (20, 0, 40, 20))
     image.save(tmp_path / "a.png")
-    detector, skipped = Pooled(Halves(), colours()), Skipped()
+    detector, skipped = PooledDetector(Halves(), colours()), Skipped()
     found, gone = detector.detect([Example("a", str(tmp_path / "a.png")), Example("b", "b.png")], skipped)
     assert detector.categories == ("left", "right") and gone is None and [w for w, _ in skipped.items] == ["b"]
     assert np.allclose(found.features, [[0, 0, 0], [0, 1, 0]], atol=0.1) and found.labels.tolist() == [0, 1]
@@ -176,7 +179,7 @@ def test_regions_from_a_file_with_a_networks_features(tmp_path):
         scores=np.ones((2, 1), np.float32),
         features=np.zeros((2, 1, 2), np.float32),
     )
-    detector, skipped = Pooled(load_detector("precomputed", str(tmp_path / "r.npz")), colours()), Skipped()
+    detector, skipped = PooledDetector(load_detector("precomputed", str(tmp_path / "r.npz")), colours()), Skipped()
     a, b = detector.detect([Example(n, str(tmp_path / n)) for n in ("a.png", "b.png")], skipped)
     assert np.allclose(a.features, [[1, 0, 0]], atol=0.02) and b is None
     assert len(skipped.items) == 1 and "truncated" in skipped.items[0][1]

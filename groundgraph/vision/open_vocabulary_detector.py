@@ -16,7 +16,7 @@ from groundgraph.data.types import Example, Regions
 from groundgraph.errors import InputError
 from groundgraph.models import quietly
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
-from groundgraph.vision.queries import QueryDetector
+from groundgraph.vision.query_detector import QueryDetector
 
 DINO, OWL = ("grounding-dino", "mm-grounding-dino"), ("owlvit", "owlv2")
 COMMIT = {**dict.fromkeys(DINO, 0.25), **dict.fromkeys(OWL, 0.1)}  # the thresholds their authors show

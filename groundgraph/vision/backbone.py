@@ -1,4 +1,4 @@
-"""Features of regions from a backbone of one's choice, whatever found the regions."""
+"""A backbone of one's choice that describes regions, whatever detector proposed them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.ops import roi_align
 
-from groundgraph.data.images import ImageError, open_image
-from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
 from groundgraph.models import quietly
-from groundgraph.models.device import device_of, narrow
+from groundgraph.models.device import device_of
 from groundgraph.models.hub import PREPARATION, WEIGHTS, load_torchvision, located
-from groundgraph.vision.detectors import Detector, ImageDetector, usable
+from groundgraph.vision.pooling import pool_regions
 
-CELLS = 7  # bins a side that a region is pooled to before their mean, as Faster R-CNN does
 SIDE = 448  # pixels a side that pictures have for a convolutional network of torchvision: a grid of 14 x 14
-
-
-def pool_regions(maps: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
-    """The mean of a feature map inside each box: RoIAlign on 7 x 7 bins of 2 x 2 samples, then their mean.
-
-    maps   [B, C, h, w], the grid covers the whole picture
-    boxes  B times [V, 4] xyxy as shares of the picture's width and height
-    Gives B times [V, C]. Cell (i, j)'s value stands at its centre (i + .5, j + .5), as He et al. 2017 align it.
-    """
-    grid = torch.tensor([maps.shape[3], maps.shape[2]] * 2, device=maps.device, dtype=maps.dtype)
-    scaled = [b.to(grid) * grid for b in boxes]
-    pooled = roi_align(maps, scaled, CELLS, spatial_scale=1.0, sampling_ratio=2, aligned=True)
-    return list(pooled.mean((2, 3)).split([len(b) for b in scaled]))
 
 
 class Backbone:
@@ -141,69 +124,3 @@ def _transformers(name: str, device: str | torch.device) -> Backbone:
         return tokens[:, -h * w :].transpose(1, 2).unflatten(2, (h, w))  # what stands before the patches is no place
 
     return Backbone(network, maps, side, processor.image_mean, processor.image_std, device)
-
-
-class Pooled(ImageDetector):
-    """Another detector's regions with a backbone's features, which given boxes can be pooled from as well."""
-
-    def __init__(self, detector: Detector, backbone: Backbone) -> None:
-        super().__init__(detector.categories)
-        self.detector, self.backbone = detector, backbone
-        if hasattr(detector, "expect"):
-            self.expect = detector.expect  # see `StoredRegions.expect`
-
-    def narrow(self, dtype: torch.dtype) -> None:
-        """See `ImageDetector.narrow`."""
-        narrow(self.backbone.network, dtype)
-        if isinstance(self.detector, ImageDetector):
-            self.detector.narrow(dtype)
-
-    def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """See `ImageDetector.regions`. Raises InputError for regions from a file, which belong to examples."""
-        if not isinstance(self.detector, ImageDetector):
-            raise InputError(f"{type(self.detector).__name__} looks at no images; it has regions of listed ones only")
-        return self._describe(images, self.detector.regions(images))
-
-    def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
-        """See `ImageDetector.of_examples`."""
-        return self._describe(images, self.detector.of_examples(examples, images))
-
-    def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
-        """See `Detector.detect`; regions from a file are kept where their image can be opened."""
-        if isinstance(self.detector, ImageDetector):
-            self.batch = self.detector.batch
-            return super().detect(examples, skipped)
-        found: list[Regions | None] = []
-        for start in range(0, len(examples), self.batch):
-            part = examples[start : start + self.batch]
-            listed = self.detector.detect(part, skipped)
-            images: dict[int, Image.Image] = {}
-            for number, (example, regions) in enumerate(zip(part, listed, strict=True)):
-                try:
-                    if regions is not None:
-                        images[number] = open_image(example.path)
-                except ImageError as error:
-                    skipped.add(example.image_id, str(error))
-            described = self._describe(list(images.values()), [listed[number] for number in images])
-            kept = dict(zip(images, described, strict=True))
-            found += [usable(kept[n], example, skipped) if n in kept else None for n, example in enumerate(part)]
-        return found
-
-    def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
-        """See `ImageDetector.pool`; no labels and scores 1 where the detector has none for given boxes."""
-        boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in boxes]
-        try:
-            given = self.detector.pool(images, boxes)
-        except (AttributeError, ValueError):
-            given = [unnamed(b, image.size) for b, image in zip(boxes, images, strict=True)]
-        return self._describe(images, given)
-
-    def _describe(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[Regions]:
-        features = self.backbone.features(images, [r.boxes for r in regions])
-        return [Regions(r.boxes, r.labels, r.scores, f, r.size) for r, f in zip(regions, features, strict=True)]
-
-
-def unnamed(boxes: np.ndarray, size: tuple[int, int]) -> Regions:
-    """Given boxes as regions that nothing is known of: no label, score 1, no features."""
-    count = len(boxes)
-    return Regions(boxes, np.full(count, -1), np.ones(count, np.float32), np.zeros((count, 0), np.float32), size)
