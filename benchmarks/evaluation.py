@@ -25,7 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from needs import needs
 
-from groundgraph.evaluation.evaluate import FIGURES, evaluate
+from groundgraph.evaluation.evaluate import METRICS, evaluate
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "evaluation"
 KS = (20, 50, 100)
@@ -146,7 +146,7 @@ def main() -> None:
         slow, wanted = best_of(3, lambda a=arrays, t=task: loop(a, t))
         fast, figures = best_of(20, lambda a=arrays, t=task: evaluate(a, task=t, convention="sgb", detection=False))
         whole, _ = best_of(5, lambda a=arrays, t=task: evaluate(a, task=t, convention="sgb"))
-        assert all(figures[f] == wanted[f] for f in FIGURES), f"{name}: the figures differ"
+        assert all(figures[f] == wanted[f] for f in METRICS), f"{name}: the figures differ"
         report[name] = {
             "images": images,
             "loop_ms_an_image": round(1e3 * slow / images, 3),

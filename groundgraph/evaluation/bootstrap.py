@@ -1,19 +1,26 @@
-"""Confidence intervals by resampling images: the figures of many samples at once, as matrix products."""
+"""Confidence intervals by resampling images: the metrics of many samples at once, as matrix products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
+Key = TypeVar("Key", bound=Hashable)
 _CELLS = 16_000_000  # weights held at once
 
 
 def draw_weights(images: int, draws: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """How often each image occurs in each of `draws` samples of `images` images with replacement: parts of [draws, N].
+    """How often each image occurs in samples of as many images, drawn with replacement.
 
-    Each row is a multinomial draw with equal chances. The parts, int64 and one after the other, are small enough for
-    memory at any number of images.
+    Args:
+        images: N.
+        draws: D, how many samples.
+        seed: of the generator; the same seed gives the same samples.
+
+    Yields:
+        Parts of [D, N] int64, one after the other, each small enough for memory at any N. Rows sum to N.
     """
     rng = np.random.default_rng(seed)
     at_once = max(1, _CELLS // max(images, 1))
@@ -24,15 +31,23 @@ def draw_weights(images: int, draws: int, seed: int = 0) -> Iterator[np.ndarray]
 
 
 def intervals(
-    figures: Callable[[np.ndarray], dict[str, np.ndarray]], images: int, draws: int, seed: int, level: float = 0.95
-) -> dict[str, list[float]]:
-    """Percentile intervals of figures over images: {name: [low, high]}.
+    metrics: Callable[[np.ndarray], dict[Key, np.ndarray]], images: int, draws: int, seed: int, level: float = 0.95
+) -> dict[Key, list[float]]:
+    """Percentile intervals of metrics over images.
 
-    figures  from weights [D, N], how often each sample has each image, to {name: [D] values}
-    level    the share of the samples between low and high
-    Source: Efron's percentile bootstrap; images, not relations, are drawn, since relations of an image are not
-    independent.
+    Images, not relations, are drawn, since the relations of an image are not independent.
+    Source: Efron's percentile bootstrap.
+
+    Args:
+        metrics: from weights [D, N] (see `draw_weights`) to {key: [D] values}.
+        images: N.
+        draws: how many samples.
+        seed: of the samples.
+        level: the share of the samples between low and high.
+
+    Returns:
+        {key: [low, high]}.
     """
-    parts = [figures(weights) for weights in draw_weights(images, draws, seed)]
+    parts = [metrics(weights) for weights in draw_weights(images, draws, seed)]
     ends = (50 * (1 - level), 50 * (1 + level))
-    return {name: np.percentile(np.concatenate([p[name] for p in parts]), ends).tolist() for name in parts[0]}
+    return {key: np.percentile(np.concatenate([part[key] for part in parts]), ends).tolist() for key in parts[0]}

@@ -1,4 +1,4 @@
-"""Everything the field measures on predicted scene graphs, for any model: one call, arrays in, figures out."""
+"""Everything the field measures on predicted scene graphs, for any model: one call, arrays in, results out."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from groundgraph.evaluation.arrays import (
 from groundgraph.evaluation.bootstrap import intervals
 from groundgraph.evaluation.detection import average_precisions, mean_precision
 from groundgraph.evaluation.matching import join, triplet_labels
-from groundgraph.evaluation.recall import CONVENTIONS, Convention, Shares, recall_shares
+from groundgraph.evaluation.recall import CONVENTIONS, Convention, GroupedRecall, triplet_recall
 
-Task = Literal["predcls", "sgcls", "sgdet", "phrdet"]
+EvaluationTask = Literal["predcls", "sgcls", "sgdet", "phrdet"]
 TASKS: dict[str, str] = {
     "predcls": "predicate classification: boxes and labels are given",
     "sgcls": "scene graph classification: boxes are given",
     "sgdet": "scene graph detection: nothing is given",
     "phrdet": "phrase detection: one box around subject and object",
 }
-FIGURES = ("R", "ngR", "zR", "ngzR", "mR", "ngmR")
+METRICS = ("R", "ngR", "zR", "ngzR", "mR", "ngmR")
 _APART = 2.0  # px by which a given box may differ from the truth's: it was rounded, or cut at a smaller image's border
 
 
@@ -40,7 +40,7 @@ def evaluate(
     predictions: Predictions,
     truth: Truth | None = None,
     *,
-    task: Task = "sgdet",
+    task: EvaluationTask = "sgdet",
     convention: Convention = "default",
     ks: Sequence[int] = (20, 50, 100),
     zeroshot: np.ndarray | None = None,
@@ -49,31 +49,37 @@ def evaluate(
     seed: int = 0,
     detection: bool = True,
 ) -> dict[str, Any]:
-    """Measure predicted scene graphs against true ones; every figure is a fraction of 1.
+    """Measure predicted scene graphs against true ones; every metric is a fraction of 1.
 
-    predictions  flat arrays in the golden layout (a mapping, or an opened npz), or a list with a mapping an image, see
-                 `arrays.as_predictions`
-    truth        likewise, see `arrays.as_truth`; None: `predictions` is a flat mapping that holds both sides
-    task         "predcls", "sgcls", "sgdet" or "phrdet", see `given`
-    convention   "default": an image without a predicted pair counts 0; "sgb": it is left out, as by
-                 Scene-Graph-Benchmark's evaluator. Nothing else differs.
-    ks           how many predictions of an image count
-    zeroshot     [Z, 3] (subject label, object label, predicate) that training never saw; None: the flat mapping's
-                 "zeroshot" if it has one
-    predicates   the predicates' names, or how many there are, over which mR is averaged; None: as many as are scored
-    bootstrap    how many samples of the images the confidence intervals are from; 0: none are given
-    seed         of these samples
-    detection    whether mAP50 is wanted too: pycocotools takes longer over it than all the rest
+    Args:
+        predictions: flat arrays in the golden layout (a mapping, or an opened npz), or a list with a mapping an image,
+            see `as_predictions`.
+        truth: likewise, see `as_truth`; None: `predictions` is a flat mapping that holds both sides.
+        task: "predcls", "sgcls", "sgdet" or "phrdet", see `task_predictions`.
+        convention: "default": an image without a predicted pair counts 0; "sgb": it is left out, as by
+            Scene-Graph-Benchmark's evaluator. Nothing else differs.
+        ks: how many predictions of an image count.
+        zeroshot: [Z, 3] (subject label, object label, predicate) that training never saw; None: the flat mapping's
+            "zeroshot" if it has one.
+        predicates: the predicates' names, or how many there are, over which mR is averaged; None: as many as are
+            scored.
+        bootstrap: how many samples of the images the confidence intervals are from; 0: none are given.
+        seed: of these samples.
+        detection: whether mAP50 is measured too: pycocotools takes longer over it than all the rest.
 
-    Gives what json can write:
-    mode, convention, images, images_with_relations, images_without_pairs (of those with relations), seconds;
-    unseen_relations: how many true relations are of `zeroshot`, null without it;
-    R, ngR, zR, ngzR, mR, ngmR: {"20": figure, ...}, see `recall.recall_shares`; mAP50: see
-    `detection.average_precisions`. Where the truth has nothing that a figure counts, it is null;
-    predicates: {name, or number as text: {"images", "relations", "R": {"20": ...}, "ngR": {...}}}, those that occur;
-    intervals, with `bootstrap`: 95 % of the samples lie between {"R": {"20": [low, high], ...}, ...}. mAP50 has none: a
-    sample repeats the images that a rare category is in, which lifts its precision above the figure's.
-    Raises InputError, naming the array and the fix, on anything that is missing, out of range or does not fit.
+    Returns:
+        What json can write:
+        mode, convention, images, images_with_relations, images_without_pairs (of those with relations), seconds;
+        unseen_relations: how many true relations are of `zeroshot`, null without it;
+        R, ngR, zR, ngzR, mR, ngmR: {"20": fraction, ...}, see `triplet_recall`; mAP50: see `average_precisions`. Where
+        the truth has nothing that a metric counts, it is null;
+        predicates: {name, or number as text: {"images", "relations", "R": {"20": ...}, "ngR": {...}}}, those that
+        occur;
+        intervals, with `bootstrap`: 95 % of the samples lie between {"R": {"20": [low, high], ...}, ...}. mAP50 has
+        none: a sample repeats the images that a rare category is in, which lifts its precision above the metric's.
+
+    Raises:
+        InputError: naming the array and the fix, on anything that is missing, out of range or does not fit.
     """
     check_choices(task, convention)
     if not ks or min(ks) < 1 or bootstrap < 0:
@@ -88,63 +94,75 @@ def evaluate(
         zeroshot = predictions.get("zeroshot")
     true, predicted = as_truth(truth), as_predictions(predictions)
     began = time.perf_counter()
-    predicted = given(task, true, predicted)
-    names = None if predicates is None or isinstance(predicates, int) else list(predicates)
-    count = len(names) if names is not None else predicates
+    predicted = task_predictions(task, true, predicted)
+    names, count = (None, predicates) if isinstance(predicates, int | None) else (list(predicates), len(predicates))
     unseen = None if zeroshot is None else as_triplets(zeroshot)
-    shares = recall_shares(true, predicted, ks, convention, unseen, count, phrase=task == "phrdet")
-    figures: dict[str, Any] = {"mode": task, "convention": convention} | _counts(true, predicted)
-    figures["unseen_relations"] = None if unseen is None else count_unseen(true, unseen)
-    measured = {key: share for key, share in shares.items() if len(share.values)}
-    for name in FIGURES:
-        figures[name] = {str(k): measured[name, k].mean if (name, k) in measured else None for k in ks}
+    recalls = triplet_recall(true, predicted, ks, convention, unseen, count, phrase=task == "phrdet")
+    results: dict[str, Any] = {"mode": task, "convention": convention} | _counts(true, predicted)
+    results["unseen_relations"] = None if unseen is None else count_unseen(true, unseen)
+    measured = {key: recall for key, recall in recalls.items() if len(recall.values)}
+    for name in METRICS:
+        results[name] = {str(k): measured[name, k].mean if (name, k) in measured else None for k in ks}
     if detection:
         precisions = average_precisions(true, predicted)
-        figures["mAP50"] = mean_precision(precisions) if precisions else None
-    figures["predicates"] = _predicates(true, shares, ks, names)
-    figures["seconds"] = round(time.perf_counter() - began, 4)
+        results["mAP50"] = mean_precision(precisions) if precisions else None
+    results["predicates"] = _predicates(true, recalls, ks, names)
+    results["seconds"] = round(time.perf_counter() - began, 4)
     if bootstrap and true.images:
 
-        def resampled(weights: np.ndarray) -> dict[str, np.ndarray]:
-            return {key: share.resampled(weights) for key, share in measured.items()}
+        def resampled(weights: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
+            return {key: recall.resampled(weights) for key, recall in measured.items()}
 
-        found = intervals(resampled, true.images, bootstrap, seed)
-        figures["intervals"] = {n: {str(k): found.get((n, k)) for k in ks} for n in FIGURES}
-    return figures
+        between = intervals(resampled, true.images, bootstrap, seed)
+        results["intervals"] = {n: {str(k): between.get((n, k)) for k in ks} for n in METRICS}
+    return results
 
 
 def count_unseen(truth: TruthArrays, unseen: np.ndarray) -> int:
-    """How many true relations are of triplets [Z, 3] (subject label, object label, predicate)."""
+    """How many true relations are of given triplets.
+
+    Args:
+        truth: the true graphs.
+        unseen: [Z, 3] (subject label, object label, predicate).
+    """
     return len(np.unique(join(triplet_labels(truth), unseen)[0]))
 
 
 def check_choices(task: str, convention: str) -> None:
-    """Raise ValueError, naming what there is, on an unknown task or convention."""
+    """Check the names of a task and of a convention.
+
+    Raises:
+        InputError: naming what there is, where one is unknown.
+    """
     if task not in TASKS:
         raise InputError(f'unknown task "{task}": use {", ".join(f"{k} ({v})" for k, v in TASKS.items())}')
     if convention not in CONVENTIONS:
         raise InputError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
 
 
-def given(task: Task, truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
+def task_predictions(task: EvaluationTask, truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
     """The predictions as a task has them scored, after Scene-Graph-Benchmark's evaluator.
 
-    predcls  boxes and labels become the truth's and every object's score 1, so that ngR ranks by predicate scores only
-    sgcls    as they are. Boxes match by IoU here too, not by number: of two given boxes of one label that overlap by
-             half, either may stand for the other.
-    sgdet, phrdet  as they are
-    Raises InputError where predcls or sgcls predictions do not have the truth's boxes, in its order, within 2 pixels:
-    the pairs count these boxes, and that evaluator would silently compare the wrong ones.
+    Args:
+        task: "predcls": boxes and labels become the truth's and every object's score 1, so that ngR ranks by predicate
+            scores only. The others leave them as they are; "sgcls" too matches boxes by IoU, not by number: of two
+            boxes of one label that overlap by half, either may stand for the other.
+        truth: the true graphs of N images.
+        predictions: the predicted graphs of the same images.
+
+    Raises:
+        InputError: where predcls or sgcls predictions do not have the truth's boxes, in its order, within 2 pixels:
+            the pairs count these boxes, and that evaluator would silently compare the wrong ones.
     """
     if task not in ("predcls", "sgcls"):
         return predictions
     if predictions.images != truth.images:
         raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
-    has, needs = np.diff(predictions.box_offsets), np.diff(truth.box_offsets)
-    wrong = has != needs
+    boxes, true_boxes = np.diff(predictions.box_offsets), np.diff(truth.box_offsets)
+    wrong = boxes != true_boxes
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
-        why = f"image {first} has {has[first]} predicted boxes but {needs[first]} true ones"
+        why = f"image {first} has {boxes[first]} predicted boxes but {true_boxes[first]} true ones"
     else:
         apart = np.abs(predictions.boxes.astype(np.float64) - truth.boxes).max(1, initial=0)
         wrong[owners(truth.box_offsets)[apart > _APART]] = True
@@ -170,15 +188,15 @@ def _counts(truth: TruthArrays, predictions: PredictionArrays) -> dict[str, int]
 
 
 def _predicates(
-    truth: TruthArrays, shares: Mapping[tuple[str, int], Shares], ks: Sequence[int], names: list[str] | None
+    truth: TruthArrays, recalls: Mapping[tuple[str, int], GroupedRecall], ks: Sequence[int], names: list[str] | None
 ) -> dict[str, dict[str, Any]]:
     """Each predicate that occurs: in how many images and relations, and its recall, the mean over its images."""
-    relations = np.bincount(truth.relations[:, 2], minlength=1 + shares["mR", ks[0]].width)
+    relations = np.bincount(truth.relations[:, 2], minlength=1 + recalls["mR", ks[0]].width)
     image = owners(truth.relation_offsets)
     images = np.bincount(
         np.unique(np.column_stack([truth.relations[:, 2], image]), axis=0)[:, 0], minlength=len(relations)
     )
-    means = {(name, k): shares[f"{name[:-1]}mR", k].means for name in ("R", "ngR") for k in ks}
+    means = {(name, k): recalls[f"{name[:-1]}mR", k].means for name in ("R", "ngR") for k in ks}
     table = {}
     for p in np.flatnonzero(relations):
         row: dict[str, Any] = {"images": int(images[p]), "relations": int(relations[p])}

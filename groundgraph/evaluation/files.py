@@ -1,53 +1,67 @@
-"""`groundgraph evaluate`: figures from files, as JSON and as a table."""
+"""`groundgraph evaluate`: metrics of graphs that lie in files, as JSON and as a table."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_triplets
-from groundgraph.evaluation.evaluate import FIGURES, TASKS, check_choices, evaluate
+from groundgraph.evaluation.evaluate import METRICS, TASKS, EvaluationTask, check_choices, evaluate
+from groundgraph.evaluation.recall import Convention
 from groundgraph.formats import read_sides, read_zeroshot, zeroshot_notes
 from groundgraph.formats.files import check_output, write_json_file
 from groundgraph.formats.frames import overlap_notes
 from groundgraph.terminal import Console
 
-_NOTHING = 0.01  # below it, figures are what chance finds
+_CHANCE = 0.01  # metrics below it are what chance gives
 
 
 def evaluate_files(
     predictions: str | Path,
     truth: str | Path | None = None,
     *,
-    task: str = "sgdet",
-    convention: str = "default",
+    task: EvaluationTask = "sgdet",
+    convention: Convention = "default",
     zeroshot: str | Path | None = None,
     bootstrap: int = 0,
     out: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Measure the graphs of a file; see `formats.read_sides` for the files and `evaluate.evaluate` for the rest.
+    """Measure the graphs of a file.
 
-    zeroshot  a file of triplets that training never saw, see `formats.read_zeroshot`
-    out       where the figures go as JSON; written whole or not at all
-    Gives the figures and "notes", what was left out. Raises InputError naming file and fix.
+    Args:
+        predictions: the file, see `formats.read_sides`.
+        truth: its ground truth's, likewise; None: `predictions` holds both sides, or is a run's.
+        task: as in `evaluate`.
+        convention: as in `evaluate`.
+        zeroshot: a file of triplets that training never saw, see `formats.read_zeroshot`.
+        bootstrap: as in `evaluate`.
+        out: where the results go as JSON; written whole or not at all.
+
+    Returns:
+        What `evaluate` gives, and "notes": what was left out, and what is odd.
+
+    Raises:
+        InputError: naming file and fix.
     """
     check_choices(task, convention)  # before a large file is read
     if out is not None:
         check_output(Path(out), [path for path in (predictions, truth, zeroshot) if path is not None])
     sides = read_sides(predictions, truth)
     notes = list(sides.notes)
+    unseen: np.ndarray | None = None
     if zeroshot is not None:
         unseen = read_zeroshot(zeroshot, sides.vocabularies, notes)
-    else:
-        unseen = None if sides.zeroshot is None else as_triplets(sides.zeroshot, f"{truth or predictions}: zeroshot")
+    elif sides.zeroshot is not None:
+        unseen = as_triplets(sides.zeroshot, f"{truth or predictions}: zeroshot")
     if unseen is not None:
         notes += zeroshot_notes(unseen, sides, str(zeroshot or truth or predictions))
     try:
-        figures = evaluate(
+        results = evaluate(
             sides.predictions,
             sides.truth,
             task=task,
@@ -62,36 +76,36 @@ def evaluate_files(
         notes.append("the truth has no box: nothing is measured")
     elif not len(sides.truth.relations):
         notes.append("the truth has no relation: only mAP50 is measured")
-    if all((figure or 0) < _NOTHING for figure in (figures["mAP50"], *figures["R"].values())):
+    if all((value or 0) < _CHANCE for value in (results["mAP50"], *results["R"].values())):
         notes += overlap_notes(sides.predictions, sides.truth)
-    figures["notes"] = notes
+    results["notes"] = notes
     if out is not None:
-        write_json_file(Path(out), figures, indent=1)
-    return figures
+        write_json_file(Path(out), results, indent=1)
+    return results
 
 
-def show(figures: dict[str, Any], console: Console) -> None:
-    """Print the figures of `evaluate_files`, in per cent: one table of all, one by predicate, and what was left out."""
-    ks, intervals = list(figures["R"]), figures.get("intervals", {})
-    table = Table("", *(f"@{k}" for k in ks), title=f"{TASKS[figures['mode']]}, per cent")
-    for name in FIGURES:
-        if name not in ("zR", "ngzR") or figures["unseen_relations"] is not None:
-            table.add_row(name, *(_cell(figures[name][k], intervals.get(name, {}).get(k)) for k in ks))
+def show(results: dict[str, Any], console: Console) -> None:
+    """Print the results of `evaluate_files`, in per cent: one table of all, one by predicate, and what was left out."""
+    ks, intervals = list(results["R"]), results.get("intervals", {})
+    table = Table("", *(f"@{k}" for k in ks), title=f"{TASKS[results['mode']]}, per cent")
+    for name in METRICS:
+        if name not in ("zR", "ngzR") or results["unseen_relations"] is not None:
+            table.add_row(name, *(_cell(results[name][k], intervals.get(name, {}).get(k)) for k in ks))
     console.print(table)
-    if figures["predicates"]:
-        console.print(_by_predicate(figures["predicates"], ks))
+    if results["predicates"]:
+        console.print(_by_predicate(results["predicates"], ks))
     left = {
         "sgb": "is left out (--convention default counts it 0)",
         "default": "counts 0 (--convention sgb leaves it out)",
     }
     for line in (
-        f"mAP50 {_cell(figures['mAP50'])}. {figures['images']} images, {figures['images_with_relations']} with true "
-        f"relations, {figures['images_without_pairs']} of these without a predicted pair. {figures['seconds']} s.",
-        f"Convention {figures['convention']}: an image without a predicted pair {left[figures['convention']]}.",
+        f"mAP50 {_cell(results['mAP50'])}. {results['images']} images, {results['images_with_relations']} with true "
+        f"relations, {results['images_without_pairs']} of these without a predicted pair. {results['seconds']} s.",
+        f"Convention {results['convention']}: an image without a predicted pair {left[results['convention']]}.",
         *(["In brackets: 95 % of the samples of the images lie there."] if intervals else []),
     ):
         console.print(line)
-    for note in figures["notes"]:
+    for note in results["notes"]:
         console.print(f"[yellow]note[/] {escape(note)}")
 
 

@@ -22,10 +22,11 @@ EntityObjects = list[list[tuple[int, ...]]]
 class GroundedEntities:
     """The entities of one image whose true boxes are known.
 
-    scores      [E, V] the higher, the rather the entity is that region
-    boxes       [V, 4] xyxy in pixels, the regions
-    true_boxes  E arrays [k, 4]; any of the k is right
-    groups      name -> [E] bool, which entities belong to it; "all" is always reported
+    Attributes:
+        scores: [E, V], the higher, the rather the entity is that region.
+        boxes: [V, 4] xyxy in pixels, the regions.
+        true_boxes: E arrays [k, 4]; any of the k is right.
+        groups: name -> [E] bool, which entities belong to it; "all" is always reported.
     """
 
     scores: np.ndarray
@@ -35,9 +36,15 @@ class GroundedEntities:
 
 
 def region_hits(boxes: np.ndarray, true_boxes: Sequence[np.ndarray], threshold: float = 0.5) -> np.ndarray:
-    """Which regions are right for which entity: regions [V, 4] and E arrays of true boxes [k, 4] -> [E, V] bool.
+    """Which regions are right for which entity: those whose IoU with any of its true boxes reaches the threshold.
 
-    A region is right where its IoU with any of the entity's boxes reaches the threshold; sides are x2 - x1.
+    Args:
+        boxes: [V, 4] xyxy, the regions; sides are x2 - x1.
+        true_boxes: E arrays [k, 4].
+        threshold: of the IoU.
+
+    Returns:
+        [E, V] bool.
     """
     hits = np.zeros((len(true_boxes), len(boxes)), bool)
     if not hits.size:
@@ -56,9 +63,20 @@ def region_hits(boxes: np.ndarray, true_boxes: Sequence[np.ndarray], threshold: 
 def expected_recall(scores: np.ndarray, hits: np.ndarray, k: int = 1) -> np.ndarray:
     """Probability that one of an entity's k best regions is right, ties being broken at random.
 
-    scores [E, V], hits [E, V] bool -> [E] float64. With k = 1 it is the mean correctness of the regions tied for the
-    top. Regions above the k-th best score are certainly among the k; the places left are drawn without replacement from
-    those that equal it: the miss probability is hypergeometric. Raises InputError on a score that is not a number.
+    With k = 1 it is the mean correctness of the regions tied for the top. Regions above the k-th best score are
+    certainly among the k; the places left are drawn without replacement from those that equal it: the miss probability
+    is hypergeometric.
+
+    Args:
+        scores: [E, V].
+        hits: [E, V] bool, which regions are right.
+        k: how many regions count.
+
+    Returns:
+        [E] float64.
+
+    Raises:
+        InputError: on a score that is not a number.
     """
     if np.isnan(scores).any():
         raise InputError("a grounding score is not a number: the grounder diverged or a region has no features")
@@ -79,12 +97,19 @@ def expected_recall(scores: np.ndarray, hits: np.ndarray, k: int = 1) -> np.ndar
 def grounding_accuracy(
     images: Iterable[GroundedEntities], groups: Sequence[str] = ("ambiguous", "unseen")
 ) -> dict[str, dict[str, float | int | None]]:
-    """Grounding figures over the entities of many images, as fractions of 1.
+    """Grounding metrics over the entities of many images.
 
-    Gives {"accuracy", "recall@3", "chance", "upper", "counts"}, each {"all" and each of `groups`: figure}. accuracy:
-    the top region is right; recall@3: one of the top three is (box recall of the pseudo labels); chance: a region drawn
-    uniformly is; upper: any region is. A group without an entity has None, and 0 in counts. An image without regions
-    counts 0 for its entities. Raises InputError where shapes disagree, naming them.
+    Args:
+        images: one after the other; one without regions counts 0 for its entities.
+        groups: names of GroundedEntities.groups that are reported beside "all".
+
+    Returns:
+        {"accuracy", "recall@3", "chance", "upper", "counts"}, each {"all" and each of `groups`: fraction of 1}.
+        accuracy: the top region is right; recall@3: one of the top three is (box recall of the pseudo labels); chance:
+        a region drawn uniformly is; upper: any region is. A group without an entity has None, and 0 in counts.
+
+    Raises:
+        InputError: where shapes disagree, naming them.
     """
     rows, members = [np.zeros((0, 4))], [np.zeros((0, 1 + len(groups)), bool)]
     for image in images:
@@ -94,27 +119,33 @@ def grounding_accuracy(
             raise InputError(f"scores are {np.shape(image.scores)} for {entities} entities and {regions} regions")
         hits = region_hits(image.boxes, image.true_boxes)
         chance = hits.mean(1) if regions else np.zeros(entities)
-        best = [expected_recall(scores, hits, k) for k in (1, 3)]
-        rows.append(np.column_stack([*best, chance, hits.any(1)]))
-        inside = [np.ones(entities, bool)]
-        inside += [np.asarray(image.groups.get(name, np.zeros(entities, bool)), bool) for name in groups]
-        members.append(np.column_stack(inside))
-    figures, masks = np.concatenate(rows), np.concatenate(members)
-    result = {name: {} for name in ("accuracy", "recall@3", "chance", "upper", "counts")}
-    for group, mask in zip(("all", *groups), masks.T, strict=True):
-        means = figures[mask].mean(0).tolist() if mask.any() else [None] * 4
+        recalls = [expected_recall(scores, hits, k) for k in (1, 3)]
+        rows.append(np.column_stack([*recalls, chance, hits.any(1)]))
+        masks = [np.asarray(image.groups.get(name, np.zeros(entities, bool)), bool) for name in groups]
+        members.append(np.column_stack([np.ones(entities, bool), *masks]))
+    table, members_of = np.concatenate(rows), np.concatenate(members)
+    result: dict[str, dict[str, float | int | None]] = {
+        name: {} for name in ("accuracy", "recall@3", "chance", "upper", "counts")
+    }
+    for group, mask in zip(("all", *groups), members_of.T, strict=True):
+        means = table[mask].mean(0).tolist() if mask.any() else [None] * 4
         for name, value in zip(result, [*means, int(mask.sum())], strict=True):
             result[name][group] = value
     return result
 
 
 def entity_truth(example: Example, parsed: Sequence[ParsedCaption]) -> EntityObjects:
-    """Which true objects each parsed entity means: [caption][entity] -> tuple of object indices, () where unknown.
+    """Which true objects each parsed entity means, where the data has mentions (MiniGenome).
 
-    parsed[c] is the parse of the caption that mentions call number c. An entity is tied to the mention whose span
-    overlaps its head noun; of several, the one that covers more of the head, then the shorter one. A mention that
-    names its entity by number (an unlocalized triplet's) is that entity's. An example without truth gives ()
-    everywhere.
+    An entity is tied to the mention whose span overlaps its head noun; of several, the one that covers more of the
+    head, then the shorter one. A mention that names its entity by number (an unlocalized triplet's) is that entity's.
+
+    Args:
+        example: the image; one without truth gives () everywhere.
+        parsed: parsed[c] is the parse of the caption that mentions call number c.
+
+    Returns:
+        [caption][entity] -> tuple of object indices, () where unknown.
     """
     mentions: dict[int, list[Mention]] = {}
     for mention in example.truth.mentions if example.truth else ():
@@ -128,7 +159,13 @@ def entity_truth(example: Example, parsed: Sequence[ParsedCaption]) -> EntityObj
 def category_truth(example: Example, parsed: Sequence[ParsedCaption], same: Same) -> EntityObjects:
     """For data without mentions (COCO): an entity means every true box of the category its noun names, () if none.
 
-    same(word, category) says whether the noun names the category. Same layout as `entity_truth`.
+    Args:
+        example: the image.
+        parsed: its captions.
+        same: (word, category) -> whether the noun names the category.
+
+    Returns:
+        As `entity_truth`.
     """
     labels = example.truth.labels if example.truth else ()
     categories = sorted(set(labels))
@@ -139,9 +176,14 @@ def category_truth(example: Example, parsed: Sequence[ParsedCaption], same: Same
 
 
 def ambiguous(truth: GroundTruth, objects: Sequence[Sequence[int]]) -> np.ndarray:
-    """Which entities are ambiguous, [E] bool: the image holds another object of their category, which they do not mean.
+    """Which entities are ambiguous: the image holds another object of their category, which they do not mean.
 
-    objects gives each entity's true objects, as `entity_truth` does.
+    Args:
+        truth: of the image.
+        objects: each of E entities' true objects, as `entity_truth` gives them.
+
+    Returns:
+        [E] bool.
     """
     return np.array([_has_rival(truth.labels, tuple(meant)) for meant in objects], bool)
 
@@ -149,16 +191,24 @@ def ambiguous(truth: GroundTruth, objects: Sequence[Sequence[int]]) -> np.ndarra
 def unseen(
     truth: GroundTruth, objects: Sequence[Sequence[int]], detector_categories: Iterable[str], same: Same
 ) -> np.ndarray:
-    """Which entities the detector was never taught, [E] bool: no true category of theirs is among its categories.
+    """Which entities the detector was never taught: no true category of theirs is among its categories.
 
-    Names are compared by same(true category, detector category).
+    Args:
+        truth: of the image.
+        objects: each of E entities' true objects, as `entity_truth` gives them.
+        detector_categories: what the detector names.
+        same: (true category, detector category) -> whether they are the same.
+
+    Returns:
+        [E] bool.
     """
     detector_categories = tuple(detector_categories)
-    known = {label: any(same(label, c) for c in detector_categories) for label in set(truth.labels)}
-    return np.array([bool(meant) and not any(known[truth.labels[i]] for i in meant) for meant in objects], bool)
+    taught = {label for label in set(truth.labels) if any(same(label, c) for c in detector_categories)}
+    return np.array([bool(meant) and taught.isdisjoint(truth.labels[i] for i in meant) for meant in objects], bool)
 
 
 def _mentioned(number: int, head: Span, mentions: Iterable[Mention]) -> tuple[int, ...]:
+    """The objects of the mention that is an entity's, () where none is."""
     for mention in mentions:
         if mention.entity == number:
             return mention.objects

@@ -1,4 +1,4 @@
-"""Which true relations do ranked predictions find, and at which rank? For all images at once.
+"""Which true relations do ranked predictions match, and at which rank? For all images at once.
 
 Nothing loops over images, relations or pairs. Predictions and truth are joined by sorting on their labels, so that
 boxes are compared only where all three labels agree.
@@ -13,12 +13,18 @@ import numpy as np
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
 
-NEVER = np.iinfo(np.int64).max
+UNMATCHED = np.iinfo(np.int64).max
 _CELLS = 8_000_000  # (pair, predicate) scores ranked together
 
 
 class Candidates(NamedTuple):
-    """Predicted triplets: row of the pair, predicate 1..P, rank within the image from 0; each [M] int64."""
+    """Predicted triplets, ranked.
+
+    Attributes:
+        rows: [M] int64, the pair's row among all images' pairs.
+        predicates: [M] int64 in 1..P.
+        ranks: [M] int64, the place within the image, from 0.
+    """
 
     rows: np.ndarray
     predicates: np.ndarray
@@ -26,23 +32,38 @@ class Candidates(NamedTuple):
 
 
 def constrained(predictions: PredictionArrays, depth: int) -> Candidates:
-    """One predicate a pair, its best (of equals the first): the first `depth` pairs of each image, in their order."""
-    image_of = owners(predictions.pair_offsets)
-    rank = np.arange(len(image_of)) - predictions.pair_offsets[image_of]
+    """One predicate a pair, its best (of equals the first): what R, mR and zR rank.
+
+    Args:
+        predictions: the predicted graphs of N images.
+        depth: how many pairs of each image are taken, in their order.
+
+    Returns:
+        The candidates, image by image.
+    """
+    image = owners(predictions.pair_offsets)
+    rank = np.arange(len(image)) - predictions.pair_offsets[image]
     rows = np.flatnonzero(rank < depth)
     scores = predictions.predicate_scores[rows, 1:]
     if not scores.size:
-        return Candidates(*(np.zeros(0, np.int64) for _ in range(3)))
+        return _no_candidates()
     best = scores.argmax(1)
-    real = scores[np.arange(len(rows)), best] > -np.inf
-    return Candidates(rows[real], best[real] + 1, rank[rows[real]])
+    predicted = scores[np.arange(len(rows)), best] > -np.inf
+    return Candidates(rows[predicted], best[predicted] + 1, rank[rows[predicted]])
 
 
 def unconstrained(predictions: PredictionArrays, depth: int) -> Candidates:
-    """Every predicate of a pair counts: the best `depth` (pair, predicate) of each image.
+    """Every predicate of a pair counts: what ngR, ngmR and ngzR rank.
 
     Ranked by subject score x object score x predicate score in float32; of equals the earlier pair, then the smaller
     predicate comes first. A score of -inf is no prediction.
+
+    Args:
+        predictions: the predicted graphs of N images.
+        depth: how many (pair, predicate) of each image are taken, the best.
+
+    Returns:
+        The candidates, image by image, best first.
     """
     offsets, width = predictions.pair_offsets, predictions.predicate_scores.shape[1] - 1
     lengths = np.diff(offsets)
@@ -55,12 +76,15 @@ def unconstrained(predictions: PredictionArrays, depth: int) -> Candidates:
         if longest[stop - start - 1]:
             parts.append(_ranked(predictions, start, stop, depth))
         start = stop
-    if not parts:
-        return Candidates(*(np.zeros(0, np.int64) for _ in range(3)))
-    return Candidates(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Candidates(*(np.concatenate(part) for part in zip(*parts, strict=True))) if parts else _no_candidates()
+
+
+def _no_candidates() -> Candidates:
+    return Candidates(*(np.zeros(0, np.int64) for _ in range(3)))
 
 
 def _ranked(predictions: PredictionArrays, start: int, stop: int, depth: int) -> Candidates:
+    """`unconstrained` for images start..stop, few enough for memory."""
     offsets = predictions.pair_offsets
     rows = np.arange(offsets[start], offsets[stop])
     image = owners(offsets[start : stop + 1])
@@ -68,8 +92,8 @@ def _ranked(predictions: PredictionArrays, start: int, stop: int, depth: int) ->
     if not predictions.whole_scores:
         ends = predictions.box_offsets[start + image][:, None] + predictions.pairs[rows]
         both = predictions.scores[ends].prod(1)[:, None]
-        known = scores > -np.inf  # 0 x -inf is not a number, but still no prediction
-        scores = np.multiply(both, scores, out=np.full_like(scores, -np.inf), where=known)
+        predicted = scores > -np.inf  # 0 x -inf is not a number, but still no prediction
+        scores = np.multiply(both, scores, out=np.full_like(scores, -np.inf), where=predicted)
     # The best `depth` lie in the `depth` pairs with the best predicates. Whatever equals the last place stays in, so
     # that ties are broken by the order below, not by chance.
     best = scores.max(1)
@@ -103,21 +127,33 @@ def triplet_labels(truth: TruthArrays) -> np.ndarray:
 def first_matches(
     truth: TruthArrays, predictions: PredictionArrays, candidates: Candidates, phrase: bool = False
 ) -> np.ndarray:
-    """For each true relation the rank of the first candidate that matches it, or NEVER: [R] int64.
+    """Which candidate is the first to match each true relation?
 
     A match has the same three labels, and IoU >= 0.5 for the subject's and for the object's box; with `phrase`, for
     the one box around both. A candidate may match several relations.
+
+    Args:
+        truth: the true graphs of N images.
+        predictions: the predicted graphs of the same images.
+        candidates: what is ranked of the predictions.
+        phrase: whether boxes match by the one box around subject and object.
+
+    Returns:
+        [R] int64, the candidate's rank, or UNMATCHED.
     """
-    first = np.full(len(truth.relations), NEVER, np.int64)
-    owner = owners(predictions.pair_offsets)[candidates.rows]
-    ends = predictions.box_offsets[owner][:, None] + predictions.pairs[candidates.rows]
-    wanted = np.column_stack([owners(truth.relation_offsets), triplet_labels(truth)])
-    relation, candidate = join(wanted, np.column_stack([owner, predictions.labels[ends], candidates.predicates]))
-    true_ends = truth.box_offsets[wanted[:, 0]][:, None] + truth.relations[:, :2]
-    true, found = truth.boxes[true_ends[relation]], predictions.boxes[ends[candidate]]
+    first = np.full(len(truth.relations), UNMATCHED, np.int64)
+    image = owners(predictions.pair_offsets)[candidates.rows]
+    ends = predictions.box_offsets[image][:, None] + predictions.pairs[candidates.rows]
+    true_image = owners(truth.relation_offsets)
+    true_ends = truth.box_offsets[true_image][:, None] + truth.relations[:, :2]
+    relation, candidate = join(
+        np.column_stack([true_image, triplet_labels(truth)]),
+        np.column_stack([image, predictions.labels[ends], candidates.predicates]),
+    )
+    true_boxes, boxes = truth.boxes[true_ends[relation]], predictions.boxes[ends[candidate]]
     if phrase:
-        true, found = _around(true), _around(found)
-    matched = (iou(true, found) >= 0.5).all(1)
+        true_boxes, boxes = _around(true_boxes), _around(boxes)
+    matched = (iou(true_boxes, boxes) >= 0.5).all(1)
     np.minimum.at(first, relation[matched], candidates.ranks[candidate[matched]])
     return first
 

@@ -1,13 +1,14 @@
-"""Scores of a caption parser on captions with known graphs (FACTUAL's files): facts right, found and true."""
+"""Scores of a caption parser on captions with known graphs (FACTUAL's files): precision and recall of facts."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from groundgraph.data.text import text_file
 from groundgraph.data.types import ParsedCaption
@@ -21,9 +22,22 @@ GRAPH_COLUMNS = ("graph", "scene_graph")
 _BRACKETS = re.compile(r"\(([^()]*)\)")
 
 
+class CaptionParser(Protocol):
+    """Anything that parses captions."""
+
+    def parse(self, captions: Sequence[str]) -> Sequence[ParsedCaption]:
+        """Parse captions, in their order."""
+
+
 @dataclass(frozen=True)
 class GoldGraphs:
-    """A FACTUAL-style file: `captions`, as many lists of `facts`, and how many facts were malformed and `skipped`."""
+    """A FACTUAL-style file.
+
+    Attributes:
+        captions: N captions.
+        facts: the N captions' facts.
+        skipped: how many malformed facts were left out.
+    """
 
     captions: list[str]
     facts: list[list[Fact]]
@@ -31,9 +45,14 @@ class GoldGraphs:
 
 
 def read_graph(text: str) -> tuple[list[Fact], int]:
-    """The facts of a graph in FACTUAL's writing, and how many pieces had no such form.
+    """The facts of a graph in FACTUAL's writing.
 
-    "( dog , is , brown ) , ( dog , on , bed )"; a thing of which nothing is said stands alone: "( dog )".
+    Args:
+        text: "( dog , is , brown ) , ( dog , on , bed )"; a thing without attribute or relation stands alone:
+            "( dog )".
+
+    Returns:
+        The facts, and how many pieces had no such form.
     """
     pieces = [tuple(" ".join(part.split()) for part in piece.split(",")) for piece in _BRACKETS.findall(text)]
     facts = [fact for fact in pieces if len(fact) in (1, 3) and all(fact)]
@@ -42,11 +61,15 @@ def read_graph(text: str) -> tuple[list[Fact], int]:
 
 
 def read_gold(path: Path | str) -> GoldGraphs:
-    """Reads a CSV with a header, a column `caption` and a column `graph` (FACTUAL's own: `scene_graph`).
+    """Read captions with their graphs.
 
-    Other columns are ignored; capitals and spaces around a column's name do not count. Raises InputError, naming file
-    and line, where one of the two is missing or there twice, a row has fewer or more fields than the header, or the
-    file has no row, no fact at all, or is no text.
+    Args:
+        path: a CSV file with a header, a column `caption` and a column `graph` (FACTUAL's own: `scene_graph`). Other
+            columns are ignored; capitals and spaces around a column's name do not count.
+
+    Raises:
+        InputError: naming file and line, where one of the two is missing or there twice, a row has fewer or more
+            fields than the header, or the file has no row, no fact at all, or is no text.
     """
     captions, graphs, skipped = [], [], 0
     try:
@@ -67,10 +90,10 @@ def read_gold(path: Path | str) -> GoldGraphs:
                         f"{path}, line {reader.line_num}: {fault}, {len(row)} fields below {len(header)} columns; give "
                         "a caption and a graph, in quotes where they hold commas"
                     )
-                facts, odd = read_graph(row[header.index(column)])
+                facts, malformed = read_graph(row[header.index(column)])
                 captions.append(row[header.index("caption")])
                 graphs.append(facts)
-                skipped += odd
+                skipped += malformed
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: not CSV ({error}); save it as a CSV file") from error
     if not captions:
@@ -81,7 +104,7 @@ def read_gold(path: Path | str) -> GoldGraphs:
 
 
 def parsed_facts(caption: ParsedCaption) -> list[Fact]:
-    """What a parser found in a caption, as facts: its things, their attributes, their relations."""
+    """A parsed caption as facts: its things, their attributes, their relations."""
     names = [e.name for e in caption.entities]
     facts: list[Fact] = [(name,) for name in names]
     facts += [(e.name, "is", a) for e in caption.entities for a in e.attributes]
@@ -108,48 +131,65 @@ def lemmatised(fact: Fact) -> Fact:
 def fact_sets(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
     """The lemmatised facts of one caption as sets.
 
-    all         attributes, relations, and the things of which neither says anything: a graph as FACTUAL writes it
-    objects     every thing that is named
-    attributes  (thing, "is", attribute)
-    relations   (thing, predicate, thing)
+    Returns:
+        all: attributes, relations, and the things that are in neither: a graph as FACTUAL writes it;
+        objects: every thing that is named;
+        attributes: (thing, "is", attribute);
+        relations: (thing, predicate, thing).
     """
     every = {lemmatised(fact) for fact in facts}
-    said = {fact for fact in every if len(fact) == 3}
-    attributes = {fact for fact in said if fact[1] == "is"}
-    relations = said - attributes
-    named = {fact[:1] for fact in said} | {fact[2:] for fact in relations}
-    objects = named | (every - said)
-    return {"all": said | (objects - named), "objects": objects, "attributes": attributes, "relations": relations}
-
-
-def score_facts(found: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> dict[str, dict[str, float | None]]:
-    """Micro precision, recall and f1 of each of GROUPS over captions: facts found and true, a caption at a time.
-
-    Counts are summed over the captions before dividing; where nothing is found, or nothing true, a figure of the other
-    side's is 0, and where neither is there are none: None. Raises InputError where the two sides
-    don't have equally many captions. Equality of the sets `all` is FACTUAL's set match (Li et al. 2023, section 5).
-    """
-    if len(found) != len(true):
-        raise InputError(f"{len(found)} captions were parsed but {len(true)} have graphs; give one each")
-    counts = {group: [0, 0, 0] for group in GROUPS}
-    for ours, theirs in zip(map(fact_sets, found), map(fact_sets, true), strict=True):
-        for group, count in counts.items():
-            count[0] += len(ours[group] & theirs[group])
-            count[1] += len(ours[group])
-            count[2] += len(theirs[group])
-    return {group: _ratios(*count) for group, count in counts.items()}
-
-
-def _ratios(right: int, said: int, true: int) -> dict[str, float | None]:
-    if not said and not true:
-        return dict.fromkeys(("precision", "recall", "f1"))
+    predications = {fact for fact in every if len(fact) == 3}
+    attributes = {fact for fact in predications if fact[1] == "is"}
+    relations = predications - attributes
+    described = {fact[:1] for fact in predications} | {fact[2:] for fact in relations}
+    objects = described | (every - predications)
     return {
-        "precision": right / said if said else 0.0,
-        "recall": right / true if true else 0.0,
-        "f1": 2 * right / (said + true),
+        "all": predications | (objects - described),
+        "objects": objects,
+        "attributes": attributes,
+        "relations": relations,
     }
 
 
-def evaluate_parser(parser, gold: GoldGraphs) -> Mapping[str, dict[str, float | None]]:
-    """Scores of anything with `parse(captions) -> ParsedCaptions` on a file's captions; see `score_facts`."""
+def score_facts(
+    predicted: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]
+) -> dict[str, dict[str, float | None]]:
+    """Micro precision, recall and f1 of facts: counts are summed over the captions before dividing.
+
+    Equality of the sets `all` is FACTUAL's set match (Li et al. 2023, section 5).
+
+    Args:
+        predicted: a parser's facts of N captions.
+        true: the facts of their graphs.
+
+    Returns:
+        {each of GROUPS: {"precision", "recall", "f1"}}. Where nothing is predicted, or nothing true, a figure of the
+        other side's is 0, and where neither is they are None.
+
+    Raises:
+        InputError: where the two sides don't have equally many captions.
+    """
+    if len(predicted) != len(true):
+        raise InputError(f"{len(predicted)} captions were parsed but {len(true)} have graphs; give one each")
+    counts = {group: [0, 0, 0] for group in GROUPS}
+    for parsed, gold in zip(map(fact_sets, predicted), map(fact_sets, true), strict=True):
+        for group, count in counts.items():
+            count[0] += len(parsed[group] & gold[group])
+            count[1] += len(parsed[group])
+            count[2] += len(gold[group])
+    return {group: _ratios(*count) for group, count in counts.items()}
+
+
+def _ratios(right: int, predicted: int, true: int) -> dict[str, float | None]:
+    if not predicted and not true:
+        return dict.fromkeys(("precision", "recall", "f1"))
+    return {
+        "precision": right / predicted if predicted else 0.0,
+        "recall": right / true if true else 0.0,
+        "f1": 2 * right / (predicted + true),
+    }
+
+
+def evaluate_parser(parser: CaptionParser, gold: GoldGraphs) -> dict[str, dict[str, float | None]]:
+    """Score a parser, anything with `parse(captions) -> ParsedCaptions`, on a file's captions: see `score_facts`."""
     return score_facts([parsed_facts(c) for c in parser.parse(gold.captions)], gold.facts)

@@ -11,14 +11,16 @@ from groundgraph.evaluation.grounding import expected_recall, region_hits
 
 
 @dataclass(frozen=True)
-class LabelledImage:
-    """One image's labels with its truth.
+class PseudoLabelledImage:
+    """One image's pseudo labels with its truth: E entities, V regions.
 
-    scores       [E, V] a grounder's a_ij
-    boxes        [V, 4] xyxy in pixels, the regions
-    true_boxes   E arrays [k, 4], any of the k is right; empty where the truth is not known
-    triplets     [T, 2] subject and object of each triplet, rows of scores
-    object, interaction  [E, V] the teachers' targets; None where they were not asked
+    Attributes:
+        scores: [E, V], a grounder's a_ij.
+        boxes: [V, 4] xyxy in pixels, the regions.
+        true_boxes: E arrays [k, 4], any of the k is right; empty where the truth is not known.
+        triplets: [T, 2], subject and object of each triplet, rows of scores.
+        object: [E, V], the object-aware teacher's targets (Eq. 6); None where it was not asked.
+        interaction: [E, V], the interaction-aware teacher's (Eq. 8); likewise.
     """
 
     scores: np.ndarray
@@ -29,36 +31,40 @@ class LabelledImage:
     interaction: np.ndarray | None = None
 
 
-def label_quality(images: Iterable[LabelledImage]) -> dict[str, float | int | None]:
-    """Figures over the entities and triplets of many images whose truth is known, as fractions of 1.
+def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | int | None]:
+    """Metrics over the entities and triplets of many images whose truth is known.
 
-    "box recall@1" and "@3": a right region (IoU >= 0.5) is the best, is among the three best; ties are broken at
-    random (the expectation). "triplet precision": the best regions of subject and object are both right. Bounds: "best
-    region": some region is right; "better teacher": the better of the two teachers' best regions is, where both were
-    asked (a silent one is wrong). "entities" and "triplets" count. None where nothing counts.
+    Args:
+        images: one after the other; entities without true boxes do not count.
+
+    Returns:
+        Fractions of 1, None where nothing counts. "box recall@1" and "@3": a right region (IoU >= 0.5) is the best, is
+        among the three best; ties are broken at random (the expectation). "triplet precision": the best regions of
+        subject and object are both right. Bounds: "best region": some region is right; "better teacher": the better
+        of the two teachers' best regions is, where both were asked (a silent one is wrong). "entities" and "triplets"
+        are how many count.
     """
     entities, triplets = [np.zeros((0, 4))], [np.zeros(0)]
     for image in images:
-        known = np.array([len(b) > 0 for b in image.true_boxes], bool)
+        measured = np.array([len(b) > 0 for b in image.true_boxes], bool)
         hits = region_hits(image.boxes, image.true_boxes)
         scores = np.asarray(image.scores, np.float64).reshape(hits.shape)
         best = expected_recall(scores, hits, 1)
-        teachers = np.full(len(known), np.nan)
+        teachers = np.full(len(measured), np.nan)
         if image.object is not None and image.interaction is not None:
             teachers = np.maximum(*(_right(t, hits) for t in (image.object, image.interaction)))
         rows = np.column_stack([best, expected_recall(scores, hits, 3), hits.any(1), teachers])
-        entities.append(rows[known])
+        entities.append(rows[measured])
         ends = np.reshape(image.triplets, (-1, 2)).astype(np.int64)
-        ends = ends[known[ends].all(1)]
+        ends = ends[measured[ends].all(1)]
         triplets.append(best[ends].prod(1))
     table, precision = np.concatenate(entities), np.concatenate(triplets)
-    asked = table[~np.isnan(table[:, 3]), 3]
     return {
         "box recall@1": _mean(table[:, 0]),
         "box recall@3": _mean(table[:, 1]),
         "triplet precision": _mean(precision),
         "best region": _mean(table[:, 2]),
-        "better teacher": _mean(asked),
+        "better teacher": _mean(table[~np.isnan(table[:, 3]), 3]),
         "entities": len(table),
         "triplets": len(precision),
     }

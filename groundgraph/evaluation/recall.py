@@ -1,13 +1,13 @@
 """Recall of triplets, after Scene-Graph-Benchmark's conventions, for all images at once.
 
-Every figure is a mean of shares: of an image's true relations (of one predicate, or never seen in training, as the
-figure wants), the share that is among the first K predictions. `shares` gives these, the figures average them.
+Every metric is a mean of recalls: of an image's true relations (of one predicate, or never seen in training, as the
+metric wants), the share that is among the first K predictions. `triplet_recall` gives these, the metrics average them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -15,68 +15,61 @@ from typing import Literal
 import numpy as np
 
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import (
-    PredictionArrays,
-    TruthArrays,
-    owners,
-    prediction_arrays,
-    truth_arrays,
-)
+from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.evaluation.matching import constrained, first_matches, join, triplet_labels, unconstrained
-
-__all__ = [
-    "CONVENTIONS",
-    "Convention",
-    "PredictionArrays",
-    "Shares",
-    "TruthArrays",
-    "prediction_arrays",
-    "recall_shares",
-    "sgdet_recall",
-    "truth_arrays",
-]
 
 Convention = Literal["default", "sgb"]
 CONVENTIONS = ("default", "sgb")
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What one figure averages: first over the images within a column, then over the columns.
+class GroupedRecall:
+    """The recalls that one metric averages: first over the images of a group, then over the groups.
 
-    values [M] in 0..1, images [M] and columns [M] say whose they are; `width` columns in all. R has one column, mR
-    one a predicate. Rows are ordered by column, then by image.
+    Attributes:
+        values: [M] float64 in 0..1, ordered by group, then by image.
+        images: [M] int64, whose each is.
+        groups: [M] int64, the group of each. R has one group, mR one a predicate.
+        width: how many groups there are.
     """
 
     values: np.ndarray
     images: np.ndarray
-    columns: np.ndarray
+    groups: np.ndarray
     width: int
 
     @cached_property
     def means(self) -> np.ndarray:
-        """Each column's mean over the images that have it: [width] float64, nan where none has."""
-        ends = np.searchsorted(self.columns, np.arange(self.width + 1)).tolist()
+        """Each group's mean over the images that have it: [width] float64, nan where none has."""
+        ends = np.searchsorted(self.groups, np.arange(self.width + 1)).tolist()
         # Summed part by part, not by bincount or reduceat: these add in another order than the published evaluator.
         sums = [float(np.add.reduce(self.values[a:b])) / (b - a) if b > a else np.nan for a, b in pairwise(ends)]
         return np.array(sums)
 
     @property
     def mean(self) -> float:
-        """The figure: the mean of the columns, one that no image has counting 0."""
+        """The metric: the mean of the groups, one that no image has counting 0."""
         return float(sum(np.nan_to_num(self.means).tolist()) / self.width) if self.width else 0.0
 
     def resampled(self, weights: np.ndarray) -> np.ndarray:
-        """The figure of samples of the images: weights [D, N], how often each sample has each image -> [D]."""
+        """The metric of samples of the images.
+
+        Args:
+            weights: [D, N], how often each of D samples has each of N images.
+
+        Returns:
+            [D] float64.
+        """
         if not self.width:
             return np.zeros(len(weights))
         sums, counts = np.zeros((2, weights.shape[1], self.width))
-        sums[self.images, self.columns] = self.values
-        counts[self.images, self.columns] = 1
-        return (weights @ sums / np.maximum(weights @ counts, 1)).mean(1)
+        sums[self.images, self.groups] = self.values
+        counts[self.images, self.groups] = 1
+        resampled: np.ndarray = (weights @ sums / np.maximum(weights @ counts, 1)).mean(1)
+        return resampled
 
 
-def recall_shares(
+def triplet_recall(
     truth: TruthArrays,
     predictions: PredictionArrays,
     ks: Sequence[int] = (20, 50, 100),
@@ -84,23 +77,32 @@ def recall_shares(
     zeroshot: np.ndarray | None = None,
     predicates: int | None = None,
     phrase: bool = False,
-) -> dict[tuple[str, int], Shares]:
-    """What R, ngR, mR, ngmR and, where `zeroshot` is given, zR and ngzR average: {(name, K): Shares}.
-
-    truth, predictions  of the same N images
-    convention          an image without a predicted pair counts 0 ("default") or is skipped ("sgb": as that evaluator)
-    zeroshot            [Z, 3] (subject label, object label, predicate) that training never saw
-    predicates          P, over which mR is averaged; None: as many as the predictions score
-    phrase              boxes match by the one box around subject and object (phrase detection)
+) -> dict[tuple[str, int], GroupedRecall]:
+    """The recalls that R, ngR, mR, ngmR and, where `zeroshot` is given, zR and ngzR average.
 
     A prediction matches where its three labels are right and both boxes have IoU >= 0.5 with theirs (sides are
     inclusive pixels, float32). "R": a pair has one predicate, its best; pairs keep their order. "ng": every (pair,
     predicate), ranked by subject score x object score x predicate score. An image's recall is the share of its true
     relations that are matched among the first K, duplicates counting as they stand; images without true relations do
     not count. "mR": each predicate's mean over the images that have it, then the mean over all P, a predicate that
-    never occurs counting 0. Where nothing counts the figure is 0.
-    Raises InputError where the two do not cover equally many images, on an unknown convention, and on a true predicate
-    beyond P. Source: Scene-Graph-Benchmark's evaluator; mR: VCTree (Tang et al. 2019).
+    never occurs counting 0. Where nothing counts the metric is 0.
+    Source: Scene-Graph-Benchmark's evaluator; mR: VCTree (Tang et al. 2019).
+
+    Args:
+        truth: the true graphs of N images.
+        predictions: the predicted graphs of the same images.
+        ks: how many predictions of an image count.
+        convention: an image without a predicted pair counts 0 ("default") or is skipped ("sgb": as that evaluator).
+        zeroshot: [Z, 3] (subject label, object label, predicate) that training never saw.
+        predicates: P, over which mR is averaged; None: as many as the predictions score.
+        phrase: boxes match by the one box around subject and object (phrase detection).
+
+    Returns:
+        {(name, K): the recalls}.
+
+    Raises:
+        InputError: where the two do not cover equally many images, on an unknown convention, and on a true predicate
+            beyond P.
     """
     if predictions.images != truth.images:
         raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
@@ -116,22 +118,22 @@ def recall_shares(
     counted = np.ones(len(image), bool)
     if convention == "sgb":
         counted = np.diff(predictions.pair_offsets)[image] > 0
-    groups = {"R": (counted, np.zeros_like(image), 1), "mR": (counted, labels[:, 2] - 1, predicates)}
+    # metric -> (which relations count, the group of each relation, how many groups)
+    groupings = {"R": (counted, np.zeros_like(image), 1), "mR": (counted, labels[:, 2] - 1, predicates)}
     if zeroshot is not None:
         unseen = np.zeros(len(image), bool)
         unseen[join(labels, np.reshape(zeroshot, (-1, 3)).astype(np.int64))[0]] = True
-        groups["zR"] = (counted & unseen, np.zeros_like(image), 1)
-    averaged = {name: _grouped(image, *group) for name, group in groups.items()}
+        groupings["zR"] = (counted & unseen, np.zeros_like(image), 1)
+    grouped = {name: (kept, *_group(image[kept], of[kept], width)) for name, (kept, of, width) in groupings.items()}
 
-    figures = {}
+    recalls = {}
     for prefix, candidates in (("", constrained), ("ng", unconstrained)):
-        first = first_matches(truth, predictions, candidates(predictions, max(ks)), phrase)
-        for name, (kept, group, shares) in averaged.items():
+        ranks = first_matches(truth, predictions, candidates(predictions, max(ks)), phrase)
+        for name, (kept, row, totals) in grouped.items():
             for k in ks:
-                found = np.bincount(group, first[kept] < k, minlength=len(shares.images))
-                values = found / shares.values
-                figures[prefix + name, k] = Shares(values, shares.images, shares.columns, shares.width)
-    return figures
+                matched = np.bincount(row, ranks[kept] < k, minlength=len(totals.images))
+                recalls[prefix + name, k] = replace(totals, values=matched / totals.values)
+    return recalls
 
 
 def sgdet_recall(
@@ -142,22 +144,18 @@ def sgdet_recall(
     zeroshot: np.ndarray | None = None,
     predicates: int | None = None,
 ) -> dict[str, float]:
-    """Recall@K as fractions of 1: "R@K", "ngR@K", "mR@K", "ngmR@K", and "zR@K", "ngzR@K" where `zeroshot` is given.
+    """Recall@K; arguments, conventions and errors are those of `triplet_recall`.
 
-    Arguments, conventions and errors are those of `recall_shares`.
+    Returns:
+        {"R@K", "ngR@K", "mR@K", "ngmR@K", and "zR@K", "ngzR@K" where `zeroshot` is given: fraction of 1}.
     """
-    shares = recall_shares(truth, predictions, ks, convention, zeroshot, predicates)
-    return {f"{name}@{k}": figure.mean for (name, k), figure in shares.items()}
+    recalls = triplet_recall(truth, predictions, ks, convention, zeroshot, predicates)
+    return {f"{name}@{k}": recall.mean for (name, k), recall in recalls.items()}
 
 
-def _grouped(
-    image: np.ndarray, counted: np.ndarray, column: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray, Shares]:
-    """Group the counted relations by column and image: (which count [R] bool, group of each, the groups).
-
-    The groups' `values` are how many relations they have.
-    """
-    keys = column[counted] * (int(image.max(initial=0)) + 1) + image[counted]
-    keys, group, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    columns, images = np.divmod(keys, int(image.max(initial=0)) + 1)
-    return counted, group.reshape(-1), Shares(sizes, images, columns, width)
+def _group(image: np.ndarray, group: np.ndarray, width: int) -> tuple[np.ndarray, GroupedRecall]:
+    """The row of each relation [R] in a table of (group, image), and the table: `values` count its relations."""
+    step = int(image.max(initial=0)) + 1
+    keys, row, totals = np.unique(group * step + image, return_inverse=True, return_counts=True)
+    groups, images = np.divmod(keys, step)
+    return row.reshape(-1), GroupedRecall(totals, images, groups, width)

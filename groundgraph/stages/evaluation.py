@@ -12,6 +12,7 @@ import numpy as np
 from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.engine.run import Run
+from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.detection import detection_map
 from groundgraph.evaluation.grounding import (
     EntityObjects,
@@ -22,8 +23,8 @@ from groundgraph.evaluation.grounding import (
     grounding_accuracy,
     unseen,
 )
-from groundgraph.evaluation.pseudo_labels import LabelledImage, label_quality
-from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
+from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
+from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
 from groundgraph.stages import artifacts
 
@@ -65,7 +66,7 @@ def grounded(run: Run, method: str) -> list[GroundedEntities]:
     return found
 
 
-def labelled(run: Run, method: str) -> Iterator[LabelledImage]:
+def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
     """The train split's images whose truth is known, with a method's scores and the teachers' targets."""
     silent = artifacts.Lazy(len(artifacts.names(run, "train")), lambda i: (None, None))
     rows = zip(
@@ -80,7 +81,7 @@ def labelled(run: Run, method: str) -> Iterator[LabelledImage]:
         if example.truth is not None:
             meant = [objects for caption in true_objects(example, captions) for objects in caption]
             true = [example.truth.boxes[list(objects)] for objects in meant]
-            yield LabelledImage(scores, regions.boxes, true, artifacts.triplet_rows(captions), *targets)
+            yield PseudoLabelledImage(scores, regions.boxes, true, artifacts.triplet_rows(captions), *targets)
 
 
 def measure(run: Run, folder: Path) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Advance, Run
 from groundgraph.engine.stage import Stage, model_identity
 from groundgraph.errors import InputError
-from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
+from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
+from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.pseudo_labels import (

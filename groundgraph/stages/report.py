@@ -13,7 +13,8 @@ import numpy as np
 
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.engine.run import Run
-from groundgraph.evaluation.recall import prediction_arrays, recall_shares, truth_arrays
+from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
+from groundgraph.evaluation.recall import triplet_recall
 from groundgraph.report.charts import PredicateRecall
 from groundgraph.report.html import NAMES, GraphPicture, ReportData, write_report
 from groundgraph.report.pictures import graph_json
@@ -105,7 +106,7 @@ def predicate_recall(run: Run) -> PredicateRecall | None:
     recall = {}
     for method in run.recipe.grounder:
         graphs = artifacts.graphs(run, method)
-        shares = recall_shares(truth, prediction_arrays([graphs[i] for i in known]), (K,), predicates=len(predicates))
-        means = shares["mR", K].means
+        predicted = prediction_arrays([graphs[i] for i in known])
+        means = triplet_recall(truth, predicted, (K,), predicates=len(predicates))["mR", K].means
         recall[method] = [None if np.isnan(means[p - 1]) else float(means[p - 1]) for p in order]
     return PredicateRecall([predicates[p - 1] for p in order], [int(counts[p]) for p in order], recall, K)

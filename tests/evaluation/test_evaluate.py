@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from groundgraph.evaluation.bootstrap import draw_weights
-from groundgraph.evaluation.evaluate import FIGURES, evaluate
+from groundgraph.evaluation.evaluate import METRICS, evaluate
 
 GOLDEN = pathlib.Path(__file__).parents[2].parent / "shared" / "golden" / "evaluation"
 needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/golden is not here")
@@ -53,7 +53,7 @@ def test_one_mapping_an_image_gives_the_golden_figures_too():
     truth = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     figures = evaluate(predictions, truth, convention="sgb", zeroshot=arrays["zeroshot"])
     golden = json.loads((GOLDEN / "sgdet.json").read_text())
-    assert all(figures[name] == golden[name] for name in FIGURES)
+    assert all(figures[name] == golden[name] for name in METRICS)
 
 
 def test_an_image_without_a_pair_in_both_conventions():
@@ -155,7 +155,7 @@ def test_bootstrap_equals_evaluating_every_sample(convention):
     for row in weights:
         chosen = np.repeat(np.arange(len(truth)), row)
         samples.append(evaluate([predictions[i] for i in chosen], [truth[i] for i in chosen], **options))
-    for name in FIGURES:
+    for name in METRICS:
         for k in map(str, ks):
             wanted = np.percentile([s[name][k] for s in samples], (2.5, 97.5))
             np.testing.assert_allclose(figures["intervals"][name][k], wanted, atol=1e-12)

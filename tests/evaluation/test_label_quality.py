@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundgraph.evaluation.pseudo_labels import LabelledImage, label_quality
+from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
 
 BOXES = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]], np.float32)
 NONE = np.zeros((0, 4))
@@ -20,7 +20,7 @@ def image(**more):
     )
     true = [BOXES[:1], BOXES[2:3], BOXES[1:2], NONE]
     triplets = np.array([[0, 1], [0, 2], [2, 0], [0, 3]])
-    return LabelledImage(scores, BOXES, true, triplets, **more)
+    return PseudoLabelledImage(scores, BOXES, true, triplets, **more)
 
 
 def test_recall_precision_and_the_best_region():
@@ -42,6 +42,6 @@ def test_the_better_teacher():
 
 
 def test_an_image_without_regions_counts_as_wrong_and_nothing_as_nothing():
-    blind = LabelledImage(np.zeros((1, 0)), np.zeros((0, 4)), [BOXES[:1]], np.zeros((0, 2)))
+    blind = PseudoLabelledImage(np.zeros((1, 0)), np.zeros((0, 4)), [BOXES[:1]], np.zeros((0, 2)))
     assert label_quality([blind])["box recall@1"] == 0
     assert label_quality([])["box recall@1"] is None

@@ -5,7 +5,7 @@ import pytest
 
 from groundgraph.data.types import Graph, GroundTruth
 from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
-from groundgraph.evaluation.recall import recall_shares, sgdet_recall
+from groundgraph.evaluation.recall import sgdet_recall, triplet_recall
 
 CATEGORIES, PREDICATES = ("man", "horse", "hat"), ("riding", "wearing", "near", "on")
 BOXES = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], np.float32)
@@ -107,11 +107,11 @@ def test_phrase_detection_looks_at_the_box_around_both():
         ([[0, 0, 9, 9], [4, 0, 13, 9], BOXES[2]], 0, 0),  # 140 of 300 pixels
     ):
         predicted = prediction_arrays([graph([(0, 1)], [[0, 1, 0, 0, 0]], boxes)])
-        assert recall_shares(arrays, predicted)["R", 20].mean == detection
-        assert recall_shares(arrays, predicted, phrase=True)["R", 20].mean == phrase
-        assert recall_shares(arrays, predicted, phrase=True)["ngR", 20].mean == phrase
+        assert triplet_recall(arrays, predicted)["R", 20].mean == detection
+        assert triplet_recall(arrays, predicted, phrase=True)["R", 20].mean == phrase
+        assert triplet_recall(arrays, predicted, phrase=True)["ngR", 20].mean == phrase
     wrong_label = prediction_arrays([graph([(0, 1)], [[0, 1, 0, 0, 0]], labels=(1, 3, 3))])
-    assert recall_shares(arrays, wrong_label, phrase=True)["R", 20].mean == 0
+    assert triplet_recall(arrays, wrong_label, phrase=True)["R", 20].mean == 0
 
 
 def test_ties_keep_the_order_of_pairs_then_of_predicates():

@@ -13,7 +13,7 @@ from groundgraph.cli import app
 from groundgraph.data.records import example_record, write_lines
 from groundgraph.data.store import write_ragged
 from groundgraph.data.types import Example, GroundTruth
-from groundgraph.evaluation.evaluate import FIGURES, evaluate
+from groundgraph.evaluation.evaluate import METRICS, evaluate
 from groundgraph.evaluation.files import evaluate_files
 from groundgraph.formats import read_sides, read_zeroshot
 
@@ -38,7 +38,7 @@ FOUND = [
 KS = ("20", "50", "100")
 
 
-def same(left, right, names=(*FIGURES, "mAP50")):
+def same(left, right, names=(*METRICS, "mAP50")):
     for name in names:
         assert left[name] == right[name], name
 
@@ -551,7 +551,7 @@ def test_the_command(tmp_path):
     assert result.exit_code == 0, result.output
     figures = json.loads(out.read_text())
     wanted = evaluate(flat(), convention="sgb", bootstrap=50)
-    same(figures, wanted, (*FIGURES, "mAP50", "intervals", "predicates", "images", "images_with_relations", "mode"))
+    same(figures, wanted, (*METRICS, "mAP50", "intervals", "predicates", "images", "images_with_relations", "mode"))
     low, high = (100 * v for v in wanted["intervals"]["R"]["20"])
     assert f"{100 * wanted['R']['20']:.2f} ({low:.1f} to {high:.1f})" in result.output
     assert "left out" in result.output and "by predicate" in result.output

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from groundgraph.data.types import GroundTruth, Regions, SoftLabels
-from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
+from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
+from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.examples import Examples
 from groundgraph.sgg.inference import predict

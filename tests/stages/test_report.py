@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.engine.run import Run
-from groundgraph.evaluation.recall import prediction_arrays, sgdet_recall, truth_arrays
+from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
+from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.stages import artifacts, cases
 from groundgraph.stages import report as summary
 from groundgraph.stages.recipe import load_recipe
