@@ -27,7 +27,7 @@ from groundgraph.data.ragged import SHARD_BYTES
 from groundgraph.data.sources import open_source
 from groundgraph.engine.run import Run
 from groundgraph.engine.trial import Sample, Trial, offline, take_sample, try_stages
-from groundgraph.grounding import LEARNED
+from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.data import LIMIT
 from groundgraph.stages.extraction import EXTRACTED
 from groundgraph.stages.preflight import dry_run, needs
@@ -181,4 +181,4 @@ def described(recipe: Recipe, stage: str, images: dict[str, int]) -> str:
     told = {"items": amount(recipe, stage, images)[0], "train": images["train"], "method": method}
     told |= {"epochs": recipe.grounding.epochs, "model": recipe.sgg.model, "batch": recipe.sgg.training.images}
     told["steps"] = recipe.sgg.training.epochs * math.ceil(images["train"] / recipe.sgg.training.images)
-    return WORK["rule" if kind == "grounding" and method not in LEARNED else kind][1].format(**told)
+    return WORK["rule" if kind == "grounding" and not GROUNDERS[method].learns else kind][1].format(**told)

@@ -23,7 +23,7 @@ from groundgraph.engine.record import SCRATCH
 from groundgraph.engine.run import Advance, Run
 from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
-from groundgraph.grounding import LEARNED
+from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.data import gather, lengths_of
 from groundgraph.stages import artifacts
 from groundgraph.stages.listing import listed_examples, stages
@@ -107,10 +107,10 @@ class Trial(Run):
     def _arrays(self, stage: str) -> int:
         """A grounder's padded sets, a scene-graph model's soft labels."""
         kind, _, method = stage.partition("-")
-        if kind == "grounding" and method in LEARNED:
+        if kind == "grounding" and GROUNDERS[method].learns:
             sets = [artifacts.grounding_images(self, s, method) for s in ("train", "validation") if s in self.images]
             return sum(_bytes(gather(images)) for images in sets if lengths_of(images).all(0).any())
-        if kind == "sgg" and method in LEARNED and self.recipe.pseudo_labels.kind == "soft":
+        if kind == "sgg" and GROUNDERS[method].learns and self.recipe.pseudo_labels.kind == "soft":
             labels, rng = labels_of(self, method), np.random.default_rng(0)
             return sum(_bytes(labels(i, rng)) for i in range(self.images["train"]))
         return 0

@@ -1,7 +1,7 @@
 """Stage 1: which region each entity of a caption means.
 
 A grounder scores every region of an image for every entity. One that learns is an nn.Module with two methods
-(`training.Trainable`); a new one is a file and a line here.
+(`training.Trainable`); a new one is a file and a line in GROUNDERS.
 """
 
 from __future__ import annotations
@@ -9,20 +9,48 @@ from __future__ import annotations
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.lsws import Lsws
+from groundgraph.grounding.method import Method
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.grounding.two_teachers import Mil, TwoTeachers
 from groundgraph.grounding.vspnet import Vspnet
 from groundgraph.grounding.wsgm import Wsgm
 from groundgraph.training.grounding_loop import Learned
 
-LEARNED = {"ours": TwoTeachers, "mil": Mil, "wsgm": Wsgm, "lsws": Lsws, "vspnet": Vspnet}
-GROUNDERS = ("sgnls", *LEARNED)
+# A recipe's `grounder` -> the method, in the order of tables.
+GROUNDERS: dict[str, Method] = {
+    "two-teachers": Method("This method", TwoTeachers, taught=True),
+    "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
+    "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),
+    "lsws": Method("LSWS's grounder (linguistic structure)", Lsws),
+    "vspnet": Method("VSPNet's grounder (graph alignment)", Vspnet),
+    "mil": Method("MIL alone (no teacher)", Mil),
+    "full": Method("Full supervision (annotated boxes: the upper bound)", None, learns=False),
+}
+GROUNDERS["ours"] = GROUNDERS["two-teachers"]  # its name in recipes before
+
+
+def method_of(name: str) -> Method:
+    """A method by its name in recipes.
+
+    Raises:
+        InputError: For an unknown name.
+    """
+    if name not in GROUNDERS:
+        raise InputError(f"there is no grounder {name!r}: choose one of {', '.join(GROUNDERS)}")
+    return GROUNDERS[name]
 
 
 def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls:
-    """A grounder by its name, untrained. Raises InputError for an unknown name."""
-    if name == "sgnls":
-        return Sgnls()
-    if name not in LEARNED:
-        raise InputError(f"there is no grounder {name!r}: choose one of {', '.join(GROUNDERS)}")
-    return Learned(LEARNED[name], config or GroundingConfig())
+    """A grounder by its name in recipes, untrained.
+
+    Args:
+        name: A key of GROUNDERS.
+        config: Of a grounder that learns; None: the defaults.
+
+    Raises:
+        InputError: For an unknown name, and for one of a method that has no grounder.
+    """
+    method = method_of(name)
+    if method.grounder is None:
+        raise InputError(f"{name!r} has no grounder: its labels are the annotated boxes")
+    return Learned(method.grounder, config or GroundingConfig()) if method.learns else method.grounder()

@@ -2,13 +2,13 @@
 
 import pytest
 
-from groundgraph.grounding import LEARNED
+from groundgraph.grounding import GROUNDERS
 from groundgraph.language import PARSERS
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.teachers import interaction
 from groundgraph.vision import DETECTORS
 
-REGISTRIES = (PARSERS, LEARNED, SGG_MODELS, interaction.KINDS, DETECTORS)
+REGISTRIES = (PARSERS, GROUNDERS, SGG_MODELS, interaction.KINDS, DETECTORS)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -13,7 +13,7 @@ from groundgraph.grounding.data import pad
 from groundgraph.training.grounding_loop import batches
 from groundgraph.training.processes import ALONE, Ranks
 
-LEARNED = [name for name in GROUNDERS if name != "sgnls"]
+LEARNED = [name for name, method in GROUNDERS.items() if method.learns and name != "ours"]
 KINDS = {
     "average": ("ours", {"fusing": "average"}),
     "self": ("ours", {"fusing": "self"}),

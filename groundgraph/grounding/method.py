@@ -1,0 +1,37 @@
+"""What a way to train a scene-graph model needs: the one place where methods differ, besides their own files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Method:
+    """A grounder as recipes name it, and how labels come from it; or full supervision, which grounds nothing.
+
+    Attributes:
+        title: For tables and reports.
+        grounder: Class of the grounder: a `training.Trainable` module, or of a rule an object with `scores`; None where
+            the labels are the annotated boxes.
+        learns: The grounder is trained, on the words' embeddings; a rule reads which regions' category an entity means.
+        taught: It learns from the two teachers, weighed as `grounding.fusing` says.
+        every_match: All regions that match are an entity's candidates and all are labelled at once; otherwise its best
+            K are, of which a training step draws.
+    """
+
+    title: str
+    grounder: type[Any] | None
+    learns: bool = True
+    taught: bool = False
+    every_match: bool = False
+
+    @property
+    def supervised(self) -> bool:
+        """Whether annotated boxes are the labels."""
+        return self.grounder is None
+
+    @property
+    def reads_categories(self) -> bool:
+        """Whether it is told which regions' category an entity means (Eq. 6)."""
+        return self.taught or (not self.learns and not self.supervised)
