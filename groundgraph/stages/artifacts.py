@@ -118,9 +118,9 @@ def targets(run: Run, split: str) -> Sequence[tuple[np.ndarray, np.ndarray]]:
 def grounding_images(run: Run, split: str, method: str) -> Sequence[GroundingImage]:
     """What a grounder that learns is given of a split: ours alone is taught, and of the measured split nobody."""
     listed, captions, found = names(run, split), parsed(run, split), regions(run, split)
-    text, asked = Ragged(run.folder / "text" / split), method == "ours" and split in run.recipe.taught
-    taught = targets(run, split) if asked and run.recipe.asks_teachers else None
-    weights = Ragged(run.folder / "reliability" / split) if asked and run.recipe.asks_expert else None
+    text, asked = Ragged(run.folder / "text" / split), method == "ours" and split in run.recipe.taught_splits
+    taught = targets(run, split) if asked and run.recipe.needs_teachers else None
+    weights = Ragged(run.folder / "reliability" / split) if asked and run.recipe.needs_expert else None
 
     def read(i: int) -> GroundingImage:
         words, features = text[listed[i]], found[i].features

@@ -114,9 +114,9 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     if wanted.object and {"ours", "sgnls"} & set(run.recipe.grounder):
         rows = [object_aware(run, split, slice(one.image, one.image + 1))[0][one.rows] for one in chosen]
         teachings = [Teaching(object=targets) for targets in rows]
-    if run.recipe.looker and chosen:
+    if run.recipe.interaction and chosen:
         images = [one.case.image for one in chosen]
-        teacher = InteractionTeacher(**run.recipe.looker.model_dump(), **run.placement)
+        teacher = InteractionTeacher(**run.recipe.interaction.model_dump(), **run.placement)
         looked = [maps[0] for maps in teacher.looker.maps(images, [[one.caption] for one in chosen])]
         teachings = [
             replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))

@@ -114,7 +114,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             if task == "sgdet":
                 row["mAP50"] = detection_map(truths, _renamed(graphs, means), annotated)[0] if annotated else None
         methods[method] = row
-    for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.asks_teachers else ())):
+    for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.needs_teachers else ())):
         counts |= {f"{stage}: {name}": value for name, value in run.record(stage)["counts"].items()}
     for method in (m for m in run.recipe.grounder if m != "full"):
         counts |= {

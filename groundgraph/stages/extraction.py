@@ -113,8 +113,8 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
 
     Of the measured split of a data set that has others nothing is asked: nothing is trained on it.
     """
-    cut, counts = extract(run, folder, TEACHERS, run.recipe.taught), Counter()
-    for split in run.recipe.taught:
+    cut, counts = extract(run, folder, TEACHERS, run.recipe.taught_splits), Counter()
+    for split in run.recipe.taught_splits:
         store = Ragged(folder / split)
         counts["entities"] += int(store.lengths("object").sum())
         counts["entities whose category the detector found"] += sum(
@@ -127,7 +127,7 @@ class Teachers:
     """Both teachers, or the object-aware one alone."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        wanted = run.recipe.looker
+        wanted = run.recipe.interaction
         self.run, self.looker = run, InteractionTeacher(**wanted.model_dump(), **run.placement) if wanted else None
 
     @property
@@ -169,8 +169,8 @@ def look(
 
 def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
     """What the image-text model makes of every region's crop, once an image."""
-    extract(run, folder, CROPS, run.recipe.taught)
-    return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in run.recipe.taught)}
+    extract(run, folder, CROPS, run.recipe.taught_splits)
+    return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in run.recipe.taught_splits)}
 
 
 class CropDescriber:
@@ -190,8 +190,8 @@ class CropDescriber:
 def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
     """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
     entities, trust = 0, 0.0
-    extract(run, folder, WEIGHTS, run.recipe.taught)
-    for split in run.recipe.taught:
+    extract(run, folder, WEIGHTS, run.recipe.taught_splits)
+    for split in run.recipe.taught_splits:
         taught, weights = artifacts.targets(run, split), Ragged(folder / split)
         for name, pair in zip(artifacts.names(run, split), taught, strict=True):
             both = np.logical_and(*(target.sum(1) > 0 for target in pair))

@@ -48,19 +48,19 @@ def stages(recipe: Recipe) -> list[Stage]:
         Stage("concepts", ("parsed", "vocabulary"), None, map_words),
         Stage("matches", ("examples", "parsed", "regions"), None, match_words),
     ]
-    if recipe.embeds_text:
+    if recipe.needs_text:
         read = [recipe.text.model_dump(), model_identity(recipe.text.model), recipe.precision]
         listing.append(Stage("text", ("examples", "parsed"), read, embed_text))
-    if recipe.asks_teachers:
+    if recipe.needs_teachers:
         asked = None
-        if looker := recipe.looker:  # its temperature counts where the scores are read
+        if looker := recipe.interaction:  # its temperature counts where the scores are read
             models = [model_identity(model) for model in (looker.model, looker.tokenizer) if model]
             asked = [looker.model_dump(exclude={"temperature"}), models, recipe.precision]
         listing.append(Stage("teachers", ("examples", "parsed", "regions"), asked, teach))
-    if recipe.asks_expert:
+    if recipe.needs_expert:
         expert, needs = recipe.teachers.expert, ("examples", "parsed", "crops", "teachers")
         crops = [expert.model, model_identity(expert.model), recipe.precision]
-        weights = [expert.model_dump(), recipe.precision, recipe.looker.temperature]
+        weights = [expert.model_dump(), recipe.precision, recipe.interaction.temperature]
         listing += [
             Stage("crops", ("examples", "regions"), crops, describe_regions),
             Stage("reliability", needs, weights, weigh_teachers),

@@ -71,11 +71,11 @@ def method_stages(recipe: Recipe) -> list[Stage]:
         if method == "sgnls":
             listing.append(Stage(grounding, ("examples", "parsed", "regions"), None, apply_rule))
         else:
-            asked = ("teachers",) if method == "ours" and recipe.asks_teachers else ()
-            weighed = ("reliability",) if method == "ours" and recipe.asks_expert else ()
+            asked = ("teachers",) if method == "ours" and recipe.needs_teachers else ()
+            weighed = ("reliability",) if method == "ours" and recipe.needs_expert else ()
             how = [recipe.grounding.model_dump(), seed]
             if asked:  # of what is stored, what counts; and Eq. 8's temperature
-                how += [recipe.teachers.object, recipe.looker and recipe.looker.temperature]
+                how += [recipe.teachers.object, recipe.interaction and recipe.interaction.temperature]
             needs = ("examples", "parsed", "regions", "text", *asked, *weighed)
             listing.append(Stage(grounding, needs, how, partial(ground, method=method), shared=True))
         kept = [labelling.kind, labelling.stored or labelling.top, seed]
@@ -85,9 +85,9 @@ def method_stages(recipe: Recipe) -> list[Stage]:
             Stage(f"sgg-{method}", (*given, pseudo), drawn, learn, shared=True),
         ]
     made = tuple(stage.name for stage in listing)
-    taught = ("teachers",) if recipe.asks_teachers else ()
+    taught = ("teachers",) if recipe.needs_teachers else ()
     listing.append(Stage("evaluation", (*given, "parsed", "concepts", *taught, *made), None, measure))
-    shown = ("matches", *(("text",) if recipe.embeds_text else ()), "evaluation")
+    shown = ("matches", *(("text",) if recipe.needs_text else ()), "evaluation")
     listing.append(
         Stage(
             "report", (*listing[-1].needs, *shown), recipe.model_dump(mode="json", exclude={"device"}), write_summary

