@@ -96,7 +96,7 @@ def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
 
 
 def fingerprint(stage: Stage, needs: Sequence[str]) -> str:
-    """What a stage's result depends on, as a hash: its settings and files, the stages it reads, the code that it runs."""
+    """What a stage depends on, as a hash: its settings and files, the stages it reads, the code that it runs."""
     made_by = [version("groundgraph"), LAYOUT, code_of(stage.work)]
     content = json.dumps([stage.name, stage.settings, stage.files(), list(needs), made_by], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
