@@ -204,8 +204,8 @@ def evaluate_parser(
 ) -> None:
     """Score the parser on captions with known graphs: precision, recall and f1 of their facts."""
     with _errors():
+        from groundgraph.data.files import check_output, write_json
         from groundgraph.evaluation.parsing import evaluate_parser, read_gold
-        from groundgraph.formats.files import check_output, write_json_file
         from groundgraph.language import load_parser
 
         if out:
@@ -219,7 +219,7 @@ def evaluate_parser(
         if read.skipped:
             console.print(f"[yellow]skipped[/] {read.skipped} malformed facts of {escape(str(gold))}")
         if out:
-            write_json_file(out, scores, indent=1)
+            write_json(out, scores, indent=1)
 
 
 @app.command()

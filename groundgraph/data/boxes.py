@@ -22,6 +22,32 @@ def sound(boxes: np.ndarray) -> np.ndarray:
         return np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
 
 
+def shared_area(first: np.ndarray, second: np.ndarray, *, inclusive: bool = False) -> np.ndarray:
+    """Area of the rectangle that two boxes share.
+
+    Args:
+        first: Boxes, [..., 4] xyxy; for every two of [A, 4] and [B, 4] give first[:, None] and second.
+        second: Boxes of a shape that broadcasts with it.
+        inclusive: x2 and y2 are the last pixels of a box, whose sides are x2 - x1 + 1; else the sides are x2 - x1.
+
+    Returns:
+        Square pixels, [...], in the boxes' dtype; 0 where they do not meet.
+    """
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
+    return np.clip(sides + first.dtype.type(inclusive), 0, None).prod(-1)
+
+
+def box_iou(first: np.ndarray, second: np.ndarray, *, inclusive: bool = False) -> np.ndarray:
+    """Intersection over union of boxes; the arguments are those of `shared_area`.
+
+    Returns:
+        IoU in 0..1, [...], in the boxes' dtype; 0 for a box that is turned inside out.
+    """
+    shared = shared_area(first, second, inclusive=inclusive)
+    areas = [shared_area(boxes, boxes, inclusive=inclusive) for boxes in (first, second)]
+    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
+
+
 def inside(boxes: np.ndarray, size: Size | np.ndarray) -> np.ndarray:
     """[N] bool: which of the boxes [N, 4] lie in a picture of `size` (width, height) pixels, give or take `BEYOND`.
 

@@ -30,3 +30,9 @@ def whole(values: Any, what: str) -> np.ndarray:
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.trunc(array))).all():
         raise InputError(f"{what} holds numbers that are not whole; make the file anew")
     return array.astype(np.int64)
+
+
+def shortest(values: np.ndarray) -> Any:
+    """float32 numbers as the shortest decimals that are these numbers again, as lists nested as the array is."""
+    values = np.asarray(values, np.float32)
+    return values.astype(str).astype(np.float64).tolist() if values.size else values.tolist()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from groundgraph.data.files import UTF8, atomic_write
 from groundgraph.data.types import Entity, Example, GroundTruth, Mention, ParsedCaption, Triplet
 from groundgraph.errors import InputError
 
@@ -18,15 +18,12 @@ _BLOCK = 1 << 20  # bytes looked through at a time
 
 
 def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> int:
-    """Write one JSON object a line, under a temporary name first; gives how many."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Write one JSON object a line, see `atomic_write`; gives how many."""
     count = 0
-    # Lone surrogates, which are in names of files that are no UTF-8, come out as JSON's own escapes.
-    with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with atomic_write(path) as temporary, temporary.open("w", **UTF8) as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
-    os.replace(temporary, path)
     return count
 
 

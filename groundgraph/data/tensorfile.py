@@ -10,15 +10,14 @@ import errno
 import json
 import math
 import mmap
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from groundgraph.data.files import atomic_write
 from groundgraph.errors import InputError
-from groundgraph.system import sync_folder
 
 _DTYPES = {
     "F64": np.float64,
@@ -58,23 +57,15 @@ def write_tensors(
         header[name] = {"dtype": _NAMES[np.dtype(dtype)], "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            for name in order:
-                for part in tensors[name][2]:
-                    # An array without an element has no bytes to give.
-                    if part.size:
-                        file.write(memoryview(np.ascontiguousarray(part, tensors[name][1])).cast("B"))
-            if file.tell() != 8 + len(text) + end:
-                raise InputError(f"{path}: {file.tell() - 8 - len(text)} bytes were given for {end}")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            for part in tensors[name][2]:
+                # An array without an element has no bytes to give.
+                if part.size:
+                    file.write(memoryview(np.ascontiguousarray(part, tensors[name][1])).cast("B"))
+        if file.tell() != 8 + len(text) + end:
+            raise InputError(f"{path}: {file.tell() - 8 - len(text)} bytes were given for {end}")
 
 
 class TensorFile(Mapping[str, np.ndarray]):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from groundgraph.data.files import write_json
 from groundgraph.engine import record as manifest
 from groundgraph.errors import InputError
 from groundgraph.stages.recipe import Recipe, load_recipe
@@ -56,11 +57,7 @@ def require_own(folder: Path, recipe: Recipe, stages: Iterable[str]) -> None:
 def claim(folder: Path, recipe: Recipe) -> None:
     """Write down whose a folder is."""
     if not (folder / NAME).is_file():
-        temporary = folder / f"{NAME}.{os.getpid()}.tmp"
-        temporary.write_text(
-            json.dumps({"data set": recipe.data.data_set}, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        os.replace(temporary, folder / NAME)
+        write_json(folder / NAME, {"data set": recipe.data.data_set})
 
 
 def owner(folder: Path) -> str | None:

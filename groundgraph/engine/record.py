@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.files import write_json
 from groundgraph.errors import InputError
 
 Files = dict[str, list[Any]]  # a file's path inside its stage's folder -> size, time of change in ns, SHA-256
@@ -63,9 +63,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write a stage's record as stage.json, sealed by its own checksum; the file is whole before it takes its place."""
-    temporary = folder / f"{NAME}.tmp"
-    temporary.write_text(json.dumps(record | {"seal": _seal(record)}, indent=1), encoding="utf-8")
-    os.replace(temporary, folder / NAME)
+    write_json(folder / NAME, record | {"seal": _seal(record)}, indent=1)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

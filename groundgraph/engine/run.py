@@ -32,6 +32,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from groundgraph.data.files import write_text
 from groundgraph.data.types import Skipped
 from groundgraph.engine import lock, ownership
 from groundgraph.engine import record as manifest
@@ -172,9 +173,7 @@ class Run:
     def _write_recipe(self) -> None:
         path, text = self.folder / "recipe.yaml", self.recipe.yaml()
         if not path.is_file() or path.read_bytes() != text.encode():
-            temporary = self.folder / "recipe.yaml.tmp"
-            temporary.write_bytes(text.encode())
-            os.replace(temporary, path)
+            write_text(path, text)
 
     def _perform(self, stage: Stage, mark: str) -> None:
         work, began = self.folder / f"{stage.name}.part", time.perf_counter()

@@ -9,12 +9,12 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from groundgraph.data.files import check_output, write_json
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import METRICS, TASKS, EvaluationTask, check_choices, evaluate
 from groundgraph.evaluation.recall import Convention
 from groundgraph.formats import read_sides, read_zeroshot, zeroshot_notes
-from groundgraph.formats.files import check_output, write_json_file
 from groundgraph.formats.frames import overlap_notes
 from groundgraph.terminal import Console
 
@@ -80,7 +80,7 @@ def evaluate_files(
         notes += overlap_notes(sides.predictions, sides.truth)
     results["notes"] = notes
     if out is not None:
-        write_json_file(Path(out), results, indent=1)
+        write_json(Path(out), results, indent=1)
     return results
 
 

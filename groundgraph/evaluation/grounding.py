@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from groundgraph.data.boxes import box_iou
 from groundgraph.data.types import Example, GroundTruth, Mention, ParsedCaption, Span
 from groundgraph.errors import InputError
 
@@ -52,11 +53,7 @@ def region_hits(boxes: np.ndarray, true_boxes: Sequence[np.ndarray], threshold: 
     owner = np.repeat(np.arange(len(true_boxes)), [len(b) for b in true_boxes])
     true = np.concatenate([np.reshape(b, (-1, 4)) for b in true_boxes]).astype(np.float64)[:, None]
     boxes = np.asarray(boxes, np.float64)[None]
-    sides = np.minimum(true[..., 2:], boxes[..., 2:]) - np.maximum(true[..., :2], boxes[..., :2])
-    shared = np.clip(sides, 0, None).prod(-1)
-    areas = [np.clip(b[..., 2:] - b[..., :2], 0, None).prod(-1) for b in (true, boxes)]
-    overlap = shared / np.maximum(areas[0] + areas[1] - shared, 1e-9)
-    np.logical_or.at(hits, owner, overlap >= threshold)
+    np.logical_or.at(hits, owner, box_iou(true, boxes) >= threshold)
     return hits
 
 

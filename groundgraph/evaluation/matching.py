@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from groundgraph.data.boxes import box_iou
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
 
@@ -153,7 +154,7 @@ def first_matches(
     true_boxes, boxes = truth.boxes[true_ends[relation]], predictions.boxes[ends[candidate]]
     if phrase:
         true_boxes, boxes = _around(true_boxes), _around(boxes)
-    matched = (iou(true_boxes, boxes) >= 0.5).all(1)
+    matched = (box_iou(true_boxes, boxes, inclusive=True) >= 0.5).all(1)
     np.minimum.at(first, relation[matched], candidates.ranks[candidate[matched]])
     return first
 
@@ -181,16 +182,6 @@ def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     row = np.repeat(np.arange(len(right)), counts)
     within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     return order[low[row] + within], row
-
-
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU [...] of boxes [..., 4] row by row, in float32, sides being inclusive pixels (x2 - x1 + 1)."""
-    first, second, one = first.astype(np.float32), second.astype(np.float32), np.float32(1)
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2]) + one
-    shared = np.clip(sides, 0, None).prod(-1)
-    areas = [(box[..., 2:] - box[..., :2] + one).prod(-1) for box in (first, second)]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a box turned inside out may have no area: it matches nothing
-        return shared / (areas[0] + areas[1] - shared)
 
 
 def _around(boxes: np.ndarray) -> np.ndarray:

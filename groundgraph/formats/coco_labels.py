@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from groundgraph.data.files import write_json
+from groundgraph.data.numbers import shortest
 from groundgraph.errors import InputError
-from groundgraph.formats.files import short, write_json_file
 from groundgraph.formats.labels import LabelledImage, Vocabularies
 
 
@@ -31,7 +32,7 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage], vocabularies: 
         content["images"].append({"id": number, "file_name": name, "width": width, "height": height})
         first = len(content["annotations"]) + 1
         for box, label, score in zip(
-            image.boxes.astype(float).tolist(), image.labels.tolist(), short(image.scores), strict=True
+            image.boxes.astype(float).tolist(), image.labels.tolist(), shortest(image.scores), strict=True
         ):
             sides = box[2] - box[0], box[3] - box[1]
             content["annotations"].append(
@@ -55,7 +56,7 @@ def write_coco(path: str | Path, images: Iterable[LabelledImage], vocabularies: 
                     "predicate_id": predicate,
                 }
             )
-    write_json_file(Path(path), content)
+    write_json(Path(path), content)
     return {
         "images": len(listed),
         "boxes": len(content["annotations"]),

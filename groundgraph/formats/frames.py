@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from groundgraph.data.boxes import BEYOND
+from groundgraph.data.boxes import BEYOND, box_iou
 from groundgraph.errors import InputError
 from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
-from groundgraph.evaluation.matching import iou, join
+from groundgraph.evaluation.matching import join
 
 _MANY = 0.1  # from this share of all boxes on, wrong ones are the file's form and no slip
 _FEW = 0.1  # of all true boxes; chance finds some, any detector more
@@ -82,7 +82,7 @@ def overlap_notes(predictions: PredictionArrays, truth: TruthArrays) -> list[str
     rows, columns = join(true[true < images, None], predicted[predicted < images, None])
     if not len(rows):
         return []
-    met = np.unique(rows[iou(truth.boxes[rows], predictions.boxes[columns]) >= 0.5])
+    met = np.unique(rows[box_iou(truth.boxes[rows], predictions.boxes[columns], inclusive=True) >= 0.5])
     share = len(met) / (true < images).sum()
     if share >= _FEW:
         return []

@@ -10,10 +10,11 @@ from urllib.parse import quote
 
 import numpy as np
 
+from groundgraph.data.files import UTF8, atomic_write
+from groundgraph.data.numbers import shortest
 from groundgraph.data.text import plain
 from groundgraph.data.types import Graph
 from groundgraph.errors import InputError
-from groundgraph.formats.files import UTF8, appearing, short
 from groundgraph.formats.labels import Vocabularies
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
     x predicate score x object score, as the evaluation ranks.
     """
     categories, predicates = vocabularies
-    numbers = zip(np.asarray(graph.labels).tolist(), short(graph.scores), short(graph.boxes), strict=True)
+    numbers = zip(np.asarray(graph.labels).tolist(), shortest(graph.scores), shortest(graph.boxes), strict=True)
     objects = [{"category": categories[label - 1], "score": score, "box": box} for label, score, box in numbers]
     pairs, table = np.asarray(graph.pairs).reshape(-1, 2), np.asarray(graph.predicate_scores)[:, 1:]
     if not table.size:
@@ -38,16 +39,16 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
     best, values = table.argmax(1), np.asarray(graph.scores)[pairs].prod(1) * table.max(1)
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > -np.inf]  # a pair may have no predicate that is predicted
-    rows = zip(pairs[order].tolist(), best[order].tolist(), short(values[order]), strict=True)
+    rows = zip(pairs[order].tolist(), best[order].tolist(), shortest(values[order]), strict=True)
     relations = [{"subject": s, "predicate": predicates[p], "object": o, "score": v} for (s, o), p, v in rows]
     return {"objects": objects, "relations": relations}
 
 
-def write_json(path: str | Path, graphs: Named, vocabularies: Vocabularies) -> dict[str, int]:
+def write_graph_json(path: str | Path, graphs: Named, vocabularies: Vocabularies) -> dict[str, int]:
     """Write {"categories": [...], "predicates": [...], "graphs": {image: graph_record}}, which `groundgraph evaluate`
     reads; an image at a time. Gives counts."""
     counts = {"images": 0, "objects": 0, "relations": 0}
-    with appearing(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
+    with atomic_write(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
         listed = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))
         file.write(json.dumps(listed, ensure_ascii=False)[:-1] + ', "graphs": {')
         for name, graph in _each(graphs, path):
@@ -86,7 +87,7 @@ def write_graphml(folder: str | Path, graphs: Named, vocabularies: Vocabularies)
     for made in _made(_each(graphs, folder), vocabularies, counts):
         name = quote(made.graph["image"], safe=" ", errors="surrogatepass")
         _clean(made)
-        with appearing(Path(folder) / f"{name}.graphml") as temporary:
+        with atomic_write(Path(folder) / f"{name}.graphml", sync=False) as temporary:
             networkx.write_graphml_xml(made, str(temporary), infer_numeric_types=True)
     return counts
 
@@ -99,7 +100,7 @@ def write_networkx(path: str | Path, graphs: Named, vocabularies: Vocabularies) 
     import networkx
 
     counts = {"images": 0, "objects": 0, "relations": 0}
-    with appearing(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
+    with atomic_write(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
         for made in _made(_each(graphs, path), vocabularies, counts):
             file.write(json.dumps(networkx.node_link_data(made, edges="edges"), ensure_ascii=False) + "\n")
     return counts

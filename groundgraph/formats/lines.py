@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.data.numbers import shortest
 from groundgraph.data.records import write_lines
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
-from groundgraph.formats.files import short
 from groundgraph.formats.labels import Vocabularies
 from groundgraph.grounding.pseudo_labels import PseudoLabels
 
@@ -24,13 +24,12 @@ def pseudo_line(
     or null, "candidates": [{"region": its number, "box": [x1, y1, x2, y2] in pixels, "score": a_ij, "weight": its
     share of the softmax over all regions}], best first}], "triplets": [[entity, predicate, entity]]}."""
     categories, predicates = vocabularies
-    boxes = short(regions.boxes)
+    boxes = shortest(regions.boxes)
     entities = []
     for e, (noun, category) in enumerate(zip(nouns, pseudo.categories.tolist(), strict=True)):
         here = pseudo.regions[e] >= 0
-        rows = zip(
-            pseudo.regions[e][here].tolist(), short(pseudo.scores[e][here]), short(pseudo.weights[e][here]), strict=True
-        )
+        scores, weights = shortest(pseudo.scores[e][here]), shortest(pseudo.weights[e][here])
+        rows = zip(pseudo.regions[e][here].tolist(), scores, weights, strict=True)
         candidates = [{"region": r, "box": boxes[r], "score": score, "weight": weight} for r, score, weight in rows]
         name = categories[category] if category >= 0 else None
         entities.append({"text": noun, "category": name, "candidates": candidates})

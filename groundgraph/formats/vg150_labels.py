@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from groundgraph.data.files import atomic_write, write_json
 from groundgraph.errors import InputError
-from groundgraph.formats.files import appearing, write_json_file
 from groundgraph.formats.labels import LabelledImage, Vocabularies
 from groundgraph.system import link_or_copy
 
@@ -57,16 +57,16 @@ def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularie
         **_ranges("rel", relations),
     }
     _write_h5(folder / GRAPHS, arrays)
-    write_json_file(folder / NAMES, _dictionary(vocabularies, labels, predicates))
+    write_json(folder / NAMES, _dictionary(vocabularies, labels, predicates))
     entries = [
         {"image_id": number, "width": image.size[0], "height": image.size[1], "coco_id": None, "name": image.image_id}
         for number, image in zip(numbers, listed, strict=True)
     ]
-    write_json_file(folder / IMAGES, entries)
+    write_json(folder / IMAGES, entries)
     links = folder / "images"
     links.mkdir(exist_ok=True)
     for number, image in zip(numbers, listed, strict=True):
-        with appearing(links / f"{number}.jpg") as link:
+        with atomic_write(links / f"{number}.jpg", sync=False) as link:
             link_or_copy(Path(image.path), link)
     return {
         "images": len(listed),
@@ -137,7 +137,7 @@ def _dictionary(vocabularies: Vocabularies, labels: np.ndarray, predicates: np.n
 def _write_h5(path: Path, arrays: dict[str, np.ndarray]) -> None:
     import h5py
 
-    with appearing(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["written_by"] = _WRITER
         for name, array in arrays.items():
             file.create_dataset(name, data=array)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from groundgraph.data.files import write_text
 from groundgraph.errors import InputError
 from groundgraph.report.cases import Case, case_record, fractions, picture_record
 from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record
@@ -184,13 +184,7 @@ def write_report(path: Path, data: ReportData) -> None:
         hashes=" ".join(f"'sha256-{digest}'" for _, digest in scripts),
         licences=[(name, _text(f"vendor/{file}.LICENSE")) for name, file in _LIBRARIES],
     )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, text)
 
 
 def _text(name: str) -> str:

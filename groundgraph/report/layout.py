@@ -8,6 +8,8 @@ from itertools import product
 
 import numpy as np
 
+from groundgraph.data.boxes import shared_area
+
 Point = tuple[float, float]
 BEND = 0.18  # how far an arrow bows to its own left, as a share of its length: an arrow and its reverse stay apart
 # What a place costs, against 1 for each place that was liked better: tags on tags, arrows, other boxes, frames.
@@ -97,23 +99,17 @@ def place_tags(
         before = chosen.copy()
         for i, (rect, cost) in enumerate(zip(rects, costs, strict=True)):
             others = np.delete(chosen, i, 0)
-            taken = _shared(rect, others).sum(1) / extents[i].prod()
+            taken = shared_area(rect[:, None], others).sum(1) / extents[i].prod()
             chosen[i] = rect[(cost + _ON_TAG * taken).argmin()]
         if (chosen == before).all():
             break
     return chosen
 
 
-def _shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Areas that rectangles share: [K, 4] and [N, 4] -> [K, N]."""
-    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    return np.clip(sides, 0, None).prod(2)
-
-
 def _hidden(rects: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """The share of a box that a tag covers, summed over the boxes: [K]."""
     areas = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1.0)
-    return (_shared(rects, boxes) / areas).sum(1)
+    return (shared_area(rects[:, None], boxes) / areas).sum(1)
 
 
 def _struck(rects: np.ndarray, boxes: np.ndarray) -> np.ndarray:

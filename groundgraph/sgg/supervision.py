@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from groundgraph.data.boxes import box_iou
 from groundgraph.data.types import GroundTruth, Regions
 from groundgraph.errors import InputError
 from groundgraph.sgg.examples import Draw
@@ -30,7 +31,7 @@ def true_labels(
     kept = np.flatnonzero(category)
     if not len(kept) or not len(regions):
         return np.zeros(len(regions), np.int64), np.zeros((0, 3), np.int64)
-    iou = _iou(regions.boxes, truth.boxes[kept])
+    iou = box_iou(regions.boxes[:, None], truth.boxes[kept])
     box = np.where(iou.max(1) >= overlap, kept[iou.argmax(1)], -1)
     labels = np.where(box >= 0, category[box], 0)
 
@@ -61,12 +62,3 @@ def supervised(
         true_labels(truth, found, categories, predicates, overlap) for truth, found in zip(truths, regions, strict=True)
     ]
     return lambda image, rng: labels[image]
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Of every two boxes, sides x2 - x1: [A, 4] and [B, 4] -> [A, B]."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (high - low).clip(0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(-1) for boxes in (first, second)]
-    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.files import check_output
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
@@ -13,8 +14,7 @@ from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.formats.coco_labels import write_coco
-from groundgraph.formats.files import check_output
-from groundgraph.formats.graphs import write_graphml, write_json, write_networkx
+from groundgraph.formats.graphs import write_graph_json, write_graphml, write_networkx
 from groundgraph.formats.labels import labelled
 from groundgraph.formats.lines import pseudo_line, write_pseudo_lines
 from groundgraph.formats.released_grounder import read_checkpoint, read_results
@@ -50,7 +50,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
         graphs = zip(names, artifacts.graphs(run, method), strict=True)
-        writers = {"json": write_json, "graphml": write_graphml, "networkx": write_networkx}
+        writers = {"json": write_graph_json, "graphml": write_graphml, "networkx": write_networkx}
         return writers[form](out, graphs, vocabularies)
     rows = _pseudo_labels(run, method)
     if form == "jsonl":

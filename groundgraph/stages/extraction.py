@@ -6,8 +6,6 @@ this one, or in many (`groundgraph run --engine ray`).
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundgraph.data.files import write_json
 from groundgraph.data.images import open_image
 from groundgraph.data.store import NoRegions, Ragged, StoredRegions
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
@@ -57,9 +56,7 @@ class RegionFinder:
         self.run, self.detector = run, open_detector(wanted, *named, **run.placement)
         for split in run.recipe.splits:
             self.detector.expect(artifacts.examples(run, split))
-        temporary = run.scratch() / f"categories{run.suffix}.json"
-        temporary.write_text(json.dumps(list(self.detector.categories)), encoding="utf-8")
-        os.replace(temporary, folder / "categories.json")
+        write_json(folder / "categories.json", list(self.detector.categories))
 
     def __call__(self, split: str, part: slice) -> Iterable[Regions | None]:
         return self.detector.detect(artifacts.examples(self.run, split)[part], self.run.skipped)

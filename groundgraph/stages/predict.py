@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.data.files import atomic_write
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.text import read_json
 from groundgraph.data.types import Example, Graph, Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.files import appearing
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.stages.preflight import detector_needs, require_all
@@ -123,7 +123,7 @@ def predict_images(
             save_graph(out / name, picture, graph, predictor.categories, predictor.predicates, top)
             known[key] = added[key] = predictor.record(graph, top) | {"path": place, "pictures": drawn}
     finally:  # also of a command broken off: what was drawn is known as drawn here
-        with appearing(out / "graphs.json") as temporary:
+        with atomic_write(out / "graphs.json") as temporary:
             text = json.dumps(known, indent=1, ensure_ascii=False)
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
     return added

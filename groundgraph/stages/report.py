@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import filecmp
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from groundgraph.data.files import atomic_write
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
@@ -54,9 +54,8 @@ def publish(run: Run, report: Path) -> None:
     for source in (report / "report.html", run.folder / "evaluation" / "metrics.json"):
         target = run.folder / source.name
         if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
-            temporary = run.folder / f"{source.name}.tmp"
-            shutil.copyfile(source, temporary)
-            os.replace(temporary, target)
+            with atomic_write(target) as temporary:
+                shutil.copyfile(source, temporary)
 
 
 def curves(run: Run) -> dict[str, dict[str, list[float]]]:

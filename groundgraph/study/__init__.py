@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from groundgraph.data.files import write_text
 from groundgraph.engine import lock
 from groundgraph.engine.code import made_at
 from groundgraph.errors import InputError
@@ -26,7 +27,6 @@ from groundgraph.study.writing import (
     show,
     write_cells,
     write_means,
-    write_text,
 )
 from groundgraph.terminal import Console
 

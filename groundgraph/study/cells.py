@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.files import write_json
 from groundgraph.engine.code import code_of, made_at
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, with_needs
@@ -15,7 +16,7 @@ from groundgraph.stages.evaluation import GROUPS, grounded, labelled
 from groundgraph.stages.listing import stages
 from groundgraph.stages.recipe import Recipe
 from groundgraph.study.plan import QUALITY, RECALLS, SETTINGS, Cell
-from groundgraph.study.store import Store, keys, read_json, write_json
+from groundgraph.study.store import Store, keys, read_json
 
 Figures = dict[str, float | None]
 LAST = ("evaluation", "report", "matches")  # neither is shared: a cell's own, and what no figure comes from
@@ -65,7 +66,7 @@ def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
         "seconds": round(sum(run.seconds.get(name, 0.0) for name in (f"sgg-{method}", "evaluation")), 1),
         "figures": figures,
     }
-    write_json(folder / f"{cell.name}.json", record)
+    write_json(folder / f"{cell.name}.json", record, indent=1)
     store.discard(run)
 
 

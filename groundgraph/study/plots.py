@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from groundgraph.data.files import atomic_write
 from groundgraph.study.plan import TableSpec
 from groundgraph.study.tables import Results, lines
 from groundgraph.study.writing import MODEL_TITLES, SETTING_TITLES
@@ -42,9 +42,8 @@ def plot_table(path: Path, spec: TableSpec, results: Results) -> bool:
         if len(spec.metrics) > 1:
             handles, labels = panels[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-        temporary = path.with_name(f"{path.name}.tmp")
-        FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None, "Title": spec.title})
-    os.replace(temporary, path)
+        with atomic_write(path) as temporary:
+            FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None, "Title": spec.title})
     return True
 
 

@@ -66,14 +66,6 @@ class Store:
         shutil.rmtree(run.folder, ignore_errors=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def read_json(path: Path) -> Any:
     """A JSON file's content; None where it is missing or damaged."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from groundgraph.data.files import atomic_write
 from groundgraph.study.cells import Figures
 from groundgraph.study.plan import Plan, Row, TableSpec
 from groundgraph.study.statistics import Estimate
@@ -121,20 +121,11 @@ def write_means(path: Path, plan: Plan, results: Results) -> None:
     _write(path, columns, rows)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
-    os.replace(temporary, path)
 
 
 def _keys(row: Row) -> tuple[str, str, str]:

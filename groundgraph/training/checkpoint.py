@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groundgraph.data.files import atomic_write
 from groundgraph.errors import InputError
 from groundgraph.models.device import mapped
 
@@ -46,13 +46,8 @@ def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(parts.device) if parts.device.type == "cuda" else None,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save(mapped(content, Tensor.cpu), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        torch.save(mapped(content, Tensor.cpu), temporary)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from groundgraph.data.files import atomic_write
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PaddedSet, Sampled, gather, lengths_of, pad
@@ -181,12 +181,10 @@ class Learned:
         """Write model.safetensors and grounder.json (sizes and configuration) into a folder."""
         folder = Path(folder)
         text = json.dumps({"sizes": self.sizes, "config": self.config.model_dump(mode="json")}, indent=1)
-        save_file(
-            {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}, folder / "model.safetensors.tmp"
-        )
-        (folder / "grounder.json.tmp").write_text(text + "\n", encoding="utf-8")
-        for name in ("model.safetensors", "grounder.json"):
-            os.replace(folder / f"{name}.tmp", folder / name)
+        weights = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+        with atomic_write(folder / "grounder.json") as described, atomic_write(folder / "model.safetensors") as stored:
+            save_file(weights, stored)
+            described.write_text(text + "\n", encoding="utf-8")
 
     def load(self, folder: str | Path, device: str | torch.device = "auto") -> Learned:
         """Read what `save` wrote, onto a device (see `groundgraph.models.device`).

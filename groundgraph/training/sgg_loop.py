@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from groundgraph.data.files import atomic_write
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
@@ -196,10 +196,9 @@ def save_sgg(folder: str | Path, model: nn.Module, extra: dict[str, Any] | None 
     text = json.dumps(config | {"extra": extra or {}}, indent=2)
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     # Both are complete before either takes its place.
-    save_file(weights, folder / "model.safetensors.tmp")
-    (folder / "config.json.tmp").write_text(text + "\n", encoding="utf-8")
-    for name in ("model.safetensors", "config.json"):
-        os.replace(folder / f"{name}.tmp", folder / name)
+    with atomic_write(folder / "config.json") as described, atomic_write(folder / "model.safetensors") as stored:
+        save_file(weights, stored)
+        described.write_text(text + "\n", encoding="utf-8")
 
 
 def load_sgg(folder: str | Path, device: str | torch.device = "auto") -> tuple[nn.Module, dict[str, Any]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from groundgraph.data.boxes import inside, shares, sound, upright
+from groundgraph.data.boxes import box_iou, inside, shared_area, shares, sound, upright
 from groundgraph.data.images import image_frame, locate, open_image
 
 BOX = np.array([[90, 50, 140, 110]], np.float64)  # in a stored picture of 160 x 120
@@ -76,3 +76,12 @@ def test_names_of_other_systems_find_their_picture(tmp_path):
         Image.new("RGB", (3, 3)).save(tmp_path / name)
     for name, path in (("a\\1.jpg", "a/1.jpg"), ("./a/1.JPG", "a/1.jpg"), ("2.png", "2.PNG"), ("3.PNG", "3.PNG")):
         assert locate(tmp_path, name) == tmp_path / path
+
+
+def test_iou_of_pairs_and_of_every_two():
+    first = np.array([[0, 0, 10, 10], [0, 0, 4, 4]], np.float32)
+    second = np.array([[5, 0, 15, 10], [8, 8, 2, 2]], np.float32)
+    assert box_iou(first, second) == pytest.approx([50 / 150, 0])
+    assert box_iou(first[:, None], second).shape == (2, 2)
+    assert box_iou(first, first, inclusive=True).tolist() == [1, 1]
+    assert shared_area(first, second, inclusive=True)[0] == 6 * 11

@@ -9,7 +9,7 @@ from formats_world import VOCABULARIES
 
 from groundgraph.data.types import Graph
 from groundgraph.formats.graph_files import graph_json_predictions
-from groundgraph.formats.graphs import graph_record, to_networkx, write_graphml, write_json, write_networkx
+from groundgraph.formats.graphs import graph_record, to_networkx, write_graph_json, write_graphml, write_networkx
 
 NAMES = ["a/../b <é>", "7"]
 
@@ -38,7 +38,7 @@ def test_a_graph_whole():
 
 def test_json_is_what_the_evaluation_reads(tmp_path):
     path = tmp_path / "deep" / "g.json"
-    assert write_json(path, graphs(), VOCABULARIES) == {"images": 2, "objects": 3, "relations": 3}
+    assert write_graph_json(path, graphs(), VOCABULARIES) == {"images": 2, "objects": 3, "relations": 3}
     read = graph_json_predictions(json.loads(path.read_text(encoding="utf-8")), path)
     graph = graphs()[0][1]
     assert read.images == NAMES and read.vocabularies == VOCABULARIES
@@ -83,7 +83,7 @@ ODD = "b\udc80\x1b[31m\ufffe\x00.jpg"  # a file name that is no UTF-8, and what 
 def test_odd_names_are_written_and_read_back(tmp_path):
     named = [(ODD, graphs()[0][1]), (7, graphs()[1][1])]
     vocabularies = (("dog", "hat" + ODD, "man\x0b"), ("has\ud83d", "on"))
-    write_json(tmp_path / "g.json", named, vocabularies)
+    write_graph_json(tmp_path / "g.json", named, vocabularies)
     content = json.loads((tmp_path / "g.json").read_text(encoding="utf-8"))
     assert list(content["graphs"]) == [ODD, "7"] and content["categories"] == list(vocabularies[0])
     write_networkx(tmp_path / "g.jsonl", named, vocabularies)
@@ -96,7 +96,7 @@ def test_odd_names_are_written_and_read_back(tmp_path):
     assert names == {"dog", "hatb?[31m?.jpg", "man"}
 
 
-@pytest.mark.parametrize("write", [write_json, write_graphml, write_networkx])
+@pytest.mark.parametrize("write", [write_graph_json, write_graphml, write_networkx])
 def test_no_image_and_one_that_comes_twice(tmp_path, write):
     with pytest.raises(ValueError, match=r"out.*: no image to export"):
         write(tmp_path / "out", [], VOCABULARIES)

@@ -8,8 +8,8 @@ from formats_world import VOCABULARIES, world
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
+from groundgraph.data.files import check_output
 from groundgraph.errors import InputError
-from groundgraph.formats.files import check_output
 from groundgraph.formats.labels import labelled
 from groundgraph.formats.vg150_labels import write_vg150
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from groundgraph.data.files import atomic_write
 from groundgraph.data.minigenome.captions import Caption, region_captions, scene_captions
 from groundgraph.data.minigenome.scenes import Scene, sample
 from groundgraph.data.types import Example, GroundTruth, Mention
@@ -81,7 +81,5 @@ def _truth(scene: Scene, mentions: tuple[Mention, ...]) -> GroundTruth:
 
 
 def _keep(image: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    image.save(temporary, "PNG", compress_level=1)
-    os.replace(temporary, path)
+    with atomic_write(path, sync=False) as temporary:
+        image.save(temporary, "PNG", compress_level=1)
