@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from pydantic import BaseModel
+from torch import Tensor, nn
 
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
 
-Unions = Callable[[int, np.ndarray], np.ndarray]
-"""(image's place in the list of regions, its pairs [q, 2]) -> visual features of the boxes around both, [q, U]."""
+Unions = Callable[[Sequence[int], Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""(places of images in a list, the pairs [q, 2] of each) -> features of the boxes around both, [q, U] of each image."""
 
 
 @dataclass(frozen=True)
 class Sizes:
     """The sizes that the data set the model by.
 
-    features: D; detector_categories: size of the detector's own vocabulary; categories: C; predicates: P; unions: U,
-    the size of a union box's visual feature, 0 where there is none (precomputed regions).
+    Attributes:
+        features: D, of a region.
+        detector_categories: Size of the detector's own vocabulary.
+        categories: C, without the background.
+        predicates: P, without the background.
+        unions: U, of a union box's visual feature; 0 where there is none.
     """
 
     features: int
@@ -36,13 +41,17 @@ class Sizes:
 class Batch:
     """Regions of B images, padded to the V of the image that has most.
 
-    features [B, V, D] float32, boxes [B, V, 4] float32 xyxy in pixels, labels [B, V] int64 of the detector (-1 none),
-    scores [B, V] float32, mask [B, V] bool (True = a real region), sizes [B, 2] float32 (width, height) in pixels
-    targets  [B, V] int64 in 0..C: labels that are known (training; PredCls), None where the model decodes them
-    soft     [B, V, 1 + C] float32: the distributions of which targets are the likeliest labels, None where labels are
-             hard
-    pairs    [Q, 3] int64 (image, subject region, object region): the pairs to be scored
-    unions   [Q, U] float32: the pairs' visual union features, None where the detector gives none
+    Attributes:
+        features: [B, V, D] float32.
+        boxes: [B, V, 4] float32 xyxy in pixels.
+        labels: [B, V] int64 of the detector, -1 = none.
+        scores: [B, V] float32 of the detector.
+        mask: [B, V] bool, True = a real region.
+        sizes: [B, 2] float32, width and height in pixels.
+        targets: [B, V] int64 in 0..C, labels that are known (training; PredCls); None where the model decodes them.
+        soft: [B, V, 1 + C] float32, the distributions of which targets are the likeliest; None where labels are hard.
+        pairs: [Q, 3] int64 (image, subject region, object region), the pairs to be scored.
+        unions: [Q, U] float32, the pairs' visual union features; None where no model asks for them.
     """
 
     features: Tensor
@@ -57,15 +66,39 @@ class Batch:
     unions: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: None if v is None else v.to(device, non_blocking=True) for k, v in moved.items()})
+        """The same on another device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: None if v is None else v.to(device, non_blocking=True) for k, v in tensors.items()})
 
 
 class Outputs(NamedTuple):
-    """objects [B, V, 1 + C] and predicates [Q, 1 + P] are logits, column 0 = background; Q as in the batch's pairs."""
+    """Logits, column 0 = background.
+
+    Attributes:
+        objects: [B, V, 1 + C].
+        predicates: [Q, 1 + P], in the order of the batch's pairs.
+    """
 
     objects: Tensor
     predicates: Tensor
+
+
+class SggModel(nn.Module):
+    """What a scene-graph model is: built from (sizes, an instance of its Config), with forward(Batch) -> Outputs.
+
+    Attributes:
+        name: As a recipe has it.
+        Config: Pydantic model of its choices.
+        sizes: Of the data that it was built for.
+        config: Its choices.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[BaseModel]]
+
+    def __init__(self, sizes: Sizes, config: Any):
+        super().__init__()
+        self.sizes, self.config = sizes, config
 
 
 def collate(
@@ -73,8 +106,16 @@ def collate(
 ) -> Batch:
     """Pad the regions of several images into one batch.
 
-    targets are known labels [V] in 0..C, an array an image; soft, their distributions [V, 1 + C] where labels are soft.
-    Raises InputError where an image has no region, the feature sizes differ, or targets do not fit their regions.
+    Args:
+        regions: Of each image.
+        targets: Known labels [V] in 0..C of each image.
+        soft: Their distributions [V, 1 + C], where labels are soft.
+
+    Returns:
+        A batch without pairs.
+
+    Raises:
+        InputError: An image has no region, the feature sizes differ, or labels do not fit their regions.
     """
     lengths = np.array([len(r) for r in regions])
     if not len(lengths) or not lengths.all():
@@ -82,8 +123,8 @@ def collate(
     widths = {r.features.shape[1] for r in regions}
     if len(widths) > 1:
         raise InputError(f"features of {sorted(widths)} dimensions in one data set: extract all with one detector")
-    for known in (targets, soft):
-        if known is not None and any(len(t) != n for t, n in zip(known, lengths, strict=True)):
+    for labels in (targets, soft):
+        if labels is not None and any(len(rows) != n for rows, n in zip(labels, lengths, strict=True)):
             raise InputError("labels and regions of an image differ in number")
     mask = np.arange(lengths.max())[None] < lengths[:, None]
 
@@ -108,39 +149,47 @@ def collate(
 def with_pairs(batch: Batch, pairs: Tensor, images: Sequence[int], unions: Unions | None = None) -> Batch:
     """The batch with the pairs to be scored and, where `unions` gives them, their visual union features.
 
-    pairs [Q, 3]; images: the place of each of the batch's images in the whole list. Raises InputError where `unions`
-    gives an image another number of rows than it has pairs.
+    Args:
+        batch: Of some images.
+        pairs: [Q, 3] int64, in any order.
+        images: The place of each of the batch's images in the list that `unions` knows.
+        unions: See `Unions`.
+
+    Raises:
+        InputError: `unions` gives an image another number of rows than it has pairs.
     """
     if unions is None:
         return replace(batch, pairs=pairs)
     order = pairs[:, 0].argsort(stable=True)
     counts = torch.bincount(pairs[:, 0], minlength=len(images)).tolist()
     parts = [part.cpu().numpy() for part in pairs[order, 1:].split(counts)]
-    rows = [np.asarray(unions(int(i), part), np.float32) for i, part in zip(images, parts, strict=True) if len(part)]
-    if [len(row) for row in rows] != [n for n in counts if n]:
+    paired = [(int(image), part) for image, part in zip(images, parts, strict=True) if len(part)]
+    rows = [np.asarray(r, np.float32) for r in unions([i for i, _ in paired], [p for _, p in paired])] if paired else []
+    if [len(row) for row in rows] != [len(part) for _, part in paired]:
         raise InputError("union features and pairs of an image differ in number")
     features = torch.from_numpy(np.concatenate(rows)) if rows else torch.zeros(0, 0)
-    back = torch.empty_like(order)
-    back[order] = torch.arange(len(order), device=order.device)
-    return replace(batch, pairs=pairs, unions=features.to(pairs.device)[back])
+    return replace(batch, pairs=pairs, unions=features.to(pairs.device)[order.argsort()])
 
 
-def box_iou(boxes: Tensor) -> Tensor:
-    """IoU of every two boxes of an image, sides x2 - x1: [B, V, 4] -> [B, V, V]."""
-    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    area = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
-    return shared / (area[:, :, None] + area[:, None] - shared).clamp(min=1e-6)
+def overlaps(boxes: Tensor) -> Tensor:
+    """IoU of every two boxes of an image: [B, V, 4] -> [B, V, V], nan between padded boxes."""
+    from torchvision.ops import box_iou  # takes seconds to import, and who reads a recipe needs only configurations
+
+    return torch.vmap(box_iou)(boxes, boxes)  # older torchvisions' takes one image
 
 
 def ordered_pairs(batch: Batch, overlapping: bool = False) -> Tensor:
-    """Every ordered pair of two real regions of an image: [Q, 3] (image, subject, object), image after image.
+    """Every ordered pair of two real regions of an image.
 
-    overlapping  only pairs whose boxes overlap, as VG150's evaluation has it
+    Args:
+        batch: Of the regions.
+        overlapping: Only pairs whose boxes overlap, as VG150's evaluation has it.
+
+    Returns:
+        [Q, 3] int64 (image, subject, object), image after image.
     """
     allowed = batch.mask[:, :, None] & batch.mask[:, None]
     allowed &= ~torch.eye(allowed.shape[1], dtype=torch.bool, device=allowed.device)
     if overlapping:
-        allowed &= box_iou(batch.boxes) > 0
+        allowed &= overlaps(batch.boxes) > 0
     return allowed.nonzero()

@@ -15,16 +15,23 @@ from groundgraph.sgg.batch import Batch, Sizes, Unions, collate, with_pairs
 from groundgraph.sgg.losses import LossConfig, Weights, loss_weights, sample_pairs, sample_soft_pairs
 
 Labels = tuple[np.ndarray, np.ndarray] | SoftLabels
-"""What is taken for true of an image: labels [V] in 0..C (0 = background) and relations [R, 3] (subject region, object
-region, predicate 1..P), or distributions over these."""
+"""What a step takes for true of an image: labels [V] in 0..C (0 = background) and relations [R, 3] (subject region,
+object region, predicate 1..P), or distributions over these."""
 
 Draw = Callable[[int, np.random.Generator], Labels]
+"""(an image's place in the list of regions, the generator of the draw) -> its labels in one training step."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Images to train on: their regions, `draw(i, rng)` for the labels of image i, and the features of union boxes
-    where the detector gives them."""
+    """Images to train on.
+
+    Attributes:
+        regions: Of every image.
+        draw: Gives an image's labels, anew at each step.
+        sizes: Of the data.
+        unions: Features of the boxes around pairs, for a model with `union: visual`.
+    """
 
     regions: Sequence[Regions]
     draw: Draw
@@ -34,10 +41,20 @@ class Examples:
     def batch(
         self, chosen: Sequence[int], config: LossConfig, rng: np.random.Generator, generator: torch.Generator
     ) -> tuple[Batch, Tensor]:
-        """Labels of the chosen images, drawn, and pairs, sampled: a batch with targets and pairs, and the predicates.
+        """Labels of the chosen images, drawn, and pairs, sampled.
 
-        Predicates are [Q] int64, or [Q, 1 + P] distributions where labels are soft. Raises InputError where labels do
-        not fit the regions or the sizes, or some are soft and some hard.
+        Args:
+            chosen: The images' places.
+            config: How pairs are sampled.
+            rng: Of the labels.
+            generator: Of the pairs.
+
+        Returns:
+            A batch with targets and pairs, and the pairs' predicates: [Q] int64, or [Q, 1 + P] distributions where
+            labels are soft.
+
+        Raises:
+            InputError: Labels do not fit the regions or the sizes, or some are soft and some hard.
         """
         whole = [slice(0, len(chosen))]
         return self.parts(chosen, config, rng, generator, whole)[0][0]
@@ -50,7 +67,7 @@ class Examples:
         generator: torch.Generator,
         rows: Sequence[slice],
     ) -> tuple[list[tuple[Batch, Tensor]], Weights]:
-        """The `batch` of the chosen images in parts, each of some `rows` of it, and the weights of all its targets.
+        """`batch` in parts, each of some `rows` of it, and the weights of all its targets.
 
         Labels and pairs of all images are drawn, whatever the parts, so that the numbers do not depend on how a batch
         is divided, nor on which process has which part; features are read for the parts alone.
@@ -62,17 +79,17 @@ class Examples:
             raise InputError("labels of one batch are all hard or all soft: let draw give one kind")
         make = self._soft if soft.pop() else self._hard
         divided = list(rows) != [slice(0, len(chosen))]
-        listed = [replace(r, features=r.features[:, :0]) for r in regions] if divided else regions
-        batch, pairs, predicates = make(listed, drawn, config, generator)
+        bare = [replace(r, features=r.features[:, :0]) for r in regions] if divided else regions
+        batch, pairs, predicates = make(bare, drawn, config, generator)
         weights = loss_weights(batch, predicates, 1 + self.sizes.categories, config)
         if not divided:
             return [(with_pairs(batch, pairs, chosen, self.unions), predicates)], weights
         parts = []
         for part in rows:
-            taken = (pairs[:, 0] >= part.start) & (pairs[:, 0] < part.stop)
+            inside = (pairs[:, 0] >= part.start) & (pairs[:, 0] < part.stop)
             own = _rows(batch, regions, part)
-            own = with_pairs(own, pairs[taken] - torch.tensor([part.start, 0, 0]), chosen[part], self.unions)
-            parts.append((own, predicates[taken]))
+            own = with_pairs(own, pairs[inside] - torch.tensor([part.start, 0, 0]), chosen[part], self.unions)
+            parts.append((own, predicates[inside]))
         return parts, weights
 
     def _hard(
@@ -82,13 +99,15 @@ class Examples:
         config: LossConfig,
         generator: torch.Generator,
     ) -> tuple[Batch, Tensor, Tensor]:
-        batch = collate(regions, [labels for labels, _ in drawn])
+        labels = [np.asarray(labels, np.int64) for labels, _ in drawn]
+        flat = np.concatenate(labels)
+        batch = collate(regions, labels)
         relations = _owned([np.reshape(np.asarray(r, np.int64), (-1, 3)) for _, r in drawn])
         _check_ends(batch, relations)
         predicate = relations[:, 3]
         if (predicate < 1).any() or (predicate > self.sizes.predicates).any():
             raise InputError(f"drawn predicates must lie in 1..{self.sizes.predicates}")
-        if batch.targets.min() < 0 or batch.targets.max() > self.sizes.categories:
+        if flat.min() < 0 or flat.max() > self.sizes.categories:
             raise InputError(f"drawn labels must lie in 0..{self.sizes.categories}")
         return batch, *sample_pairs(batch, torch.from_numpy(relations), config, generator)
 
@@ -105,19 +124,25 @@ class Examples:
         return batch, *sample_soft_pairs(batch, torch.from_numpy(pairs), torch.from_numpy(rows), config, generator)
 
     def predicate_counts(self, images: Sequence[int], rng: np.random.Generator) -> Tensor:
-        """How often each predicate stands between two labels in one draw an image: [1 + C, 1 + C, 1 + P].
+        """How often each predicate stands between two labels in one draw an image.
 
-        Column 0 counts the ordered pairs of labelled regions without a relation. A soft label counts as its likeliest
-        category, a soft predicate by its distribution.
+        A soft label counts as its likeliest category, a soft predicate by its distribution.
+
+        Args:
+            images: Their places.
+            rng: Of the labels.
+
+        Returns:
+            [1 + C, 1 + C, 1 + P]; column 0 counts the ordered pairs of labelled regions without a relation.
         """
         sizes = self.sizes
         counts = np.zeros((1 + sizes.categories, 1 + sizes.categories, 1 + sizes.predicates), np.float32)
         for i in images:
             drawn = self.draw(int(i), rng)
             if isinstance(drawn, SoftLabels):
-                labels, named = drawn.objects.argmax(1), drawn.objects[:, 1:].argmax(1) + 1
+                labels, categories = drawn.objects.argmax(1), drawn.objects[:, 1:].argmax(1) + 1
                 subject, object_ = drawn.pairs.reshape(-1, 2).T
-                np.add.at(counts, (named[subject], named[object_]), drawn.predicates)
+                np.add.at(counts, (categories[subject], categories[object_]), drawn.predicates)
             else:
                 labels, relations = (np.asarray(part, np.int64) for part in drawn)
                 subject, object_, predicate = relations.reshape(-1, 3).T

@@ -8,56 +8,66 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, Regions
 from groundgraph.errors import InputError
 from groundgraph.models.device import device_of_model
-from groundgraph.sgg.batch import Batch, Unions, collate, ordered_pairs, with_pairs
-from groundgraph.sgg.decoding import commit_labels, suppress
+from groundgraph.sgg.batch import Batch, SggModel, Unions, collate, ordered_pairs, with_pairs
+from groundgraph.sgg.decoding import decode_labels, suppress
 
-Task = Literal["sgdet", "sgcls", "predcls"]
+GraphTask = Literal["sgdet", "sgcls", "predcls"]
 
 
 class InferenceConfig(BaseModel):
-    """pairs: kept an image; overlapping: only pairs whose boxes overlap, where the data set's evaluation says so;
-    images: how many go through the model at once. nms and duplicates are what becomes of two overlapping boxes with one
-    label: "drop": of two with IoU > nms the lower falls; "relabel": the surest label is committed first and denied to
-    the boxes whose IoU with it is at least nms, which take their next best (published, with .3)."""
+    """How a model's answers become graphs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    pairs: int = Field(100, gt=0)
-    nms: float = Field(0.5, ge=0, le=1)
-    duplicates: Literal["drop", "relabel"] = "drop"
-    overlapping: bool = False
-    images: int = Field(16, gt=0)
+    pairs: int = Field(100, gt=0, description="pairs kept an image, best first")
+    nms_threshold: float = Field(0.5, ge=0, le=1, description="IoU of two boxes with one label that are duplicates")
+    duplicates: Literal["drop", "relabel"] = Field(
+        "drop",
+        description="what becomes of duplicates: the one with the lower score falls, or it takes its next best label "
+        "(published, with a threshold of .3)",
+    )
+    overlapping: bool = Field(
+        False, description="only pairs whose boxes overlap, where the data set's evaluation says so"
+    )
+    batch_size: int = Field(16, gt=0, description="images that go through the model at once")
 
 
 @torch.no_grad()
 def predict(
-    model: nn.Module,
+    model: SggModel,
     regions: Sequence[Regions],
     config: InferenceConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
     *,
-    task: Task = "sgdet",
+    task: GraphTask = "sgdet",
     labels: Sequence[np.ndarray] | None = None,
     unions: Unions | None = None,
 ) -> list[Graph]:
     """Scene graphs of images from their regions; an image without regions gets an empty graph.
 
-    task    "sgdet": regions are what a detector proposes, and config says what becomes of duplicates. "sgcls":
-            regions are the true boxes, with features that the detector pooled from them; the graph has these boxes, in
-            order, and labels are the model's. "predcls": the labels are given too, and the objects' scores are 1.
-            With given boxes every pair counts, overlapping or not.
-    labels  for predcls: [V] int in 1..C, an array an image
-    unions  the detector's features of the boxes around pairs, for a model with `union: visual`
-
     An object's label is its best category, its score that category's probability. The pairs are ranked by subject
-    score x object score x best predicate score, the first config.pairs kept. progress(done, total) is called after
-    each batch. The model's mode is left as it was. Raises InputError where task and labels do not fit.
+    score x object score x best predicate score. The model's mode is left as it was.
+
+    Args:
+        model: Of `SGG_MODELS`.
+        regions: Of each image.
+        config: How answers become graphs.
+        progress: Called with (images done, all images) after each batch.
+        task: "sgdet": regions are what a detector proposes, and config says what becomes of duplicates. "sgcls":
+            regions are the true boxes, with features that the detector pooled from them; the graph has these boxes, in
+            order, and labels are the model's. "predcls": the labels are given too, and the objects' scores are 1. With
+            given boxes every pair counts, overlapping or not.
+        labels: For predcls: [V] int in 1..C of each image.
+        unions: Features of the boxes around pairs, for a model with `union: visual`.
+
+    Raises:
+        InputError: Task and labels do not fit.
     """
     config = config or InferenceConfig()
     _check_task(model, regions, task, labels)
@@ -67,23 +77,23 @@ def predict(
     training = model.training
     model.eval()
     try:
-        for start in range(0, len(filled), config.images):
-            here = filled[start : start + config.images]
-            batch = collate([regions[i] for i in here], None if labels is None else [labels[i] for i in here])
+        for start in range(0, len(filled), config.batch_size):
+            places = filled[start : start + config.batch_size]
+            batch = collate([regions[i] for i in places], None if labels is None else [labels[i] for i in places])
             pairs = ordered_pairs(batch, config.overlapping and task == "sgdet")
-            batch = with_pairs(batch, pairs, here, unions).to(device)
-            for i, graph in zip(here, _graphs(model, batch, config, task), strict=True):
+            batch = with_pairs(batch, pairs, places, unions).to(device)
+            for i, graph in zip(places, _graphs(model, batch, pairs.to(device), config, task), strict=True):
                 graphs[i] = graph
             if progress:
-                progress(min(start + config.images, len(filled)), len(filled))
+                progress(min(start + config.batch_size, len(filled)), len(filled))
     finally:
         model.train(training)
     return graphs
 
 
-def _check_task(model: nn.Module, regions: Sequence[Regions], task: str, labels: Sequence[np.ndarray] | None) -> None:
-    if task not in get_args(Task):
-        raise InputError(f"task is {task!r}: it is one of {', '.join(get_args(Task))}")
+def _check_task(model: SggModel, regions: Sequence[Regions], task: str, labels: Sequence[np.ndarray] | None) -> None:
+    if task not in get_args(GraphTask):
+        raise InputError(f"task is {task!r}: it is one of {', '.join(get_args(GraphTask))}")
     if (labels is not None) != (task == "predcls"):
         raise InputError(f"task {task}: labels are given for predcls, and for predcls only")
     if labels is None:
@@ -95,23 +105,23 @@ def _check_task(model: nn.Module, regions: Sequence[Regions], task: str, labels:
         raise InputError(f"given labels must lie in 1..{model.sizes.categories}")
 
 
-def _objects(batch: Batch, logits: Tensor, config: InferenceConfig, task: Task) -> tuple[Tensor, Tensor, Tensor]:
+def _objects(batch: Batch, logits: Tensor, config: InferenceConfig, task: GraphTask) -> tuple[Tensor, Tensor, Tensor]:
     """Labels [B, V] in 1..C, their scores [B, V], and which boxes stay [B, V]."""
-    if task == "predcls":
+    if batch.targets is not None:  # predcls
         return batch.targets, torch.ones_like(batch.scores), batch.mask
     probabilities = logits.float().softmax(-1)
     if task == "sgdet" and config.duplicates == "relabel":
-        labels = commit_labels(probabilities, batch.boxes, batch.mask, config.nms)
+        labels = decode_labels(probabilities, batch.boxes, batch.mask, config.nms_threshold)
         return labels, probabilities.gather(-1, labels[..., None])[..., 0], batch.mask
     scores, labels = probabilities[..., 1:].max(-1)
     labels = labels + 1
     if task == "sgcls":
         return labels, scores, batch.mask
-    return labels, scores, suppress(batch.boxes, labels, scores, batch.mask, config.nms)
+    return labels, scores, suppress(batch.boxes, labels, scores, batch.mask, config.nms_threshold)
 
 
-def _graphs(model: nn.Module, batch: Batch, config: InferenceConfig, task: Task) -> list[Graph]:
-    outputs, pairs = model(batch), batch.pairs
+def _graphs(model: SggModel, batch: Batch, pairs: Tensor, config: InferenceConfig, task: GraphTask) -> list[Graph]:
+    outputs = model(batch)
     labels, scores, stays = _objects(batch, outputs.objects, config, task)
     image, subject, object_ = pairs.unbind(1)
     predicates = outputs.predicates.float().softmax(-1)

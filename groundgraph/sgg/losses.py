@@ -9,27 +9,33 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from groundgraph.sgg.batch import Batch, Outputs, box_iou
+from groundgraph.sgg.batch import Batch, Outputs, overlaps
 
 
 class LossConfig(BaseModel):
-    """How pairs are sampled and objects weighted.
-
-    background_weight: weight of class 0 in the object loss, since most regions are background. pairs_per_image:
-    relations and background pairs together (official for captions: 16). foreground_fraction: the most of these that
-    may be relations. overlapping: train only on pairs whose boxes overlap, where the data set's evaluation says so.
-    """
+    """How pairs are sampled and objects weighted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    background_weight: float = Field(0.1, ge=0)
-    pairs_per_image: int = Field(16, gt=0)
-    foreground_fraction: float = Field(0.5, gt=0, le=1)
-    overlapping: bool = False
+    background_weight: float = Field(
+        0.1, ge=0, description="weight of class 0 in the object loss, since most regions are background"
+    )
+    pairs_per_image: int = Field(
+        16, gt=0, description="relations and background pairs together (official for captions: 16)"
+    )
+    foreground_fraction: float = Field(0.5, gt=0, le=1, description="the most of these that may be relations")
+    overlapping: bool = Field(
+        False, description="train only on pairs whose boxes overlap, where the data set's evaluation says so"
+    )
 
 
 class Weights(NamedTuple):
-    """By what the terms of a loss are divided: the objects' total weight, the pairs' number."""
+    """By what the terms of Eq. 16 are divided.
+
+    Attributes:
+        objects: Total weight of the regions.
+        predicates: Number of pairs.
+    """
 
     objects: float
     predicates: int
@@ -48,12 +54,18 @@ def sample_pairs(
 ) -> tuple[Tensor, Tensor]:
     """Choose the pairs to train on: all at random, so call it anew at each step.
 
-    relations [R, 4] int64 (image, subject, object, predicate 1..P); batch.targets [B, V] -> pairs [Q, 3] (image,
-    subject, object) and their predicates [Q], 0 = background. An image gives at most pairs_per_image x
-    foreground_fraction of its relations and is filled up with pairs that have none: first pairs of two labelled
-    regions (which say most: both things are there and do not interact), then others. An image without a relation gives
-    no pair: silence about it is no evidence that its things do not interact. A relation counts once, however often it
-    is listed.
+    An image gives at most pairs_per_image x foreground_fraction of its relations and is filled up with pairs that have
+    none: first pairs of two labelled regions (which say most: both things are there and do not interact), then others.
+    An image without a relation gives no pair: silence about it is no evidence that its things do not interact.
+
+    Args:
+        batch: With targets.
+        relations: [R, 4] int64 (image, subject, object, predicate 1..P); one counts once, however often it is listed.
+        config: How many.
+        generator: Of the draws.
+
+    Returns:
+        Pairs [Q, 3] (image, subject, object) and their predicates [Q], 0 = background.
     """
     relations = torch.unique(relations.reshape(-1, 4), dim=0)
     order = torch.randperm(len(relations), generator=generator)
@@ -65,14 +77,24 @@ def sample_pairs(
 def sample_soft_pairs(
     batch: Batch, pairs: Tensor, predicates: Tensor, config: LossConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """`sample_pairs` of soft labels: pairs [R, 3] with distributions [R, 1 + P] -> the same of Q chosen pairs.
+    """`sample_pairs` of soft labels.
 
-    A pair is drawn in proportion to its share of predicates (all but background): where that is 1 for every listed
-    pair, this is the hard rule. A pair that is nothing but background is never drawn.
+    A pair is drawn in proportion to its share of predicates (all but background): where that is 1 for every pair, this
+    is the hard rule. A pair that is nothing but background is never drawn.
+
+    Args:
+        batch: With targets.
+        pairs: [R, 3] int64 (image, subject, object).
+        predicates: [R, 1 + P], their distributions.
+        config: How many.
+        generator: Of the draws.
+
+    Returns:
+        The same of Q chosen pairs.
     """
     share = 1 - predicates[:, 0]
-    listed = share > 1e-6
-    pairs, predicates, share = pairs[listed], predicates[listed], share[listed]
+    related = share > 1e-6
+    pairs, predicates, share = pairs[related], predicates[related], share[related]
     # The order of waiting times of a race with these rates is a draw without replacement in proportion to them.
     order = (torch.empty(len(pairs)).exponential_(generator=generator) / share).argsort()
     chosen, background = _choose(batch, pairs, order, config, generator)
@@ -86,35 +108,37 @@ def _choose(
 ) -> tuple[Tensor, Tensor]:
     """Which of the pairs [R, 3] to train on, taken in `order` [R], and the background pairs [G, 3] beside them."""
     images, width = batch.mask.shape
-    open_ = batch.mask[:, :, None] & batch.mask[:, None] & ~torch.eye(width, dtype=torch.bool)
+    free = batch.mask[:, :, None] & batch.mask[:, None] & ~torch.eye(width, dtype=torch.bool)
     if config.overlapping:
-        open_ &= box_iou(batch.boxes) > 0
-        order = order[open_[tuple(pairs[order].T)]]
+        free &= overlaps(batch.boxes) > 0
+        order = order[free[tuple(pairs[order].T)]]
     owner = pairs[order, 0]
     order, owner = (x[owner.argsort(stable=True)] for x in (order, owner))
     count = torch.bincount(owner, minlength=images)
     place = torch.arange(len(order)) - (count.cumsum(0) - count)[owner]
     chosen = order[place < max(1, round(config.pairs_per_image * config.foreground_fraction))]
 
-    taken = torch.bincount(pairs[chosen, 0], minlength=images)
-    wanted = torch.where(taken > 0, config.pairs_per_image - taken, 0)
-    open_[tuple(pairs.T)] = False
+    foreground = torch.bincount(pairs[chosen, 0], minlength=images)
+    background = torch.where(foreground > 0, config.pairs_per_image - foreground, 0)
+    free[tuple(pairs.T)] = False
+    if batch.targets is None:
+        raise ValueError("the batch has no targets to draw pairs by")
     labelled = batch.targets > 0
     both = labelled[:, :, None] & labelled[:, None]
-    key = torch.rand(open_.shape, generator=generator) + both
-    key = key.masked_fill(~open_, -1).flatten(1)
-    best, index = key.topk(min(int(wanted.max()), key.shape[1]), dim=1)
-    image, column = ((best >= 0) & (torch.arange(index.shape[1]) < wanted[:, None])).nonzero(as_tuple=True)
+    key = torch.rand(free.shape, generator=generator) + both
+    key = key.masked_fill(~free, -1).flatten(1)
+    best, index = key.topk(min(int(background.max()), key.shape[1]), dim=1)
+    image, column = ((best >= 0) & (torch.arange(index.shape[1]) < background[:, None])).nonzero(as_tuple=True)
     index = index[image, column]
     return chosen, torch.stack([image, index // width, index % width], 1)
 
 
 def loss_weights(batch: Batch, predicates: Tensor, classes: int, config: LossConfig) -> Weights:
-    """The weights of a batch's targets, of `classes` with the background, and of its pairs' predicates."""
+    """The weights of a batch's targets, of `classes` with the background, and of its pairs' predicates [Q]."""
     weight = torch.ones(classes)
     weight[0] = config.background_weight
-    soft = batch.soft is not None
-    total = (batch.soft[batch.mask] * weight).sum() if soft else weight[batch.targets[batch.mask]].sum()
+    targets = _targets(batch)
+    total = (targets * weight).sum() if targets.is_floating_point() else weight[targets].sum()
     return Weights(total.item(), len(predicates))
 
 
@@ -123,17 +147,29 @@ def sgg_loss(
 ) -> Losses:
     """Eq. 16, each term a mean: over all real regions (class 0 where no entity took one, weighted) and over the pairs.
 
-    The labels of outputs.objects are batch.soft [B, V, 1 + C] where there is one, else batch.targets [B, V]; those of
-    outputs.predicates are `predicates`, [Q] int64 or distributions [Q, 1 + P]. The cross-entropy of a distribution p is
-    sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one. whole: `loss_weights` of the batch of
-    which this is a part, whose losses then add up to the batch's.
+    The cross-entropy of a distribution p is sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one.
+
+    Args:
+        outputs: The model's.
+        batch: Its soft labels, else its targets, are the objects' labels.
+        predicates: [Q] int64 or distributions [Q, 1 + P].
+        config: The background's weight.
+        whole: `loss_weights` of the batch of which this is a part, whose losses then add up to the batch's.
     """
     logits = outputs.objects[batch.mask].float()
     whole = whole or loss_weights(batch, predicates, logits.shape[1], config)
     weight = logits.new_ones(logits.shape[1])
     weight[0] = config.background_weight
-    targets = batch.targets[batch.mask] if batch.soft is None else batch.soft[batch.mask]
+    targets = _targets(batch)
     # Dividing by the total weight is what makes it a mean; with weight 0 and nothing but background there is no weight.
     objects = cross_entropy(logits, targets, weight, reduction="sum") / max(whole.objects, 1e-6)
     relations = cross_entropy(outputs.predicates.float(), predicates, reduction="sum") / max(1, whole.predicates)
     return Losses(objects + relations, objects, relations)
+
+
+def _targets(batch: Batch) -> Tensor:
+    """The real regions' labels [R], or distributions [R, 1 + C] where labels are soft."""
+    labels = batch.targets if batch.soft is None else batch.soft
+    if labels is None:
+        raise ValueError("the batch has no targets: nothing to learn from")
+    return labels[batch.mask]

@@ -7,10 +7,10 @@ create a primitive descriptor" there.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from groundgraph.models.device import DTYPES
 
@@ -18,8 +18,8 @@ from groundgraph.models.device import DTYPES
 class Lstm(nn.LSTM):
     """torch's, which runs in fp32 inside autocast where the machine has none in autocast's type."""
 
-    def forward(self, values: Tensor | PackedSequence, state: tuple[Tensor, Tensor] | None = None):
-        """As torch's: sequences and a state -> their outputs and the last state."""
+    def forward(self, values: Any, state: tuple[Tensor, Tensor] | None = None) -> Any:
+        """As torch's: sequences, padded or packed, and a state -> their outputs and the last state."""
         device = self.weight_ih_l0.device.type
         if not torch.is_autocast_enabled(device) or runs_lstm(device, torch.get_autocast_dtype(device)):
             return super().forward(values, state)
@@ -30,7 +30,7 @@ class Lstm(nn.LSTM):
 
 @cache
 def runs_lstm(device: str, dtype: torch.dtype) -> bool:
-    """Whether torch runs an LSTM, and learns, on a kind of device inside autocast of a type; tried, once a process."""
+    """Whether torch runs an LSTM and its gradient on a kind of device inside autocast of a type: tried once a process."""
     with torch.random.fork_rng([]):
         lstm = nn.LSTM(8, 8, bidirectional=True)
     values = torch.zeros(2, 3, 8, device=device)

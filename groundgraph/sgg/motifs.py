@@ -5,8 +5,8 @@ second bidirectional LSTM that knows the labels (edge context); a pair is the pr
 state and of what the box around both shows.
 
 Where this departs from Zellers et al. and from Scene-Graph-Benchmark: plain LSTMs for highway LSTMs, label embeddings
-learnt instead of begun with GloVe, and a decoder that is told "background" of a background region (theirs is told its
-own best category, and so cannot decode all places of a training sequence at once).
+learnt instead of begun with GloVe, and a decoder that reads "background" of a background region (theirs reads its own
+best category, and so cannot decode all places of a training sequence at once).
 """
 
 from __future__ import annotations
@@ -18,48 +18,56 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from groundgraph.sgg.batch import Batch, Outputs, Sizes
-from groundgraph.sgg.decoding import commit_labels
+from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
+from groundgraph.sgg.decoding import decode_labels
 from groundgraph.sgg.lstm import Lstm
-from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, box_geometry, known_or_best
+from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, box_geometry, target_or_best
 
 
 class MotifsConfig(BaseModel):
-    """Sizes of the model; the defaults fit MiniGenome.
-
-    hidden: of the LSTMs (official 512); pair: of a pair's product (official 1536); embedded: of labels and geometry.
-    order: by the detector's score, from left to right, the largest first, or random (drawn anew at each step of
-    training, fixed at inference). decoder_features: the decoder sees the region beside its context, as published.
-    commit: at inference the surest label is committed first and denied to the boxes whose IoU with it is at least this
-    (published .3), before the edge context is told; null: each region's own best. union: what a pair's boxes add to it:
-    nothing, their geometry (as in the released weakly supervised runs), or the detector's feature of the box around
-    both as well (as published). frequency_bias: add the log frequency of the predicates between two labels, counted on
-    the pseudo labels, to the predicate logits (published; off in the weakly supervised runs).
-    """
+    """Sizes and parts of Motifs; the defaults fit MiniGenome."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hidden: int = Field(128, gt=0, multiple_of=2)
-    pair: int = Field(256, gt=0)
-    embedded: int = Field(64, gt=0)
-    layers: int = Field(1, gt=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    order: Literal["confidence", "left-right", "size", "random"] = "confidence"
-    decoder_features: bool = True
-    commit: float | None = Field(None, gt=0, le=1)
-    union: UnionKind = "spatial"
-    frequency_bias: bool = False
+    hidden: int = Field(128, gt=0, multiple_of=2, description="width of the LSTMs' states (official 512)")
+    pair: int = Field(256, gt=0, description="width of a pair's product (official 1536)")
+    embedded: int = Field(64, gt=0, description="width of the embeddings of labels and of geometry")
+    layers: int = Field(1, gt=0, description="layers of each context LSTM")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of entries dropped")
+    order: Literal["confidence", "left-right", "size", "random"] = Field(
+        "confidence",
+        description="of the regions in the LSTMs: by the detector's score, from left to right, the largest first, or "
+        "random (drawn anew at each step of training, fixed at inference)",
+    )
+    decoder_features: bool = Field(True, description="the decoder sees the region beside its context, as published")
+    nms_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="IoU of the suppression of labels at inference, before the edge context reads them: a box keeps no "
+        "label of a surer box that overlaps it so far (published .3); null: each region's own best",
+    )
+    union: UnionKind = Field(
+        "spatial",
+        description="what a pair's boxes add to it: nothing, their geometry (as in the released weakly supervised "
+        "runs), or the detector's feature of the box around both as well (as published; needs a detector that can "
+        "pool given boxes)",
+    )
+    frequency_bias: bool = Field(
+        False,
+        description="add the log frequency of the predicates between two labels, counted on the pseudo labels, to the "
+        "predicate logits (published; off in the weakly supervised runs)",
+    )
 
 
-class Motifs(nn.Module):
+class Motifs(SggModel):
     """Regions of B images -> object logits [B, V, 1 + C] and predicate logits [Q, 1 + P] of the pairs asked for."""
 
     name = "motifs"
     Config = MotifsConfig
 
     def __init__(self, sizes: Sizes, config: MotifsConfig | None = None):
-        super().__init__()
-        self.sizes, self.config = sizes, config or MotifsConfig()
+        super().__init__(sizes, config or MotifsConfig())
         c, labels = self.config, 1 + sizes.categories
         region = c.hidden + 2 * c.embedded
         self.features = nn.Sequential(nn.LayerNorm(sizes.features), nn.Linear(sizes.features, c.hidden), nn.ReLU())
@@ -68,8 +76,8 @@ class Motifs(nn.Module):
         self.object_context = self._lstm(region)
         # The decoder's first input is a start token, numbered after the labels.
         self.previous = nn.Embedding(labels + 1, c.embedded)
-        seen = c.hidden + c.embedded + (region if c.decoder_features else 0)
-        self.decoder = Lstm(seen, c.hidden, batch_first=True)
+        decoded = c.hidden + c.embedded + (region if c.decoder_features else 0)
+        self.decoder = Lstm(decoded, c.hidden, batch_first=True)
         self.objects = nn.Linear(c.hidden, labels)
         self.label = nn.Embedding(labels, c.embedded)
         self.edge_context = self._lstm(2 * c.hidden + c.embedded)
@@ -86,25 +94,31 @@ class Motifs(nn.Module):
         return Lstm(width, c.hidden // 2, c.layers, batch_first=True, bidirectional=True, dropout=dropout)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Score objects and pairs; the decoder and the edges are told batch.targets, where these are given."""
+        """Score objects and pairs.
+
+        Args:
+            batch: The decoder and the edges read its targets, where it has any.
+
+        Returns:
+            Object logits [B, V, 1 + C] and predicate logits [Q, 1 + P].
+        """
         features = self.features(batch.features)
         regions = torch.cat([features, self._detected(batch), self.geometry(box_geometry(batch))], -1)
         order = self._order(batch)
         lengths = batch.mask.sum(1).cpu()
         regions = _take(self.dropout(regions), order)
         context = _run(self.object_context, regions, lengths)
-        told = None if batch.targets is None else _take(batch.targets, order)
-        logits = self._decode(
-            torch.cat([context, regions], -1) if self.config.decoder_features else context, told, lengths
-        )
+        targets = None if batch.targets is None else _take(batch.targets, order)
+        inputs = torch.cat([context, regions], -1) if self.config.decoder_features else context
+        logits = self._decode(inputs, targets, lengths)
 
-        labels = self._labels(batch, logits, told, order)
-        named = self.label(labels)
-        inputs = torch.cat([_take(features, order), context, named], -1)
+        labels = self._labels(batch, logits, targets, order)
+        names = self.label(labels)
+        inputs = torch.cat([_take(features, order), context, names], -1)
         edges = _run(self.edge_context, self.dropout(inputs), lengths)
         back = order.argsort(1)
         # The label stands beside the context, so that a pair need not learn to read it through the LSTM.
-        states = _take(self.dropout(torch.cat([edges, named], -1)), back)
+        states = _take(self.dropout(torch.cat([edges, names], -1)), back)
         labels, logits = _take(labels, back), _take(logits, back)
         return Outputs(logits, self._relate(batch, states, labels))
 
@@ -132,21 +146,20 @@ class Motifs(nn.Module):
                 key = (place * 0.6180339887).frac().to(batch.scores).expand(batch.mask.shape)
         return key.masked_fill(~batch.mask, torch.inf).argsort(dim=1, stable=True)
 
-    def _labels(self, batch: Batch, logits: Tensor, told: Tensor | None, order: Tensor) -> Tensor:
+    def _labels(self, batch: Batch, logits: Tensor, targets: Tensor | None, order: Tensor) -> Tensor:
         """The label each region goes into the edge context with: [B, V] in 1..C, all in sequence order."""
-        if told is None and self.config.commit is not None:
+        if targets is None and self.config.nms_threshold is not None:
             boxes, mask = _take(batch.boxes, order), _take(batch.mask, order)
-            return commit_labels(logits.float().softmax(-1), boxes, mask, self.config.commit)
-        return known_or_best(logits, told)
+            return decode_labels(logits.float().softmax(-1), boxes, mask, self.config.nms_threshold)
+        return target_or_best(logits, targets)
 
-    def _decode(self, context: Tensor, told: Tensor | None, lengths: Tensor) -> Tensor:
+    def _decode(self, context: Tensor, targets: Tensor | None, lengths: Tensor) -> Tensor:
         """Label logits [B, V, 1 + C] in sequence order; each label is decoded knowing the one before it."""
         start = self.previous.num_embeddings - 1
-        if told is not None:  # all steps at once: what was decoded before is known
-            before = torch.cat([torch.full_like(told[:, :1], start), told[:, :-1]], 1)
-            return self.objects(
-                self.dropout(_run(self.decoder, torch.cat([context, self.previous(before)], -1), lengths))
-            )
+        if targets is not None:  # all steps at once, by teacher forcing
+            before = torch.cat([torch.full_like(targets[:, :1], start), targets[:, :-1]], 1)
+            hidden = _run(self.decoder, torch.cat([context, self.previous(before)], -1), lengths)
+            return self.objects(self.dropout(hidden))
         before = context.new_full((len(context), 1), start, dtype=torch.int64)
         state, steps = None, []
         # Greedy decoding is sequential by nature: V steps for the whole batch.

@@ -14,28 +14,36 @@ UnionKind = Literal["none", "spatial", "visual"]
 
 
 class UnionFeature(nn.Module):
-    """What lies between and around the two boxes of each of batch.pairs: [Q, width].
+    """What lies between and around the two boxes of each of batch.pairs.
 
-    "spatial" is read off the boxes alone (the released weakly supervised runs have no more); "visual" adds the
-    detector's feature of the box around both, as published (Zellers et al. 2018: the pooled union box plus a
-    convolution of the two boxes' masks, whose place the boxes' geometry takes here).
-    Raises InputError where "visual" is asked for and the data has no union features.
+    Args:
+        kind: "spatial" is read off the boxes alone (the released weakly supervised runs have no more); "visual" adds
+            the detector's feature of the box around both, as published (Zellers et al. 2018: the pooled union box plus
+            a convolution of the two boxes' masks, whose place the boxes' geometry takes here).
+        sizes: Of the data.
+        embedded: Hidden units of the geometry's MLP.
+        width: Of what is given.
+
+    Raises:
+        InputError: "visual", and the data has no union features.
     """
 
-    def __init__(self, kind: Literal["spatial", "visual"], sizes: Sizes, embedded: int, width: int):
+    def __init__(self, kind: UnionKind, sizes: Sizes, embedded: int, width: int):
         super().__init__()
-        self.visual = None
+        self.visual: nn.Module | None = None
         self.spatial = nn.Sequential(nn.Linear(15, embedded), nn.ReLU(), nn.Linear(embedded, width))
         if kind == "visual":
             if not sizes.unions:
                 raise InputError(
-                    "union: visual needs the detector's features of union boxes, and these regions come without them "
-                    "(precomputed regions always do): set union to spatial or none"
+                    "union: visual needs the detector's features of union boxes, and these regions come without them: "
+                    "set union to spatial or none"
                 )
             self.visual = nn.Sequential(nn.LayerNorm(sizes.unions), nn.Linear(sizes.unions, width))
 
     def forward(self, batch: Batch) -> Tensor:
-        """[Q, width], around 0."""
+        """Features [Q, width] of batch.pairs, around 0. Raises InputError where the batch lacks visual ones."""
+        if batch.pairs is None:
+            raise ValueError("the batch has no pairs: see `with_pairs`")
         image, subject, object_ = batch.pairs.unbind(1)
         feature = self.spatial(
             pair_geometry(batch.boxes[image, subject], batch.boxes[image, object_], batch.sizes[image])
@@ -57,30 +65,39 @@ class FrequencyBias(nn.Module):
 
     @torch.no_grad()
     def count(self, counts: Tensor) -> None:
-        """Take the start from counts [1 + C, 1 + C, 1 + P] of (subject label, object label, predicate).
+        """Take the start from counts.
 
-        Column 0 counts pairs without a relation.
+        Args:
+            counts: [1 + C, 1 + C, 1 + P] of (subject label, object label, predicate); column 0 counts pairs without a
+                relation.
         """
         counts = counts.to(self.table) + 1e-3  # keeps the logarithm of what was never seen finite
         self.table.copy_((counts / counts.sum(-1, keepdim=True)).log())
 
     def forward(self, labels: Tensor, pairs: Tensor) -> Tensor:
-        """labels [B, V] and pairs [Q, 3] -> [Q, 1 + P]."""
+        """What is added to the logits of pairs [Q, 3] of regions with labels [B, V]: [Q, 1 + P]."""
         image, subject, object_ = pairs.unbind(1)
         return self.table[labels[image, subject], labels[image, object_]]
 
 
-def known_or_best(logits: Tensor, targets: Tensor | None) -> Tensor:
-    """Each region's label in 1..C: [B, V, 1 + C] -> [B, V]. What has none, or background, goes as its best category.
+def target_or_best(logits: Tensor, targets: Tensor | None) -> Tensor:
+    """Each region's label in 1..C: its target, or its best category where it has none or background.
 
     At inference every region has a label, so a region that is background in training needs one too.
+
+    Args:
+        logits: [B, V, 1 + C].
+        targets: [B, V] in 0..C.
+
+    Returns:
+        [B, V] int64.
     """
     best = logits[..., 1:].detach().argmax(-1) + 1
     return best if targets is None else torch.where(targets > 0, targets, best)
 
 
 def box_geometry(batch: Batch) -> Tensor:
-    """A box in fractions of its image: centre, width, height, corners, area: [B, V, 9]."""
+    """Boxes in fractions of their image: centre, width, height, corners, area: [B, V, 9]."""
     scale = batch.sizes.repeat(1, 2)[:, None]
     corners = batch.boxes / scale
     sides = corners[..., 2:] - corners[..., :2]
@@ -89,10 +106,18 @@ def box_geometry(batch: Batch) -> Tensor:
 
 
 def pair_geometry(subject: Tensor, object_: Tensor, sizes: Tensor) -> Tensor:
-    """How two boxes lie: boxes [Q, 4] and image sizes [Q, 2] -> [Q, 15], all within about -4..4.
+    """How two boxes lie to each other.
 
     In units of the union box: the four corner offsets, the subject's sides, the object's sides; the log ratios of their
     sides; IoU, and the share of each that lies in the other; the union's sides in fractions of the image.
+
+    Args:
+        subject: [Q, 4] xyxy in pixels.
+        object_: [Q, 4].
+        sizes: [Q, 2], width and height of the images.
+
+    Returns:
+        [Q, 15], all within about -4..4.
     """
     low, high = torch.minimum(subject, object_), torch.maximum(subject, object_)
     union = (high[:, 2:] - low[:, :2]).clamp(min=1e-3)

@@ -19,15 +19,25 @@ def true_labels(
     predicates: Sequence[str],
     overlap: float = 0.5,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the annotation says of the regions: labels [V] in 0..C and relations [R, 3] as a training step takes them.
+    """What the annotation says of the regions.
 
     A region has the label of the annotated box with which it has the largest IoU, if that is at least `overlap`, and
     is background otherwise. Two regions are related as their boxes are; of several regions on one box, all are
-    (Scene-Graph-Benchmark's matching in training). Names outside of the vocabulary are left out, their boxes too.
+    (Scene-Graph-Benchmark's matching in training).
+
+    Args:
+        truth: The annotation; boxes and relations of names outside of the vocabulary are left out.
+        regions: Of the image.
+        categories: The evaluation vocabulary.
+        predicates: The evaluation vocabulary.
+        overlap: The least IoU.
+
+    Returns:
+        Labels [V] in 0..C and relations [R, 3] (subject region, object region, predicate 1..P).
     """
-    place = {name: i + 1 for i, name in enumerate(categories)}
-    known = {name: i + 1 for i, name in enumerate(predicates)}
-    category = np.array([place.get(name, 0) for name in truth.labels], np.int64)
+    category_number = {name: i + 1 for i, name in enumerate(categories)}
+    predicate_number = {name: i + 1 for i, name in enumerate(predicates)}
+    category = np.array([category_number.get(name, 0) for name in truth.labels], np.int64)
     kept = np.flatnonzero(category)
     if not len(kept) or not len(regions):
         return np.zeros(len(regions), np.int64), np.zeros((0, 3), np.int64)
@@ -35,12 +45,12 @@ def true_labels(
     box = np.where(iou.max(1) >= overlap, kept[iou.argmax(1)], -1)
     labels = np.where(box >= 0, category[box], 0)
 
-    named = [(s, known[p], o) for s, p, o in truth.relations if p in known]
+    named = [(s, predicate_number[p], o) for s, p, o in truth.relations if p in predicate_number]
     relations = np.array(named, np.int64).reshape(-1, 3)
     takers = box[None] == np.arange(len(category))[:, None]
     t, s, o = np.nonzero(takers[relations[:, 0]][:, :, None] & takers[relations[:, 2]][:, None, :])
-    found = np.stack([s, o, relations[t, 1]], 1)
-    return labels, np.unique(found[s != o], axis=0)
+    related = np.stack([s, o, relations[t, 1]], 1)
+    return labels, np.unique(related[s != o], axis=0)
 
 
 def supervised(
@@ -50,15 +60,16 @@ def supervised(
     predicates: Sequence[str],
     overlap: float = 0.5,
 ) -> Draw:
-    """A `draw` for `train_sgg` that gives every image its `true_labels`, matched once.
+    """A `Draw` that gives every image its `true_labels`, matched once.
 
-    Raises InputError where an image has no annotation.
+    Raises:
+        InputError: An image has no annotation.
     """
-    if len(truths) != len(regions) or any(truth is None for truth in truths):
+    annotated = [truth for truth in truths if truth is not None]
+    if len(annotated) != len(regions):
         raise InputError(
             "full supervision needs annotated boxes of every training image, and this data has some without"
         )
-    labels = [
-        true_labels(truth, found, categories, predicates, overlap) for truth, found in zip(truths, regions, strict=True)
-    ]
+    images = zip(annotated, regions, strict=True)
+    labels = [true_labels(truth, proposals, categories, predicates, overlap) for truth, proposals in images]
     return lambda image, rng: labels[image]

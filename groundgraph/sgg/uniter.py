@@ -19,35 +19,36 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from groundgraph.errors import InputError
-from groundgraph.sgg.batch import Batch, Outputs, Sizes
-from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, known_or_best
+from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
+from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, target_or_best
 
 TEXT, REGION, SUBJECT, OBJECT = range(4)  # token types; UNITER has the first two
 
 
 class UniterConfig(BaseModel):
-    """Sizes of the model; the defaults fit MiniGenome.
-
-    hidden, layers, heads, intermediate: of the encoder (official 768, 2, 12, 3072). positions: the most text tokens.
-    sequence: what is read at once, an image or, as in SGNLS, a pair. union: what a pair's boxes add to it: nothing (as
-    in SGNLS), their geometry, or the detector's feature of the box around both as well. frequency_bias: add the log
-    frequency of the predicates between two labels to the predicate logits. checkpoint, tokenizer: a UNITER checkpoint
-    to start from (uniter-base.pt), and the folder of its BERT tokenizer.
-    """
+    """Sizes and parts of Uniter; the defaults fit MiniGenome."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hidden: int = Field(128, gt=0)
-    layers: int = Field(2, gt=0)
-    heads: int = Field(4, gt=0)
-    intermediate: int = Field(256, gt=0)
-    positions: int = Field(512, gt=4)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    sequence: Literal["image", "pair"] = "image"
-    union: UnionKind = "spatial"
-    frequency_bias: bool = False
-    checkpoint: str | None = None
-    tokenizer: str | None = None
+    hidden: int = Field(128, gt=0, description="width of the encoder (official 768)")
+    layers: int = Field(2, gt=0, description="layers of the encoder (official 2)")
+    heads: int = Field(4, gt=0, description="attention heads of a layer (official 12)")
+    intermediate: int = Field(256, gt=0, description="width of a layer's feed-forward part (official 3072)")
+    positions: int = Field(512, gt=4, description="the most text tokens")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of entries dropped")
+    sequence: Literal["image", "pair"] = Field(
+        "image", description="what is read at once: an image or, as in SGNLS, a pair"
+    )
+    union: UnionKind = Field(
+        "spatial",
+        description="what a pair's boxes add to it: nothing (as in SGNLS), their geometry, or the detector's feature "
+        "of the box around both as well (needs a detector that can pool given boxes)",
+    )
+    frequency_bias: bool = Field(
+        False, description="add the log frequency of the predicates between two labels to the predicate logits"
+    )
+    checkpoint: str | None = Field(None, description="a UNITER checkpoint to start from (uniter-base.pt)")
+    tokenizer: str | None = Field(None, description="the folder of the checkpoint's BERT tokenizer")
 
     @model_validator(mode="after")
     def _fits(self) -> UniterConfig:
@@ -70,9 +71,9 @@ class TextEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, words: Tensor, positions: Tensor) -> Tensor:
-        """words and positions [S, T] -> [S, T, hidden]."""
-        known = self.word_embeddings(words) + self.position_embeddings(positions)
-        return self.dropout(self.LayerNorm(known + self.token_type_embeddings.weight[TEXT]))
+        """Words [S, T] at positions [S, T] -> [S, T, hidden]."""
+        placed = self.word_embeddings(words) + self.position_embeddings(positions)
+        return self.dropout(self.LayerNorm(placed + self.token_type_embeddings.weight[TEXT]))
 
 
 class ImageEmbeddings(nn.Module):
@@ -88,7 +89,7 @@ class ImageEmbeddings(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def regions(self, batch: Batch) -> Tensor:
-        """[B, V, hidden], without their token type."""
+        """The batch's regions [B, V, hidden], without their token type."""
         return self.img_layer_norm(self.img_linear(batch.features)) + self.pos_layer_norm(
             self.pos_linear(uniter_geometry(batch))
         )
@@ -98,7 +99,7 @@ class ImageEmbeddings(nn.Module):
         return self.dropout(self.LayerNorm(regions + types))
 
 
-class Uniter(nn.Module):
+class Uniter(SggModel):
     """Regions of B images -> object logits [B, V, 1 + C] and predicate logits [Q, 1 + P] of the pairs asked for."""
 
     name = "uniter"
@@ -106,11 +107,10 @@ class Uniter(nn.Module):
     sequences = 512  # of pairs, encoded at once: bounds the memory of `sequence: pair`
 
     def __init__(self, sizes: Sizes, config: UniterConfig | None = None):
-        super().__init__()
+        super().__init__(sizes, config or UniterConfig())
         # transformers takes seconds to import, and who reads a recipe needs only the configuration.
         from transformers.models.bert.modeling_bert import BertConfig, BertEncoder
 
-        self.sizes, self.config = sizes, config or UniterConfig()
         c = self.config
         bert = BertConfig(
             hidden_size=c.hidden,
@@ -137,20 +137,27 @@ class Uniter(nn.Module):
         self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
 
     def forward(self, batch: Batch) -> Outputs:
-        """Score objects and pairs; of batch.targets only the frequency bias makes use.
+        """Score objects and pairs.
 
-        Raises InputError where an image has more regions than there are positions for their names.
+        Args:
+            batch: Of its targets only the frequency bias makes use.
+
+        Returns:
+            Object logits [B, V, 1 + C] and predicate logits [Q, 1 + P].
+
+        Raises:
+            InputError: An image has more regions than there are positions for their names.
         """
         width = batch.mask.shape[1]
         if width + 2 > self.config.positions:
             raise InputError(f"{width} regions an image need {width + 2} positions: set uniter.positions to as many")
         words = torch.where(batch.labels < 0, self.unnamed, batch.labels)
         regions = self.img_embeddings.regions(batch)
-        names, seen = self._read_images(batch, words, regions)
-        known = self._tags(words, batch.scores)
-        objects = self.objects(self.dropout(seen + names + self.tag(known)))
-        states = torch.cat([seen, names], -1)
-        labels = known_or_best(objects, batch.targets)
+        names, views = self._read_images(batch, words, regions)
+        tags = self.tag(self._tags(words, batch.scores))
+        objects = self.objects(self.dropout(views + names + tags))
+        states = torch.cat([views, names], -1)
+        labels = target_or_best(objects, batch.targets)
         return Outputs(objects, self._relate(batch, states, words, regions, labels))
 
     def _tags(self, words: Tensor, scores: Tensor) -> Tensor:
@@ -199,8 +206,8 @@ class Uniter(nn.Module):
         types = torch.full_like(words[image], REGION)
         types[row, subject], types[row, object_] = SUBJECT, OBJECT
         positions = torch.arange(length, device=pairs.device).expand_as(text)
-        shown = self.img_embeddings(regions[image], self.embeddings.token_type_embeddings(types))
-        tokens = torch.cat([self.embeddings(text, positions), shown], 1)
+        views = self.img_embeddings(regions[image], self.embeddings.token_type_embeddings(types))
+        tokens = torch.cat([self.embeddings(text, positions), views], 1)
         states = self._encode(tokens, torch.cat([torch.ones_like(text, dtype=torch.bool), mask[image]], 1))
         ends = [
             torch.cat([states[row, length + end], states[:, name]], -1) for end, name in ((subject, 1), (object_, 3))

@@ -19,7 +19,10 @@ SPECIAL = ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # of no category, and the three
 def read_uniter(path: str | Path) -> dict[str, Tensor]:
     """The encoder's weights of a checkpoint file, without their "uniter." and with today's names of norms.
 
-    Nothing in the file runs. Raises InputError, naming the file, where it is none or has no encoder.
+    Nothing in the file runs.
+
+    Raises:
+        InputError: It is no checkpoint or has no encoder; names the file.
     """
     weights = {
         key.removeprefix(PREFIX).replace(".gamma", ".weight").replace(".beta", ".bias"): value.float()
@@ -33,15 +36,24 @@ def read_uniter(path: str | Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def start_from_checkpoint(model: Uniter, names: Sequence[str]) -> list[str]:
-    """Put the weights of model.config.checkpoint into the model; gives the parts that keep their random start.
+    """Put the weights of model.config.checkpoint into the model.
 
-    names  the detector's categories, whose tokens start as the mean of their word pieces; no category starts as [UNK]
-    Taken are the embeddings, the image's side, and the encoder's first layers, as many as the model has. Subject and
-    object tokens start as UNITER's image type. Raises InputError where the sizes do not fit, a layer is missing, or
-    the tokenizer and the checkpoint do not belong together. The heads, and a projection of features of another width
-    than UNITER's 2048, keep their start: "img_embeddings.img_linear" is then among what is given.
+    They are the embeddings, the image's side, and the encoder's first layers, as many as the model has. Subject and
+    object tokens start as UNITER's image type.
+
+    Args:
+        model: Whose configuration names a checkpoint and its tokenizer.
+        names: The detector's categories, whose tokens start as the mean of their word pieces; no category as [UNK].
+
+    Returns:
+        The parts that keep their random start: the heads, and "img_embeddings.img_linear" where features have another
+        width than UNITER's 2048.
+
+    Raises:
+        InputError: The sizes do not fit, a layer is missing, or tokenizer and checkpoint do not belong together.
     """
-    path, config = model.config.checkpoint, model.config
+    config = model.config
+    path, tokenizer = str(config.checkpoint), str(config.tokenizer)
     if len(names) != model.sizes.detector_categories:
         raise InputError(f"{len(names)} names for {model.sizes.detector_categories} categories of the detector")
     weights = read_uniter(path)
@@ -55,28 +67,28 @@ def start_from_checkpoint(model: Uniter, names: Sequence[str]) -> list[str]:
     if len(positions) < config.positions:
         raise InputError(f"{path} has {len(positions)} positions, uniter.positions is {config.positions}: lower it")
     embeddings = model.embeddings
-    table = torch.stack([words[pieces].mean(0) for pieces in _pieces(config.tokenizer, names, len(words), path)])
+    table = torch.stack([words[pieces].mean(0) for pieces in _pieces(tokenizer, names, len(words), path)])
     embeddings.word_embeddings.weight.copy_(table)
     embeddings.position_embeddings.weight.copy_(positions[: config.positions])
     embeddings.token_type_embeddings.weight.copy_(types[[TEXT, REGION, REGION, REGION]])
-    done = {f"embeddings.{part}_embeddings.weight" for part in ("word", "position", "token_type")}
+    copied = {f"embeddings.{part}_embeddings.weight" for part in ("word", "position", "token_type")}
 
     kept = []
     for key, value in model.state_dict().items():
-        if key in done or not key.startswith(("embeddings.", "img_embeddings.", "encoder.")):
+        if key in copied or not key.startswith(("embeddings.", "img_embeddings.", "encoder.")):
             continue
-        given = weights.get(key)
-        if given is None:
+        stored = weights.get(key)
+        if stored is None:
             raise InputError(f"{path} has no {key}: a checkpoint of fewer than {config.layers} layers, or no UNITER")
-        if key == "img_embeddings.img_linear.weight" and given.shape[1] != value.shape[1]:
+        if key == "img_embeddings.img_linear.weight" and stored.shape[1] != value.shape[1]:
             kept.append("img_embeddings.img_linear")
-        elif given.shape != value.shape:
+        elif stored.shape != value.shape:
             raise InputError(
-                f"{path}: {key} is {tuple(given.shape)}, this model's {tuple(value.shape)}: "
+                f"{path}: {key} is {tuple(stored.shape)}, this model's {tuple(value.shape)}: "
                 "set uniter.hidden and uniter.intermediate to the checkpoint's"
             )
         elif not (kept and key.startswith(kept[0])):
-            value.copy_(given)
+            value.copy_(stored)
     heads = {name.split(".")[0] for name, _ in model.named_parameters()} - {"embeddings", "img_embeddings", "encoder"}
     return kept + sorted(heads)
 

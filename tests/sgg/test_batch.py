@@ -8,32 +8,33 @@ import torch
 from tiny_regions import some_regions
 
 from groundgraph.data.types import Regions
-from groundgraph.sgg.batch import box_iou, collate, ordered_pairs, with_pairs
+from groundgraph.sgg.batch import collate, ordered_pairs, overlaps, with_pairs
 
 
 def test_overlapping_pairs_only():
     boxes = np.array([[0, 0, 10, 10], [5, 5, 15, 15], [30, 30, 40, 40]], np.float32)
     batch = collate([Regions(boxes, np.zeros(3, int), np.ones(3), np.zeros((3, 6)), (50, 50))])
     assert ordered_pairs(batch, overlapping=True).tolist() == [[0, 0, 1], [0, 1, 0]]
-    assert box_iou(batch.boxes)[0, 0].tolist() == pytest.approx([1, 25 / 175, 0])
+    assert overlaps(batch.boxes)[0, 0].tolist() == pytest.approx([1, 25 / 175, 0])
 
 
-def test_union_features_are_asked_an_image_at_a_time_and_stand_beside_their_pairs():
+def test_union_features_are_pooled_for_all_images_at_once_and_stand_beside_their_pairs():
     batch = collate([some_regions(3, 0), some_regions(2, 1), some_regions(2, 2)])
     pairs = torch.tensor([[2, 0, 1], [0, 0, 2], [0, 1, 0], [2, 1, 0]])  # as sampling leaves them: images mixed
-    asked = []
+    pooled = []
 
-    def unions(image, ends):
-        asked.append(image)
-        return np.stack([np.full(len(ends), image), ends[:, 0], ends[:, 1]], 1)
+    def unions(images, pairs):
+        pooled.append(images)
+        parts = zip(images, pairs, strict=True)
+        return [np.stack([np.full(len(ends), i), ends[:, 0], ends[:, 1]], 1) for i, ends in parts]
 
-    found = with_pairs(batch, pairs, [7, 5, 9], unions)
-    assert found.unions.tolist() == [[9, 0, 1], [7, 0, 2], [7, 1, 0], [9, 1, 0]]
-    assert asked == [7, 9]
+    paired = with_pairs(batch, pairs, [7, 5, 9], unions)
+    assert paired.unions.tolist() == [[9, 0, 1], [7, 0, 2], [7, 1, 0], [9, 1, 0]]
+    assert pooled == [[7, 9]]
     assert with_pairs(batch, pairs, [7, 5, 9]).unions is None
     assert len(with_pairs(batch, pairs[:0], [7, 5, 9], unions).unions) == 0
     with pytest.raises(ValueError, match="union features and pairs"):
-        with_pairs(batch, pairs, [7, 5, 9], lambda image, ends: np.zeros((1, 3)))
+        with_pairs(batch, pairs, [7, 5, 9], lambda images, ends: [np.zeros((1, 3))] * len(images))
 
 
 def test_soft_labels_are_padded_like_the_rest():

@@ -1,9 +1,9 @@
-"""One label a box: suppression and committed labels against the one-by-one rules."""
+"""One label a box: suppression of boxes and of labels against the one-by-one rules."""
 
 import numpy as np
 import torch
 
-from groundgraph.sgg.decoding import commit_labels, suppress
+from groundgraph.sgg.decoding import decode_labels, suppress
 
 
 def some(seed=0, images=4, regions=40):
@@ -35,31 +35,31 @@ def test_suppression_equals_the_one_by_one_rule():
         assert sorted(kept) == np.flatnonzero(stays[i]).tolist()
 
 
-def test_committed_labels_equal_the_one_by_one_rule():
+def test_decoded_labels_equal_the_one_by_one_rule():
     rng, boxes, mask = some(1, regions=20)
     probabilities = rng.dirichlet(np.full(5, 0.3), (4, 20))
-    labels = commit_labels(*(torch.from_numpy(x) for x in (probabilities, boxes, mask)), 0.3).numpy()
+    labels = decode_labels(*(torch.from_numpy(x) for x in (probabilities, boxes, mask)), 0.3).numpy()
     for i in range(4):
         left = probabilities[i, :, 1:].copy()
         left[~mask[i]] = -9
-        wanted = np.zeros(20, int)
+        expected = np.zeros(20, int)
         for _ in range(mask[i].sum()):
             box, category = np.unravel_index(left.argmax(), left.shape)
-            wanted[box] = category + 1
+            expected[box] = category + 1
             for other in range(20):
                 if left[other, category] > 0 and iou(boxes[i, box], boxes[i, other]) >= 0.3:
                     left[other, category] -= 1
             left[box] = -9
-        assert labels[i].tolist() == wanted.tolist()
+        assert labels[i].tolist() == expected.tolist()
     plain = probabilities[..., 1:].argmax(-1) + 1
     assert (labels != plain)[mask].any()
 
 
-def test_committed_labels_by_hand():
+def test_decoded_labels_by_hand():
     # Two boxes on one place, a third apart: the second loses "1" to the first, the third keeps it.
     boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60], [0, 0, 0, 0]]])
     probabilities = torch.tensor([[[0.1, 0.8, 0.1], [0.2, 0.6, 0.2], [0.0, 0.9, 0.1], [0.0, 1.0, 0.0]]])
     mask = torch.tensor([[True, True, True, False]])
-    assert commit_labels(probabilities, boxes, mask, 0.5).tolist() == [[1, 2, 1, 0]]
+    assert decode_labels(probabilities, boxes, mask, 0.5).tolist() == [[1, 2, 1, 0]]
     # A box that has lost its only label keeps the best it has lost.
-    assert commit_labels(probabilities[..., :2], boxes, mask, 0.5).tolist() == [[1, 1, 1, 0]]
+    assert decode_labels(probabilities[..., :2], boxes, mask, 0.5).tolist() == [[1, 1, 1, 0]]

@@ -1,4 +1,4 @@
-"""Neural Motifs: shapes, padding, order, teacher forcing, committed labels."""
+"""Neural Motifs: shapes, padding, order, teacher forcing, labels with suppression."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from tiny_regions import SIZES, some_regions
 from groundgraph.data.types import Regions
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import collate, ordered_pairs
-from groundgraph.sgg.decoding import commit_labels
+from groundgraph.sgg.decoding import decode_labels
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 
 SMALL = MotifsConfig(hidden=8, pair=12, embedded=4, dropout=0.0)
@@ -113,17 +113,17 @@ def test_sequences_are_ordered_as_asked():
     assert len({tuple(random._order(batch)[0].tolist()) for _ in range(40)}) == 6
 
 
-def test_the_edge_context_is_told_committed_labels_at_inference_only():
+def test_the_edge_context_reads_suppressed_labels_at_inference_only():
     regions = some_regions(6, 8)
     regions = replace(regions, boxes=np.repeat(regions.boxes[:2], 3, 0))  # three boxes a place
     batch, heard = collate([regions]), {}
-    motifs = model(commit=0.5)
+    motifs = model(nms_threshold=0.5)
     motifs.label.register_forward_hook(lambda _, given, __: heard.update(labels=given[0]))
     logits = motifs(batch).objects
     order = motifs._order(batch)[0]
-    committed = commit_labels(logits.softmax(-1), batch.boxes, batch.mask, 0.5)[0, order]
-    assert heard["labels"][0].tolist() == committed.tolist()
-    assert committed.tolist() != (logits[..., 1:].argmax(-1) + 1)[0, order].tolist()
+    decoded = decode_labels(logits.softmax(-1), batch.boxes, batch.mask, 0.5)[0, order]
+    assert heard["labels"][0].tolist() == decoded.tolist()
+    assert decoded.tolist() != (logits[..., 1:].argmax(-1) + 1)[0, order].tolist()
     motifs(replace(batch, targets=torch.full((1, 6), 3)))
     assert heard["labels"][0].tolist() == [3] * 6
 

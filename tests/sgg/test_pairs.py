@@ -9,7 +9,7 @@ from tiny_regions import SIZES, some_regions
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import collate
-from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, box_geometry, known_or_best, pair_geometry
+from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, box_geometry, target_or_best, pair_geometry
 
 
 def test_geometry_by_hand():
@@ -38,7 +38,7 @@ def test_visual_union_features_add_to_the_spatial_ones():
 
 
 def test_visual_union_features_that_do_not_exist_are_named():
-    with pytest.raises(ValueError, match="precomputed regions always do"):
+    with pytest.raises(ValueError, match="come without them"):
         UnionFeature("visual", SIZES, 4, 5)
     batch = replace(collate([some_regions(2, 0)]), pairs=torch.tensor([[0, 0, 1]]))
     with pytest.raises(ValueError, match="give `unions`"):
@@ -58,5 +58,5 @@ def test_the_frequency_bias_is_the_log_frequency_of_the_two_labels():
 
 def test_what_has_no_label_goes_as_its_best_category():
     logits = torch.tensor([[[9.0, 1, 2], [0, 5, 3]]])
-    assert known_or_best(logits, None).tolist() == [[2, 1]]
-    assert known_or_best(logits, torch.tensor([[0, 2]])).tolist() == [[2, 2]]
+    assert target_or_best(logits, None).tolist() == [[2, 1]]
+    assert target_or_best(logits, torch.tensor([[0, 2]])).tolist() == [[2, 2]]

@@ -61,7 +61,7 @@ def test_labels_duplicates_pairs_and_ranking_by_hand():
 def test_options():
     one = [regions(BOXES, PROBABILITIES)]
     assert len(predict(Known(), one, InferenceConfig(pairs=2))[0].pairs) == 2
-    assert len(predict(Known(), one, InferenceConfig(nms=0.9))[0].boxes) == 4
+    assert len(predict(Known(), one, InferenceConfig(nms_threshold=0.9))[0].boxes) == 4
     overlapping = predict(Known(), one, InferenceConfig(overlapping=True))[0]
     assert {tuple(p) for p in overlapping.pairs.tolist()} == {(0, 1), (1, 0)}
     assert len(overlapping.boxes) == 3
@@ -71,7 +71,7 @@ def test_images_without_regions_with_one_and_batches_keep_their_order():
     none, single = regions([], []), regions(BOXES[:1], PROBABILITIES[:1])
     images = [none, single, regions(BOXES, PROBABILITIES), none, regions(BOXES[2:], PROBABILITIES[2:])]
     seen, model = [], Known().train()
-    graphs = predict(model, images, InferenceConfig(images=2), progress=lambda *state: seen.append(state))
+    graphs = predict(model, images, InferenceConfig(batch_size=2), progress=lambda *state: seen.append(state))
     assert [len(g.boxes) for g in graphs] == [0, 1, 3, 0, 2]
     assert [len(g.pairs) for g in graphs] == [0, 0, 6, 0, 2]
     assert graphs[0].predicate_scores.shape == (0, 3)

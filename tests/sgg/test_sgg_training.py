@@ -318,8 +318,8 @@ def test_the_union_boxes_features_are_asked_for_and_used():
         labelled = np.argwhere(~np.eye(4, dtype=bool))
         return scenes[i][1], np.column_stack([labelled, kinds[i][tuple(labelled.T)]])
 
-    def unions(i, pairs):
-        return np.eye(4)[kinds[i][tuple(pairs.T)]]
+    def unions(images, pairs):
+        return [np.eye(4)[kinds[i][tuple(ends.T)]] for i, ends in zip(images, pairs, strict=True)]
 
     figures = {}
     regions = [s[0] for s in scenes]
@@ -329,6 +329,6 @@ def test_the_union_boxes_features_are_asked_for_and_used():
         options = {"unions": unions} if union == "visual" else {}
         history = train_sgg(model, regions, draw, TrainingConfig(epochs=6, images=8, rate=1e-2), **options)
         figures[union] = history[-1]["predicates"]
-        graph = predict(model, regions[5:6], unions=(lambda _, pairs: unions(5, pairs)) if options else None)[0]
+        graph = predict(model, regions[5:6], unions=(lambda _, pairs: unions([5], pairs)) if options else None)[0]
         assert len(graph.pairs)
     assert figures["visual"] < 0.3 * figures["spatial"]
