@@ -30,7 +30,7 @@ class Lstm(nn.LSTM):
 
 @cache
 def runs_lstm(device: str, dtype: torch.dtype) -> bool:
-    """Whether torch runs an LSTM and its gradient on a kind of device inside autocast of a type: tried once a process."""
+    """Whether torch runs an LSTM and its gradient on a kind of device inside autocast of a type; tried once."""
     with torch.random.fork_rng([]):
         lstm = nn.LSTM(8, 8, bidirectional=True)
     values = torch.zeros(2, 3, 8, device=device)

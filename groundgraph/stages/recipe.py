@@ -35,7 +35,11 @@ from groundgraph.stages.places import anchor
 
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 # A key that has another name now -> that name: an old recipe fails with it.
-OLD_KEYS: dict[str, str] = {}
+OLD_KEYS: dict[str, str] = {
+    "sgg.inference.images": "sgg.inference.batch_size",
+    "sgg.inference.nms": "sgg.inference.nms_threshold",
+    "sgg.motifs.commit": "sgg.motifs.nms_threshold",
+}
 
 
 def _grounders(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from tiny_regions import SIZES, some_regions
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import collate
-from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, box_geometry, target_or_best, pair_geometry
+from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, box_geometry, pair_geometry, target_or_best
 
 
 def test_geometry_by_hand():
