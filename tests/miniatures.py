@@ -217,7 +217,7 @@ TRAINED = {
     "motifs": sgg(Motifs, MotifsConfig(hidden=16, pair=16, embedded=8, dropout=0.0)),
     "motifs late labels": sgg(
         Motifs,
-        MotifsConfig(hidden=16, pair=16, embedded=8, dropout=0.0, order="size", commit=0.5, frequency_bias=True),
+        MotifsConfig(hidden=16, pair=16, embedded=8, dropout=0.0, order="size", nms_threshold=0.5, frequency_bias=True),
         duplicates="relabel",
         overlapping=True,
     ),
