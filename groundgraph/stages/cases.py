@@ -13,9 +13,8 @@ from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.grounding import region_hits
-from groundgraph.grounding import build_grounder
+from groundgraph.grounding import build_grounder, method_of
 from groundgraph.report.cases import Case, Teaching
-from groundgraph.report.html import NAMES
 from groundgraph.stages import artifacts
 from groundgraph.stages.evaluation import true_objects
 from groundgraph.stages.extraction import object_aware
@@ -171,7 +170,7 @@ def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
 
 
 def _note(run: Run, methods: Sequence[str], cases: Sequence[Case]) -> str:
-    first, split = NAMES.get(methods[0], methods[0]), run.recipe.measured
+    first, split = method_of(methods[0]).title, run.recipe.measured
     if split == "train":
         note = "Captions of the training images, one an image"
     else:

@@ -15,8 +15,9 @@ from groundgraph.data.images import ImageError, open_image
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.recall import triplet_recall
+from groundgraph.grounding import GROUNDERS, method_of
 from groundgraph.report.charts import PredicateRecall
-from groundgraph.report.html import NAMES, GraphPicture, ReportData, write_report
+from groundgraph.report.html import GraphPicture, ReportData, write_report
 from groundgraph.report.pictures import graph_json
 from groundgraph.stages import artifacts
 from groundgraph.stages.cases import choose_cases
@@ -29,10 +30,13 @@ K = 50  # of the predicates' recall
 def write_summary(run: Run, folder: Path) -> dict[str, Any]:
     """report.html; it and metrics.json are also put at the top of the run's folder, where people look."""
     metrics = json.loads((run.folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
+    order = list(GROUNDERS.values())
+    methods = sorted(run.recipe.grounder, key=lambda name: order.index(method_of(name)))
     (cases, cases_note), (graphs, graphs_note) = choose_cases(run), picture_graphs(run)
     data = ReportData(
         title=run.recipe.name,
         metrics=metrics,
+        methods={name: method_of(name).title for name in methods},
         config_yaml=run.recipe.yaml(),
         seconds=dict(run.seconds),
         cases=cases,
@@ -86,7 +90,7 @@ def picture_graphs(run: Run) -> tuple[list[GraphPicture], str]:
         said = example.captions[0] if example.captions else example.image_id
         pictures.append(GraphPicture(image, said, graph_json(graph, objects, predicates, RELATIONS)))
     note = (
-        f"{NAMES.get(method, method)}: the first {len(pictures)} of the {split} images on which a relation was found, "
+        f"{method_of(method).title}: the first {len(pictures)} of the {split} images on which a relation was found, "
         f"with the {RELATIONS} best relations of each, under its first caption."
     )
     return pictures, note

@@ -70,6 +70,7 @@ def report(tmp_path_factory):
     data = ReportData(
         "A run",
         {"methods": {"ours": {"grounding": {"all": 0.5}}}},
+        methods={"ours": "This method"},
         cases=[small_case(i, rng) for i in range(EXAMPLES)],
         graphs=[small_graph(i, rng) for i in range(EXAMPLES)],
         curves={"grounding": {"loss": [3.0, 2.0, 1.0]}},
@@ -234,7 +235,14 @@ def test_nothing_found_and_nothing_known(opened, tmp_path):
     image = Image.new("RGB", (30, 20))
     bare = Case(image, "a dog", [(2, 5)], {"ours": [None]})
     empty = GraphPicture(image, "nothing", {"objects": [], "relations": []})
-    data = ReportData("A run", {}, cases=[bare, Case(image, "", [], {})], graphs=[empty], curves={"loss": {"a": []}})
+    data = ReportData(
+        "A run",
+        {},
+        {"ours": "This method"},
+        cases=[bare, Case(image, "", [], {})],
+        graphs=[empty],
+        curves={"loss": {"a": []}},
+    )
     write_report(tmp_path / "r.html", data)
     page = opened((tmp_path / "r.html").as_uri())
     assert page.locator("#cases .panels h4").all_inner_texts() == ["This method"]

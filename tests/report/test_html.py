@@ -13,6 +13,7 @@ from groundgraph.report.cases import Case
 from groundgraph.report.charts import PredicateRecall
 from groundgraph.report.html import GraphPicture, ReportData, Table, write_report
 
+TITLES = {"ours": "This method", "sgnls": "SGNLS rule", "mil": "MIL alone"}
 VOID = {"meta", "img", "link", "br"}
 METRICS = {
     "methods": {
@@ -93,7 +94,7 @@ class Page(HTMLParser):
 def written(tmp_path):
     def write(**parts) -> Page:
         path = tmp_path / "run" / "report.html"
-        write_report(path, ReportData(**{"title": "A run", "metrics": METRICS, **parts}))
+        write_report(path, ReportData(**{"title": "A run", "metrics": METRICS, "methods": TITLES, **parts}))
         assert [p.name for p in path.parent.iterdir()] == ["report.html"]
         return Page(path.read_text(encoding="utf-8"))
 

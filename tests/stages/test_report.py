@@ -63,7 +63,7 @@ def test_asked_about_a_taught_split_the_teachers_say_what_is_stored(folder, monk
     run = demo(folder)
     # Validation images were taught during the run, by the same models: the page's figures must be those.
     monkeypatch.setattr(type(run.recipe), "measured", "validation")
-    monkeypatch.setattr(type(run.recipe), "taught", ("train", "validation"))
+    monkeypatch.setattr(type(run.recipe), "taught_splits", ("train", "validation"))
     run.cache.clear()
     listed = artifacts.examples(run, "validation")
     images = artifacts.grounding_images(run, "validation", "ours")
