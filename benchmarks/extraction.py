@@ -39,13 +39,14 @@ from rich.console import Console
 
 from groundgraph.data.minigenome import dataset
 from groundgraph.data.records import example_record, parsed_record, write_lines
+from groundgraph.engine import ownership
 from groundgraph.engine.extraction import extract
 from groundgraph.engine.ray_engine import RayEngine
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.language import load_parser
 from groundgraph.stages import artifacts
-from groundgraph.stages.extraction import EXTRACTED
+from groundgraph.stages.extraction import EXTRACTED, images_of
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 WORKERS = 2
@@ -58,7 +59,10 @@ def prepare(folder: Path, images: int) -> None:
     parser = load_parser("rules")
     (folder / "examples").mkdir()
     write_lines(folder / "examples" / "train.jsonl", (example_record(e, folder) for e in drawn))
+    for split in ("validation", "test"):  # a detector is told of all splits
+        (folder / "examples" / f"{split}.jsonl").touch()
     run = Run(load_recipe(find_recipe("demo")), folder)
+    ownership.claim(folder, run.recipe)
     (folder / "parsed").mkdir()
     listed = artifacts.examples(run, "train")
     write_lines(
@@ -85,7 +89,7 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         marks.clear()
         peak |= dict.fromkeys(peak, 0)
         began = time.perf_counter()
-        work = partial(extract, what=what, splits=["train"])
+        work = partial(extract, extraction=what, images=images_of(run, ["train"]))
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
         told[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
         told[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from groundgraph.data.store import RaggedWriter, RegionsWriter, write_ragged, write_regions
+from groundgraph.data.ragged import RaggedWriter, write_ragged
 from groundgraph.engine.run import Run
-from groundgraph.stages import artifacts
 from groundgraph.system import trim_memory
 
 CHUNK = 64  # images handled between two steps of a progress bar
@@ -34,34 +33,59 @@ class Worker(Protocol):
     def __call__(self, split: str, part: slice) -> Iterable[Any]: ...
 
 
+class Writer(AbstractContextManager["Writer"], Protocol):
+    """Adds images' entries to a split's store; see `RaggedWriter`."""
+
+    def __contains__(self, name: object) -> bool: ...
+    def append(self, name: str, entry: Any) -> None: ...
+    def flush(self) -> None: ...
+
+
+class Store(Protocol):
+    """How a stage's entries are stored: in a folder of shards a split."""
+
+    def writer(self, path: Path) -> Writer:
+        """What adds to the folder `path`."""
+        ...
+
+    def write(self, path: Path, ids: Sequence[str], entries: Sequence[Any]) -> None:
+        """Make one shard, the file `path`, of some images' entries."""
+        ...
+
+
+class Columns:
+    """Entries that are arrays by name.
+
+    Args:
+        names: Of the columns that every entry has.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def writer(self, path: Path) -> Writer:
+        return RaggedWriter(path, *self.names)
+
+    def write(self, path: Path, ids: Sequence[str], entries: Sequence[Any]) -> None:
+        write_ragged(path, ids, {name: [entry[name] for entry in entries] for name in self.names})
+
+
 @dataclass(frozen=True)
 class Extraction:
     """What a stage computes of every image by itself: any process may compute any slice, with the same result.
 
-    open     makes the worker from the run and the stage's folder, once in each process that works; a module's own
-             function or class, since it travels by its name
-    what     for the progress bar; {} stands for the split
-    columns  of the stores, one a split, that the entries go to; (): the entries are regions
-    size     images that are computed at once
-    half     regions' features are stored as float16
+    Attributes:
+        open: Makes the worker from the run and the stage's folder, once in each process that works; a module's own
+            function or class, since it travels by its name.
+        label: For the progress bar; {} stands for the split.
+        store: Of the entries; it makes a store a split in the stage's folder.
+        size: Images that are computed at once.
     """
 
     open: Callable[[Run, Path], Worker]
-    what: str
-    columns: tuple[str, ...] = ()
+    label: str
+    store: Store
     size: int = CHUNK
-    half: bool = False
-
-    def writer(self, path: Path) -> RaggedWriter | RegionsWriter:
-        """What adds to a split's store."""
-        return RaggedWriter(path, *self.columns) if self.columns else RegionsWriter(path, self.half)
-
-    def write(self, path: Path, names: Sequence[str], entries: Sequence[Any]) -> None:
-        """Make one shard of some images' entries."""
-        if self.columns:
-            write_ragged(path, names, {c: [entry[c] for entry in entries] for c in self.columns})
-        else:
-            write_regions(path, names, entries, self.half)
 
     def slices(self, count: int) -> list[slice]:
         """A split's images in slices, cut the same way however often, and by whomever, the work is done.
@@ -72,24 +96,41 @@ class Extraction:
         return [slice(start, min(start + self.size, count)) for start in range(0, count, self.size)]
 
 
-def extract(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
-    """Compute what is missing of the splits' entries, each split's into its store in the stage's folder.
+def extract(run: Run, folder: Path, extraction: Extraction, images: Mapping[str, Sequence[str]]) -> int:
+    """Compute what is missing of the splits' entries, by the run's executor or in this process.
 
-    By the run's engine, or in this process. Gives how many entities stood beyond a model's length, over all attempts.
-    Raises what the worker raises.
+    Args:
+        run: Whose stage it is.
+        folder: The stage's, where each split gets a store of its own.
+        extraction: What is computed.
+        images: Split -> the ids of its images, in order.
+
+    Returns:
+        How many entities stood beyond a model's length, over all attempts.
+
+    Raises:
+        Exception: What the worker raises.
     """
-    return (run.executor or in_process)(run, folder, what, splits)
+    return (run.executor or in_process)(run, folder, extraction, images)
 
 
-def in_process(run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
+def in_process(run: Run, folder: Path, extraction: Extraction, images: Mapping[str, Sequence[str]]) -> int:
     """`extract`, one slice after the other."""
-    worker, cut = what.open(run, folder), 0
-    for split in splits:
-        names, tally = artifacts.names(run, split), Tally(folder, split, worker)
-        with what.writer(folder / split) as writer:
-            fill(run, what.what.format(split), names, writer, partial(worker, split), what.slices(len(names)), tally)
-        cut += tally.total()
-    return cut
+    worker, beyond_length = extraction.open(run, folder), 0
+    for split, ids in images.items():
+        tally = Tally(folder, split, worker)
+        with extraction.store.writer(folder / split) as writer:
+            fill(
+                run,
+                extraction.label.format(split),
+                ids,
+                writer,
+                partial(worker, split),
+                extraction.slices(len(ids)),
+                tally,
+            )
+        beyond_length += tally.total()
+    return beyond_length
 
 
 class Tally:
@@ -138,7 +179,7 @@ def fill(
     run: Run,
     what: str,
     names: Sequence[str],
-    writer: RaggedWriter | RegionsWriter,
+    writer: Writer,
     make: Callable[[slice], Iterable[Any]],
     slices: Iterable[slice],
     tally: Tally | None = None,

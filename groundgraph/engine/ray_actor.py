@@ -22,7 +22,6 @@ from groundgraph.data.ragged import Ragged, shard_of
 from groundgraph.engine.extraction import LOSS, Extraction, Tally, made
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.stages import artifacts
 from groundgraph.stages.recipe import Recipe
 from groundgraph.terminal import Console
 
@@ -44,6 +43,7 @@ class Task:
     work: Path
     what: Extraction
     split: str
+    ids: Sequence[str]
     slices: tuple[Due, ...]
 
     @property
@@ -104,7 +104,7 @@ class Extractor:
         return self.run.scratch() / f"tries-{task.name}"
 
     def _extract(self, task: Task) -> dict[str, Any]:
-        names = artifacts.names(self.run, task.split)
+        names = task.ids
         tally = Tally(task.work, task.split, self.worker, self.run.suffix)
         there = self._written(task)
         waiting: list[tuple[int, Any]] = []
@@ -133,7 +133,7 @@ def _write(task: Task, entries: list[tuple[int, Any]], names: Sequence[str]) -> 
     """Make a shard of some images' entries."""
     if entries:
         ids, values = [names[i] for i, _ in entries], [value for _, value in entries]
-        task.what.write(shard_of(task.work / task.split, entries[0][0]), ids, values)
+        task.what.store.write(shard_of(task.work / task.split, entries[0][0]), ids, values)
 
 
 def _told(error: Exception) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from groundgraph.engine.extraction import Extraction, Tally
 from groundgraph.engine.ray_actor import TRIES, Due, Task
 from groundgraph.engine.run import Advance, Run
 from groundgraph.errors import InputError
-from groundgraph.stages import artifacts
 
 TASK = 512  # images a task at most: its entries are held in memory, 113 MB of 36 regions with 1,536 features
 ROUNDS = 4  # tasks a worker at least, where there are images enough: so none waits long for the last
@@ -53,17 +52,17 @@ class RayEngine:
         """End the actors, and the Ray that was started for them; what they held unwritten is lost."""
         self.pool.close()
 
-    def __call__(self, run: Run, folder: Path, what: Extraction, splits: Sequence[str]) -> int:
+    def __call__(self, run: Run, folder: Path, what: Extraction, images: Mapping[str, Sequence[str]]) -> int:
         """See `streaming.extract`."""
         if ":" in run.recipe.device:
             raise InputError(f"device {run.recipe.device} with --engine ray, which gives each worker a GPU: take cuda")
         self.pool.on_gpus = run.recipe.device != "cpu"
-        missing = {split: self._missing(run, folder, what, split) for split in splits}
-        left: dict[str, list[int]] = {split: [] for split in splits}
+        missing = {split: self._missing(folder, what, split, ids) for split, ids in images.items()}
+        left: dict[str, list[int]] = {split: [] for split in images}
         if any(missing.values()):
-            tasks = self._tasks(run, folder, what, missing)
-            due, total = sum(task.images for task in tasks), sum(len(artifacts.names(run, split)) for split in splits)
-            with run.progress(what.what.format(", ".join(splits)), total) as advance:
+            tasks = self._tasks(run, folder, what, images, missing)
+            due, total = sum(task.images for task in tasks), sum(map(len, images.values()))
+            with run.progress(what.label.format(", ".join(images)), total) as advance:
                 advance(total - due)
                 try:
                     deadly = self._extract(tasks, left, advance)
@@ -72,20 +71,18 @@ class RayEngine:
                     raise
             if deadly:
                 raise InputError(
-                    f"{'; '.join(_named(run, task) for task in deadly)}: workers died {TRIES} times over these (out "
+                    f"{'; '.join(_named(task) for task in deadly)}: workers died {TRIES} times over these (out "
                     "of memory, or an image that kills its reader); all others are done, and the next run tries "
                     "these again"
                 )
         else:
             what.open(run, folder)  # what it writes beside the stores may be missing
         run.collect_skipped()
-        if not what.columns:
-            self._fill_up(run, folder, what, left)
-        return sum(Tally(folder, split, None).total() for split in splits)
+        self._fill_up(folder, what, images, left)
+        return sum(Tally(folder, split, None).total() for split in images)
 
-    def _missing(self, run: Run, folder: Path, what: Extraction, split: str) -> list[Due]:
+    def _missing(self, folder: Path, what: Extraction, split: str, names: Sequence[str]) -> list[Due]:
         """The slices of a split of which anything is missing, each with the numbers of the images that are."""
-        names = artifacts.names(run, split)
         (folder / split).mkdir(exist_ok=True)
         there = Ragged(folder / split)
         found = (
@@ -111,20 +108,29 @@ class RayEngine:
                 advance(task.images)
         return deadly
 
-    def _fill_up(self, run: Run, folder: Path, what: Extraction, left: dict[str, list[int]]) -> None:
+    def _fill_up(
+        self, folder: Path, what: Extraction, images: Mapping[str, Sequence[str]], left: dict[str, list[int]]
+    ) -> None:
         """Write down the images without regions, which the actors cannot: they do not know how wide features are."""
         for split, numbers in left.items():
-            names = artifacts.names(run, split)
-            with what.writer(folder / split) as writer:
-                for i in sorted(numbers):
-                    writer.append(names[i], None)
+            if numbers:
+                with what.store.writer(folder / split) as writer:
+                    for i in sorted(numbers):
+                        writer.append(images[split][i], None)
 
-    def _tasks(self, run: Run, folder: Path, what: Extraction, missing: dict[str, list[Due]]) -> list[Task]:
+    def _tasks(
+        self,
+        run: Run,
+        folder: Path,
+        what: Extraction,
+        images: Mapping[str, Sequence[str]],
+        missing: dict[str, list[Due]],
+    ) -> list[Task]:
         """Slices that follow each other as tasks."""
         places, attempt = (run.folder.resolve(), folder.resolve()), secrets.token_hex(4)
         most = _slices_a_task(sum(map(len, missing.values())), what.size, self.pool.workers)
         return [
-            Task(attempt, run.recipe, *places, what, split, tuple(slices[i : i + most]))
+            Task(attempt, run.recipe, *places, what, split, images[split], tuple(slices[i : i + most]))
             for split, slices in missing.items()
             for i in range(0, len(slices), most)
         ]
@@ -135,8 +141,8 @@ def _slices_a_task(slices: int, size: int, workers: int) -> int:
     return max(1, min(TASK // size, -(-slices // (ROUNDS * workers))))
 
 
-def _named(run: Run, task: Task) -> str:
-    names = artifacts.names(run, task.split)
+def _named(task: Task) -> str:
+    names = task.ids
     return f"{task.split} images {names[task.slices[0][0]]} to {names[task.slices[-1][1] - 1]}"
 
 

@@ -7,8 +7,8 @@ this one, or in many (`groundgraph run --engine ray`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ import torch
 
 from groundgraph.data.files import write_json
 from groundgraph.data.images import open_image
-from groundgraph.data.store import NoRegions, Ragged, StoredRegions
+from groundgraph.data.store import NoRegions, Ragged, RegionsWriter, StoredRegions, write_regions
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions
-from groundgraph.engine.extraction import CHUNK, Extraction, beyond, extract
+from groundgraph.engine.extraction import CHUNK, Columns, Extraction, beyond, extract
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.language.concepts import match_matrix
@@ -39,12 +39,30 @@ def find_regions(run: Run, folder: Path) -> dict[str, Any]:
     """Regions of every image, with labels, scores and features."""
     try:
         half = run.recipe.detector.store == "float16"
-        extract(run, folder, replace(REGIONS, half=half), run.recipe.splits)
+        extract(run, folder, replace(REGIONS, store=RegionStore(half)), images_of(run, run.recipe.splits))
     except NoRegions as error:
         why = run.skipped.items[-1] if run.skipped.items else run.recipe.detector.model
         raise InputError(f"no {error.path.name} image gave a region: {why}") from error
     found = [StoredRegions(folder / split).counts() for split in run.recipe.splits]
     return {"images": sum(map(len, found)), "regions": sum(int(counts.sum()) for counts in found)}
+
+
+@dataclass(frozen=True)
+class RegionStore:
+    """Entries that are regions; half: their features are stored as float16."""
+
+    half: bool = False
+
+    def writer(self, path: Path) -> RegionsWriter:
+        return RegionsWriter(path, self.half)
+
+    def write(self, path: Path, ids: Sequence[str], entries: Sequence[Regions]) -> None:
+        write_regions(path, ids, entries, self.half)
+
+
+def images_of(run: Run, splits: Iterable[str]) -> dict[str, Sequence[str]]:
+    """The ids of the splits' images, by split."""
+    return {split: artifacts.names(run, split) for split in splits}
 
 
 class RegionFinder:
@@ -73,7 +91,7 @@ def looked_for(run: Run) -> tuple[tuple[str, ...], dict[str, list[str]]]:
 
 def embed_text(run: Run, folder: Path) -> dict[str, Any]:
     """E: every entity's embedding from its whole caption; and every triplet's predicate, by itself."""
-    cut = extract(run, folder, TEXT, run.recipe.splits)
+    cut = extract(run, folder, TEXT, images_of(run, run.recipe.splits))
     count = sum(int(Ragged(folder / split).lengths("embeddings").sum()) for split in run.recipe.splits)
     return {"entities": count} | beyond("entities beyond the text encoder's length", cut)
 
@@ -110,7 +128,7 @@ def teach(run: Run, folder: Path) -> dict[str, Any]:
 
     Of the measured split of a data set that has others nothing is asked: nothing is trained on it.
     """
-    cut, counts = extract(run, folder, TEACHERS, run.recipe.taught_splits), Counter()
+    cut, counts = extract(run, folder, TEACHERS, images_of(run, run.recipe.taught_splits)), Counter()
     for split in run.recipe.taught_splits:
         store = Ragged(folder / split)
         counts["entities"] += int(store.lengths("object").sum())
@@ -166,7 +184,7 @@ def look(
 
 def describe_regions(run: Run, folder: Path) -> dict[str, Any]:
     """What the image-text model makes of every region's crop, once an image."""
-    extract(run, folder, CROPS, run.recipe.taught_splits)
+    extract(run, folder, CROPS, images_of(run, run.recipe.taught_splits))
     return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in run.recipe.taught_splits)}
 
 
@@ -187,7 +205,7 @@ class CropDescriber:
 def weigh_teachers(run: Run, folder: Path) -> dict[str, Any]:
     """How far each teacher is trusted on each entity (Eq. 10-11, expert-guided)."""
     entities, trust = 0, 0.0
-    extract(run, folder, WEIGHTS, run.recipe.taught_splits)
+    extract(run, folder, WEIGHTS, images_of(run, run.recipe.taught_splits))
     for split in run.recipe.taught_splits:
         taught, weights = artifacts.targets(run, split), Ragged(folder / split)
         for name, pair in zip(artifacts.names(run, split), taught, strict=True):
@@ -216,10 +234,10 @@ class Weigher:
             yield {"weights": expert_weights(*map(torch.from_numpy, given), self.temperature).numpy()}
 
 
-REGIONS = Extraction(RegionFinder, "finding regions in {} images")
-TEXT = Extraction(TextReader, "reading {} captions", ("embeddings", "predicates"), CHUNK * 4)
-TEACHERS = Extraction(Teachers, "asking the teachers about {} images", ("object", "scores"))
-CROPS = Extraction(CropDescriber, "looking at regions of {} images", ("features",))
+REGIONS = Extraction(RegionFinder, "finding regions in {} images", RegionStore())
+TEXT = Extraction(TextReader, "reading {} captions", Columns("embeddings", "predicates"), CHUNK * 4)
+TEACHERS = Extraction(Teachers, "asking the teachers about {} images", Columns("object", "scores"))
+CROPS = Extraction(CropDescriber, "looking at regions of {} images", Columns("features"))
 # The more images at once, the fewer sentences are read again.
-WEIGHTS = Extraction(Weigher, "weighing the teachers of {} images", ("weights",), CHUNK * 16)
+WEIGHTS = Extraction(Weigher, "weighing the teachers of {} images", Columns("weights"), CHUNK * 16)
 EXTRACTED = {"regions": REGIONS, "text": TEXT, "teachers": TEACHERS, "crops": CROPS, "reliability": WEIGHTS}  # by stage

@@ -17,7 +17,7 @@ from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 NAMES = [f"image-{i}" for i in range(23)]
 SIZE = 5  # images a slice
-SLICES = Extraction(None, "", size=SIZE).slices(len(NAMES))
+SLICES = Extraction(None, "", None, SIZE).slices(len(NAMES))
 
 
 class Killed(BaseException):

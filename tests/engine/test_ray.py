@@ -18,7 +18,7 @@ from groundgraph.cli import app
 from groundgraph.data.store import Ragged, RaggedWriter, StoredRegions
 from groundgraph.engine import ray_engine
 from groundgraph.engine.executors import open_engine
-from groundgraph.engine.extraction import Extraction, extract
+from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.signals import Stopped
 from groundgraph.engine.stage import Stage
@@ -128,14 +128,13 @@ def numbered(tmp_path, engine, monkeypatch):
 def work():
     """The stage that counts; gives how many entities were beyond a model's length."""
 
-    class Counting(Numbers):
-        def __init__(self, run, folder):
-            # Actors read the names from the disk, where this run has no examples.
-            artifacts.names = lambda run, split: tuple(map(str, range(COUNT)))
-            super().__init__(run, folder)
-
-    what = Extraction(Counting, "counting {} images", ("x", "y"), size=4)
-    return Stage("counts", (), "settings", lambda run, folder: {"beyond": extract(run, folder, what, ["train"])})
+    what = Extraction(Numbers, "counting {} images", Columns("x", "y"), 4)
+    return Stage(
+        "counts",
+        (),
+        "settings",
+        lambda run, folder: {"beyond": extract(run, folder, what, {"train": list(map(str, range(COUNT)))})},
+    )
 
 
 def whole(folder, stage="counts"):
@@ -235,9 +234,11 @@ def test_a_signal_ends_it_while_actors_are_at_work(numbered, work):
 
 def test_tasks_are_few_and_large_but_enough_for_all(tmp_path):
     def sizes(images, workers, size=64, splits=("train",)):
-        what = Extraction(None, "", size=size)
+        what = Extraction(None, "", None, size)
         missing = {s: [(p.start, p.stop, tuple(range(p.start, p.stop))) for p in what.slices(images)] for s in splits}
-        tasks = ray_engine.RayEngine(workers=workers)._tasks(new_run(tmp_path), tmp_path, what, missing)
+        tasks = ray_engine.RayEngine(workers=workers)._tasks(
+            new_run(tmp_path), tmp_path, what, dict.fromkeys(splits, ()), missing
+        )
         assert sum(task.images for task in tasks) == len(splits) * images
         assert len({task.name for task in tasks}) == len(tasks)
         return [len(task.slices) for task in tasks]
@@ -284,4 +285,4 @@ def test_one_gpu_of_several_cannot_be_named_to_workers(tmp_path):
     run = Run(load_recipe(find_recipe("demo"), settings), tmp_path, Console(file=StringIO()))
     engine = object.__new__(ray_engine.RayEngine)
     with pytest.raises(ValueError, match="gives each worker a GPU"):
-        engine(run, tmp_path, EXTRACTED["text"], ["train"])
+        engine(run, tmp_path, EXTRACTED["text"], {"train": ["1"]})
