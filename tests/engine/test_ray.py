@@ -117,7 +117,6 @@ COUNT = 30
 @pytest.fixture
 def numbered(tmp_path, engine, monkeypatch):
     """A run whose split has COUNT images, for slices of 4; tasks are of two slices."""
-    monkeypatch.setattr(artifacts, "names", lambda run, split: tuple(map(str, range(COUNT))))
     monkeypatch.setattr(ray_engine, "ROUNDS", 2)
     run = new_run(tmp_path / "run", engine)
     run.folder.mkdir()
