@@ -19,7 +19,6 @@ __all__ = (
     "RegionsWriter",
     "StoredRegions",
     "counts_of",
-    "read_regions",
     "regions_of",
     "write_ragged",
     "write_regions",
@@ -156,11 +155,6 @@ def counts_of(regions: Sequence[Regions]) -> np.ndarray:
     if isinstance(regions, StoredRegions):
         return regions.counts()
     return np.array([len(found) for found in regions], np.int64)
-
-
-def read_regions(path: str | Path) -> list[Regions]:
-    """All regions of a store, in its order and in memory. Raises InputError where it is no such store."""
-    return list(StoredRegions(path))
 
 
 def regions_of(store: Ragged, name: str) -> Regions:

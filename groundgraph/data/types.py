@@ -111,6 +111,46 @@ class Regions:
 
 
 @dataclass(frozen=True)
+class PseudoLabels:
+    """One image's pseudo labels: of its E entities the K best regions each.
+
+    categories  [E] int64, each entity's category in the evaluation vocabulary, from 0; -1 = none
+    regions     [E, K] int64, candidate regions, best first; -1 = no more
+    scores      [E, K] float32, the grounder's a_ij of each candidate
+    weights     [E, K] float32, each candidate's share of softmax_j(a_ij) over all the image's regions
+    triplets    [T, 3] int64 (subject entity, object entity, predicate from 0)
+    count       V, the image's regions
+    """
+
+    categories: np.ndarray
+    regions: np.ndarray
+    scores: np.ndarray
+    weights: np.ndarray
+    triplets: np.ndarray
+    count: int
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image with annotations, as a person could have made them.
+
+    image_id, path, size  its name, its file, (width, height) in pixels
+    boxes      [B, 4] float32 xyxy in pixels
+    labels     [B] int64 in 1..C
+    scores     [B] float32, the share of its entity's softmax over all regions that the box holds
+    relations  [R, 3] int64 (subject box, object box, predicate in 1..P)
+    """
+
+    image_id: str
+    path: str
+    size: tuple[int, int]
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    relations: np.ndarray
+
+
+@dataclass(frozen=True)
 class SoftLabels:
     """What a training step takes for true of one image, as distributions instead of decisions.
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from groundgraph.data.text import read_json, read_text
 from groundgraph.errors import InputError
 
+Vocabularies = tuple[tuple[str, ...], tuple[str, ...]]  # categories, predicates; name k is label k + 1
+
 
 @dataclass(frozen=True)
 class Vocabulary:

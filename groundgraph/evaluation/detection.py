@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners, prediction_arrays, truth_arrays
 from groundgraph.data.types import Graph, GroundTruth
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners, prediction_arrays, truth_arrays
 
 
 def average_precisions(truth: TruthArrays, predictions: PredictionArrays) -> dict[int, float]:

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import (
+from groundgraph.data.graph_arrays import (
     PredictionArrays,
     Predictions,
     Truth,
@@ -20,6 +19,7 @@ from groundgraph.evaluation.arrays import (
     as_truth,
     owners,
 )
+from groundgraph.errors import InputError
 from groundgraph.evaluation.bootstrap import intervals
 from groundgraph.evaluation.detection import average_precisions, mean_precision
 from groundgraph.evaluation.matching import join, triplet_labels

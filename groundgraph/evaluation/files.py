@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.data.files import check_output, write_json
+from groundgraph.data.graph_arrays import as_triplets
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import as_triplets
 from groundgraph.evaluation.evaluate import METRICS, TASKS, EvaluationTask, check_choices, evaluate
+from groundgraph.evaluation.notes import overlap_notes, zeroshot_notes
 from groundgraph.evaluation.recall import Convention
-from groundgraph.formats import read_sides, read_zeroshot, zeroshot_notes
-from groundgraph.formats.frames import overlap_notes
+from groundgraph.formats import read_sides, read_zeroshot
 from groundgraph.terminal import Console
 
 _CHANCE = 0.01  # metrics below it are what chance gives

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from groundgraph.data.boxes import box_iou
+from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
 
 UNMATCHED = np.iinfo(np.int64).max
 _CELLS = 8_000_000  # (pair, predicate) scores ranked together

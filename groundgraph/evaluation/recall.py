@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.evaluation.matching import constrained, first_matches, join, triplet_labels, unconstrained
 
 Convention = Literal["default", "sgb"]

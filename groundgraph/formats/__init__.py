@@ -9,20 +9,14 @@ from groundgraph.data.text import read_json
 from groundgraph.errors import InputError
 from groundgraph.formats.coco import coco_predictions, coco_truth
 from groundgraph.formats.frames import box_notes
-from groundgraph.formats.graph_files import (
-    graph_json_predictions,
-    graph_json_truth,
-    is_graph_json,
-    read_examples,
-    read_run_graphs,
-    run_truth,
-)
+from groundgraph.formats.graph_json import graph_json_predictions, graph_json_truth, is_graph_json
 from groundgraph.formats.npz import read_npz
+from groundgraph.formats.run_folder import read_examples, read_run_graphs, run_truth
 from groundgraph.formats.scene_graph_benchmark import TORCH, read_eval_results
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, Numbered, Sides, numbered, together
-from groundgraph.formats.zeroshot import read_zeroshot, zeroshot_notes
+from groundgraph.formats.zeroshot import read_zeroshot
 
-__all__ = ["FORMATS", "Sides", "read_sides", "read_zeroshot", "zeroshot_notes"]
+__all__ = ["FORMATS", "Sides", "read_sides", "read_zeroshot"]
 
 FORMATS = """\
 .npz          the golden layout, pred_* and gt_* arrays; one file may hold both sides

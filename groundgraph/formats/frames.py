@@ -6,14 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from groundgraph.data.boxes import BEYOND, box_iou
+from groundgraph.data.boxes import BEYOND
+from groundgraph.data.graph_arrays import owners
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import PredictionArrays, TruthArrays, owners
-from groundgraph.evaluation.matching import join
 
 _MANY = 0.1  # from this share of all boxes on, wrong ones are the file's form and no slip
-_FEW = 0.1  # of all true boxes; chance finds some, any detector more
-_CELLS = 2_000_000  # pairs of boxes compared
 _FARTHEST = 1e7  # pixels; beyond, float32 tells no two apart
 
 
@@ -69,27 +66,6 @@ def box_notes(
         if outside.any():
             notes.append(sentence(outside, "reach beyond their picture"))
     return notes
-
-
-def overlap_notes(predictions: PredictionArrays, truth: TruthArrays) -> list[str]:
-    """A note where hardly a true box has a predicted one around the same pixels, whatever both are called.
-
-    That is a sign of two frames that differ in a way that neither side's boxes show: another scale, y before x.
-    """
-    true, predicted = owners(truth.box_offsets), owners(predictions.box_offsets)
-    counts = np.diff(truth.box_offsets) * np.diff(predictions.box_offsets)
-    images = np.searchsorted(np.cumsum(counts), _CELLS, "right")  # the first ones tell
-    rows, columns = join(true[true < images, None], predicted[predicted < images, None])
-    if not len(rows):
-        return []
-    met = np.unique(rows[box_iou(truth.boxes[rows], predictions.boxes[columns], inclusive=True) >= 0.5])
-    share = len(met) / (true < images).sum()
-    if share >= _FEW:
-        return []
-    return [
-        f"{share:.0%} of the true boxes have a predicted box with IoU 0.5, of any category: are both sides [x1, y1, "
-        "x2, y2] in pixels of one picture, and the images the same?"
-    ]
 
 
 def known_sizes(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from groundgraph.data.graph_arrays import as_predictions, as_truth
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import as_predictions, as_truth
 from groundgraph.formats import unpickle
 from groundgraph.formats.sides import Numbered
 
@@ -23,7 +23,7 @@ def read_npz(path: Path) -> Numbered:
     sides = {prefix: any(name.startswith(prefix) for name in arrays) for prefix in ("pred_", "gt_")}
     if not any(sides.values()):
         raise InputError(
-            f"{path}: has neither pred_* nor gt_* arrays; see groundgraph.evaluation.arrays for the layout"
+            f"{path}: has neither pred_* nor gt_* arrays; see groundgraph.data.graph_arrays for the layout"
         )
     return Numbered(
         as_predictions(arrays, str(path)) if sides["pred_"] else None,

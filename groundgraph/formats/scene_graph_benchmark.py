@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundgraph.data.graph_arrays import as_predictions, as_truth
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import as_predictions, as_truth
 from groundgraph.formats.sides import Numbered
 from groundgraph.formats.torch_file import BoxList, read_torch
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from groundgraph.data.types import GroundTruth
-from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import (
+from groundgraph.data.graph_arrays import (
     PredictionArrays,
     TruthArrays,
     as_predictions,
@@ -23,10 +21,11 @@ from groundgraph.evaluation.arrays import (
     owners,
     truth_arrays,
 )
+from groundgraph.data.types import GroundTruth
+from groundgraph.data.vocabulary import Vocabularies
+from groundgraph.errors import InputError
 from groundgraph.formats.frames import known_sizes
 from groundgraph.formats.joining import image_places
-
-Vocabularies = tuple[tuple[str, ...], tuple[str, ...]]  # categories, predicates; name k is label k + 1
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundgraph.data.graph_arrays import as_triplets
 from groundgraph.data.text import plain, read_json
+from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import as_triplets
-from groundgraph.evaluation.evaluate import count_unseen
 from groundgraph.formats.scene_graph_benchmark import TORCH
-from groundgraph.formats.sides import Sides, Vocabularies
 from groundgraph.formats.torch_file import read_torch
 from groundgraph.formats.unpickle import read_npz
 
@@ -51,30 +50,6 @@ def read_zeroshot(
         return as_triplets(rows)
     except InputError as error:
         raise InputError(f"{path}: holds no {what} ({error})") from error
-
-
-def zeroshot_notes(unseen: np.ndarray, sides: Sides, where: str) -> list[str]:
-    """What is odd about triplets [Z, 3] beside the graphs that are measured, as notes; `where` is their file.
-
-    Raises InputError where they can only be numbered otherwise, or stand in another order.
-    """
-    if sides.vocabularies is not None:
-        limits = [len(names) for names in sides.vocabularies]
-    else:
-        limits = [None, sides.predictions.predicate_scores.shape[1] - 1 if len(sides.predictions.pairs) else None]
-    for kind, numbers, limit in (("category", unseen[:, :2], limits[0]), ("predicate", unseen[:, 2], limits[1])):
-        if limit is not None and numbers.max(initial=0) > limit:
-            raise InputError(
-                f"{where}: a triplet has {kind} {numbers.max()}, but there are {limit}; give rows of (subject label, "
-                "object label, predicate), numbered from 1"
-            )
-    if count_unseen(sides.truth, unseen):
-        return []
-    if not len(unseen):
-        return [f"{where} lists no triplet: zR and ngzR are not measured"]
-    other = count_unseen(sides.truth, unseen[:, [0, 2, 1]])
-    hint = f" ({other} relations would be, were they [subject, predicate, object])" if other else ""
-    return [f"no true relation is of the {len(unseen)} triplets of {where}{hint}: zR and ngzR are not measured"]
 
 
 def _numbers(rows: list[Any], vocabularies: Vocabularies | None, path: Path, notes: list[str]) -> list[list[int]]:

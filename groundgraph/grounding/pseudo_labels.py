@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
-from groundgraph.data.types import SoftLabels
+from groundgraph.data.types import PseudoLabels, SoftLabels
 
 Draw = Literal["uniform", "score", "every"]
 NEGLIGIBLE = 1e-3  # a region with less of an entity's softmax is no candidate for soft labels
 LEAST_PAIR = 0.05  # a pair of regions that a triplet means with less than this is not listed
-
-
-@dataclass(frozen=True)
-class PseudoLabels:
-    """One image's pseudo labels.
-
-    categories  [E] int64, each entity's category in the evaluation vocabulary, from 0; -1 = none
-    regions     [E, K] int64, candidate regions, best first; -1 = no more
-    scores      [E, K] float32, the grounder's a_ij of each candidate
-    weights     [E, K] float32, each candidate's share of softmax_j(a_ij) over all the image's regions
-    triplets    [T, 3] int64 (subject entity, object entity, predicate from 0)
-    count       V, the image's regions
-    """
-
-    categories: np.ndarray
-    regions: np.ndarray
-    scores: np.ndarray
-    weights: np.ndarray
-    triplets: np.ndarray
-    count: int
 
 
 def top_regions(

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.engine.run import Run
-from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.detection import detection_map
 from groundgraph.evaluation.grounding import (
     EntityObjects,

@@ -8,18 +8,20 @@ from typing import Any
 
 from groundgraph.data.files import check_output
 from groundgraph.data.records import read_lines, write_lines
-from groundgraph.data.types import Example, Regions, Skipped
+from groundgraph.data.types import Example, PseudoLabels, Regions, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.formats.coco_labels import write_coco
-from groundgraph.formats.graphs import write_graph_json, write_graphml, write_networkx
-from groundgraph.formats.labels import labelled
-from groundgraph.formats.lines import pseudo_line, write_pseudo_lines
-from groundgraph.formats.released_grounder import read_checkpoint, read_results
-from groundgraph.formats.vg150_labels import write_vg150
-from groundgraph.grounding.pseudo_labels import PseudoLabels, pseudo_of, pseudo_record
+from groundgraph.formats.coco import write_coco
+from groundgraph.formats.graph_json import write_graph_json
+from groundgraph.formats.graphml import write_graphml, write_networkx
+from groundgraph.formats.pseudo_jsonl import pseudo_line, write_pseudo_lines
+from groundgraph.formats.vg150 import write_vg150
+from groundgraph.formats.ws_sgg import read_results
+from groundgraph.grounding.annotations import annotations_of
+from groundgraph.grounding.pseudo_labels import pseudo_of, pseudo_record
+from groundgraph.grounding.released import released_grounder
 from groundgraph.stages import artifacts
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import run_recipe
@@ -56,7 +58,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     if form == "jsonl":
         lines = (pseudo_line(e.image_id, e.path, nouns, p, r, vocabularies) for e, nouns, p, r in rows)
         return write_pseudo_lines(out, lines)
-    images = (labelled(e.image_id, e.path, p, r, every=method == "sgnls") for e, _, p, r in rows)
+    images = (annotations_of(e.image_id, e.path, p, r, every=method == "sgnls") for e, _, p, r in rows)
     return {"vg150": write_vg150, "coco": write_coco}[form](out, images, vocabularies)
 
 
@@ -88,7 +90,7 @@ def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dic
         weights = out / "model.safetensors"
         if weights.exists() and not (out / "grounder.json").exists():
             raise InputError(f"{weights}: another model's, and would be written over; name a new folder")
-        grounder = read_checkpoint(source)
+        grounder = released_grounder(source)
         out.mkdir(parents=True, exist_ok=True)
         grounder.save(out)
         return {"parameters": sum(p.numel() for p in grounder.model.parameters())}

@@ -12,21 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.images import open_image
 from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.store import StoredRegions, write_ragged
-from groundgraph.data.types import Graph
+from groundgraph.data.types import Graph, PseudoLabels
 from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Advance, Run
 from groundgraph.engine.stage import Stage, model_identity
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.pseudo_labels import (
     NEGLIGIBLE,
-    PseudoLabels,
     draw_labels,
     keep_best,
     pseudo_of,

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.files import atomic_write
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.engine.run import Run
-from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.recall import triplet_recall
 from groundgraph.grounding import GROUNDERS, method_of
 from groundgraph.report.charts import PredicateRecall

@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from groundgraph.data.h5 import DAMAGED, check_links, dataset, open_h5, taken
 from groundgraph.data.numbers import whole
 from groundgraph.errors import InputError
+from groundgraph.formats.h5 import DAMAGED, check_links, dataset, open_h5, taken
 from groundgraph.formats.unpickle import read_pickle
 from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
 

@@ -16,7 +16,6 @@ from groundgraph.data.store import (
     RegionsWriter,
     StoredRegions,
     counts_of,
-    read_regions,
     regions_of,
     write_ragged,
     write_regions,
@@ -113,14 +112,14 @@ def test_regions_round_trip(tmp_path):
     random = np.random.default_rng(0)
     written = [regions(random, n) for n in (3, 0, 2)]
     write_regions(tmp_path / "r", ["a", "b", "c"], written)
-    for one, two in zip(written, read_regions(tmp_path / "r"), strict=True):
+    for one, two in zip(written, StoredRegions(tmp_path / "r"), strict=True):
         assert two.size == (40, 30)
         for field in ("boxes", "labels", "scores", "features"):
             assert np.array_equal(getattr(one, field), getattr(two, field))
     assert len(regions_of(Ragged(tmp_path / "r"), "c")) == 2
     write_ragged(tmp_path / "other", ["a"], {"c": [np.zeros(1)]})
     with pytest.raises(ValueError, match="holds no regions"):
-        read_regions(tmp_path / "other")
+        StoredRegions(tmp_path / "other")
 
 
 def test_features_may_lie_as_float16(tmp_path):
@@ -128,7 +127,7 @@ def test_features_may_lie_as_float16(tmp_path):
     written = [regions(random, n) for n in (3, 0)]
     write_regions(tmp_path / "r", ["a", "b"], written, half=True)
     assert Ragged(tmp_path / "r").column("a", "features").dtype == np.float16
-    read = read_regions(tmp_path / "r")[0]
+    read = StoredRegions(tmp_path / "r")[0]
     assert read.features.dtype == np.float32
     assert np.array_equal(read.features, written[0].features.astype(np.float16).astype(np.float32))
     assert np.array_equal(read.boxes, written[0].boxes)
@@ -274,7 +273,7 @@ def test_regions_stream_in_and_out(tmp_path):
     assert len(list((tmp_path / "r").iterdir())) > 1
     stored = StoredRegions(tmp_path / "r")
     assert stored.ids == tuple(names) and stored.counts().tolist() == [0, 3, 0, 0, 2, 1]
-    assert [len(r) for r in stored] == [0, 3, 0, 0, 2, 1] == [len(r) for r in read_regions(tmp_path / "r")]
+    assert [len(r) for r in stored] == [0, 3, 0, 0, 2, 1] == [len(r) for r in StoredRegions(tmp_path / "r")]
     assert counts_of(stored).tolist() == counts_of(list(stored)).tolist() == [0, 3, 0, 0, 2, 1]
     assert [len(labels) for labels in stored.labels()] == stored.counts().tolist() == [0, 3, 0, 0, 2, 1]
     assert stored[0].features.shape == (0, 6) and stored[0].size == (1, 1)  # of the others' width

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import Graph, GroundTruth
-from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.recall import sgdet_recall, triplet_recall
 
 CATEGORIES, PREDICATES = ("man", "horse", "hat"), ("riding", "wearing", "near", "on")

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from groundgraph.data.types import Regions
-from groundgraph.grounding.pseudo_labels import PseudoLabels
+from groundgraph.data.types import PseudoLabels, Regions
 
 VOCABULARIES = (("dog", "hat", "man"), ("has", "on"))
 

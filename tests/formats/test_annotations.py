@@ -7,15 +7,14 @@ import pytest
 from formats_world import VOCABULARIES, world
 
 from groundgraph.formats import read_sides
-from groundgraph.formats.coco import coco_truth
-from groundgraph.formats.coco_labels import write_coco
-from groundgraph.formats.labels import labelled
-from groundgraph.formats.lines import pseudo_line, pseudo_of_line, write_pseudo_lines
+from groundgraph.formats.coco import coco_truth, write_coco
+from groundgraph.formats.pseudo_jsonl import pseudo_line, write_pseudo_lines
+from groundgraph.grounding.annotations import annotations_of
 
 
 def test_coco_round_trip(tmp_path):
     paths = ["/photos/train/a.jpg", "/photos/b.jpg"]
-    images = [labelled(name, path, p, r) for (name, r, p), path in zip(world(), paths, strict=True)]
+    images = [annotations_of(name, path, p, r) for (name, r, p), path in zip(world(), paths, strict=True)]
     path = tmp_path / "deep" / "labels.json"
     assert write_coco(path, images, VOCABULARIES) == {
         "images": 2, "boxes": 3, "relations": 3, "images without a box": 1,
@@ -38,7 +37,7 @@ def test_coco_round_trip(tmp_path):
 def test_coco_tools_open_it(tmp_path):
     from pycocotools.coco import COCO
 
-    images = [labelled(name, f"{name}.jpg", p, r) for name, r, p in world()]
+    images = [annotations_of(name, f"{name}.jpg", p, r) for name, r, p in world()]
     write_coco(tmp_path / "l.json", images, VOCABULARIES)
     coco = COCO(tmp_path / "l.json")
     assert len(coco.getAnnIds(imgIds=[12])) == 3 and coco.loadCats([3])[0]["name"] == "man"
@@ -78,16 +77,16 @@ def test_lines_round_trip(tmp_path):
     }
     assert read[0]["entities"][3]["category"] is None and read[0]["triplets"][0] == [0, "has", 1]
     for line, (_, _, pseudo) in zip(read, world(), strict=True):
-        again = pseudo_of_line(line, VOCABULARIES)
-        assert again.count == pseudo.count
-        for field in ("categories", "triplets"):
-            assert np.array_equal(getattr(again, field), getattr(pseudo, field))
-        for field in ("regions", "scores", "weights"):
-            assert np.array_equal(getattr(again, field).ravel(), getattr(pseudo, field).ravel())
+        assert line["regions"] == pseudo.count
+        assert [e["category"] for e in line["entities"]] == [(*VOCABULARIES[0], None)[c] for c in pseudo.categories]
+        there = pseudo.regions >= 0
+        for written, field in (("region", "regions"), ("score", "scores"), ("weight", "weights")):
+            values = [candidate[written] for entity in line["entities"] for candidate in entity["candidates"]]
+            assert np.array_equal(np.array(values, pseudo.scores.dtype), getattr(pseudo, field)[there])
 
 
 def named(names, paths=("/p/a.jpg", "/p/b\udc80.jpg")):
-    return [labelled(n, path, p, r) for n, path, (_, r, p) in zip(names, paths, world(), strict=True)]
+    return [annotations_of(n, path, p, r) for n, path, (_, r, p) in zip(names, paths, world(), strict=True)]
 
 
 def test_ids_are_all_numbers_or_all_names(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from formats_world import VOCABULARIES
 
 from groundgraph.data.types import Graph
-from groundgraph.formats.graph_files import graph_json_predictions
-from groundgraph.formats.graphs import graph_record, to_networkx, write_graph_json, write_graphml, write_networkx
+from groundgraph.formats.graph_json import graph_json_predictions, graph_record, write_graph_json
+from groundgraph.formats.graphml import to_networkx, write_graphml, write_networkx
 
 NAMES = ["a/../b <é>", "7"]
 

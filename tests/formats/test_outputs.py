@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.data.files import check_output
 from groundgraph.errors import InputError
-from groundgraph.formats.labels import labelled
-from groundgraph.formats.vg150_labels import write_vg150
+from groundgraph.formats.vg150 import write_vg150
+from groundgraph.grounding.annotations import annotations_of
 
 GRAPHS = {"a.jpg": {"objects": [{"category": "dog", "box": [1, 1, 9, 9], "score": 1}], "relations": []}}
 
@@ -72,7 +72,7 @@ def test_commands_leave_files_that_they_did_not_make(tmp_path, monkeypatch, word
 
 
 def test_visual_genome_s_own_files_are_not_an_earlier_export(tmp_path):
-    images = [labelled(name, str(tmp_path / f"{name}.png"), p, r) for name, r, p in world()]
+    images = [annotations_of(name, str(tmp_path / f"{name}.png"), p, r) for name, r, p in world()]
     for name in ("VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json", "images/12.jpg"):
         folder = tmp_path / name.replace("/", "-")
         (folder / name).parent.mkdir(parents=True)

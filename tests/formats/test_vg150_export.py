@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from formats_world import VOCABULARIES, world
 
-from groundgraph.data.sources.vg150_files import read_graphs, read_image_list
-from groundgraph.formats.labels import LabelledImage, labelled
-from groundgraph.formats.vg150_labels import write_vg150
+from groundgraph.data.types import AnnotatedImage
+from groundgraph.formats.vg150 import read_graphs, read_image_list, write_vg150
+from groundgraph.grounding.annotations import annotations_of
 
 NAMES = "VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json"
 
@@ -19,7 +19,7 @@ def exported(folder, images):
 
 
 def test_round_trip(tmp_path):
-    images = [labelled(name, str(tmp_path / f"{name}.png"), p, r) for name, r, p in world()]
+    images = [annotations_of(name, str(tmp_path / f"{name}.png"), p, r) for name, r, p in world()]
     (tmp_path / "12.png").write_bytes(b"a picture")
     counts, graphs, listed = exported(tmp_path / "vg", images)
     assert counts == {"images": 2, "boxes": 3, "relations": 3, "images without a box": 1}
@@ -47,7 +47,7 @@ def test_round_trip(tmp_path):
 def test_names_dtypes_and_conventions_of_the_published_file(tmp_path):
     import h5py
 
-    images = [labelled(name, name, p, r) for name, r, p in reversed(world())]  # the empty image first
+    images = [annotations_of(name, name, p, r) for name, r, p in reversed(world())]  # the empty image first
     write_vg150(tmp_path, images, VOCABULARIES)
     with h5py.File(tmp_path / NAMES[0]) as file:
         arrays = {name: file[name][()] for name in file}
@@ -79,8 +79,8 @@ def test_names_dtypes_and_conventions_of_the_published_file(tmp_path):
 
 @pytest.mark.parametrize("ids", [["a/b", "c"], ["1592", "3"], ["01", "1"], ["²", "1"]])
 def test_ids_that_the_readers_cannot_use_are_numbered(tmp_path, ids):
-    image = labelled(*next(("x", "x", p, r) for _, r, p in world()))
-    write_vg150(tmp_path, [LabelledImage(**{**vars(image), "image_id": name}) for name in ids], VOCABULARIES)
+    image = annotations_of(*next(("x", "x", p, r) for _, r, p in world()))
+    write_vg150(tmp_path, [AnnotatedImage(**{**vars(image), "image_id": name}) for name in ids], VOCABULARIES)
     listed = json.loads((tmp_path / NAMES[2]).read_text())
     assert [(e["image_id"], e["name"]) for e in listed] == [(1, ids[0]), (2, ids[1])]
 

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
+from groundgraph.data.types import PseudoLabels
 from groundgraph.grounding.pseudo_labels import (
-    PseudoLabels,
     draw_labels,
     keep_best,
     pseudo_of,

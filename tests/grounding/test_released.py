@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from groundgraph.data.types import Skipped
-from groundgraph.formats.released_grounder import read_checkpoint, read_results
+from groundgraph.formats.ws_sgg import read_results
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.pseudo_labels import draw_labels, pseudo_of, pseudo_record
+from groundgraph.grounding.released import released_grounder
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "grounder" / "official.npz"
 
@@ -136,7 +137,7 @@ def released(sizes=(768, 1536, 768), seed=3):
 def test_the_released_checkpoint_scores_as_the_released_code_does(tmp_path):
     weights, r = released()
     torch.save(weights, tmp_path / "grounder_best.pth")
-    grounder = read_checkpoint(tmp_path / "grounder_best.pth")
+    grounder = released_grounder(tmp_path / "grounder_best.pth")
     assert grounder.sizes == (768, 1536) and grounder.config == GroundingConfig(official=True, dimension=768)
     entities, regions = r.normal(size=(6, 768)).astype(np.float32), r.normal(size=(6, 36, 1536)).astype(np.float32)
     images = [GroundingImage(e[None], x, np.zeros((1, 36), np.float32)) for e, x in zip(entities, regions, strict=True)]
@@ -151,7 +152,7 @@ def test_a_checkpoint_of_an_epoch_and_what_is_none(tmp_path):
     weights, _ = released((4, 6, 5))
     path = tmp_path / "g.pth"
     torch.save({"model": weights, "optimizer": {"state": {}}, "scheduler": {}}, path)
-    grounder = read_checkpoint(path)
+    grounder = released_grounder(path)
     assert grounder.sizes == (4, 6) and torch.equal(grounder.model.attend.weight, weights["classifier.weight"])
     for content, word in (
         ({**weights, "head.weight": torch.zeros(1)}, "holds head.weight"),
@@ -162,9 +163,9 @@ def test_a_checkpoint_of_an_epoch_and_what_is_none(tmp_path):
     ):
         torch.save(content, path)
         with pytest.raises(ValueError, match=word):
-            read_checkpoint(path)
+            released_grounder(path)
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"g\.pth"):
-        read_checkpoint(path)
+        released_grounder(path)
     with pytest.raises(ValueError, match="no such file"):
-        read_checkpoint(tmp_path / "none.pth")
+        released_grounder(tmp_path / "none.pth")

@@ -29,15 +29,15 @@ from vg_files import write_vg
 from groundgraph.data.ragged import Ragged
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.jsonl import read_jsonl
-from groundgraph.data.sources.vg150_files import read_graphs, read_image_list, read_names
-from groundgraph.data.store import read_regions, write_regions
+from groundgraph.data.store import StoredRegions, write_regions
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.formats import read_sides, read_zeroshot
 from groundgraph.formats.json_stream import read_objects
-from groundgraph.formats.released_grounder import read_checkpoint, read_results
 from groundgraph.formats.unpickle import read_npy, read_pickle
+from groundgraph.formats.vg150.reading import read_graphs, read_image_list, read_names
+from groundgraph.formats.ws_sgg import read_checkpoint, read_results
 from groundgraph.sgg.uniter_checkpoint import read_uniter
 from groundgraph.vision import load_detector
 
@@ -179,7 +179,7 @@ def seeds(folder: Path) -> dict[str, list[tuple[str, bytes, object]]]:
         store = Ragged(path)
         for name in store:
             store[name]
-        read_regions(path)
+        list(StoredRegions(path))
 
     def graphs_of(path: Path) -> None:
         read_sides(path, folder / "truth.json")

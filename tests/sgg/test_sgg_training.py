@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import GroundTruth, Regions, SoftLabels
-from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.examples import Examples

@@ -13,8 +13,8 @@ from vg_files import image, write_coco, write_vg
 
 from groundgraph.data.sources import open_source
 from groundgraph.data.sources.config import Vg150Data
-from groundgraph.data.sources.vg150_files import read_graphs
 from groundgraph.data.types import Skipped
+from groundgraph.formats.vg150 import read_graphs
 
 
 @contextmanager

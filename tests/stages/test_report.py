@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.engine.run import Run
-from groundgraph.evaluation.arrays import prediction_arrays, truth_arrays
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.stages import artifacts, cases
 from groundgraph.stages import report as summary

@@ -27,10 +27,9 @@ from groundgraph.data.images import image_frame
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.sources.vg150_captions import read_phrases
-from groundgraph.data.sources.vg150_files import ListedImage, VgGraphs, read_graphs, read_image_list
 from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.vg150 import ListedImage, VgGraphs, read_graphs, read_image_list, read_phrases
 
 _VG = "visualgenome.org, API, downloads"
 _SGB = "DATASET.md of KaihuaTang/Scene-Graph-Benchmark.pytorch on GitHub"

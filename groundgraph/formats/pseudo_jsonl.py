@@ -7,14 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from groundgraph.data.numbers import shortest
 from groundgraph.data.records import write_lines
-from groundgraph.data.types import Regions
+from groundgraph.data.types import PseudoLabels, Regions
+from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
-from groundgraph.formats.labels import Vocabularies
-from groundgraph.grounding.pseudo_labels import PseudoLabels
 
 
 def pseudo_line(
@@ -42,31 +39,6 @@ def pseudo_line(
         "entities": entities,
         "triplets": [[s, predicates[p], o] for s, o, p in pseudo.triplets.tolist()],
     }
-
-
-def pseudo_of_line(line: dict[str, Any], vocabularies: Vocabularies) -> PseudoLabels:
-    """The inverse of `pseudo_line`. Raises InputError, naming the image, for a name that the vocabularies lack."""
-    places = [{name: k for k, name in enumerate(names)} for names in vocabularies]
-    entities = line["entities"]
-    shape = (len(entities), max((len(e["candidates"]) for e in entities), default=0))
-    regions, (scores, weights) = np.full(shape, -1, np.int64), np.zeros((2, *shape), np.float32)
-    for row, entity in enumerate(entities):
-        for slot, candidate in enumerate(entity["candidates"]):
-            regions[row, slot] = candidate["region"]
-            scores[row, slot], weights[row, slot] = candidate["score"], candidate["weight"]
-    try:
-        categories = [-1 if e["category"] is None else places[0][e["category"]] for e in entities]
-        triplets = [(s, o, places[1][p]) for s, p, o in line["triplets"]]
-    except KeyError as error:
-        raise InputError(f"image {line['id']!r}: {error} is in no vocabulary; give the one it was made with") from error
-    return PseudoLabels(
-        np.array(categories, np.int64),
-        regions,
-        scores,
-        weights,
-        np.array(triplets, np.int64).reshape(-1, 3),
-        line["regions"],
-    )
 
 
 def write_pseudo_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> dict[str, int]:

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.files import atomic_write, write_json
+from groundgraph.data.types import AnnotatedImage
+from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
-from groundgraph.formats.labels import LabelledImage, Vocabularies
+from groundgraph.formats.vg150.reading import CORRUPT
 from groundgraph.system import link_or_copy
 
 GRAPHS, NAMES, IMAGES = "VG-SGG-with-attri.h5", "VG-SGG-dicts-with-attri.json", "image_data.json"
 _WRITER = "groundgraph export"
-_LEFT_OUT = (1592, 1722, 4616, 4617)  # the readers pass over images of these ids, wherever they come from
 
 
-def write_vg150(folder: str | Path, images: Iterable[LabelledImage], vocabularies: Vocabularies) -> dict[str, int]:
+def write_vg150(folder: str | Path, images: Iterable[AnnotatedImage], vocabularies: Vocabularies) -> dict[str, int]:
     """Write the h5 file, its dictionary, the image list and a folder of links to the images, under the usual names.
 
     The h5 file's layout is scene-graph-TF-release's (`vg_to_roidb.py`), with the attributes that Scene-Graph-Benchmark
@@ -99,13 +100,13 @@ def _made_here(path: Path) -> bool:
 def _numbers(ids: list[str]) -> list[int]:
     if all(name.isascii() and name.isdigit() and len(name) < 19 for name in ids):
         numbers = [int(name) for name in ids]
-        if len(set(numbers)) == len(numbers) and not set(numbers) & set(_LEFT_OUT):
+        if len(set(numbers)) == len(numbers) and not set(numbers) & set(CORRUPT):
             return numbers
-    free = (n for n in range(1, len(ids) + len(_LEFT_OUT) + 1) if n not in _LEFT_OUT)
+    free = (n for n in range(1, len(ids) + len(CORRUPT) + 1) if n not in CORRUPT)
     return [number for number, _ in zip(free, ids, strict=False)]
 
 
-def _encoded(image: LabelledImage, side: int) -> np.ndarray:
+def _encoded(image: AnnotatedImage, side: int) -> np.ndarray:
     """[B, 4] int32 (centre x, centre y, width, height), the longer side of the image being `side`."""
     corners = np.rint(np.asarray(image.boxes, np.float64) * (side / max(image.size)))
     low = corners[:, :2].clip(0, side - 1)

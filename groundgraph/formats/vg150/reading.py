@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.boxes import inside, shares, sound
-from groundgraph.data.h5 import DAMAGED, dataset, open_h5, taken
 from groundgraph.data.ids import id_text, whole_number
 from groundgraph.data.numbers import whole
 from groundgraph.data.text import plain, read_json
 from groundgraph.errors import InputError
+from groundgraph.formats.h5 import DAMAGED, dataset, open_h5, taken
 
 CORRUPT = (1592, 1722, 4616, 4617)  # ids of images that cannot be decoded; they have no row in the h5 file
 _RANGES = ("img_to_first_box", "img_to_last_box", "img_to_first_rel", "img_to_last_rel")

@@ -1,86 +1,23 @@
-"""This package's own graphs: a run's graphs.safetensors and examples, and JSON such as `groundgraph predict` writes."""
+"""Graphs as JSON, in and out: what `groundgraph predict` writes and a person can write by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from groundgraph.data.files import UTF8, atomic_write
 from groundgraph.data.ids import whole_number
-from groundgraph.data.records import example_of, read_lines
-from groundgraph.data.store import Ragged
-from groundgraph.data.text import read_json
+from groundgraph.data.numbers import shortest
 from groundgraph.data.types import Graph, GroundTruth
-from groundgraph.data.vocabulary import Vocabulary
+from groundgraph.data.vocabulary import Vocabularies, Vocabulary
 from groundgraph.errors import InputError
-from groundgraph.evaluation.arrays import prediction_arrays
 from groundgraph.formats.entries import field, items, number, numbers, shortened
 from groundgraph.formats.entries import name as name_of
-from groundgraph.formats.sides import NamedPredictions, NamedTruth, Vocabularies, triplet_predictions
-
-_FIELDS = ("boxes", "labels", "scores", "pairs", "predicate_scores")
-
-
-def read_run_graphs(path: Path) -> NamedPredictions:
-    """The graphs that a run's model found, RUN/sgg-METHOD/graphs.safetensors; config.json beside it has the names.
-
-    Raises InputError naming the file where either is missing or damaged.
-    """
-    store, config = Ragged(path), path.with_name("config.json")
-    missing = set(_FIELDS) - set(store.columns)
-    if missing:
-        raise InputError(f"{path}: holds no graphs (without {', '.join(sorted(missing))}); give a graphs.safetensors")
-    try:
-        names = read_json(config, "the run's own")["extra"]
-        vocabularies = tuple(tuple(map(name_of, names[part])) for part in ("categories", "predicates"))
-        for part in vocabularies:
-            Vocabulary(part)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{config}: does not name the graphs' categories and predicates ({error!r})") from error
-    graphs = []
-    for image in store:
-        boxes, labels, scores, pairs, table = (store[image][field] for field in _FIELDS)
-        width = 1 + len(vocabularies[1])
-        if boxes.size != 4 * len(labels) or pairs.size % 2 or table.size != width * (pairs.size // 2):
-            raise InputError(
-                f"{path}, image {image!r}: {boxes.shape} boxes, {labels.shape} labels, {pairs.shape} pairs and "
-                f"{table.shape} scores do not fit each other and the {width - 1} predicates of {config}"
-            )
-        graphs.append(Graph(boxes.reshape(-1, 4), labels, scores, pairs.reshape(-1, 2), table.reshape(-1, width)))
-    if any(g.labels.max(initial=0) > len(vocabularies[0]) for g in graphs):
-        raise InputError(f"{path}: a label is larger than the {len(vocabularies[0])} categories of {config}")
-    return NamedPredictions(prediction_arrays(graphs), store.ids, None, vocabularies)
-
-
-def run_truth(path: Path) -> Path:
-    """The file of a run's examples that its graphs `path` are of. Raises InputError where the run has none such."""
-    ids, folder = set(Ragged(path).ids), path.parent.parent / "examples"
-    for file in sorted(folder.glob("*.jsonl")):
-        if {str(record.get("id")) for record in read_lines(file)} == ids:
-            return file
-    raise InputError(f"{folder} has no file of the images in {path}; give the ground truth as second argument")
-
-
-def read_examples(path: Path) -> NamedTruth:
-    """The ground truth of a run's examples, RUN/examples/SPLIT.jsonl; examples without any are left out.
-
-    Raises InputError naming the file where it is no such file or has no ground truth.
-    """
-    try:
-        known = [e for record in read_lines(path) if (e := example_of(record, path.parent.parent)).truth is not None]
-        for truth in (e.truth for e in known):
-            ends = [end for subject, _, object_ in truth.relations for end in (subject, object_)]
-            if len(truth.boxes) != len(truth.labels) or not all(0 <= end < len(truth.labels) for end in ends):
-                raise ValueError("boxes, labels and relations do not fit each other")
-    except InputError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a run's examples ({error!r}); give RUN/examples/SPLIT.jsonl") from error
-    if not known:
-        raise InputError(f"{path}: no image has ground truth")
-    return NamedTruth([e.truth for e in known], [str(e.image_id) for e in known], [e.path for e in known])
+from groundgraph.formats.sides import NamedPredictions, NamedTruth, triplet_predictions
 
 
 def is_graph_json(content: Any) -> bool:
@@ -199,3 +136,64 @@ def _relation(entry: Any, objects: int) -> tuple[int, str, int]:
             "objects"
         )
     return subject, name_of(field(entry, "predicate")), object_
+
+
+def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dict[str, Any]]]:
+    """A graph whole: {"objects": [{"category", "score", "box": [x1, y1, x2, y2] in pixels}] in the graph's order,
+    "relations": [{"subject", "predicate", "object", "score"}] best first}.
+
+    subject and object are places in "objects". A pair has one relation, its best predicate; its score is subject score
+    x predicate score x object score, as the evaluation ranks.
+    """
+    categories, predicates = vocabularies
+    numbers = zip(np.asarray(graph.labels).tolist(), shortest(graph.scores), shortest(graph.boxes), strict=True)
+    objects = [{"category": categories[label - 1], "score": score, "box": box} for label, score, box in numbers]
+    pairs, table = np.asarray(graph.pairs).reshape(-1, 2), np.asarray(graph.predicate_scores)[:, 1:]
+    if not table.size:
+        return {"objects": objects, "relations": []}
+    best, values = table.argmax(1), np.asarray(graph.scores)[pairs].prod(1) * table.max(1)
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] > -np.inf]  # a pair may have no predicate that is predicted
+    rows = zip(pairs[order].tolist(), best[order].tolist(), shortest(values[order]), strict=True)
+    relations = [{"subject": s, "predicate": predicates[p], "object": o, "score": v} for (s, o), p, v in rows]
+    return {"objects": objects, "relations": relations}
+
+
+def write_graph_json(
+    path: str | Path, graphs: Iterable[tuple[str, Graph]], vocabularies: Vocabularies
+) -> dict[str, int]:
+    """Write {"categories": [...], "predicates": [...], "graphs": {image: graph_record}}, which `groundgraph evaluate`
+    reads; an image at a time. Gives counts."""
+    counts: dict[str, int] = {}
+    with atomic_write(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
+        listed = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))
+        file.write(json.dumps(listed, ensure_ascii=False)[:-1] + ', "graphs": {')
+        for name, graph in counted_images(graphs, path, counts):
+            record = graph_record(graph, vocabularies)
+            comma = ",\n" if counts["images"] > 1 else "\n"
+            file.write(f"{comma}{json.dumps(name, ensure_ascii=False)}: {json.dumps(record, ensure_ascii=False)}")
+            counts["objects"] += len(record["objects"])
+            counts["relations"] += len(record["relations"])
+        file.write("}}\n")
+    return counts
+
+
+def counted_images(
+    graphs: Iterable[tuple[str, Graph]], path: str | Path, counts: dict[str, int]
+) -> Iterator[tuple[str, Graph]]:
+    """Graphs as they come, counted in "images", "objects" and "relations".
+
+    Raises:
+        InputError: There is none, or an image comes twice; names the file to write.
+    """
+    counts.update(images=0, objects=0, relations=0)
+    names: set[str] = set()
+    for name, graph in graphs:
+        name = str(name)
+        if name in names:
+            raise InputError(f"{path}: the image {name!r} comes twice; give each image once")
+        names.add(name)
+        counts["images"] += 1
+        yield name, graph
+    if not names:
+        raise InputError(f"{path}: no image to export; finish the run first")

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from groundgraph.data.h5 import dataset, open_h5, taken
 from groundgraph.errors import InputError
+from groundgraph.formats.h5 import dataset, open_h5, taken
 
 
 def outside(path):

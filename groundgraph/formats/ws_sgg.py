@@ -1,4 +1,4 @@
-"""What the authors released, in our terms: grounding results as pseudo labels, their grounder's checkpoint as ours.
+"""What the authors released: grounding results as pseudo labels, and the weights of their grounder.
 
 The layouts are those that ws-sgg-grounder writes and WS-SGG reads.
 """
@@ -14,19 +14,15 @@ import torch
 
 from groundgraph.data.ids import id_text
 from groundgraph.data.text import plain
-from groundgraph.data.types import Skipped
+from groundgraph.data.types import PseudoLabels, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.torch_file import read_torch
 from groundgraph.formats.unpickle import read_pickle
-from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.pseudo_labels import PseudoLabels
-from groundgraph.grounding.two_teachers import TwoTeachers
-from groundgraph.training.grounding_loop import Learned
 
 REGIONS = 36  # an image, padded
 _LARGEST = np.finfo(np.float32).max
 _RELEASED = "give the released file of grounding results"
-_MODULES = {"text_encoder": "text", "visual_encoder": "visual", "classifier": "attend", "adaptor": "adaptor"}
+MODULES = ("text_encoder", "visual_encoder", "classifier", "adaptor")  # of their grounder
 
 
 def read_results(
@@ -166,28 +162,17 @@ def _pseudo(
     return PseudoLabels(classes - 1, rows, values, shares, triplets, REGIONS)
 
 
-def read_checkpoint(path: str | Path) -> Learned:
-    """The authors' grounder, `grounder_best.pth` (or one of an epoch), ready to score regions and to be saved as ours.
+def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+    """The weights of the authors' grounder, `grounder_best.pth` (or one of an epoch), float32 by their names there.
 
-    Raises InputError, naming the file, where it is damaged, holds more than tensors, or is no such grounder.
+    Raises:
+        InputError: The file is damaged, holds more than tensors, or names modules that their grounder has not.
     """
     content = read_torch(path)
     weights = content.get("model", content) if isinstance(content, dict) else {}
-    named: dict[str, torch.Tensor] = {}
     for key, value in weights.items():
-        module, _, rest = str(key).partition(".")
-        if module not in _MODULES or not isinstance(value, torch.Tensor):
+        if str(key).partition(".")[0] not in MODULES or not isinstance(value, torch.Tensor):
             raise InputError(
                 f"{path}: holds {plain(str(key))[:100]}, which the authors' grounder has not; give grounder_best.pth"
             )
-        named[f"{_MODULES[module]}.{rest}"] = value.float()
-    try:
-        (dimension, text), visual = named["text.0.weight"].shape, named["visual.0.weight"].shape[1]
-        grounder = Learned(TwoTeachers, GroundingConfig(official=True, dimension=dimension))
-        grounder.sizes = (text, visual)
-        grounder.model = TwoTeachers(text, visual, grounder.config)
-        grounder.model.load_state_dict(named)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: no grounder of the authors' ({error}); give grounder_best.pth") from error
-    grounder.model.eval()
-    return grounder
+    return {str(key): value.float() for key, value in weights.items()}

@@ -1,0 +1,77 @@
+"""A run's own files: graphs.safetensors of its SGG models, and its examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from groundgraph.data.graph_arrays import prediction_arrays
+from groundgraph.data.records import example_of, read_lines
+from groundgraph.data.store import Ragged
+from groundgraph.data.text import read_json
+from groundgraph.data.types import Graph
+from groundgraph.data.vocabulary import Vocabulary
+from groundgraph.errors import InputError
+from groundgraph.formats.entries import name as name_of
+from groundgraph.formats.sides import NamedPredictions, NamedTruth
+
+_FIELDS = ("boxes", "labels", "scores", "pairs", "predicate_scores")
+
+
+def read_run_graphs(path: Path) -> NamedPredictions:
+    """The graphs that a run's model found, RUN/sgg-METHOD/graphs.safetensors; config.json beside it has the names.
+
+    Raises InputError naming the file where either is missing or damaged.
+    """
+    store, config = Ragged(path), path.with_name("config.json")
+    missing = set(_FIELDS) - set(store.columns)
+    if missing:
+        raise InputError(f"{path}: holds no graphs (without {', '.join(sorted(missing))}); give a graphs.safetensors")
+    try:
+        names = read_json(config, "the run's own")["extra"]
+        vocabularies = tuple(tuple(map(name_of, names[part])) for part in ("categories", "predicates"))
+        for part in vocabularies:
+            Vocabulary(part)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{config}: does not name the graphs' categories and predicates ({error!r})") from error
+    graphs = []
+    for image in store:
+        boxes, labels, scores, pairs, table = (store[image][field] for field in _FIELDS)
+        width = 1 + len(vocabularies[1])
+        if boxes.size != 4 * len(labels) or pairs.size % 2 or table.size != width * (pairs.size // 2):
+            raise InputError(
+                f"{path}, image {image!r}: {boxes.shape} boxes, {labels.shape} labels, {pairs.shape} pairs and "
+                f"{table.shape} scores do not fit each other and the {width - 1} predicates of {config}"
+            )
+        graphs.append(Graph(boxes.reshape(-1, 4), labels, scores, pairs.reshape(-1, 2), table.reshape(-1, width)))
+    if any(g.labels.max(initial=0) > len(vocabularies[0]) for g in graphs):
+        raise InputError(f"{path}: a label is larger than the {len(vocabularies[0])} categories of {config}")
+    return NamedPredictions(prediction_arrays(graphs), store.ids, None, vocabularies)
+
+
+def run_truth(path: Path) -> Path:
+    """The file of a run's examples that its graphs `path` are of. Raises InputError where the run has none such."""
+    ids, folder = set(Ragged(path).ids), path.parent.parent / "examples"
+    for file in sorted(folder.glob("*.jsonl")):
+        if {str(record.get("id")) for record in read_lines(file)} == ids:
+            return file
+    raise InputError(f"{folder} has no file of the images in {path}; give the ground truth as second argument")
+
+
+def read_examples(path: Path) -> NamedTruth:
+    """The ground truth of a run's examples, RUN/examples/SPLIT.jsonl; examples without any are left out.
+
+    Raises InputError naming the file where it is no such file or has no ground truth.
+    """
+    try:
+        known = [e for record in read_lines(path) if (e := example_of(record, path.parent.parent)).truth is not None]
+        for truth in (e.truth for e in known):
+            ends = [end for subject, _, object_ in truth.relations for end in (subject, object_)]
+            if len(truth.boxes) != len(truth.labels) or not all(0 <= end < len(truth.labels) for end in ends):
+                raise ValueError("boxes, labels and relations do not fit each other")
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a run's examples ({error!r}); give RUN/examples/SPLIT.jsonl") from error
+    if not known:
+        raise InputError(f"{path}: no image has ground truth")
+    return NamedTruth([e.truth for e in known], [str(e.image_id) for e in known], [e.path for e in known])
