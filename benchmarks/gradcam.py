@@ -31,7 +31,7 @@ from transformers import BertConfig, ViTConfig
 
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
 from groundgraph.teachers.cross_attention import ImageStates
-from groundgraph.teachers.gradcam import cam
+from groundgraph.teachers.gradcam import gradcam
 
 ENTITIES, WORDS, LAYER = 6, 20, 8
 
@@ -103,7 +103,7 @@ def main() -> None:
         return stacked([demo(model, one(image, b), ids[b, k])[heads] for b, k in pairs])
 
     def ours() -> torch.Tensor:
-        return cam(model, encoded(), ids, torch.ones_like(ids))[:, :, heads].flatten(3)
+        return gradcam(model, encoded(), ids, torch.ones_like(ids))[:, :, heads].flatten(3)
 
     ways = {
         "full backward an entity": entity_by_entity,

@@ -47,9 +47,9 @@ from groundgraph.sgg.inference import predict
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
 from groundgraph.teachers.expert import ImageTextModel
+from groundgraph.teachers.gradcam import GradCamModel
 from groundgraph.teachers.interaction import region_scores
-from groundgraph.teachers.preparation import Preparation
-from groundgraph.teachers.vision_language import GradCamLooker
+from groundgraph.teachers.pixels import image_processor, pixel_values
 from groundgraph.training.sgg_loop import train_sgg
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
@@ -133,15 +133,15 @@ def experts(count: int, folder: Path) -> dict[str, Any]:
 
     tower = ViTConfig(image_size=384)
     albef = AlbefModel(AlbefConfig(vision_config=tower, text_config=BertConfig(**sizes), cam_layer=8))
-    looker = GradCamLooker(albef, tokenizer, Preparation((384, 384)))
+    looker = GradCamModel(albef, tokenizer, image_processor((384, 384)))
 
     def look(most: int) -> None:
-        for maps, found in zip(looker.maps(images, [own[:most] for own in captions]), regions, strict=True):
+        for maps, found in zip(looker.activation_maps(images, [own[:most] for own in captions]), regions, strict=True):
             for rows in maps:
                 region_scores(rows, found.boxes, found.size)
 
     told["teachers (Grad-CAM, ALBEF's size)"] = by_caption(look, count)
-    told["teachers, preparing the picture alone"] = cost(lambda: looker.preparation(images), count)
+    told["teachers, preparing the picture alone"] = cost(lambda: pixel_values(looker.image_processor, images), count)
 
     config = CLIPConfig(text_config={"vocab_size": len(tokenizer)}, vision_config={"patch_size": 32})
     CLIPModel(config).save_pretrained(folder / "clip")
@@ -153,7 +153,7 @@ def experts(count: int, folder: Path) -> dict[str, Any]:
     def cut() -> None:
         for image, found in zip(images, regions, strict=True):
             crops = [image.resize((224, 224), Image.Resampling.BICUBIC, box=box) for box in found.boxes.tolist()]
-            expert.preparation(crops)
+            pixel_values(expert.image_processor, crops)
 
     told["crops, preparing the pictures alone"] = cost(cut, count)
 

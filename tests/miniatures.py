@@ -72,8 +72,8 @@ def teacher(name):
             [caption("dog", "dog")],
         ]
         images = [picture(i) for i in range(3)]
-        none = made.looker.maps(images[:1], [[ParsedCaption("a dog")]])
-        return [m for maps in (*made.looker.maps(images, said), *none) for m in maps]
+        none = made.model.activation_maps(images[:1], [[ParsedCaption("a dog")]])
+        return [m for maps in (*made.model.activation_maps(images, said), *none) for m in maps]
 
     return of
 

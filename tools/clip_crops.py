@@ -18,6 +18,7 @@ from groundgraph.data.minigenome import CATEGORIES
 from groundgraph.data.minigenome.drawing import GARMENTS
 from groundgraph.data.minigenome.icons import COLOURS
 from groundgraph.teachers.albef import AlbefModel
+from groundgraph.teachers.pixels import normalise
 from tools.corpus import Corpus
 from tools.train_vl import PREPARATION, TagHead
 from tools.vl_parsing import NOUNS, parse
@@ -108,7 +109,7 @@ def train_tags(
     model.to(memory_format=torch.channels_last).train()
     for _ in budget.steps(optimiser):
         chosen = torch.from_numpy(rng.integers(0, len(images), size))
-        pixels = PREPARATION.normalise(images[chosen])
+        pixels = normalise(PREPARATION, images[chosen])
         pixels = pixels.flip(-1) if rng.random() < 0.5 else pixels
         with torch.autocast("cpu", torch.bfloat16):
             cells = head(model.image_states(pixels.contiguous(memory_format=torch.channels_last)).states)
@@ -141,7 +142,7 @@ def find_crops(
     power = torch.where(garments[noun], GARMENT_POWER, POWER)
     taken: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     for start in range(0, len(images), batch):
-        pixels = PREPARATION.normalise(images[start : start + batch])
+        pixels = normalise(PREPARATION, images[start : start + batch])
         image = model.image_states(pixels.contiguous(memory_format=torch.channels_last))
         cells = head(image.states)
         wanted = tags.labels[start : start + batch] > 0

@@ -21,8 +21,8 @@ from groundgraph.data.minigenome.drawing import PEOPLE
 from groundgraph.data.minigenome.icons import COLOURS
 from groundgraph.models import FOLDER, resolve
 from groundgraph.teachers.albef import AlbefModel
-from groundgraph.teachers.image_text import FlatResNetConfig
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.flat_resnet import FlatResNetConfig
+from groundgraph.teachers.pixels import image_processor
 from tools.clip_crops import Crops, Tags, find_crops, read_tags, train_tags
 from tools.corpus import Corpus, article, draw
 from tools.workbench import Budget, card, command_line, save
@@ -31,7 +31,7 @@ PICTURES, HELD_OUT = 12_000, 1_000
 TAG_SHARE = 0.3  # of the time
 SIDE = 48  # pixels of a crop, whatever its aspect was
 COLOURED = 48  # coloured phrases a step
-PREPARATION = Preparation((SIDE, SIDE), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+PREPARATION = image_processor((SIDE, SIDE), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PROMPTS = ("a photo of {a} {noun}", "{a} {noun}", "the {noun}", "{noun}")
 
 
@@ -47,7 +47,7 @@ def cut(images: torch.Tensor, boxes: torch.Tensor, side: int = SIDE) -> torch.Te
 
 def see(model: VisionTextDualEncoderModel, crops: torch.Tensor) -> torch.Tensor:
     """Crops [B, 3, side, side] in 0..255 -> features [B, d] of unit length."""
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PREPARATION.mean, PREPARATION.std))
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PREPARATION.image_mean, PREPARATION.image_std))
     pixels = ((crops / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
     return functional.normalize(model.get_image_features(pixels).pooler_output.float(), dim=-1)
 

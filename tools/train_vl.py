@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer, ResNetConfig
 
 from groundgraph.models import FOLDER, resolve
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.pixels import image_processor, normalise
 from tools.corpus import Corpus, draw
 from tools.train_text import mask_words
 from tools.vl_data import Captions, prepare
@@ -29,7 +29,7 @@ from tools.workbench import Budget, card, command_line, save
 
 PICTURES, HELD_OUT = 40_000, 1_000
 TAG_SHARE = 0.42  # of the time
-PREPARATION = Preparation((112, 112), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+PREPARATION = image_processor((112, 112), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 class TagHead(nn.Module):
@@ -65,7 +65,7 @@ class Bench:
 
     def pictures(self, indices: np.ndarray) -> torch.Tensor:
         """[B, 3, side, side], half of the batches mirrored (no caption tells left from right)."""
-        pixels = PREPARATION.normalise(self.images[torch.from_numpy(indices)])
+        pixels = normalise(PREPARATION, self.images[torch.from_numpy(indices)])
         if self.rng.random() < 0.5:
             pixels = pixels.flip(-1)
         return pixels.contiguous(memory_format=torch.channels_last)

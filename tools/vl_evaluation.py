@@ -9,13 +9,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import nn
+from transformers import ViTImageProcessorPil
 
 from groundgraph.data.minigenome import Scene
 from groundgraph.data.minigenome.captions import Noun, relation_caption
 from groundgraph.teachers.albef import AlbefModel
-from groundgraph.teachers.gradcam import cam
+from groundgraph.teachers.gradcam import gradcam
 from groundgraph.teachers.interaction import region_scores
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.pixels import normalise
 from tools.corpus import Corpus, triplets
 from tools.vl_data import Tag
 
@@ -66,14 +67,19 @@ def boxes(scene: Scene) -> np.ndarray:
 
 @torch.inference_mode()
 def tag_grounding(
-    model: AlbefModel, head: nn.Module, tags: dict[Tag, int], corpus: Corpus, preparation: Preparation, count: int
+    model: AlbefModel,
+    head: nn.Module,
+    tags: dict[Tag, int],
+    corpus: Corpus,
+    preparation: ViTImageProcessorPil,
+    count: int,
 ) -> dict[str, float]:
     """The tower's own tag maps as a grounder, by Eq. 7 with true boxes: noun alone, interaction alone, both."""
     tally, side = Tally(), corpus.images.shape[1]
     training = model.training
     model.eval()
     for i in range(0, min(count, len(corpus)), 50):
-        pixels = preparation.normalise(torch.from_numpy(corpus.images[i : i + 50]))
+        pixels = normalise(preparation, torch.from_numpy(corpus.images[i : i + 50]))
         image = model.image_states(pixels)
         for scene, cells in zip(corpus.scenes[i : i + 50], head(image.states), strict=True):
             for r, role, target, alike in cases(scene):
@@ -117,7 +123,7 @@ def noun(scene: Scene, index: int, rng: random.Random) -> Noun:
 
 
 def grounding(
-    model: AlbefModel, tokenizer, corpus: Corpus, preparation: Preparation, count: int, seed: int = 5
+    model: AlbefModel, tokenizer, corpus: Corpus, preparation: ViTImageProcessorPil, count: int, seed: int = 5
 ) -> dict[str, float]:
     """Grad-CAM with true boxes as regions (Eq. 7): the right one of two alike, and the right one of all objects."""
     rng, tally, side = random.Random(seed), Tally(), corpus.images.shape[1]
@@ -135,8 +141,8 @@ def grounding(
             [c.text for c in written.values()], padding=True, return_offsets_mapping=True, return_tensors="pt"
         )
         with torch.no_grad():
-            image = model.image_states(preparation.normalise(torch.from_numpy(corpus.images[i : i + 1])))
-        maps = cam(model, image, encoded["input_ids"][None], encoded["attention_mask"][None])[0].numpy()
+            image = model.image_states(normalise(preparation, torch.from_numpy(corpus.images[i : i + 1])))
+        maps = gradcam(model, image, encoded["input_ids"][None], encoded["attention_mask"][None])[0].numpy()
         row = {r: k for k, r in enumerate(written)}
         for r, role, target, alike in cases(scene):
             start, end = next((a, b) for a, b, meant in written[r].mentions if meant == (target,))
@@ -155,7 +161,7 @@ def grounding(
 
 @torch.inference_mode()
 def matching(
-    model: AlbefModel, tokenizer, corpus: Corpus, preparation: Preparation, count: int, seed: int = 6
+    model: AlbefModel, tokenizer, corpus: Corpus, preparation: ViTImageProcessorPil, count: int, seed: int = 6
 ) -> dict[str, float]:
     """How often a true caption scores above a false one that shares two of three slots and occurs in the world."""
     rng = random.Random(seed)
@@ -180,7 +186,7 @@ def matching(
             pairs.append(relation_caption(swapped[0], false[1], swapped[1], rng).text)
         if pairs:
             encoded = tokenizer(pairs, padding=True, return_tensors="pt")
-            pixels = preparation.normalise(torch.from_numpy(corpus.images[i : i + 1]))
+            pixels = normalise(preparation, torch.from_numpy(corpus.images[i : i + 1]))
             logits = model(pixels, encoded["input_ids"][None], encoded["attention_mask"][None])[0]
             score = (logits[:, 1] - logits[:, 0]).view(-1, 2)
             right += (score[:, 0] > score[:, 1]).float().tolist()

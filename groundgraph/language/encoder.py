@@ -18,25 +18,32 @@ from groundgraph.models.hub import TOKENIZER, WEIGHTS, located
 
 
 class TextEncoder:
-    """Embeds entities in their captions (E of METHOD.md, section 1).
+    """Embeds entities in their captions: E of the paper's Eq. 1.
 
-    model  "bundled:text", a hub id, a local folder, or "package:NAME"
-    pool   "head": the mean over the word pieces of the head noun (official); "phrase": of the whole phrase
-    batch  captions a forward pass
-    device, precision  see `groundgraph.models.device`
-    size   width of an embedding
-    beyond counts the entities that stand beyond the model's length so far; they get the mean of the caption's pieces
-    Raises InputError where the model is missing, is no text model, or has no fast tokenizer.
+    Args:
+        model: "bundled:text", a hub id, a local folder, or "package:NAME".
+        pool: "head": the mean over the word pieces of the head noun (official); "phrase": of the whole phrase.
+        batch_size: Captions a forward pass.
+        device: See `groundgraph.models.device`.
+        precision: See `groundgraph.models.device`.
+
+    Attributes:
+        size: Width of an embedding.
+        truncated: How many entities stood beyond the model's greatest length so far; they get the mean of their
+            caption's pieces.
+
+    Raises:
+        InputError: The model is missing, is no text model, or has no fast tokenizer.
     """
 
     def __init__(
         self,
         model: str = "bundled:text",
         pool: Literal["head", "phrase"] = "head",
-        batch: int = 128,
+        batch_size: int = 128,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
-    ):
+    ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
         if pool not in ("head", "phrase"):
@@ -54,22 +61,22 @@ class TextEncoder:
         self.limit = length_limit(self.tokenizer, getattr(config, "max_position_embeddings", None))
         self.device = device_of(device)
         self.model.to(self.device, dtype_of(precision, self.device)).eval()
-        self.pool, self.batch, self.size, self.beyond = pool, batch, int(config.hidden_size), 0
+        self.pool, self.batch_size, self.size, self.truncated = pool, batch_size, int(config.hidden_size), 0
 
     def embed(self, captions: Sequence[ParsedCaption]) -> list[np.ndarray]:
-        """One array [E, size] float32 a caption, in order.
+        """Return one array [E, size] float32 a caption, in order.
 
         Captions are read whole, batched by length; captions without entities are not read at all.
         """
-        out = [np.zeros((len(c.entities), self.size), np.float32) for c in captions]
-        spoken = sorted((i for i, c in enumerate(captions) if c.entities), key=lambda i: len(captions[i].text))
-        for start in range(0, len(spoken), self.batch):
-            part = spoken[start : start + self.batch]
+        embeddings = [np.zeros((len(c.entities), self.size), np.float32) for c in captions]
+        order = sorted((i for i, c in enumerate(captions) if c.entities), key=lambda i: len(captions[i].text))
+        for start in range(0, len(order), self.batch_size):
+            part = order[start : start + self.batch_size]
             rows = self._embed([captions[i] for i in part])
             ends = np.cumsum([len(captions[i].entities) for i in part])[:-1]
             for i, own in zip(part, np.split(rows, ends), strict=True):
-                out[i] = own
-        return out
+                embeddings[i] = own
+        return embeddings
 
     @torch.inference_mode()
     def _embed(self, captions: list[ParsedCaption]) -> np.ndarray:
@@ -84,15 +91,15 @@ class TextEncoder:
         )
         offsets = encoded.pop("offset_mapping").numpy()
         states = self.model(**encoded.to(self.device)).last_hidden_state.float()  # [B, T, d]
-        which, spans = spans_of(captions, self.pool)
-        places, starts = own_pieces(offsets, which, spans)
+        caption_of, spans = spans_of(captions, self.pool)
+        pieces, starts = own_pieces(offsets, caption_of, spans)
         rows = embedding_bag(
-            torch.from_numpy(places).to(self.device), states.flatten(0, 1), torch.from_numpy(starts).to(self.device)
+            torch.from_numpy(pieces).to(self.device), states.flatten(0, 1), torch.from_numpy(starts).to(self.device)
         ).cpu()
-        lost = np.diff(starts, append=len(places)) == 0
-        if lost.any():
-            self.beyond += int(lost.sum())
+        truncated = np.diff(starts, append=len(pieces)) == 0
+        if truncated.any():
+            self.truncated += int(truncated.sum())
             mask = encoded["attention_mask"].to(states)[..., None]
             means = ((states * mask).sum(1) / mask.sum(1)).cpu()
-            rows[torch.from_numpy(lost)] = means[torch.from_numpy(which[lost])]
+            rows[torch.from_numpy(truncated)] = means[torch.from_numpy(caption_of[truncated])]
         return rows.numpy()

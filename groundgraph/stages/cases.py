@@ -116,7 +116,7 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     if run.recipe.interaction and chosen:
         images = [one.case.image for one in chosen]
         teacher = InteractionTeacher(**run.recipe.interaction.model_dump(), **run.placement)
-        looked = [maps[0] for maps in teacher.looker.maps(images, [[one.caption] for one in chosen])]
+        looked = [maps[0] for maps in teacher.model.activation_maps(images, [[one.caption] for one in chosen])]
         teachings = [
             replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))
             for t, m, r in zip(teachings, looked, regions, strict=True)

@@ -105,7 +105,7 @@ class TextReader:
 
     @property
     def beyond(self) -> int:
-        return self.encoder.beyond
+        return self.encoder.truncated
 
     def __call__(self, split: str, part: slice) -> Entries:
         images = artifacts.parsed(self.run, split)[part]
@@ -147,7 +147,7 @@ class Teachers:
 
     @property
     def beyond(self) -> int:
-        return self.looker.beyond if self.looker else 0
+        return self.looker.truncated if self.looker else 0
 
     def __call__(self, split: str, part: slice) -> Entries:
         found, captions = artifacts.regions(self.run, split)[part], artifacts.parsed(self.run, split)[part]

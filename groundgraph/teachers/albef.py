@@ -6,6 +6,7 @@ Li et al., "Align before Fuse" (NeurIPS 2021). Any vision model of transformers 
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,22 +16,27 @@ from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer, Be
 
 from groundgraph.errors import InputError
 from groundgraph.models import quietly
-from groundgraph.models.device import Precision
+from groundgraph.models.tokenizer import load_tokenizer
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
-from groundgraph.teachers.preparation import Preparation
-from groundgraph.teachers.vision_language import GradCamLooker, load_tokenizer
+from groundgraph.teachers.gradcam import GradCamModel
+from groundgraph.teachers.pixels import load_image_processor
 
 
 class AlbefConfig(PreTrainedConfig):
     """Settings of `AlbefModel`.
 
-    vision_config   any transformers vision model's config (or its dict)
-    text_config     a BERT config (or its dict); its layers from `fusion_layer` on cross-attend to the picture
-    fusion_layer    the first cross-attending layer, counted from 0 (ALBEF: 6 of 12)
-    projection_dim  width of the word-patch contrast; 0 leaves the two projections out
-    image_norm      a LayerNorm after a tower that ends in raw feature maps (a convolutional one)
-    cam_layer       the cross-attending layer whose Grad-CAM localises words, counted from 0 among all text layers;
-                    None = the first that cross-attends (ALBEF's own recipe: 8)
+    Args:
+        vision_config: Any transformers vision model's config, or its dict.
+        text_config: A BERT config, or its dict; its layers from `fusion_layer` on cross-attend to the picture.
+        fusion_layer: The first cross-attending layer, counted from 0 (ALBEF: 6 of 12).
+        projection_dim: Width of the word-patch contrast; 0 leaves the two projections out.
+        image_norm: A LayerNorm after a tower that ends in raw feature maps (a convolutional one).
+        cam_layer: The cross-attending layer whose Grad-CAM localises words, counted from 0 among all text layers;
+            None: the first that cross-attends (ALBEF's own recipe: 8).
+        kwargs: See `PreTrainedConfig`.
+
+    Raises:
+        InputError: `fusion_layer` or `cam_layer` is no such layer.
     """
 
     model_type = "albef"
@@ -43,8 +49,8 @@ class AlbefConfig(PreTrainedConfig):
         projection_dim: int = 256,
         image_norm: bool = False,
         cam_layer: int | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         self.vision_config = _sub_config(vision_config, "vit")
         self.text_config = _sub_config(text_config, "bert")
         self.fusion_layer = fusion_layer
@@ -82,7 +88,7 @@ class AlbefModel(CrossAttending, PreTrainedModel):
         "words.predictions.decoder.bias": "words.predictions.bias",
     }
 
-    def __init__(self, config: AlbefConfig):
+    def __init__(self, config: AlbefConfig) -> None:
         super().__init__(config)
         text = config.text_config
         text._attn_implementation = "eager"  # the fused kernels do not return attention probabilities
@@ -126,7 +132,7 @@ class AlbefModel(CrossAttending, PreTrainedModel):
         return self.config.fusion_layer if self.config.cam_layer is None else self.config.cam_layer
 
     def image_states(self, pixel_values: torch.Tensor) -> ImageStates:
-        """[B, 3, H, W] -> the tower's states, [B, N, d], with their grid."""
+        """Return the tower's states [B, N, d] of pictures [B, 3, H, W], with their grid."""
         states = self.tower(pixel_values=pixel_values, **self.tower_options).last_hidden_state
         if states.ndim == 4:
             grid, extra = tuple(states.shape[2:]), 0
@@ -142,18 +148,19 @@ def _width(config: PreTrainedConfig) -> int:
     return sizes[-1] if sizes and config.model_type != "vit" else config.hidden_size
 
 
-def open_looker(
-    place: str,
-    layer: int | None = None,
-    tokenizer: str | None = None,
-    image_size: int | None = None,
-    batch: int = 16,
-    device: str | torch.device = "auto",
-    precision: Precision = "auto",
-) -> GradCamLooker:
-    """Grad-CAM of a saved `AlbefModel`: a folder or hub id with its tokenizer and image settings.
+def load_albef(
+    place: str, *, tokenizer: str | None = None, image_size: int | None = None, **options: Any
+) -> GradCamModel:
+    """Return Grad-CAM of a saved `AlbefModel`.
 
-    Raises InputError where weights, tokenizer or image settings are missing.
+    Args:
+        place: A folder or hub id, with its tokenizer and image settings.
+        tokenizer: Another's folder, hub id or package:NAME.
+        image_size: Side in pixels that pictures are resized to; None: the model's own.
+        options: See `GradCamModel`.
+
+    Raises:
+        InputError: Weights, tokenizer or image settings are missing.
     """
     try:
         with quietly():
@@ -163,8 +170,8 @@ def open_looker(
     if missing := sorted(k for k in report["missing_keys"] if not k.startswith("tower.pooler.")):
         raise InputError(f"'{place}' lacks {len(missing)} weights of an ALBEF model, such as {missing[0]}")
     side = image_size or getattr(model.config.vision_config, "image_size", None)
-    preparation = Preparation.from_pretrained(place, side).resized(image_size)
-    return GradCamLooker(model, load_tokenizer(tokenizer or place), preparation, layer, batch, device, precision)
+    processor = load_image_processor(place, side, image_size=image_size)
+    return GradCamModel(model, load_tokenizer(tokenizer or place), processor, **options)
 
 
 AutoConfig.register("albef", AlbefConfig, exist_ok=True)

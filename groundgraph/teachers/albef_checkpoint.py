@@ -11,19 +11,20 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, normalizers
 from tokenizers.processors import TemplateProcessing
-from transformers import BertConfig, ViTConfig, ViTModel
+from transformers import BertConfig, PreTrainedTokenizerBase, ViTConfig, ViTModel
 
 from groundgraph.errors import InputError
 from groundgraph.formats.torch_file import tensors_of
 from groundgraph.models import quietly
-from groundgraph.models.device import Precision
+from groundgraph.models.tokenizer import load_tokenizer
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
-from groundgraph.teachers.preparation import CLIP_MEAN, CLIP_STD, Preparation
-from groundgraph.teachers.vision_language import GradCamLooker, load_tokenizer
+from groundgraph.teachers.gradcam import GradCamModel
+from groundgraph.teachers.pixels import CLIP_MEAN, CLIP_STD, image_processor
 
 TOKENIZER = "bert-base-uncased"  # without the hub: package:all_minilm_l6_v2 carries the same word pieces
 HEAD = 64  # channels an attention head, in every ViT and BERT of theirs
@@ -43,11 +44,13 @@ FEED_FORWARD = ("intermediate.dense", "output.dense", "output.LayerNorm")
 
 
 def load_checkpoint(path: str | Path) -> AlbefModel:
-    """An `AlbefModel` with the file's weights, every size read off its tensors; float32, on the CPU.
+    """Return an `AlbefModel` with a file's weights, every size read off its tensors; float32, on the CPU.
 
     The Grad-CAM layer is the third that cross-attends (ALBEF's own choice: 8 of 12). A file without the masked-word
     head (one that was fine-tuned) leaves ours untrained; nothing here uses it.
-    Raises InputError naming the file and what it lacks.
+
+    Raises:
+        InputError: The file is no such checkpoint; the message names it and what it lacks.
     """
     path = Path(path)
     tensors = tensors_of(path)
@@ -72,29 +75,33 @@ def load_checkpoint(path: str | Path) -> AlbefModel:
     return model
 
 
-def open_looker(
-    place: str,
-    layer: int | None = None,
-    tokenizer: str | None = None,
-    image_size: int | None = None,
-    batch: int = 16,
-    device: str | torch.device = "auto",
-    precision: Precision = "auto",
-) -> GradCamLooker:
-    """Grad-CAM of an ALBEF checkpoint file; pictures by default of the size it was trained on.
+def load_albef_checkpoint(
+    path: str, *, tokenizer: str | None = None, image_size: int | None = None, **options: Any
+) -> GradCamModel:
+    """Return Grad-CAM of an ALBEF checkpoint file.
 
-    Raises InputError for a file that is no such checkpoint, and where there is no tokenizer.
+    Args:
+        path: The file.
+        tokenizer: A folder, hub id or package:NAME; None: `TOKENIZER`.
+        image_size: Side in pixels that pictures are resized to; None: what the model was trained on.
+        options: See `GradCamModel`.
+
+    Raises:
+        InputError: The file is no such checkpoint, or there is no tokenizer.
     """
-    model = load_checkpoint(place)
+    model = load_checkpoint(path)
     side = image_size or model.config.vision_config.image_size
-    words = albef_tokenizer(tokenizer or TOKENIZER)
-    return GradCamLooker(model, words, Preparation((side, side), CLIP_MEAN, CLIP_STD), layer, batch, device, precision)
+    processor = image_processor((side, side), CLIP_MEAN, CLIP_STD)
+    return GradCamModel(model, albef_tokenizer(tokenizer or TOKENIZER), processor, **options)
 
 
-def albef_tokenizer(name: str = TOKENIZER):
-    """A BERT tokenizer that reads captions as ALBEF's does: [CLS] and the words, no [SEP], no punctuation.
+def albef_tokenizer(name: str = TOKENIZER) -> PreTrainedTokenizerBase:
+    """Return a BERT tokenizer that reads captions as ALBEF's does: [CLS] and the words, no [SEP], no punctuation.
 
-    Character places still count in the caption as it was written. Raises InputError where there is no tokenizer.
+    Character places still count in the caption as it was written.
+
+    Raises:
+        InputError: There is no tokenizer of that name.
     """
     tokenizer = load_tokenizer(name)
     backend = tokenizer.backend_tokenizer
@@ -115,8 +122,8 @@ def _config(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> AlbefC
     )
     words, places, kinds = (f"{prefix}embeddings.{k}_embeddings.weight" for k in ("word", "position", "token_type"))
     wide_text = f"{prefix}encoder.layer.0.intermediate.dense.weight"
-    _require(path, tensors, known := (patch, positions, wide, words, places, kinds, wide_text))
-    shape = {name: tuple(tensors[name].shape) for name in known}
+    _require(path, tensors, names := (patch, positions, wide, words, places, kinds, wide_text))
+    shape = {name: tuple(tensors[name].shape) for name in names}
     side = math.isqrt(shape[positions][1] - 1)
     if side**2 != shape[positions][1] - 1:
         raise InputError(f"{path}: {positions} is for {shape[positions][1] - 1} patches, which are no square")
@@ -126,10 +133,10 @@ def _config(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> AlbefC
     if text_width % HEAD:
         raise InputError(f"{path}: {text_width} channels do not divide into heads of {HEAD}")
     layers = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.")
-    looking = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.crossattention\.", distinct=True)
-    if not looking:
+    fused = _count(tensors, rf"{re.escape(prefix)}encoder\.layer\.(\d+)\.crossattention\.", distinct=True)
+    if not fused:
         raise InputError(f"{path}: no layer of its text encoder has a crossattention, so it is no ALBEF checkpoint")
-    fusion = layers - looking
+    fusion = layers - fused
     return AlbefConfig(
         ViTConfig(
             hidden_size=vision_width,
@@ -159,7 +166,7 @@ def _config(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> AlbefC
 
 def _count(tensors: dict[str, torch.Tensor], pattern: str, distinct: bool = False) -> int:
     """How many layers the names speak of: up to the highest number, or only those that occur."""
-    numbers = {int(found[1]) for found in (re.match(pattern, name) for name in tensors) if found}
+    numbers = {int(match[1]) for match in (re.match(pattern, name) for name in tensors) if match}
     return len(numbers) if distinct else max(numbers, default=-1) + 1
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import BlipForImageTextRetrieval
 
 from groundgraph.errors import InputError
 from groundgraph.models import quietly
-from groundgraph.models.device import Precision
+from groundgraph.models.tokenizer import load_tokenizer
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates, grid_of
-from groundgraph.teachers.preparation import CLIP_MEAN, CLIP_STD, Preparation
-from groundgraph.teachers.vision_language import GradCamLooker, load_tokenizer
+from groundgraph.teachers.gradcam import GradCamModel
+from groundgraph.teachers.pixels import CLIP_MEAN, CLIP_STD, load_image_processor
 
 
 class BlipMatcher(CrossAttending, nn.Module):
     """BLIP's parts by the names Grad-CAM knows: every text layer looks at the picture, `itm_head` is the match head.
 
     The text starts with [CLS], as transformers' own processor and forward have it.
-    Raises InputError for a text encoder without cross-attention.
+
+    Raises:
+        InputError: The text encoder has no cross-attention.
     """
 
     fusion_layer = 0
 
-    def __init__(self, model: BlipForImageTextRetrieval):
+    def __init__(self, model: BlipForImageTextRetrieval) -> None:
         super().__init__()
         self.config = model.config
         if not model.config.text_config.is_decoder:
@@ -43,23 +47,24 @@ class BlipMatcher(CrossAttending, nn.Module):
         return max(0, min(7 * layers // 12, layers - 2))
 
     def image_states(self, pixel_values: torch.Tensor) -> ImageStates:
-        """[B, 3, H, W] -> the tower's states, [B, N, d], with their grid; position embeddings are interpolated."""
+        """Return the tower's states [B, N, d] of pictures [B, 3, H, W] of any size, with their grid."""
         states = self.tower(pixel_values=pixel_values, interpolate_pos_encoding=True).last_hidden_state
         return ImageStates(states, *grid_of(tuple(pixel_values.shape[2:]), states.shape[1], self.config.vision_config))
 
 
-def open_looker(
-    place: str,
-    layer: int | None = None,
-    tokenizer: str | None = None,
-    image_size: int | None = None,
-    batch: int = 16,
-    device: str | torch.device = "auto",
-    precision: Precision = "auto",
-) -> GradCamLooker:
-    """Grad-CAM of BLIP for image-text retrieval: a folder or hub id such as Salesforce/blip-itm-base-coco.
+def load_blip(
+    place: str, *, tokenizer: str | None = None, image_size: int | None = None, **options: Any
+) -> GradCamModel:
+    """Return Grad-CAM of BLIP for image-text retrieval.
 
-    Raises InputError where the model is missing or is a BLIP for something else, which has no match head.
+    Args:
+        place: A folder or hub id, such as Salesforce/blip-itm-base-coco.
+        tokenizer: Another's folder, hub id or package:NAME.
+        image_size: Side in pixels that pictures are resized to; None: the model's own.
+        options: See `GradCamModel`.
+
+    Raises:
+        InputError: The model is missing or is a BLIP for something else, which has no match head.
     """
     try:
         with quietly():
@@ -72,6 +77,6 @@ def open_looker(
         raise InputError(
             f"'{place}' is no BLIP for image-text retrieval: it lacks {len(missing)} weights, such as {missing[0]}"
         )
-    preparation = Preparation.from_pretrained(place, model.config.vision_config.image_size, CLIP_MEAN, CLIP_STD)
-    words = load_tokenizer(tokenizer or place)
-    return GradCamLooker(BlipMatcher(model), words, preparation.resized(image_size), layer, batch, device, precision)
+    side = model.config.vision_config.image_size
+    processor = load_image_processor(place, side, CLIP_MEAN, CLIP_STD, image_size)
+    return GradCamModel(BlipMatcher(model), load_tokenizer(tokenizer or place), processor, **options)

@@ -14,11 +14,12 @@ from groundgraph.errors import InputError
 
 @dataclass
 class ImageStates:
-    """What the image tower saw.
+    """The image tower's output.
 
-    states  [B, N, d]: `extra` tokens without a place (a [CLS] token), then the grid's cells row by row
-    grid    (h, w)
-    extra   how many tokens come before the cells
+    Attributes:
+        states: [B, N, d]: `extra` tokens without a place (a [CLS] token), then the grid's cells row by row.
+        grid: (h, w).
+        extra: How many tokens come before the cells.
     """
 
     states: torch.Tensor
@@ -29,13 +30,16 @@ class ImageStates:
 class CrossAttending:
     """A BERT-like text encoder whose layers from `fusion_layer` on look at a picture; its [CLS] says if both match.
 
-    A model mixes this in beside nn.Module, writes `image_states`, and has
-      embeddings    ids [B, T] -> [B, T, d]
-      layers        blocks with `attention`, `feed_forward_chunk` and, from `fusion_layer` on, `crossattention`
-      match         d -> 2; index 1 = the caption is true of the picture
-      cam_layer     the layer Grad-CAM is taken from unless another is asked for
-    Captions come as [B, K, T]: K captions for each of B pictures. They share the picture's keys and values, because a
-    word's cross-attention does not depend on the other words: all K * T words of a picture are queries at once.
+    A model mixes this in beside nn.Module, writes `image_states`, and has the attributes below. Captions come as
+    [B, K, T]: K captions for each of B pictures. They share the picture's keys and values, because a word's
+    cross-attention does not depend on the other words: all K * T words of a picture are queries at once.
+
+    Attributes:
+        embeddings: ids [B, T] -> [B, T, d].
+        layers: Blocks with `attention`, `feed_forward_chunk` and, from `fusion_layer` on, `crossattention`.
+        match: d -> 2; index 1 = the caption is true of the picture.
+        fusion_layer: The first layer that cross-attends, counted from 0.
+        cam_layer: The layer Grad-CAM is taken from unless another is asked for.
     """
 
     embeddings: nn.Module
@@ -45,11 +49,11 @@ class CrossAttending:
     cam_layer: int
 
     def image_states(self, pixel_values: torch.Tensor) -> ImageStates:
-        """[B, 3, H, W] -> the tower's states, [B, N, d], with their grid."""
+        """Return the states [B, N, d] of pictures [B, 3, H, W], with their grid."""
         raise NotImplementedError
 
     def text_states(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Words before they see the picture: ids and mask [B, K, T] (1 = a word) -> [B, K, T, d]."""
+        """Return the states [B, K, T, d] of words before they see the picture; ids and mask [B, K, T], 1 = a word."""
         states = self.embeddings(input_ids.flatten(0, 1))
         blocked = _blocked(mask, states.dtype)
         for layer in self.layers[: self.fusion_layer]:
@@ -64,10 +68,17 @@ class CrossAttending:
         layers: slice | None = None,
         attention: dict[int, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """The cross-attending layers: text [B, K, T, d], mask [B, K, T] -> [B, K, T, d].
+        """Return the states of words after cross-attending layers.
 
-        layers     a part of them, counted among all text layers (default: all that cross-attend)
-        attention  filled, for the layer numbers it holds as keys, with probabilities [B, heads, K * T, N]
+        Args:
+            text: [B, K, T, d], the states before.
+            mask: [B, K, T], 1 = a word.
+            image: The states of the B pictures.
+            layers: A part of the layers, counted among all text layers; None: all that cross-attend.
+            attention: Filled, for the layer numbers it holds as keys, with probabilities [B, heads, K * T, N].
+
+        Returns:
+            [B, K, T, d].
         """
         batch, captions, length, width = text.shape
         blocked = _blocked(mask, text.dtype)
@@ -76,26 +87,39 @@ class CrossAttending:
         for number in range(start, stop):
             layer = self.layers[number]
             states = layer.attention(states, blocked)[0].view(batch, captions * length, width)
-            seen, probabilities = layer.crossattention.self(states, encoder_hidden_states=image.states)
+            context, probabilities = layer.crossattention.self(states, encoder_hidden_states=image.states)
             if attention is not None and number in attention:
                 attention[number] = probabilities
-            states = layer.crossattention.output(seen, states)
+            states = layer.crossattention.output(context, states)
             states = layer.feed_forward_chunk(states).view(batch * captions, length, width)
         return states.view(batch, captions, length, width)
 
     def match_logits(self, fused: torch.Tensor) -> torch.Tensor:
-        """[B, K, T, d] -> [B, K, 2]; index 1 = the caption is true of the picture."""
+        """Return the match head's logits [B, K, 2] of fused states [B, K, T, d]; index 1 = the caption is true."""
         return self.match(fused[:, :, 0])
 
     def forward(
         self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
-        """Match logits [B, K, 2] of K captions for each picture: ids and mask [B, K, T]."""
+        """Return the match logits [B, K, 2] of K captions for each of B pictures.
+
+        Args:
+            pixel_values: [B, 3, H, W].
+            input_ids: [B, K, T].
+            attention_mask: [B, K, T], 1 = a word.
+        """
         image = self.image_states(pixel_values)
         return self.match_logits(self.fuse(self.text_states(input_ids, attention_mask), attention_mask, image))
 
-    def looking_layer(self, layer: int | None) -> int:
-        """The layer to take Grad-CAM from; None = the model's own choice. ValueError for one that does not look."""
+    def gradcam_layer(self, layer: int | None) -> int:
+        """Return the layer that Grad-CAM is taken from.
+
+        Args:
+            layer: Counted from 0 among all text layers; None: the model's own choice.
+
+        Raises:
+            InputError: The layer does not cross-attend.
+        """
         layer = self.cam_layer if layer is None else layer
         first, last = self.fusion_layer, len(self.layers)
         if not first <= layer < last:
@@ -109,9 +133,17 @@ def _blocked(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def grid_of(size: tuple[int, int], tokens: int, config: PreTrainedConfig) -> tuple[tuple[int, int], int]:
-    """Rows and columns of a tower that returns tokens, and how many tokens have no place.
+    """Return rows and columns of a tower that gives tokens, and how many tokens have no place.
 
-    From its patch size; for towers that merge patches, from the stride that fits. Raises InputError if none fits.
+    From its patch size; for towers that merge patches, from the stride that fits.
+
+    Args:
+        size: Height and width of the picture in pixels.
+        tokens: How many tokens the tower gives.
+        config: The tower's, of which patch_size is read.
+
+    Raises:
+        InputError: No grid fits.
     """
     patch = getattr(config, "patch_size", None)
     patch = patch[0] if isinstance(patch, list | tuple) else patch

@@ -14,7 +14,7 @@ from groundgraph.errors import InputError
 from groundgraph.models import quietly
 from groundgraph.models.device import Precision, device_of, dtype_of
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.pixels import load_image_processor, pixel_values
 
 PROMPTS = ("a photo of a {name}",)
 
@@ -22,25 +22,29 @@ PROMPTS = ("a photo of a {name}",)
 class ImageTextModel:
     """CLIP, or any transformers model with `get_image_features` and `get_text_features`.
 
-    model    "bundled:clip", a hub id or a local folder, with its tokenizer and image settings
-    prompts  sentences an entity is put into: {name} is its noun, {text} its phrase as it stands; the features of
-             several are averaged
-    batch    crops or sentences a forward pass
-    device, precision  see `groundgraph.models.device`
-    Raises InputError where the model is missing or of another kind, or a prompt has another placeholder.
+    Args:
+        model: "bundled:clip", a hub id or a local folder, with its tokenizer and image settings.
+        prompts: Sentences an entity is put into: {name} is its noun, {text} its phrase as it stands; the features of
+            several are averaged.
+        batch_size: Crops or sentences a forward pass.
+        device: See `groundgraph.models.device`.
+        precision: See `groundgraph.models.device`.
+
+    Raises:
+        InputError: The model is missing or of another kind, or a prompt has another placeholder.
     """
 
     def __init__(
         self,
         model: str = "bundled:clip",
         prompts: Sequence[str] = PROMPTS,
-        batch: int = 64,
+        batch_size: int = 64,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        from groundgraph.teachers import image_text  # noqa: F401  (makes its model type known)
+        from groundgraph.teachers import flat_resnet  # noqa: F401  (makes its model type known)
 
         self.prompts = tuple(prompts)
         for prompt in self.prompts:
@@ -60,35 +64,39 @@ class ImageTextModel:
                 f"'{model}' is a {self.model.config.model_type} model without image and text features: take a CLIP"
             )
         vision = getattr(self.model.config, "vision_config", None)
-        self.preparation = Preparation.from_pretrained(place, getattr(vision, "image_size", None))
+        self.image_processor = load_image_processor(place, getattr(vision, "image_size", None))
         self.limit = min(self.tokenizer.model_max_length, 512)
         self.device = device_of(device)
         self.dtype = dtype_of(precision, self.device)
         self.model.to(self.device, self.dtype).eval()
-        self.batch = batch
+        self.batch_size = batch_size
 
     @torch.inference_mode()
     def region_features(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[np.ndarray]:
-        """The features of every region's crop, of unit length: a list of [V, d] float32, an array an image."""
+        """Return the features of every region's crop.
+
+        Args:
+            images: B pictures.
+            regions: The regions of each.
+
+        Returns:
+            B times [V, d] float32, of unit length.
+        """
+        size = (self.image_processor.size["width"], self.image_processor.size["height"])
         crops = [
-            image.resize(self.preparation.size[::-1], self.preparation.resample, box=_inside(box, image.size))
-            for image, found in zip(images, regions, strict=True)
-            for box in found.boxes.tolist()
+            image.resize(size, self.image_processor.resample, box=_inside(box, image.size))
+            for image, own in zip(images, regions, strict=True)
+            for box in own.boxes.tolist()
         ]
-        rows = [
-            _unit(
-                self.model.get_image_features(
-                    pixel_values=self.preparation(crops[i : i + self.batch]).to(self.device, self.dtype)
-                )
-            )
-            for i in range(0, len(crops), self.batch)
-        ]
-        whole = np.concatenate(rows) if rows else np.zeros((0, self.width), np.float32)
-        return np.split(whole, np.cumsum([len(found) for found in regions])[:-1]) if regions else []
+        rows = [np.zeros((0, self.width), np.float32)]
+        for start in range(0, len(crops), self.batch_size):
+            pixels = pixel_values(self.image_processor, crops[start : start + self.batch_size])
+            rows.append(_unit(self.model.get_image_features(pixel_values=pixels.to(self.device, self.dtype))))
+        return np.split(np.concatenate(rows), np.cumsum([len(own) for own in regions])[:-1]) if regions else []
 
     @torch.inference_mode()
     def entity_features(self, entities: Sequence[Entity]) -> np.ndarray:
-        """The features of every entity's prompt sentences, averaged, of unit length: [E, d] float32."""
+        """Return the features of every entity's prompt sentences, averaged, of unit length: [E, d] float32."""
         if not entities:
             return np.zeros((0, self.width), np.float32)
         mean = sum(self._sentences([p.format(name=e.name, text=e.text) for e in entities]) for p in self.prompts)
@@ -102,10 +110,10 @@ class ImageTextModel:
     def _sentences(self, texts: list[str]) -> np.ndarray:
         """Each different sentence is read once."""
         unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        listed, rows = list(unique), []
-        for start in range(0, len(listed), self.batch):
+        sentences, rows = list(unique), []
+        for start in range(0, len(sentences), self.batch_size):
             encoded = self.tokenizer(
-                listed[start : start + self.batch],
+                sentences[start : start + self.batch_size],
                 padding=True,
                 truncation=True,
                 max_length=self.limit,

@@ -1,4 +1,4 @@
-"""How two teachers become one target (Eq. 9), and how far each is trusted on an entity (Eq. 10-11)."""
+"""How two teachers' targets become one (Eq. 9), and how far each is trusted on an entity (Eq. 10, 11)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from torch.nn.functional import cosine_similarity
 
 
 def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> Tensor:
-    """q_i = w^(o) a^(o)_i + w^(r) a^(r)_i (Eq. 9): two [..., Ne, Nv] and weights [..., Ne, 2] -> [..., Ne, Nv].
+    """Return the fused target q_i = w^(o) a^(o)_i + w^(r) a^(r)_i (Eq. 9).
 
     The weights are made to sum to 1 over the teachers that have a say in the row: where no region matches the entity,
     the interaction-aware one counts alone, and the reverse. A row on which both are silent stays empty.
+
+    Args:
+        object_target: [..., E, V], the object-aware teacher's (Eq. 6).
+        interaction_target: [..., E, V], the interaction-aware teacher's (Eq. 8).
+        weights: [..., E, 2].
+
+    Returns:
+        [..., E, V].
     """
     says = torch.stack([object_target.sum(-1) > 0, interaction_target.sum(-1) > 0], -1)
     shares = weights * says
@@ -22,21 +30,35 @@ def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> 
 def expert_weights(
     object_target: Tensor, interaction_target: Tensor, regions: Tensor, entities: Tensor, temperature: float
 ) -> Tensor:
-    """How reliable each teacher is to a model that has seen both pictures and words (Eq. 10-11, expert-guided).
+    """Return how reliable each teacher is to a model of pictures and words (Eq. 10-11, expert-guided).
 
-    object_target, interaction_target [..., Ne, Nv]; regions [..., Nv, d] and entities [..., Ne, d], features in one
-    space (CLIP's, of crops and of prompts) -> [..., Ne, 2], rows sum to 1: the softmax of the two cosines over the
-    temperature, since dividing them by their sum breaks on negative values. A silent teacher's cosine counts as 0;
-    `fuse` gives it nothing anyway.
+    The softmax of the two cosines, since dividing them by their sum breaks on negative values. A silent teacher's
+    cosine counts as 0; `fuse` gives it nothing anyway.
+
+    Args:
+        object_target: [..., E, V].
+        interaction_target: [..., E, V].
+        regions: [..., V, d], features of the regions' crops (CLIP's).
+        entities: [..., E, d], features of the entities' prompts in the same space.
+        temperature: Divides the cosines.
+
+    Returns:
+        [..., E, 2], rows sum to 1.
     """
-    alike = [cosine_similarity(t @ regions, entities, dim=-1) for t in (object_target, interaction_target)]
-    return (torch.stack(alike, -1) / temperature).softmax(-1)
+    cosines = [cosine_similarity(t @ regions, entities, dim=-1) for t in (object_target, interaction_target)]
+    return (torch.stack(cosines, -1) / temperature).softmax(-1)
 
 
 def smooth(target: Tensor, regions: Tensor, share: float) -> Tensor:
-    """Give `share` of a target to the regions without mass, in equal parts, as released: [..., Ne, Nv].
+    """Return a target of which the regions without mass got a share in equal parts, as released.
 
-    regions [..., Nv] bool. A row that is empty, or has mass on every region, stays as it is.
+    Args:
+        target: [..., E, V]; a row that is empty, or has mass on every region, stays as it is.
+        regions: [..., V] bool: which are regions and no padding.
+        share: What they get together, in 0 to 1.
+
+    Returns:
+        [..., E, V].
     """
     mass = target > 0
     free = regions.unsqueeze(-2) & ~mass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,29 +14,41 @@ from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.errors import InputError
 from groundgraph.models.device import Precision
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
-from groundgraph.teachers import albef, albef_checkpoint, blip
-from groundgraph.teachers.vision_language import Looker
+from groundgraph.registry import lookup
+from groundgraph.teachers import VISION_LANGUAGE_MODELS
 
 TEMPERATURE = 1.0  # of Eq. 8, chosen on validation images
 
-# What kind of model a name stands for -> who opens it: a file by its ending, a folder or hub id by its model_type.
-# Each takes (place, layer, tokenizer, image_size, batch, device, precision); a new kind is a new file and a line here.
-KINDS: dict[str, Callable[..., Looker]] = {
-    "albef": albef.open_looker,
-    ".pth": albef_checkpoint.open_looker,
-    "blip": blip.open_looker,
-}
+
+class VisionLanguageModel(Protocol):
+    """Any model that can say where in a picture an entity of its caption is.
+
+    Attributes:
+        truncated: How many entities it could not read so far, beyond its greatest length: their maps are zero.
+    """
+
+    truncated: int
+
+    def activation_maps(
+        self, images: Sequence[Image.Image], captions: Sequence[Sequence[ParsedCaption]]
+    ) -> list[list[np.ndarray]]:
+        """Return for each image and caption [E, h, w] float32, not negative; the grid covers the whole picture."""
+        ...
 
 
 def region_scores(maps: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """How much of an entity's map lies in a region, over the root of its area (Eq. 7).
-
-    maps   [E, h, w], not negative; each is divided by its maximum first (an all-zero map scores 0 everywhere)
-    boxes  [V, 4] xyxy in pixels of a picture of `size` (width, height)
-    returns [E, V] float32
+    """Return how much of an entity's activation map lies in a region, over the root of its area (Eq. 7).
 
     Areas are in cells of the map's grid, and a cell half inside counts half: a box covers a cell by the product of
     its shares of the cell's column and row, so all regions and entities are one product of three matrices.
+
+    Args:
+        maps: [E, h, w], not negative; each is divided by its maximum first (an all-zero map scores 0 everywhere).
+        boxes: [V, 4] xyxy in pixels.
+        size: Width and height of the picture in pixels.
+
+    Returns:
+        [E, V] float32.
     """
     entities, h, w = maps.shape
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
@@ -58,26 +71,38 @@ def _coverage(start: np.ndarray, end: np.ndarray, cells: int) -> np.ndarray:
 
 
 def interaction_targets(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """[E, V] scores -> softmax over the regions of temperature times the scores (Eq. 8); no region, no column."""
+    """Return the softmax over the regions of scores divided by a temperature (Eq. 8).
+
+    Args:
+        scores: [E, V].
+        temperature: The greater, the more even; the paper has none, which is 1.
+
+    Returns:
+        [E, V] float32.
+    """
     if not scores.shape[1]:
         return scores.astype(np.float32)
-    shifted = temperature * (scores - scores.max(1, keepdims=True))
-    weights = np.exp(shifted)
+    weights = np.exp((scores - scores.max(1, keepdims=True)) / temperature)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 class InteractionTeacher:
     """Targets from where a vision-language model looks.
 
-    model        "bundled:vl"; a hub id or local folder of an `AlbefModel` or of transformers' BLIP for image-text
-                 retrieval; or a file of ALBEF's authors, such as ALBEF.pth or refcoco.pth
-    layer        the cross-attending layer, counted from 0 among all text layers; None = the model's own choice
-    temperature  of Eq. 8
-    tokenizer    a folder, hub id or package:NAME; None = the model's own (for a .pth file bert-base-uncased)
-    image_size   side in pixels that pictures are resized to; None = the model's own. Positions are interpolated
-    batch        pictures a forward pass
-    device, precision  see `groundgraph.models.device`
-    Raises InputError where the model is missing or is of another kind.
+    Args:
+        model: "bundled:vl"; a hub id or local folder of an `AlbefModel` or of transformers' BLIP for image-text
+            retrieval; a file of ALBEF's authors, such as ALBEF.pth or refcoco.pth; or another kind registered in
+            `VISION_LANGUAGE_MODELS`.
+        layer: The cross-attending layer, counted from 0 among all text layers; None: the model's own choice.
+        temperature: Of Eq. 8.
+        tokenizer: A folder, hub id or package:NAME; None: the model's own (for a .pth file bert-base-uncased).
+        image_size: Side in pixels that pictures are resized to, positions being interpolated; None: the model's own.
+        batch_size: Pictures a forward pass.
+        device: See `groundgraph.models.device`.
+        precision: See `groundgraph.models.device`.
+
+    Raises:
+        InputError: The model is missing or of another kind.
     """
 
     def __init__(
@@ -87,54 +112,74 @@ class InteractionTeacher:
         temperature: float = TEMPERATURE,
         tokenizer: str | None = None,
         image_size: int | None = None,
-        batch: int = 16,
+        batch_size: int = 16,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
-    ):
+    ) -> None:
         kind, place = kind_of(model)
-        self.looker = KINDS[kind](
+        self.model: VisionLanguageModel = lookup(VISION_LANGUAGE_MODELS, kind, "vision-language model")(
             place,
             layer=layer,
             tokenizer=tokenizer,
             image_size=image_size,
-            batch=batch,
+            batch_size=batch_size,
             device=device,
             precision=precision,
         )
         self.temperature = temperature
 
     @property
-    def beyond(self) -> int:
-        """How many entities stood beyond the model's length so far: their rows are uniform."""
-        return self.looker.beyond
+    def truncated(self) -> int:
+        """How many entities stood beyond the model's greatest length so far: their rows are uniform."""
+        return self.model.truncated
 
     def scores(
         self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
     ) -> list[list[np.ndarray]]:
-        """For each image and caption, [E, V] float32 (Eq. 7), which no temperature touches."""
-        looked = zip(regions, self.looker.maps(images, captions), strict=True)
-        return [[region_scores(m, found.boxes, found.size) for m in maps] for found, maps in looked]
+        """Return for each image and caption [E, V] float32 (Eq. 7), which no temperature touches.
+
+        Args:
+            images: B pictures.
+            regions: The regions of each.
+            captions: The captions of each.
+        """
+        maps = self.model.activation_maps(images, captions)
+        return [[region_scores(m, r.boxes, r.size) for m in own] for r, own in zip(regions, maps, strict=True)]
 
     def targets(
         self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
     ) -> list[list[np.ndarray]]:
-        """For each image and caption, [E, V] float32 (Eq. 8); a row is uniform where the map is all zero."""
-        scored = self.scores(images, regions, captions)
-        return [[interaction_targets(own, self.temperature) for own in scores] for scores in scored]
+        """Return for each image and caption [E, V] float32 (Eq. 8); a row is uniform where the map is all zero.
+
+        Args:
+            images: B pictures.
+            regions: The regions of each.
+            captions: The captions of each.
+        """
+        scores = self.scores(images, regions, captions)
+        return [[interaction_targets(own, self.temperature) for own in rows] for rows in scores]
 
 
 def kind_of(model: str) -> tuple[str, str]:
-    """A model's name -> its key in `KINDS` and the file, folder or hub id it stands for. ValueError if unknown."""
+    """Return a model's key in `VISION_LANGUAGE_MODELS` and the file, folder or hub id that its name stands for.
+
+    Args:
+        model: What a recipe's `teachers.interaction.model` says.
+
+    Raises:
+        InputError: There is no such model, or it is of no kind in the registry.
+    """
     from transformers import AutoConfig
 
     ending = Path(model).suffix
-    if ending in KINDS:
+    if ending in VISION_LANGUAGE_MODELS:
         return ending, str(Path(model).expanduser())
     place = located(model, WEIGHTS, PREPARATION, TOKENIZER)
     try:
         kind = AutoConfig.from_pretrained(place).model_type
     except (OSError, KeyError) as error:
         raise InputError(f"no vision-language model could be loaded from '{model}' ({error})") from error
-    if kind not in KINDS:
-        raise InputError(f"'{model}' is a {kind} model; the interaction-aware teacher takes {', '.join(KINDS)}")
+    if kind not in VISION_LANGUAGE_MODELS:
+        kinds = ", ".join(VISION_LANGUAGE_MODELS)
+        raise InputError(f"'{model}' is a {kind} model; the interaction-aware teacher takes {kinds}")
     return kind, place

@@ -11,11 +11,14 @@ from groundgraph.errors import InputError
 
 
 def object_targets(match: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Equal shares for the regions of a matching category (Eq. 6).
+    """Return equal shares for the regions of a matching category (Eq. 6).
 
-    match   [E, C] bool, does the entity mean the category
-    labels  [V] the regions' categories, -1 for none
-    returns [E, V] float32; a row sums to 1, or is all zero where no region matches
+    Args:
+        match: [E, C] bool: does the entity mean the category.
+        labels: [V], the regions' categories, -1 for none.
+
+    Returns:
+        [E, V] float32; a row sums to 1, or is all zero where no region matches.
     """
     labels = np.asarray(labels, np.int64)
     # A last column of no matches is what label -1 reads.
@@ -27,8 +30,9 @@ def object_targets(match: np.ndarray, labels: np.ndarray) -> np.ndarray:
 class ObjectTeacher:
     """Targets from the detector's labels.
 
-    categories     the detector's names, in the order of `Regions.labels`
-    same_concept   (names, categories) -> [names, categories] bool, such as `language.concepts.match_matrix`
+    Args:
+        categories: The detector's names, in the order of `Regions.labels`.
+        same_concept: (names, categories) -> [names, categories] bool, such as `language.concepts.match_matrix`.
     """
 
     def __init__(
@@ -39,18 +43,24 @@ class ObjectTeacher:
     def targets(
         self, images: object, regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
     ) -> list[list[np.ndarray]]:
-        """For each image and caption, [E, V] (Eq. 6). `images` is there for the interface only; nobody looks at them.
+        """Return for each image and caption [E, V] float32 (Eq. 6).
 
-        Raises InputError for a label that is no category of the detector.
+        Args:
+            images: Not looked at: there because `InteractionTeacher.targets` has it.
+            regions: The regions of each image.
+            captions: The captions of each image.
+
+        Raises:
+            InputError: A label is no category of the detector.
         """
-        out = []
-        for found, texts in zip(regions, captions, strict=True):
-            if len(found) and found.labels.max() >= len(self.categories):
+        targets = []
+        for own, texts in zip(regions, captions, strict=True):
+            if len(own) and own.labels.max() >= len(self.categories):
                 raise InputError(
-                    f"a region has label {found.labels.max()}, but the detector names {len(self.categories)} categories"
+                    f"a region has label {own.labels.max()}, but the detector names {len(self.categories)} categories"
                 )
             names = [entity.name for caption in texts for entity in caption.entities]
-            rows = object_targets(self.same_concept(names, self.categories), found.labels)
+            rows = object_targets(self.same_concept(names, self.categories), own.labels)
             ends = np.cumsum([len(caption.entities) for caption in texts])[:-1]
-            out.append(np.split(rows, ends) if len(texts) else [])
-        return out
+            targets.append(np.split(rows, ends) if len(texts) else [])
+        return targets

@@ -26,7 +26,7 @@ class Backbone:
     that the grid covers the whole picture); mean, std of the RGB channels in 0..1
     """
 
-    batch = 16
+    batch_size = 16
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Backbone:
     def features(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Features [V, C] float32 of boxes [V, 4] (xyxy in pixels) of each image; any sizes."""
         found: list[np.ndarray] = []
-        for start in range(0, len(images), self.batch):
-            part = images[start : start + self.batch]
+        for start in range(0, len(images), self.batch_size):
+            part = images[start : start + self.batch_size]
             resized = [np.asarray(i.convert("RGB").resize(self.side[::-1], Image.Resampling.BICUBIC)) for i in part]
             pixels = torch.from_numpy(np.stack(resized)).to(self.device).permute(0, 3, 1, 2).float() / 255
             shares = [
                 torch.from_numpy(np.asarray(b, np.float32).reshape(-1, 4) / np.array(i.size * 2, np.float32))
-                for b, i in zip(boxes[start : start + self.batch], part, strict=True)
+                for b, i in zip(boxes[start : start + self.batch_size], part, strict=True)
             ]
             pooled = pool_regions(self.maps((pixels - self.mean) / self.std).float(), shares)
             found += [f.cpu().numpy() for f in pooled]

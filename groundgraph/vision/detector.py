@@ -34,7 +34,7 @@ class ImageDetector(ABC):
     batch  images that go through the network at once
     """
 
-    batch = 16
+    batch_size = 16
     pools_own_map = False  # whether `load` takes `pooled`: features from the network's own feature map
 
     def __init__(self, categories: Sequence[str]) -> None:
@@ -57,8 +57,8 @@ class ImageDetector(ABC):
         self, images: Sequence[Image.Image], find: Callable[[Sequence[Image.Image]], list[Regions]]
     ) -> list[Regions]:
         """What `find` gives of each image, `batch` images at a time."""
-        starts = range(0, len(images), self.batch)
-        return [regions for start in starts for regions in find(images[start : start + self.batch])]
+        starts = range(0, len(images), self.batch_size)
+        return [regions for start in starts for regions in find(images[start : start + self.batch_size])]
 
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """Regions for given boxes [V, 4] of each image, in the given order: what PredCls and SGCls need.
@@ -77,8 +77,8 @@ class ImageDetector(ABC):
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """Opens the images in batches; a broken or missing one is skipped and recorded, None in the answer."""
         found: list[Regions | None] = []
-        for start in range(0, len(examples), self.batch):
-            part = examples[start : start + self.batch]
+        for start in range(0, len(examples), self.batch_size):
+            part = examples[start : start + self.batch_size]
             images = [_open(example, skipped) for example in part]
             there = [(e, image) for e, image in zip(part, images, strict=True) if image is not None]
             regions = iter(self.of_examples([e for e, _ in there], [image for _, image in there]))

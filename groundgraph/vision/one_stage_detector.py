@@ -84,10 +84,10 @@ class OneStageDetector(ImageDetector):
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`; no labels, scores 1: these networks classify no box but their own."""
         found: list[Regions] = []
-        for start in range(0, len(images), self.batch):
-            part = images[start : start + self.batch]
+        for start in range(0, len(images), self.batch_size):
+            part = images[start : start + self.batch_size]
             batch, _ = self.model.transform(self._pixels(part))
-            given = (np.asarray(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch])
+            given = (np.asarray(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size])
             known = [unnamed(b, image.size) for b, image in zip(given, part, strict=True)]
             found += self._describe(part, known, batch, self.model.backbone(batch.tensors))
         return found

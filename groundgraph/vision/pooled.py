@@ -45,11 +45,11 @@ class PooledDetector(ImageDetector):
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """See `Detector.detect`; regions from a file are kept where their image can be opened."""
         if isinstance(self.detector, ImageDetector):
-            self.batch = self.detector.batch
+            self.batch_size = self.detector.batch_size
             return super().detect(examples, skipped)
         found: list[Regions | None] = []
-        for start in range(0, len(examples), self.batch):
-            part = examples[start : start + self.batch]
+        for start in range(0, len(examples), self.batch_size):
+            part = examples[start : start + self.batch_size]
             listed = self.detector.detect(part, skipped)
             images: dict[int, Image.Image] = {}
             for number, (example, regions) in enumerate(zip(part, listed, strict=True)):

@@ -73,8 +73,8 @@ class QueryDetector(ImageDetector):
             groups.setdefault(image.size, []).append(number)
         found: dict[int, Regions] = {}
         for numbers in groups.values():
-            for start in range(0, len(numbers), self.batch):
-                part = numbers[start : start + self.batch]
+            for start in range(0, len(numbers), self.batch_size):
+                part = numbers[start : start + self.batch_size]
                 found.update(zip(part, find(part), strict=True))
         return [found[number] for number in range(len(images))]
 

@@ -111,8 +111,8 @@ class TorchvisionDetector(ImageDetector):
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`; labels and scores are the classifier's for the given boxes."""
         found: list[Regions] = []
-        for start in range(0, len(images), self.batch):
-            part, given = images[start : start + self.batch], boxes[start : start + self.batch]
+        for start in range(0, len(images), self.batch_size):
+            part, given = images[start : start + self.batch_size], boxes[start : start + self.batch_size]
             batch, maps = self._encode(part)
             scaled = [
                 torch.from_numpy(np.array(b, np.float32).reshape(-1, 4)).to(self._device) * self._scale(image, size)

@@ -5,10 +5,10 @@ import pytest
 from groundgraph.grounding import GROUNDERS
 from groundgraph.language import PARSERS
 from groundgraph.sgg import SGG_MODELS
-from groundgraph.teachers import interaction
+from groundgraph.teachers import VISION_LANGUAGE_MODELS
 from groundgraph.vision import DETECTORS
 
-REGISTRIES = (PARSERS, GROUNDERS, SGG_MODELS, interaction.KINDS, DETECTORS)
+REGISTRIES = (PARSERS, GROUNDERS, SGG_MODELS, VISION_LANGUAGE_MODELS, DETECTORS)
 
 
 @pytest.fixture(autouse=True, scope="module")

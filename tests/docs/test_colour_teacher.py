@@ -12,7 +12,8 @@ from groundgraph.data.images import open_image
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.evaluation.grounding import entity_truth
 from groundgraph.language import load_parser
-from groundgraph.teachers import interaction
+from groundgraph.teachers import VISION_LANGUAGE_MODELS
+from groundgraph.teachers.interaction import InteractionTeacher
 from groundgraph.vision import load_detector
 
 PAGE = (DOCS / "extending.md").read_text(encoding="utf-8")
@@ -23,10 +24,10 @@ FILES = {name: block.text for block in blocks(PAGE) for name in block.asked("fil
 def teacher(tmp_path, monkeypatch):
     for name in ("colours.py", "mini.palette"):
         (tmp_path / name).write_text(FILES[name], encoding="utf-8")
-    monkeypatch.setattr(interaction, "KINDS", dict(interaction.KINDS))
+    monkeypatch.setitem(VISION_LANGUAGE_MODELS, ".palette", None)  # what the file puts there goes again
     spec = importlib.util.spec_from_file_location("colours", tmp_path / "colours.py")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    return interaction.InteractionTeacher(str(tmp_path / "mini.palette"))
+    return InteractionTeacher(str(tmp_path / "mini.palette"))
 
 
 def overlaps(boxes, true):

@@ -62,7 +62,7 @@ def test_piece_mask_by_hand():
 
 @pytest.mark.parametrize("pool", ["head", "phrase"])
 def test_embedding_is_the_mean_over_the_entitys_own_pieces(model, pool):
-    encoder = TextEncoder(str(model), pool=pool, batch=2)
+    encoder = TextEncoder(str(model), pool=pool, batch_size=2)
     captions = [
         said("the man riding a brown horse", ("the man", "man"), ("a brown horse", "horse")),
         ParsedCaption(""),
@@ -81,14 +81,14 @@ def test_embedding_is_the_mean_over_the_entitys_own_pieces(model, pool):
             states = encoder.model(**encoder.tokenizer(caption.text, return_tensors="pt")).last_hidden_state[0]
         for vector, pieces in zip(row, own, strict=True):
             np.testing.assert_allclose(vector, states[pieces].mean(0).numpy(), rtol=1e-4, atol=1e-5)
-    assert encoder.beyond == 0
+    assert encoder.truncated == 0
 
 
 def test_an_entity_beyond_the_length_falls_back_and_is_counted(model):
     encoder = TextEncoder(str(model))
     text = "the man on " * 5 + "a horse"
     (row,) = encoder.embed([said(text, ("the man", "man"), ("a horse", "horse"))])
-    assert encoder.beyond == 1 and np.isfinite(row).all()
+    assert encoder.truncated == 1 and np.isfinite(row).all()
     with torch.no_grad():
         inputs = encoder.tokenizer(text, truncation=True, max_length=12, return_tensors="pt")
         states = encoder.model(**inputs).last_hidden_state[0]

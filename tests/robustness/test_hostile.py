@@ -371,9 +371,9 @@ def many_entities(path: Path) -> Result:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rows, alone = encoder.embed([caption, plain])
     assert rows.shape == (10_000, encoder.size) and np.isfinite(rows).all() and alone.shape[0] == 1
-    assert 9_000 < encoder.beyond < 10_000 and np.allclose(rows[-1], rows[-2])  # beyond it: the caption's mean
+    assert 9_000 < encoder.truncated < 10_000 and np.allclose(rows[-1], rows[-2])  # beyond it: the caption's mean
     (told,) = teacher.targets([image], [found], [[caption, plain]])
-    assert told[0].shape == (10_000, 2) and np.allclose(told[0].sum(1), 1) and 9_000 < teacher.beyond < 10_000
+    assert told[0].shape == (10_000, 2) and np.allclose(told[0].sum(1), 1) and 9_000 < teacher.truncated < 10_000
     assert np.allclose(told[0][-1], 0.5)  # not read: it looks nowhere
     by_category = ObjectTeacher(("cat",), lambda names, categories: np.equal.outer(names, categories))
     (rows_of,) = by_category.targets((), [found], [[caption]])

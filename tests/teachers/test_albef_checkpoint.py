@@ -9,7 +9,7 @@ from tiny_original import match_logits, state_dict
 
 from groundgraph.data.types import Entity, ParsedCaption, Regions
 from groundgraph.teachers.albef_checkpoint import albef_tokenizer, load_checkpoint
-from groundgraph.teachers.gradcam import cam
+from groundgraph.teachers.gradcam import gradcam
 from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
 
 IDS = torch.tensor([[[2, 5, 7, 12, 5, 9], [2, 6, 8, 12, 0, 0]], [[2, 5, 10, 0, 0, 0], [2, 6, 11, 13, 14, 0]]])
@@ -59,7 +59,7 @@ def test_gradcam_equals_the_original_written_out(tmp_path):
     path, state = save(tmp_path)
     model = load_checkpoint(path).eval()
     pixels = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))
-    maps = cam(model, model.image_states(pixels), IDS, MASK)
+    maps = gradcam(model, model.image_states(pixels), IDS, MASK)
     state = {k: v.requires_grad_() if v.is_floating_point() else v for k, v in state.items()}
     for b in range(2):
         for k in range(2):
@@ -114,11 +114,11 @@ def test_teacher_of_a_checkpoint_file(tmp_path, image_size, grid):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8))
     boxes = np.array([[0, 0, 20, 30], [10, 10, 40, 30], [5, 0, 15, 9]], np.float32)
     found = Regions(boxes, np.zeros(3, np.int64), np.ones(3, np.float32), np.zeros((3, 2), np.float32), (40, 30))
-    ((maps,),) = teacher.looker.maps([picture], captions)
+    ((maps,),) = teacher.model.activation_maps([picture], captions)
     assert maps.shape == (2, *grid) and (maps >= 0).all() and (maps.max((1, 2)) > 0).all()
     ((targets,),) = teacher.targets([picture], [found], captions)
     np.testing.assert_allclose(targets, interaction_targets(region_scores(maps, boxes, (40, 30)), 1.0), rtol=1e-4)
-    hotter = InteractionTeacher(str(path), temperature=5.0, tokenizer=str(tmp_path / "words"), image_size=image_size)
+    hotter = InteractionTeacher(str(path), temperature=0.2, tokenizer=str(tmp_path / "words"), image_size=image_size)
     ((sharp,),) = hotter.targets([picture], [found], captions)
     np.testing.assert_allclose(sharp, targets**5 / (targets**5).sum(1, keepdims=True), rtol=1e-3)
 

@@ -15,8 +15,9 @@ from transformers import (
 
 from groundgraph.data.types import Entity, ParsedCaption, Regions
 from groundgraph.teachers.blip import BlipMatcher
-from groundgraph.teachers.gradcam import cam
+from groundgraph.teachers.gradcam import gradcam
 from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
+from groundgraph.teachers.pixels import pixel_values
 
 SIZE = {"height": 24, "width": 24}
 
@@ -79,19 +80,19 @@ def test_gradcam_equals_transformers_own_forward(tmp_path, layer):
     model = save_blip(tmp_path)
     processor = BlipProcessor.from_pretrained(tmp_path)
     teacher = InteractionTeacher(str(tmp_path), layer=layer)
-    assert teacher.looker.layer == (2 if layer is None else layer)
+    assert teacher.model.layer == (2 if layer is None else layer)
     captions = [
         [caption("a man riding a brown horse", "man", "horse"), caption("two wagons", "wagons")],
         [caption("the dog", "dog")],
     ]
     rows = [[[[2], [6]], [[2, 3, 4]]], [[[2]]]]  # the entities' pieces; [CLS] is piece 0
     pictures = [picture(0), picture(1)]
-    maps = teacher.looker.maps(pictures, captions)
+    maps = teacher.model.activation_maps(pictures, captions)
     for i, texts in enumerate(captions):
-        pixels = teacher.looker.preparation([pictures[i]])
+        pixels = pixel_values(teacher.model.image_processor, [pictures[i]])
         for k, text in enumerate(texts):
             for e in range(len(text.entities)):
-                hand = naive(model, processor, pictures[i], text.text, rows[i][k][e], teacher.looker.layer, pixels)
+                hand = naive(model, processor, pictures[i], text.text, rows[i][k][e], teacher.model.layer, pixels)
                 assert hand.max() > 0
                 np.testing.assert_allclose(maps[i][k][e].ravel(), hand, rtol=1e-3, atol=1e-8)
     found = [Regions(np.array([[0, 0, 20, 30], [10, 10, 40, 30]], np.float32), np.zeros(2, np.int64),
@@ -113,11 +114,11 @@ def test_match_logits_equal_transformers():
 def test_other_sizes_interpolate(tmp_path):
     save_blip(tmp_path)
     teacher = InteractionTeacher(str(tmp_path), image_size=40)
-    (((dog,),),) = teacher.looker.maps([picture(0)], [[caption("the dog", "dog")]])
+    (((dog,),),) = teacher.model.activation_maps([picture(0)], [[caption("the dog", "dog")]])
     assert dog.shape == (5, 5) and dog.max() > 0
     teacher = InteractionTeacher(str(tmp_path), image_size=44)
     with pytest.raises(ValueError, match="multiples of its patch, 8"):
-        teacher.looker.maps([picture(0)], [[caption("the dog", "dog")]])
+        teacher.model.activation_maps([picture(0)], [[caption("the dog", "dog")]])
 
 
 @pytest.mark.parametrize(("layers", "default"), [(12, 7), (24, 14), (4, 2), (2, 0), (1, 0)])
@@ -129,11 +130,11 @@ def test_the_image_settings_of_older_folders_are_read_too(tmp_path):
     save_blip(tmp_path)
     settings = json.loads((tmp_path / "processor_config.json").read_text())["image_processor"]
     (tmp_path / "processor_config.json").unlink()
-    bare = InteractionTeacher(str(tmp_path)).looker.preparation
+    bare = InteractionTeacher(str(tmp_path)).model.image_processor
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings | {"size": {"height": 32, "width": 16}}))
-    told = InteractionTeacher(str(tmp_path)).looker.preparation
-    assert (bare.size, told.size) == ((24, 24), (32, 16))
-    assert bare.mean == told.mean == tuple(settings["image_mean"])
+    own = InteractionTeacher(str(tmp_path)).model.image_processor
+    assert bare.size == {"height": 24, "width": 24} and own.size == {"height": 32, "width": 16}
+    assert list(bare.image_mean) == list(own.image_mean) == settings["image_mean"]
 
 
 def test_models_that_cannot_look_are_refused(tmp_path):
@@ -164,6 +165,6 @@ def test_only_layers_from_the_cam_layer_up_keep_a_graph(layer):
     with torch.no_grad():
         image = model.image_states(torch.randn(1, 3, 24, 24))
     ids = torch.tensor([[[2, 5, 7, 3]]])
-    cam(model, image, ids, torch.ones_like(ids), layer)
+    gradcam(model, image, ids, torch.ones_like(ids), layer)
     assert kept == {"tower": False} | {n: n >= layer for n in range(4)}
     assert all(p.grad is None for p in model.parameters())

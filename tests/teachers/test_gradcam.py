@@ -2,7 +2,7 @@ import pytest
 import torch
 from tiny_albef import TOWERS, tiny_model
 
-from groundgraph.teachers.gradcam import cam
+from groundgraph.teachers.gradcam import gradcam
 
 IDS = torch.tensor(
     [[[2, 5, 7, 12, 5, 9, 3], [2, 6, 8, 12, 3, 0, 0]], [[2, 5, 10, 3, 0, 0, 0], [2, 6, 11, 12, 9, 3, 0]]]
@@ -29,7 +29,7 @@ def test_one_backward_equals_one_a_caption(tower, number):
     model, pixels = tiny_model(tower), torch.randn(2, 3, 24, 24)
     with torch.no_grad():
         image = model.image_states(pixels)
-    maps = cam(model, image, IDS, MASK, number)
+    maps = gradcam(model, image, IDS, MASK, number)
     assert maps.shape == (2, 2, 7, 3, 3) and not maps.requires_grad
     for b in range(2):
         for k in range(2):
@@ -42,19 +42,19 @@ def test_one_backward_equals_one_a_caption(tower, number):
 def test_the_last_layer_says_nothing_of_words():
     """A word's attention in the last layer has no path to [CLS], so only row 0 is alive there."""
     model = tiny_model("resnet")
-    maps = cam(model, model.image_states(torch.randn(2, 3, 24, 24)), IDS, MASK, 3)
+    maps = gradcam(model, model.image_states(torch.randn(2, 3, 24, 24)), IDS, MASK, 3)
     assert maps[:, :, 1:].abs().max() == 0
     assert maps[:, :, 0].max() > 0
-    assert cam(model, model.image_states(torch.randn(2, 3, 24, 24)), IDS, MASK)[:, :, 1:3].max() > 0
+    assert gradcam(model, model.image_states(torch.randn(2, 3, 24, 24)), IDS, MASK)[:, :, 1:3].max() > 0
 
 
 def test_frozen_weights_do_not_matter_and_none_gets_a_gradient():
     model, pixels = tiny_model("vit"), torch.randn(2, 3, 24, 24)
-    free = cam(model, model.image_states(pixels), IDS, MASK)
+    free = gradcam(model, model.image_states(pixels), IDS, MASK)
     assert all(p.grad is None for p in model.parameters())
     model.requires_grad_(False)
     with torch.no_grad():
-        torch.testing.assert_close(cam(model, model.image_states(pixels), IDS, MASK), free)
+        torch.testing.assert_close(gradcam(model, model.image_states(pixels), IDS, MASK), free)
 
 
 def test_only_layers_from_the_cam_layer_up_keep_a_graph():
@@ -63,7 +63,7 @@ def test_only_layers_from_the_cam_layer_up_keep_a_graph():
         block.output.register_forward_hook(lambda m, i, o, n=number: kept.update({n: o.requires_grad}))
     pixels = torch.randn(2, 3, 24, 24).requires_grad_()
     image = model.image_states(pixels)  # even where the caller kept the tower's graph
-    cam(model, image, IDS, MASK, 2)
+    gradcam(model, image, IDS, MASK, 2)
     assert kept == {0: False, 1: False, 2: True, 3: True}
     assert pixels.grad is None and image.states.grad_fn is not None
     assert all(p.grad is None for p in model.parameters())
@@ -72,4 +72,4 @@ def test_only_layers_from_the_cam_layer_up_keep_a_graph():
 def test_a_layer_without_cross_attention_is_refused():
     model = tiny_model("resnet")
     with pytest.raises(ValueError, match="layer 1 does not cross-attend: layers 2 to 3 do"):
-        cam(model, model.image_states(torch.randn(2, 3, 24, 24)), IDS, MASK, 1)
+        gradcam(model, model.image_states(torch.randn(2, 3, 24, 24)), IDS, MASK, 1)

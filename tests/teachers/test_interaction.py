@@ -8,7 +8,8 @@ from tiny_albef import TOWERS, save_tiny
 from transformers import BertConfig, BertModel
 
 from groundgraph.data.types import Entity, ParsedCaption, Regions
-from groundgraph.teachers.interaction import KINDS, InteractionTeacher, interaction_targets, region_scores
+from groundgraph.teachers import VISION_LANGUAGE_MODELS
+from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
 
 
 def entity(text, word):
@@ -62,7 +63,7 @@ def test_region_scores_equal_a_sum_over_fine_points():
 def test_interaction_targets_by_hand():
     targets = interaction_targets(np.array([[0.0, np.log(3)], [5, 5]], np.float32), 1.0)
     np.testing.assert_allclose(targets, [[0.25, 0.75], [0.5, 0.5]], rtol=1e-5)
-    np.testing.assert_allclose(interaction_targets(np.array([[0.0, np.log(3)]]), 2.0), [[0.1, 0.9]], rtol=1e-5)
+    np.testing.assert_allclose(interaction_targets(np.array([[0.0, np.log(3)]]), 0.5), [[0.1, 0.9]], rtol=1e-5)
     assert interaction_targets(np.zeros((2, 0)), 1.0).shape == (2, 0)
 
 
@@ -77,13 +78,13 @@ def test_batches_do_not_change_the_answer(tower, tmp_path):
     ]
     found = [regions(4), regions(3), regions(0)]
     pictures = [picture(i) for i in range(3)]
-    teacher = InteractionTeacher(model, batch=2)
+    teacher = InteractionTeacher(model, batch_size=2)
     together = teacher.targets(pictures, found, captions)
     assert [[rows.shape for rows in image] for image in together] == [[(2, 4), (0, 4)], [], [(1, 0), (1, 0), (2, 0)]]
     np.testing.assert_allclose(together[0][0].sum(1), 1, rtol=1e-5)
-    maps = teacher.looker.maps(pictures, captions)
+    maps = teacher.model.activation_maps(pictures, captions)
     for i in (0, 2):
-        alone = teacher.looker.maps([pictures[i]], [captions[i]])[0]
+        alone = teacher.model.activation_maps([pictures[i]], [captions[i]])[0]
         for a, b in zip(alone, maps[i], strict=True):
             assert a.shape[1:] == (3, 3)
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
@@ -94,10 +95,10 @@ def test_batches_do_not_change_the_answer(tower, tmp_path):
 def test_an_entity_is_the_mean_over_its_pieces(tmp_path):
     teacher = InteractionTeacher(save_tiny(tmp_path, "resnet"))
     text = "a wagons"  # pieces: [CLS] a wa ##gon ##s [SEP]
-    whole = teacher.looker.maps([picture(1)], [[caption(text, "wagons")]])[0][0]
-    parts = teacher.looker.maps([picture(1)], [[caption(text, "wa", "gon")]])[0][0]
+    whole = teacher.model.activation_maps([picture(1)], [[caption(text, "wagons")]])[0][0]
+    parts = teacher.model.activation_maps([picture(1)], [[caption(text, "wa", "gon")]])[0][0]
     last = ParsedCaption(text, (Entity("s", "s", "s", (7, 8), (7, 8)),))
-    parts = np.concatenate([parts, teacher.looker.maps([picture(1)], [[last]])[0][0]])
+    parts = np.concatenate([parts, teacher.model.activation_maps([picture(1)], [[last]])[0][0]])
     np.testing.assert_allclose(whole[0], parts.mean(0), rtol=1e-4, atol=1e-8)
 
 
@@ -106,24 +107,24 @@ def test_an_entity_beyond_the_length_is_uniform_and_counted(tmp_path):
     far = caption(" ".join(["the man on"] * 6) + " horse", "horse")
     (((row,),),) = ([t[0]] for t in teacher.targets([picture(0)], [regions(4)], [[far]]))
     np.testing.assert_allclose(row, 0.25)
-    assert teacher.beyond == 1
+    assert teacher.truncated == 1
 
 
 def test_a_new_kind_is_a_line_in_the_registry(tmp_path, monkeypatch):
     class Left:  # looks at the left half, whatever is asked
-        beyond = 0
+        truncated = 0
 
         def __init__(self, place, **options):
-            asked = {"layer": 1, "tokenizer": None, "image_size": 32, "batch": 16}
+            asked = {"layer": 1, "tokenizer": None, "image_size": 32, "batch_size": 16}
             assert options == asked | {"device": "auto", "precision": "auto"}
 
-        def maps(self, images, captions):
+        def activation_maps(self, images, captions):
             return [[np.tile(np.float32([1, 0]), (len(c.entities), 1, 1)) for c in texts] for texts in captions]
 
     save_bert(tmp_path)
-    monkeypatch.setitem(KINDS, "bert", Left)
+    monkeypatch.setitem(VISION_LANGUAGE_MODELS, "bert", Left)
     found = replace(regions(2), boxes=np.array([[0, 0, 24, 24], [24, 0, 48, 24]], np.float32))
-    teacher = InteractionTeacher(str(tmp_path), layer=1, temperature=2.0, image_size=32)
+    teacher = InteractionTeacher(str(tmp_path), layer=1, temperature=0.5, image_size=32)
     ((rows,),) = teacher.targets([picture(0)], [found], [[caption("a dog", "dog")]])
     np.testing.assert_allclose(rows, [[1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))]], rtol=1e-5)
 

@@ -6,7 +6,7 @@ import torch
 from transformers import BertConfig, BertTokenizer, ResNetConfig, ViTConfig
 
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.pixels import image_processor
 
 WORDS = "a the man boy horse dog bike riding on brown two ##s wa ##gon".split()
 TOWERS = ("resnet", "vit")
@@ -41,5 +41,5 @@ def tiny_model(tower: str, seed: int = 0) -> AlbefModel:
 def save_tiny(folder: Path, tower: str, seed: int = 0) -> str:
     tiny_model(tower, seed).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
-    Preparation((24, 24), (0.5, 0.4, 0.3), (0.25, 0.25, 0.2)).save_pretrained(folder)
+    image_processor((24, 24), (0.5, 0.4, 0.3), (0.25, 0.25, 0.2)).save_pretrained(folder)
     return str(folder)

@@ -41,7 +41,7 @@ def test_a_ramp_pools_to_the_middle_of_the_box():
 def test_boxes_are_shares_of_each_image_and_batches_do_not_matter():
     """A backbone that hands the pixels on: a box of one colour has that colour, whatever the image's size."""
     backbone = Backbone(nn.Identity(), lambda pixels: pixels, (40, 60), (0, 0, 0), (1, 1, 1))
-    backbone.batch = 2
+    backbone.batch_size = 2
     images, boxes = [], []
     for size in ((120, 80), (30, 90), (60, 40)):
         image = Image.new("RGB", size, "black")

@@ -12,7 +12,7 @@ from groundgraph.vision.detector import ImageDetector, usable
 class Mean(ImageDetector):
     """One region an image, the whole of it, its feature the mean colour; a black image has none."""
 
-    batch = 2
+    batch_size = 2
 
     def __init__(self):
         super().__init__(["thing"])

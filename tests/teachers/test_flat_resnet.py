@@ -5,8 +5,8 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, VisionTextDualEncoderConfig, VisionTextDualEncoderModel
 
 from groundgraph.models import resolve
-from groundgraph.teachers.image_text import FlatResNetConfig
-from groundgraph.teachers.preparation import Preparation
+from groundgraph.teachers.flat_resnet import FlatResNetConfig
+from groundgraph.teachers.pixels import load_image_processor
 from tools.corpus import draw
 from tools.train_clip import PREPARATION, evaluate
 
@@ -31,7 +31,7 @@ def test_the_bundled_model_names_true_crops():
     folder = resolve("bundled:clip")
     model = AutoModel.from_pretrained(folder, dtype=torch.float32)
     assert {t.dtype for t in load_file(f"{folder}/model.safetensors").values()} <= {torch.float16, torch.int64}
-    assert Preparation.from_pretrained(folder) == PREPARATION
+    assert load_image_processor(folder).to_dict() == PREPARATION.to_dict()
     figures = evaluate(model, AutoTokenizer.from_pretrained(folder), draw("heldout", 60, processes=1))
     # The card's figures, on 1,000 pictures, are above the floors with more room.
     assert figures["category of a true crop among all categories"] > 0.55
