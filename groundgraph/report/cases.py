@@ -21,11 +21,14 @@ _SHARE = 0.005  # a smaller share of a target is not shown
 
 @dataclass(frozen=True)
 class Teaching:
-    """What the teachers say of a case's entities; a part that was not asked for is None.
+    """The teachers' targets for a case's entities; None for a teacher that the run does not have.
 
-    object, interaction  [E, V] targets (Eq. 6, 8)
-    maps                 [E, h, w] not negative: where the vision-language model looks, over the whole picture
-    fused                [E, V] (Eq. 9), with the teachers' weights [E, 2] that it was made with (Eq. 11)
+    Attributes:
+        object: [E, V] targets (Eq. 6).
+        interaction: [E, V] targets (Eq. 8).
+        maps: [E, h, w], not negative: the vision-language model's activation maps, over the whole picture.
+        fused: [E, V] targets (Eq. 9).
+        weights: [E, 2], the teachers' in `fused` (Eq. 11).
     """
 
     object: np.ndarray | None = None
@@ -37,14 +40,20 @@ class Teaching:
 
 @dataclass(frozen=True)
 class Case:
-    """One image and caption, with where each method sees the caption's entities.
+    """One image and caption, with where each method grounds the caption's entities.
 
-    spans     [start, end) characters of each entity in the caption
-    answers   method -> one box (xyxy in pixels of the image) or None an entity; "truth" among them where it is known
-    correct   method -> whether each box is right; a method may be missing, "truth" needs none
-    triplets  (subject entity, predicate, object entity)
-    good      whether the first method is wholly right; None: nobody knows
-    regions   [V, 4] the boxes that the targets are over, labels: what the detector calls them
+    Attributes:
+        image: the image.
+        caption: the caption.
+        spans: [start, end) characters of each entity in the caption.
+        answers: method -> one box (xyxy in pixels of the image) or None an entity; "truth" among them where there is
+            one.
+        correct: method -> whether each box is right; a method may be missing, "truth" needs none.
+        triplets: (subject entity, predicate, object entity).
+        good: whether the first method is wholly right; None: nobody knows.
+        regions: [V, 4], the boxes that the targets are over.
+        labels: what the detector calls them.
+        teaching: the teachers' targets.
     """
 
     image: Image.Image
@@ -62,7 +71,8 @@ class Case:
 def case_record(case: Case) -> dict[str, Any]:
     """The case in plain values for the page's script: boxes as shares of the picture, targets as [region, share].
 
-    Raises InputError where a list has not one value an entity, or a target not one column a region.
+    Raises:
+        InputError: where a list has not one value an entity, or a target not one column a region.
     """
     entities, teaching = len(case.spans), case.teaching
     for what, lists in (("boxes", case.answers), ("verdicts", case.correct)):
@@ -124,13 +134,14 @@ def fractions(box: Sequence[float] | None, size: tuple[int, int]) -> list[float]
 
 def pieces(text: str, spans: Sequence[Span]) -> list[tuple[str, int | None]]:
     """The text cut at the spans: (piece, entity or None). Of two spans that overlap, the later is not marked."""
-    found, at = [], 0
+    cut: list[tuple[str, int | None]] = []
+    at = 0
     for start, end, number in sorted((*span, i) for i, span in enumerate(spans)):
         if start < at or end <= start:
             continue
-        found += [(text[at:start], None), (text[start:end], number)]
+        cut += [(text[at:start], None), (text[start:end], number)]
         at = end
-    return [piece for piece in (*found, (text[at:], None)) if piece[0]]
+    return [piece for piece in (*cut, (text[at:], None)) if piece[0]]
 
 
 def _largest(row: np.ndarray) -> list[list[float]]:

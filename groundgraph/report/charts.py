@@ -18,8 +18,11 @@ _POINTS = 300  # a longer curve is averaged in steps of equal length
 class PredicateRecall:
     """Recall of each predicate that the measured images have.
 
-    names      P predicates, the commonest first; counts: how many true relations each has
-    recall     method -> P fractions of 1, None where there is no figure; k: among how many predictions
+    Attributes:
+        names: P predicates, the commonest first.
+        counts: how many true relations each has.
+        recall: method -> P fractions of 1, None where there is none.
+        k: among how many predictions.
     """
 
     names: list[str]
@@ -29,36 +32,52 @@ class PredicateRecall:
 
 
 def chart_record(name: str, lines: Mapping[str, Sequence[float | None]]) -> dict[str, Any]:
-    """A chart's curves as points (per cent of the training, value); values that are no numbers are left out."""
-    drawn = []
+    """A chart in plain values, for the page's script.
+
+    Args:
+        name: of the chart.
+        lines: label -> values in order; those that are no numbers are left out.
+
+    Returns:
+        {"name", "lines": [{"label", "points": [[per cent of the training, value], ...], "ends", "values"}]}.
+    """
+    records = []
     for label, values in lines.items():
-        kept = _averaged(values)
-        real = np.isfinite(kept)
-        place = np.linspace(0, 100, len(kept)) if len(kept) > 1 else np.full(len(kept), 50.0)
-        points = [[round(float(x), 1), float(f"{y:.4g}")] for x, y in zip(place[real], kept[real], strict=True)]
-        ends = tuple(f"{y:.3g}" for y in (kept[real][0], kept[real][-1])) if real.any() else None
-        drawn.append({"label": label, "points": points, "ends": ends, "values": len(values)})
-    return {"name": name, "lines": drawn}
+        y = _averaged(values)
+        x = np.linspace(0, 100, len(y)) if len(y) > 1 else np.full(len(y), 50.0)
+        x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+        points = [[round(float(a), 1), float(f"{b:.4g}")] for a, b in zip(x, y, strict=True)]
+        ends = (f"{y[0]:.3g}", f"{y[-1]:.3g}") if len(y) else None
+        records.append({"label": label, "points": points, "ends": ends, "values": len(values)})
+    return {"name": name, "lines": records}
 
 
-def predicate_record(figures: PredicateRecall, names: Mapping[str, str]) -> dict[str, Any]:
-    """Each predicate's recall in per cent; `names` says what a method is called. Raises InputError on unequal lists."""
-    for method, values in {"counts": figures.counts, **figures.recall}.items():
-        if len(values) != len(figures.names):
-            raise InputError(f"{len(figures.names)} predicates have {len(values)} values of {method}")
+def predicate_record(recall: PredicateRecall, titles: Mapping[str, str]) -> dict[str, Any]:
+    """Each predicate's recall in plain values and per cent, for the page's script.
+
+    Args:
+        recall: as measured.
+        titles: what a method is called, where not by its name.
+
+    Raises:
+        InputError: on lists of unequal lengths.
+    """
+    for method, values in {"counts": recall.counts, **recall.recall}.items():
+        if len(values) != len(recall.names):
+            raise InputError(f"{len(recall.names)} predicates have {len(values)} values of {method}")
     return {
-        "k": figures.k,
-        "names": figures.names,
-        "counts": figures.counts,
+        "k": recall.k,
+        "names": recall.names,
+        "counts": recall.counts,
         "methods": [
-            {"name": names.get(method, method), "values": [None if v is None else round(100 * v, 1) for v in values]}
-            for method, values in figures.recall.items()
+            {"name": titles.get(method, method), "values": [None if v is None else round(100 * v, 1) for v in values]}
+            for method, values in recall.recall.items()
         ],
     }
 
 
 def _averaged(values: Sequence[float | None]) -> np.ndarray:
-    values = np.array([math.nan if v is None else v for v in values], float)
-    if len(values) <= _POINTS:
-        return values
-    return np.array([part.mean() for part in np.array_split(values, _POINTS)])
+    curve = np.array([math.nan if v is None else v for v in values], float)
+    if len(curve) <= _POINTS:
+        return curve
+    return np.array([part.mean() for part in np.array_split(curve, _POINTS)])

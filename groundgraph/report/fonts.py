@@ -27,8 +27,8 @@ def unreadable_scripts(words: Iterable[str]) -> list[str]:
 def _lacking(words: Iterable[str]) -> frozenset[str]:
     """The letters that the default font lacks."""
     letters = {letter for word in words for letter in word if not letter.isspace()}
-    marks = {letter for letter in letters if unicodedata.category(letter) == "Cf"}  # drawn as nothing
-    return frozenset(letters - marks - _letters_of(findfont(FontProperties(family=[_DEFAULT]))))
+    invisible = {letter for letter in letters if unicodedata.category(letter) == "Cf"}
+    return frozenset(letters - invisible - _letters_of(findfont(FontProperties(family=[_DEFAULT]))))
 
 
 @cache
@@ -56,18 +56,18 @@ def _letters_of(path: str) -> frozenset[str]:
 @cache
 def _installed() -> dict[str, str]:
     """The installed families with a file each, plain ones first; also those newer than matplotlib's list."""
-    known = {entry.fname for entry in fontManager.ttflist}
+    registered = {entry.fname for entry in fontManager.ttflist}
     for path in findSystemFonts():
-        if path not in known:
+        if path not in registered:
             try:
                 fontManager.addfont(path)
             except (OSError, RuntimeError):  # no font that matplotlib can read
                 continue
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for entry in sorted(fontManager.ttflist, key=_plainness):
         if not any(word in entry.name.lower().replace(" ", "") for word in _NO_LETTERS):
-            found.setdefault(entry.name, entry.fname)
-    return found
+            files.setdefault(entry.name, entry.fname)
+    return files
 
 
 def _plainness(entry: FontEntry) -> tuple[bool, bool, bool, str]:

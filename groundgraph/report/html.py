@@ -170,7 +170,7 @@ def _script(name: str) -> tuple[Markup, str]:
     return Markup(text), base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _embedded(content: Any) -> Markup:
+def _embedded(content: dict[str, Any]) -> Markup:
     """JSON that cannot end the script element it stands in, whatever the captions say."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":

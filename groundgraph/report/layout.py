@@ -18,10 +18,16 @@ _ROUNDS = 5  # how often every tag may move again once all are placed
 
 
 def meeting_points(boxes: np.ndarray, apart: float) -> np.ndarray:
-    """One point a box where its arrows meet: near the centre, at least `apart` from the other boxes' where there is
-    room: boxes [N, 4] xyxy -> [N, 2].
+    """One point a box where its arrows meet.
 
     Small boxes choose first; a shirt within a man would otherwise share his centre and leave no room for an arrow.
+
+    Args:
+        boxes: [N, 4] xyxy.
+        apart: the least distance from the other boxes' points, where there is room.
+
+    Returns:
+        [N, 2], near the boxes' centres.
     """
     steps = sorted(product((0.5, 0.35, 0.65, 0.2, 0.8), repeat=2), key=lambda p: math.dist(p, (0.5, 0.5)))
     corner, side = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
@@ -37,16 +43,26 @@ def meeting_points(boxes: np.ndarray, apart: float) -> np.ndarray:
 
 
 def bow(start: Point, end: Point, points: int = 40) -> np.ndarray:
-    """Points of the quadratic curve that an arrow follows, [points, 2]."""
-    start, end = np.asarray(start, float), np.asarray(end, float)
-    across = np.array([end[1] - start[1], start[0] - end[0]])
-    middle = (start + end) / 2 + BEND * across
+    """Points of the quadratic curve that an arrow follows: [points, 2]."""
+    first, last = np.asarray(start, float), np.asarray(end, float)
+    across = np.array([last[1] - first[1], first[0] - last[0]])
+    middle = (first + last) / 2 + BEND * across
     t = np.linspace(0, 1, points)[:, None]
-    return (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
+    curve: np.ndarray = (1 - t) ** 2 * first + 2 * t * (1 - t) * middle + t**2 * last
+    return curve
 
 
 def caption_spots(box: Sequence[float], width: float, height: float) -> np.ndarray:
-    """Left upper corners [K, 2] of a tag that names a box: at its edges, best first."""
+    """Where a tag that names a box may lie: at its edges.
+
+    Args:
+        box: xyxy.
+        width: of the tag.
+        height: of the tag.
+
+    Returns:
+        [K, 2], the tag's left upper corners, best first.
+    """
     x0, y0, x1, y1 = box
     across = (x0, x1 - width, (x0 + x1 - width) / 2)
     down = (y0 - height, y1, y0, y1 - height, y0 - 2 * height, y1 + height, (y0 + y1 - height) / 2)
@@ -55,7 +71,16 @@ def caption_spots(box: Sequence[float], width: float, height: float) -> np.ndarr
 
 
 def predicate_spots(curve: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Left upper corners [K, 2] of a tag that names an arrow: on its line and beside it, best first."""
+    """Where a tag that names an arrow may lie: on its line and beside it.
+
+    Args:
+        curve: [P, 2], the arrow's points.
+        width: of the tag.
+        height: of the tag.
+
+    Returns:
+        [K, 2], the tag's left upper corners, best first.
+    """
     along = curve[(np.array([0.5, 0.4, 0.6, 0.3, 0.7]) * (len(curve) - 1)).round().astype(int)]
     above = [(0, s * height) for s in (0, -1, 1, -1.6, 1.6, -2.4, 2.4)]
     aside = [(s * (0.55 * width + 0.3 * height), 0) for s in (-1, 1)]
@@ -75,13 +100,18 @@ def place_tags(
 ) -> np.ndarray:
     """Choose a place for every tag, so that none hides another one, an arrow or a small box where that is avoidable.
 
-    spots    T arrays [K, 2] of left upper corners, best first
-    extents  [T, 2] width and height
-    owners   the arrow that a tag names and may lie on, or -1
-    curves   arrows' points, a list of [P, 2]; boxes [N, 4] xyxy; size: of the picture
-    returns  [T, 4] xyxy, moved inside the picture where they fit: a tag that is cut off cannot be read
-
     Each tag takes the cheapest of its places given the others; all may move again until none wants to.
+
+    Args:
+        spots: T arrays [K, 2] of left upper corners, best first.
+        extents: [T, 2], width and height.
+        owners: the arrow that a tag names and may lie on, or -1.
+        curves: [P, 2] each, the arrows' points.
+        boxes: [N, 4] xyxy.
+        size: width and height of the picture.
+
+    Returns:
+        [T, 4] xyxy, moved inside the picture where they fit: a tag that is cut off cannot be read.
     """
     rects, costs = [], []
     for places, extent, owner in zip(spots, extents, owners, strict=True):

@@ -6,9 +6,11 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -45,10 +47,19 @@ def save_graph(
 ) -> None:
     """Draw the best `top` relations of a graph and their objects on its image: boxes, captions and labelled arrows.
 
-    The path's ending says how: .png, or .svg and .pdf with lines as vectors and words as text. Objects and relations
-    are those of `graph_json`. An image whose long side is under min_side pixels is drawn that large, one over 1280 at
-    1280, at 100 pixels an inch. Drawn by matplotlib, so that one description gives all three; the same input gives
-    the same file. Raises InputError on another ending.
+    Drawn by matplotlib, so that one description gives all formats; the same input gives the same file.
+
+    Args:
+        path: its ending gives the format: .png, or .svg and .pdf with lines as vectors and words as text.
+        image: drawn at 1280 pixels where its long side has more, at 100 pixels an inch.
+        graph: its objects and relations are those of `graph_json`.
+        categories: label k means categories[k - 1].
+        predicates: column k of the predicate scores means predicates[k - 1].
+        top: how many relations.
+        min_side: pixels of the long side of an image that is smaller.
+
+    Raises:
+        InputError: on another ending, and where a label or a column has no name.
     """
     kind = Path(path).suffix.removeprefix(".")
     if kind not in FORMATS:
@@ -68,7 +79,7 @@ def draw_graph(
     top: int = 8,
     min_side: int = 640,
 ) -> Figure:
-    """The picture that `save_graph` writes, as a matplotlib figure."""
+    """The picture that `save_graph` writes, as a matplotlib figure; arguments are the same."""
     shown = graph_json(graph, categories, predicates, top)
     image = image.convert("RGB")
     side = min(max(*image.size, min_side), max(LONGEST, min_side))
@@ -113,15 +124,23 @@ def draw_graph(
     return figure
 
 
-def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str], top: int = 8) -> dict:
+def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str], top: int = 8) -> dict[str, Any]:
     """A graph's best relations and the objects they join, in plain Python values that json can write.
 
-    {"objects": [{"category", "score", "box": [x0, y0, x1, y1] in pixels}],
-    "relations": [{"subject": index into objects, "predicate", "object": index, "score"}]}.
-    A pair has one relation, its best predicate; a relation's score is subject score x predicate score x object score;
-    the `top` best are kept, best first, ties in the graph's order. Objects come best first; a graph without relations
-    gives its `top` best objects. Label k means categories[k - 1], column k of the predicate scores predicates[k - 1].
-    Raises InputError where a label or a column has no name.
+    A pair has one relation, its best predicate; a relation's score is subject score x predicate score x object score.
+
+    Args:
+        graph: the graph.
+        categories: label k means categories[k - 1].
+        predicates: column k of the predicate scores means predicates[k - 1].
+        top: how many relations are kept, ties in the graph's order; objects of a graph that has none.
+
+    Returns:
+        {"objects": [{"category", "score", "box": [x0, y0, x1, y1] in pixels}],
+        "relations": [{"subject": index into objects, "predicate", "object": index, "score"}]}, both best first.
+
+    Raises:
+        InputError: where a label or a column has no name.
     """
     labels, width = np.asarray(graph.labels, np.int64), np.asarray(graph.predicate_scores).shape[-1]
     if labels.size and not 1 <= labels.min() <= labels.max() <= len(categories):
@@ -134,8 +153,8 @@ def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str
     if not len(pairs) or width < 2:
         kept, relations = np.argsort(-scores, kind="stable")[:top], []
     else:
-        known = np.asarray(graph.predicate_scores, np.float64)[:, 1:]
-        best, values = known.argmax(1), scores[pairs].prod(1) * known.max(1)
+        foreground = np.asarray(graph.predicate_scores, np.float64)[:, 1:]
+        best, values = foreground.argmax(1), scores[pairs].prod(1) * foreground.max(1)
         rows = np.argsort(-values, kind="stable")[:top]
         kept = np.unique(pairs[rows])
         kept = kept[np.argsort(-scores[kept], kind="stable")]
@@ -162,11 +181,11 @@ def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str
 
 def numbered(names: Sequence[str]) -> list[str]:
     """Names that occur more than once get a number, so that a reader knows which of two horses a line means."""
-    total, seen = Counter(names), Counter()
+    total, so_far = Counter(names), Counter[str]()
     result = []
     for name in names:
-        seen[name] += 1
-        result.append(f"{name} {seen[name]}" if total[name] > 1 else name)
+        so_far[name] += 1
+        result.append(f"{name} {so_far[name]}" if total[name] > 1 else name)
     return result
 
 
@@ -188,7 +207,8 @@ def _inside(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.clip(corners, 1, np.maximum(np.array(size) - 1, 1)).reshape(-1, 4)
 
 
-def _arrow(axes, start: np.ndarray, end: np.ndarray, colour: str, line: float, halo: list) -> None:
+def _arrow(axes: Axes, start: np.ndarray, end: np.ndarray, colour: str, line: float, halo: list[Any]) -> None:
+    """An arrow from one meeting point to another."""
     # matplotlib bends in a picture whose y goes upwards, so its sign is the other one.
     style = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={-layout.BEND}", "mutation_scale": 5 * line}
     ends = {"shrinkA": 0, "shrinkB": 1.8 * line * _PIXEL}
@@ -202,7 +222,9 @@ def _extent(text: str, font: FontProperties, letters: float) -> tuple[float, flo
     return width / _PIXEL + 0.6 * letters, 1.32 * letters
 
 
-def _tag(axes, text: str, place: np.ndarray, look: tuple[str, str, str], font: FontProperties, letters: float) -> None:
+def _tag(
+    axes: Axes, text: str, place: np.ndarray, look: tuple[str, str, str], font: FontProperties, letters: float
+) -> None:
     """Text on a filled tag of the place [4] xyxy; look: colours of the tag, its letters and its edge."""
     fill, letter, edge = look
     x0, y0, x1, y1 = place

@@ -49,8 +49,8 @@
     const list = make("div", { class: "examples", role: "radiogroup", "aria-label": name });
     const entries = examples.map((example, i) => {
       const input = make("input", { type: "radio", name: root.id, onchange: () => open(stage, example) });
-      const mark = example.good == null ? [] : [verdict(example.good), " "];
-      const text = make("span", {}, ...mark, example.caption || `${i + 1}`);
+      const sign = example.good == null ? [] : [verdict(example.good), " "];
+      const text = make("span", {}, ...sign, example.caption || `${i + 1}`);
       return make("label", {}, input, make("img", { src: example.image, alt: "", loading: "lazy", decoding: "async" }), text);
     });
     list.append(...entries);
@@ -83,21 +83,21 @@
     const caption = make("p", { class: "caption" }, ...example.pieces.map(([text, i]) => (i == null ? text : entity(i))));
     const triplets = example.triplets.map(([s, predicate, o]) => make("li", {}, entity(s), ` ${predicate} `, entity(o)));
     const panels = casePanels(example);
-    const said = make("p", { class: "unseen", "aria-live": "polite" });
+    const sentence = make("p", { class: "unseen", "aria-live": "polite" });
     let chosen = -1;
     function choose(i) {
       if (i === chosen) return;
       chosen = i;
       for (const button of buttons) button.setAttribute("aria-pressed", String(Number(button.dataset.entity) === i));
       const lines = panels.map((panel) => panel.show(i)).filter(Boolean);
-      said.textContent = example.words[i] === undefined ? "" : `${example.words[i]}: ${lines.join("; ")}.`;
+      sentence.textContent = example.words[i] === undefined ? "" : `${example.words[i]}: ${lines.join("; ")}.`;
     }
     stage.replaceChildren(
       caption,
       ...(triplets.length ? [make("ul", { class: "triplets", "aria-label": "Triplets" }, ...triplets)] : []),
       make("div", { class: "panels" }, ...panels.map((panel) => panel.element)),
       verdicts(example, entity),
-      said,
+      sentence,
     );
     if (example.words.length) choose(0);
   }
@@ -205,8 +205,8 @@
       chooser({ class: `line` }, `${name} ${score(example.scores[i])}`, () => light([i], touching(i))));
     const lines = relations.map(([s, predicate, o, value], r) =>
       chooser({ class: "line" }, `${names[s]} ${predicate} ${names[o]} ${score(value)}`, () => light([s, o], [r])));
-    const said = relations.map(([s, p, o]) => `${names[s]} ${p} ${names[o]}`).join("; ") || "no relation";
-    const graph = make("div", { class: "net", role: "img", "aria-label": `Graph: ${said}` });
+    const sentence = relations.map(([s, p, o]) => `${names[s]} ${p} ${names[o]}`).join("; ") || "no relation";
+    const graph = make("div", { class: "net", role: "img", "aria-label": `Graph: ${sentence}` });
     const list = relations.length
       ? make("ol", {}, ...lines.map((line) => make("li", {}, line)))
       : make("p", { class: "quiet" }, "No relation was predicted.");
@@ -336,8 +336,8 @@
   }
 
   const all = { All: () => true };
-  const known = data.cases.some((example) => example.good != null);
-  const kinds = known ? { ...all, "Wholly right": (example) => example.good, "With a mistake": (example) => example.good === false } : all;
+  const judged = data.cases.some((example) => example.good != null);
+  const kinds = judged ? { ...all, "Wholly right": (example) => example.good, "With a mistake": (example) => example.good === false } : all;
   viewer(document.getElementById("cases"), "Captions", data.cases, kinds, showCase);
   viewer(document.getElementById("graphs"), "Images", data.graphs, all, showGraph);
   drawCharts();

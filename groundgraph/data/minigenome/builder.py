@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from groundgraph.data.minigenome.drawing import CANVAS, PEOPLE, SUPERSAMPLING, Canvas, Drawn, Look
-from groundgraph.data.minigenome.icons import HAIRS, ICONS, SKINS, VIVID
+from groundgraph.data.minigenome.icons import HAIRS, ICONS, SKINS, VIVID, Colour
 
 MIN_VISIBLE = 0.35  # of an object's own pixels; what is more hidden is no object of the scene
 MIN_PIXELS = 40  # canvas pixels
@@ -44,9 +44,12 @@ class SceneObject:
 class Scene:
     """An image and what is true of it.
 
-    relations  (subject, predicate, object), indices into objects; all hold in the drawing
-    captioned  which of them captions speak of, as indices into relations
-    setting    where it is ("field", "room", ...)
+    Attributes:
+        image: the drawing.
+        objects: what is visible in it.
+        relations: (subject, predicate, object), indices into objects; all hold in the drawing.
+        captioned: which of them captions speak of, as indices into relations.
+        setting: where it is ("field", "room", ...).
     """
 
     image: Image.Image
@@ -56,18 +59,23 @@ class Scene:
     setting: str
 
 
+def _brightened(colour: Colour, by: int) -> Colour:
+    red, green, blue = (min(255, max(0, value + by)) for value in colour)
+    return red, green, blue
+
+
 class Builder:
     """One scene while it grows: a canvas, the dice, and the relations so far."""
 
-    def __init__(self, rng: random.Random, style: str):
+    def __init__(self, rng: random.Random, style: str) -> None:
         self.rng = rng
         indoors = rng.random() < 0.25
         palette = _INDOORS if indoors else _OUTDOORS if style == "vg" else _SHIFTED
         far, near = rng.choice(palette)
         jitter = rng.randint(-10, 10)
         self.horizon = rng.uniform(0.38, 0.58) * CANVAS
-        self.canvas = Canvas(tuple(v + jitter if v + jitter < 256 else 255 for v in far))
-        self.canvas.shape("r", [(0, self.horizon), (CANVAS, CANVAS)], tuple(max(0, v + jitter) for v in near), None)
+        self.canvas = Canvas(_brightened(far, jitter))
+        self.canvas.shape("r", [(0, self.horizon), (CANVAS, CANVAS)], _brightened(near, jitter), None)
         self.setting = (
             "room" if indoors else {0: "field", 1: "beach", 2: "park", 3: "street"}[palette.index((far, near))]
         )
@@ -101,6 +109,7 @@ class Builder:
         squash: float = 1.0,
         colour: str | None = None,
     ) -> Drawn:
+        """Put a thing down: its base's centre at (x, bottom), `unit` a man's height, all in canvas pixels."""
         drawn = self.canvas.icon(
             category, x, bottom, unit, colour or self.rng.choice(ICONS[category].palette), flip, squash
         )
@@ -108,6 +117,7 @@ class Builder:
         return drawn
 
     def person(self, kind: str, x: float, bottom: float, unit: float, pose: str, flip: bool) -> Drawn:
+        """Put a person down, feet or seat at (x, bottom), with garments that they wear."""
         dress = kind in ("woman", "girl") and self.rng.random() < 0.6
         look = Look(
             "dress" if dress else "shirt",
@@ -123,12 +133,14 @@ class Builder:
         return drawn
 
     def twin(self, category: str, x: float, ground: float, unit: float, flip: bool) -> Drawn:
+        """Put down a second thing of a category, which does nothing."""
         if category in PEOPLE:
             return self.person(category, x, ground, unit, self.rng.choice(("stand", "stand", "walk")), flip)
         bottom = ground - 0.55 * unit if category == "kite" else ground
         return self.icon(category, x, bottom, unit, flip)
 
     def relate(self, subject: int, predicate: str, obj: int, captioned: bool = True) -> None:
+        """Note what is true of two things that were put down, and whether captions speak of it."""
         self.relations.append((subject, predicate, obj))
         if captioned:
             self.captioned.append(len(self.relations) - 1)
@@ -141,6 +153,7 @@ class Builder:
 
     # What is left to see ----------------------------------------------------------------------------------------------
     def finish(self) -> Scene:
+        """The scene: objects that are visible enough, with the boxes of their visible pixels, and their relations."""
         owner = np.asarray(self.canvas.owner)
         n = len(self.canvas.categories)
         counts = np.bincount(owner.ravel(), minlength=n + 1)[1:]
@@ -153,7 +166,7 @@ class Builder:
                 lut[index + 1] = parent + 1
         bodies = lut[owner]
         keep: dict[int, int] = {}
-        objects = []
+        objects: list[SceneObject] = []
         for index in range(n):
             visible = whole[index] / max(1, self.full[index])
             if visible < MIN_VISIBLE or whole[index] < MIN_PIXELS:
@@ -164,11 +177,17 @@ class Builder:
             if min(x1 - x0, y1 - y0) < MIN_SHORT_SIDE:
                 continue
             keep[index] = len(objects)
-            box = tuple(float(v) / SUPERSAMPLING for v in (x0, y0, x1, y1))
+            left, top, right, bottom = (float(v) / SUPERSAMPLING for v in (x0, y0, x1, y1))
             objects.append(
-                SceneObject(self.canvas.categories[index], self.canvas.colours[index], box, float(min(1.0, visible)))
+                SceneObject(
+                    self.canvas.categories[index],
+                    self.canvas.colours[index],
+                    (left, top, right, bottom),
+                    float(min(1.0, visible)),
+                )
             )
-        relations, captioned = [], []
+        relations: list[tuple[int, str, int]] = []
+        captioned = []
         for i, (s, predicate, o) in enumerate(self.relations):
             if s in keep and o in keep:
                 if i in self.captioned:

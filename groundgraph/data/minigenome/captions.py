@@ -67,9 +67,13 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Noun:
-    """What a caption can name: a category, perhaps with its colour, its number, and the scene's objects it means.
+    """What a caption can name.
 
-    `garment` is another Noun the person is described by ("a man in a red shirt").
+    Attributes:
+        category: its category.
+        objects: the scene's objects that it means; several make a plural.
+        colour: a colour that is named with it, or "".
+        garment: what a person is described by ("a man in a red shirt").
     """
 
     category: str
@@ -79,6 +83,7 @@ class Noun:
 
     @property
     def plural(self) -> bool:
+        """Whether it means more than one object."""
         return len(self.objects) > 1
 
 
@@ -94,7 +99,8 @@ class _Text:
     """Words joined by spaces, with the place of every noun kept."""
 
     def __init__(self) -> None:
-        self.text, self.mentions = "", []
+        self.text = ""
+        self.mentions: list[tuple[int, int, tuple[int, ...]]] = []
 
     def say(self, words: str, objects: tuple[int, ...] | None = None) -> _Text:
         if words:
@@ -216,11 +222,11 @@ def _speakable(scene: Scene, relation: int) -> bool:
     subject, predicate, obj = scene.relations[relation]
     if predicate != "wearing" or scene.objects[obj].category not in GARMENTS:
         return True
-    said = (scene.objects[subject].category, scene.objects[obj].category, scene.objects[obj].colour)
+    words = (scene.objects[subject].category, scene.objects[obj].category, scene.objects[obj].colour)
     return not any(
         (s, o) != (subject, obj)
         and p == "wearing"
-        and (scene.objects[s].category, scene.objects[o].category, scene.objects[o].colour) == said
+        and (scene.objects[s].category, scene.objects[o].category, scene.objects[o].colour) == words
         for s, p, o in scene.relations
     )
 

@@ -22,14 +22,19 @@ SETTINGS = ("vg_caption", "coco_caption", "unlocalized_graph")
 class MiniGenome:
     """One split of MiniGenome under one kind of supervision.
 
-    setting  "vg_caption": several region captions an image; "coco_caption": two longer ones over a shifted image
-             distribution; "unlocalized_graph": the captioned relations as bare triplets. Validation and test are the
-             Visual-Genome-like world in every setting, as in the paper.
-    folder   where pictures are kept as PNG files; drawn the first time they are asked for
-    Raises InputError on an unknown split or setting, or more images than the split has.
+    Args:
+        split: "train", "validation" or "test".
+        setting: "vg_caption": several region captions an image; "coco_caption": two longer ones over a shifted image
+            distribution; "unlocalized_graph": the captioned relations as bare triplets. Validation and test are the
+            Visual-Genome-like world in every setting, as in the paper.
+        folder: where pictures are kept as PNG files; each is drawn when its example is first read.
+        limit: how many images; None: all of the split.
+
+    Raises:
+        InputError: on an unknown split or setting, or more images than the split has.
     """
 
-    def __init__(self, split: str, setting: str, folder: Path, limit: int | None = None):
+    def __init__(self, split: str, setting: str, folder: Path, limit: int | None = None) -> None:
         if split not in SPLITS:
             raise InputError(f"MiniGenome has no split {split!r}: choose one of {', '.join(SPLITS)}")
         if setting not in SETTINGS:
@@ -59,7 +64,10 @@ class MiniGenome:
         captions, triplets, mentions = self._supervision(scene, index)
         return Example(name, str(path), captions, triplets, _truth(scene, mentions))
 
-    def _supervision(self, scene: Scene, index: int) -> tuple[tuple[str, ...], tuple, tuple[Mention, ...]]:
+    def _supervision(
+        self, scene: Scene, index: int
+    ) -> tuple[tuple[str, ...], tuple[tuple[str, str, str], ...], tuple[Mention, ...]]:
+        """Captions or triplets, and the objects that their words mean."""
         if self.setting == "unlocalized_graph":
             relations = [scene.relations[r] for r in scene.captioned]
             named = tuple((scene.objects[s].category, p, scene.objects[o].category) for s, p, o in relations)

@@ -6,11 +6,14 @@ visible boxes and visibility fall out of one look at the owner map, whatever was
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from groundgraph.data.minigenome.icons import COLOURS, DARK, ICONS
+from groundgraph.data.minigenome.icons import COLOURS, DARK, ICONS, Colour
+
+Point = tuple[float, float]
 
 SIDE = 112  # pixels of a finished image
 SUPERSAMPLING = 2  # scenes are drawn larger and scaled down, which smooths the edges
@@ -39,19 +42,27 @@ LEG = 0.46
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn: its number, its box before anything covers it, and (people) hand, top of the head, garments."""
+    """What was drawn.
+
+    Attributes:
+        index: its number.
+        box: xyxy in canvas pixels, before anything covers it.
+        hand: where a person's front hand is, (x, y).
+        head: where the top of a person's head is.
+        garments: numbers of what a person wears.
+    """
 
     index: int
     box: tuple[float, float, float, float]
-    hand: tuple[float, float] = (0.0, 0.0)
-    head: tuple[float, float] = (0.0, 0.0)
+    hand: Point = (0.0, 0.0)
+    head: Point = (0.0, 0.0)
     garments: tuple[int, ...] = ()
 
 
 class Canvas:
     """A scene being drawn: `image` in colour, `owner` with each pixel's object number + 1 (0 = backdrop)."""
 
-    def __init__(self, backdrop: tuple[int, int, int]):
+    def __init__(self, backdrop: Colour) -> None:
         self.image = Image.new("RGB", (CANVAS, CANVAS), backdrop)
         self.owner = Image.new("L", (CANVAS, CANVAS), 0)
         self._paint, self._own = ImageDraw.Draw(self.image), ImageDraw.Draw(self.owner)
@@ -67,9 +78,19 @@ class Canvas:
         self.parent.append(index if parent is None else parent)
         return index
 
-    def shape(self, kind: str, points: list[tuple[float, float]], fill, owner: int | None, width: int = 2) -> None:
-        """Draw one shape in colour and into the owner map; `owner` None leaves the map alone (backdrop, strings)."""
-        layers = [(self._paint, fill)] if owner is None else [(self._paint, fill), (self._own, owner + 1)]
+    def shape(self, kind: str, points: list[Point], fill: Colour, owner: int | None, width: int = 2) -> None:
+        """Draw one shape in colour and into the owner map.
+
+        Args:
+            kind: as in `icons.Icon`.
+            points: in canvas pixels.
+            fill: RGB.
+            owner: the number of the object that it belongs to; None leaves the map alone (backdrop, strings).
+            width: of lines and rings, in canvas pixels.
+        """
+        layers: list[tuple[ImageDraw.ImageDraw, Colour | int]] = [(self._paint, fill)]
+        if owner is not None:
+            layers.append((self._own, owner + 1))
         xs, ys = [p[0] for p in points], [p[1] for p in points]
         box = (min(xs), min(ys), max(xs), max(ys))
         for draw, ink in layers:
@@ -96,12 +117,12 @@ class Canvas:
         own, sign, stroke = COLOURS[colour], -1 if flip else 1, max(2, round(unit * 0.035))
         index = self.add(category, colour)
         for kind, ink, at in icon.shapes:
-            ink = own if ink == "c" else shade(own) if ink == "s" else ink
+            fill = ink if isinstance(ink, tuple) else own if ink == "c" else shade(own)
             points = [
                 (x + sign * (u - 0.5) * width, bottom - height + v * height)
                 for u, v in zip(at[::2], at[1::2], strict=True)
             ]
-            self.shape(kind, points, ink, index, stroke)
+            self.shape(kind, points, fill, index, stroke)
         return Drawn(index, (x - width / 2, bottom - height, x + width / 2, bottom))
 
     def person(
@@ -117,7 +138,7 @@ class Canvas:
         head_radius = 0.135 if child else 0.105
         shoulder, neck = 0.30, 0.32 + head_radius
 
-        def at(forward: float, up: float) -> tuple[float, float]:
+        def at(forward: float, up: float) -> Point:
             if pose == "lie":  # the same body, turned on its back
                 return hip[0] + sign * up * height, hip[1] - forward * height * 0.9
             return hip[0] + sign * forward * height, hip[1] - up * height
@@ -130,10 +151,10 @@ class Canvas:
         leg_ink = COLOURS[look.bottom_colour] if bottom_part != body else look.skin
         limb, arm = max(3, round(height * (0.115 if bottom_part != body else 0.075))), max(3, round(height * 0.08))
 
-        def line(points, ink, owner, width):
+        def line(points: Sequence[Point], ink: Colour, owner: int, width: int) -> None:
             self.shape("l", [at(*p) for p in points], ink, owner, width)
 
-        def disc(centre, radius, ink, owner, squeeze=1.0):
+        def disc(centre: Point, radius: float, ink: Colour, owner: int, squeeze: float = 1.0) -> None:
             cx, cy = at(*centre)
             r = radius * height
             self.shape("e", [(cx - r, cy - r * squeeze), (cx + r, cy + r * squeeze)], ink, owner)
@@ -182,22 +203,31 @@ class Canvas:
         box = (min(p[0] for p in tops), min(p[1] for p in tops), max(p[0] for p in tops), max(p[1] for p in tops))
         return Drawn(body, box, hand=at(*front), head=(cx, cy - r), garments=garments)
 
-    def string(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+    def string(self, start: Point, end: Point) -> None:
         """A leash or a kite's line: visible, but no object."""
         self.shape("l", [start, end], DARK, None, 2)
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a person is dressed: top is "shirt" or "dress"; colours are names, skin and hair RGB."""
+    """How a person is dressed.
+
+    Attributes:
+        top: "shirt" or "dress".
+        top_colour: a name of COLOURS.
+        bottom_colour: likewise.
+        skin: RGB.
+        hair: RGB.
+    """
 
     top: str
     top_colour: str
     bottom_colour: str
-    skin: tuple[int, int, int]
-    hair: tuple[int, int, int]
+    skin: Colour
+    hair: Colour
 
 
-def shade(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+def shade(colour: Colour) -> Colour:
     """The same colour in shadow."""
-    return tuple(round(v * 0.72) for v in colour)
+    red, green, blue = colour
+    return round(red * 0.72), round(green * 0.72), round(blue * 0.72)

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-COLOURS = {
+Colour = tuple[int, int, int]
+Ink = str | Colour
+Shape = tuple[str, Ink, tuple[float, ...]]
+
+COLOURS: dict[str, Colour] = {
     "red": (205, 45, 45),
     "blue": (45, 85, 210),
     "green": (45, 150, 70),
@@ -33,31 +37,36 @@ COATS = ("brown", "white", "black", "gray")
 
 @dataclass(frozen=True)
 class Icon:
-    """A category's look: height in units of a man's height, width over height, colours it comes in, and its shapes.
+    """A category's look.
 
-    A shape is (kind, colour, coordinates in the unit box, y downwards): kinds are `e` ellipse, `r` rectangle, `p`
-    polygon, `l` line, `o` ring, `d` upper half of a disc; colours are `c` (the object's own), `s` (its shade) or RGB.
-    `seat` is where, as a fraction of the height from the top, things that are on it rest.
+    Attributes:
+        height: in units of a man's.
+        aspect: width over height.
+        palette: names of the colours that it comes in.
+        shapes: (kind, colour, coordinates in the unit box, y downwards) each: kinds are `e` ellipse, `r` rectangle,
+            `p` polygon, `l` line, `o` ring, `d` upper half of a disc; colours are `c` (the object's own), `s` (its
+            shade) or RGB.
+        seat: where, as a fraction of the height from the top, things that are on it rest.
     """
 
     height: float
     aspect: float
     palette: tuple[str, ...]
-    shapes: tuple
+    shapes: tuple[Shape, ...]
     seat: float = 0.0
 
 
-def _legs(colour, *lefts, top=0.6, width=0.08):
+def _legs(colour: Ink, *lefts: float, top: float = 0.6, width: float = 0.08) -> tuple[Shape, ...]:
     return tuple(("r", colour, (x, top, x + width, 1.0)) for x in lefts)
 
 
-def _stripes(colour, *lefts, top, bottom, width=0.035):
+def _stripes(colour: Ink, *lefts: float, top: float, bottom: float, width: float = 0.035) -> tuple[Shape, ...]:
     return tuple(
         ("p", colour, (x, top, x + width, top, x + width * 1.8, bottom, x + width * 0.8, bottom)) for x in lefts
     )
 
 
-def _wheels(*centres, radius_x, top):
+def _wheels(*centres: float, radius_x: float, top: float) -> tuple[Shape, ...]:
     rings = [("e", DARK, (x - radius_x, top, x + radius_x, 1.0)) for x in centres]
     hubs = [
         ("e", (168, 168, 172), (x - radius_x / 3, top + (1 - top) / 3, x + radius_x / 3, 1 - (1 - top) / 3))

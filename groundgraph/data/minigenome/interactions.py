@@ -198,11 +198,11 @@ def _on(b: Builder, x: float, ground: float, u: float, flip: bool) -> None:
         ("cup", "bottle", "book", "laptop", "bag", "vase", "phone", "basket", "flower", "ball", "box", "hat"), 2
     )
     if place in ("box", "chair"):
-        spots, things = (0.0,), things[:1]
+        offsets, things = [0.0], things[:1]
     else:
-        spots = (-0.26, 0.26)
+        offsets = [-0.26, 0.26]
         things = [things[0]] * 2 if b.rng.random() < 0.35 else things[: b.rng.choice((1, 2))]
-    for offset, thing in zip(spots, things, strict=False):
+    for offset, thing in zip(offsets, things, strict=False):
         b.relate(b.icon(thing, x + offset * u, top, u, flip).index, "on", under.index)
 
 
@@ -229,11 +229,11 @@ def _behind(b: Builder, x: float, ground: float, u: float, flip: bool) -> None:
 
 def _near(b: Builder, x: float, ground: float, u: float, flip: bool) -> None:
     s = -1 if flip else 1
-    mark = b.rng.choice(("tree", "house", "tower", "bush", "bench", "car", "truck", "bus", "box"))
+    landmark = b.rng.choice(("tree", "house", "tower", "bush", "bench", "car", "truck", "bus", "box"))
     who = b.rng.choice(("dog", "horse", "cow", "bird", "cat", "bear", "chair", "bike", "ball", "person"))
-    wide = ICONS[mark].height * ICONS[mark].aspect
+    wide = ICONS[landmark].height * ICONS[landmark].aspect
     scale = min(1.0, 0.9 / wide)
-    place = b.icon(mark, x - s * 0.28 * u, ground - 0.06 * u, u * scale, flip)
+    place = b.icon(landmark, x - s * 0.28 * u, ground - 0.06 * u, u * scale, flip)
     spot = x + s * (0.5 * wide * scale + 0.02) * u
     one = (
         b.person(b.rng.choice(list(PEOPLE)), spot, ground, u, "stand", flip).index
