@@ -178,14 +178,8 @@ class Builder:
                 continue
             keep[index] = len(objects)
             left, top, right, bottom = (float(v) / SUPERSAMPLING for v in (x0, y0, x1, y1))
-            objects.append(
-                SceneObject(
-                    self.canvas.categories[index],
-                    self.canvas.colours[index],
-                    (left, top, right, bottom),
-                    float(min(1.0, visible)),
-                )
-            )
+            category, colour = self.canvas.categories[index], self.canvas.colours[index]
+            objects.append(SceneObject(category, colour, (left, top, right, bottom), float(min(1.0, visible))))
         relations: list[tuple[int, str, int]] = []
         captioned = []
         for i, (s, predicate, o) in enumerate(self.relations):
