@@ -415,7 +415,7 @@ CASES = [
     ("an animated image: its first frame", opened(animated, (255, 0, 0), "a.gif"), TAKEN, ""),
     ("CMYK", opened(coloured("CMYK", (0, 255, 255, 0)), (255, 0, 0), "a.jpg"), TAKEN, ""),
     ("16 bits a pixel", opened(coloured("I;16", 65535), (255, 255, 255), "a.png"), TAKEN, ""),
-    ("floats that are no numbers", opened(coloured("F", float("nan")), (0, 0, 0), "a.tiff"), ERROR, "no number in it is"),
+    ("floats that are no numbers", opened(coloured("F", float("nan")), (0, 0, 0), "a.tiff"), ERROR, "no number"),
     # Captions
     ("captions of zero bytes", lambda p: coco(p, text=""), ERROR, r"captions\.json, line 1: not valid JSON"),
     ("captions that are a list", lambda p: coco(p, text="[]"), ERROR, r"captions\.json: has no list `images`"),
