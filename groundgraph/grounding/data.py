@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -15,24 +16,29 @@ from groundgraph.training.processes import ALONE, WHOLE, Ranks, Share
 
 @dataclass(frozen=True)
 class GroundingImage:
-    """One image's entities (of all its captions, one after the other), regions, and what the teachers say.
+    """One image's entities (of all its captions, one after the other), regions, and its teachers' targets.
 
-    embeddings   [E, de] float32, entities in their captions' context
-    features     [V, dv] float32, regions
-    object       [E, V] float32, the object-aware teacher's targets (Eq. 6); rows may be empty
-    interaction  [E, V] float32, the interaction-aware teacher's (Eq. 8); rows may be empty. None: it was not asked
-    reliability  [E, 2] float32, the two teachers' weights (Eq. 11, expert-guided). None: a half each
-    triplets     [T, 2] int64, subject and object of each triplet as rows of embeddings. None: no triplets
-    predicates   [T, de] float32, embeddings of their predicates
+    Attributes:
+        embeddings: [E, de] float32, entities in their captions' context.
+        features: [V, dv] float32, regions.
+        object: [E, V] float32, the object-aware teacher's targets (Eq. 6); rows may be empty.
+        interaction: [E, V] float32, the interaction-aware teacher's (Eq. 8); rows may be empty. None: all are.
+        reliability: [E, 2] float32, the two teachers' weights (Eq. 11, expert-guided). None: a half each.
+        triplets: [T, 2] int64, subject and object of each triplet as rows of embeddings. None: no triplets.
+        predicates: [T, de] float32, embeddings of their predicates.
+
+    Raises:
+        InputError: The shapes do not fit each other.
     """
 
     embeddings: np.ndarray
     features: np.ndarray
     object: np.ndarray
-    interaction: np.ndarray | None = None
-    reliability: np.ndarray | None = None
-    triplets: np.ndarray | None = None
-    predicates: np.ndarray | None = None
+    # None is replaced below, so that who reads them need not ask.
+    interaction: np.ndarray = None  # type: ignore[assignment]
+    reliability: np.ndarray = None  # type: ignore[assignment]
+    triplets: np.ndarray = None  # type: ignore[assignment]
+    predicates: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         entities, regions, width = len(self.embeddings), len(self.features), np.shape(self.embeddings)[1]
@@ -58,10 +64,33 @@ class GroundingImage:
 LIMIT = 4 * 2**30  # bytes that a padded set may take
 
 
-class Sampled:
-    """Drawing batches from a set that knows its `entities` [N, E] bool and can `take` some of them."""
+class Sampled(ABC):
+    """Images to draw batches from.
+
+    Attributes:
+        entities: [N, E] bool, True = real.
+        widths: (de, dv).
+    """
 
     entities: Tensor
+
+    @property
+    @abstractmethod
+    def widths(self) -> tuple[int, int]:
+        """Widths of a text embedding and of a region's features, (de, dv)."""
+
+    @abstractmethod
+    def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
+        """Some entities of some images.
+
+        A triplet stays where both its ends do. Padding is cut to the images' own widest.
+
+        Args:
+            images: [n] int64.
+            chosen: [n, k] int64, places of entities.
+            real: [n, k] bool, which of them count.
+            ranks: Of several processes, each gets its share of the images.
+        """
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -80,7 +109,7 @@ class Sampled:
         return self.take(images, chosen, mask.gather(1, chosen), ranks)
 
     def of_entities(self, rows: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """The given entities [n, 2] (image, place), each image once with those of its entities that are asked for."""
+        """The given entities [n, 2] (image, place), each image once with those of its entities that are among them."""
         images, owner = torch.unique(rows[:, 0], return_inverse=True)
         order = owner.argsort(stable=True)
         owner, places = owner[order], rows[order, 1]
@@ -95,10 +124,18 @@ class Sampled:
 class PaddedSet(Sampled):
     """Images padded to the largest of them.
 
-    embeddings [N, E, de], entities [N, E] bool (True = real); features [N, V, dv], regions [N, V] bool
-    object, interaction [N, E, V] targets; reliability [N, E, 2]
-    triplets [N, T, 2] int64 (subject, object; padding is 0), triplet_mask [N, T] bool, predicates [N, T, de]
-    share  which images of a batch these are, where several processes have it; padding is then the whole batch's
+    Attributes:
+        embeddings: [N, E, de] float32.
+        entities: [N, E] bool, True = real.
+        features: [N, V, dv] float32.
+        regions: [N, V] bool, True = real.
+        object: [N, E, V] float32, targets of Eq. 6.
+        interaction: [N, E, V] float32, targets of Eq. 8.
+        reliability: [N, E, 2] float32.
+        triplets: [N, T, 2] int64, subject and object; padding is 0.
+        triplet_mask: [N, T] bool, True = real.
+        predicates: [N, T, de] float32.
+        share: Which images of a batch these are, where several processes have it; padding is the whole batch's.
     """
 
     embeddings: Tensor
@@ -115,15 +152,11 @@ class PaddedSet(Sampled):
 
     @property
     def widths(self) -> tuple[int, int]:
-        """(de, dv)."""
+        """See `Sampled`."""
         return self.embeddings.shape[-1], self.features.shape[-1]
 
     def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """Some entities of some images: images [n], chosen [n, k] places of entities, real [n, k] which of them count.
-
-        A triplet stays where both its ends do. Padding is cut to the images' own widest. Of several processes, each
-        gets its share of the images.
-        """
+        """See `Sampled.take`."""
         widest = int(self.regions[images].sum(1).max())
         most = int(self.triplet_mask[images].sum(1).max()) if self.triplet_mask.shape[1] else 0
         share = Share(ranks, len(images))
@@ -133,7 +166,7 @@ class PaddedSet(Sampled):
             values = values[images, :, :width]
             return values.gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
-        # Where an entity went: a column beyond the last stands for "not taken".
+        # Where an entity went: a column beyond the last stands for "left out".
         width, kept = self.entities.shape[1], chosen.shape[1]
         place = torch.full((len(images), width + 1), -1)
         columns = torch.where(real, chosen, width)
@@ -157,12 +190,16 @@ class PaddedSet(Sampled):
 
     def to(self, device: torch.device | str) -> PaddedSet:
         """The same on another device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "share"}
-        return replace(self, **moved)
+        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "share"}
+        return replace(self, **tensors)
 
 
 def pad(images: Sequence[GroundingImage]) -> PaddedSet:
-    """Images with at least one entity and one region, padded; raises ValueError where none is left to learn from."""
+    """Images with at least one entity and one region, padded.
+
+    Raises:
+        InputError: None is left to learn from.
+    """
     images = [image for image in images if len(image.embeddings) and len(image.features)]
     if not images:
         raise InputError("no image has both an entity and a region: check the captions and the detector")
@@ -184,10 +221,9 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
     for k, image in enumerate(images):
         ne, nv, nt = len(image.embeddings), len(image.features), len(image.triplets)
         out.entities[k, :ne], out.regions[k, :nv], out.triplet_mask[k, :nt] = True, True, True
-        for name, size in (
-            ("embeddings", ne), ("features", nv), ("reliability", ne), ("triplets", nt), ("predicates", nt)
-        ):  # fmt: skip
-            getattr(out, name)[k, :size] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
+        rows = {"embeddings": ne, "features": nv, "reliability": ne, "triplets": nt, "predicates": nt}
+        for name, count in rows.items():
+            getattr(out, name)[k, :count] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
         for name in ("object", "interaction"):
             getattr(out, name)[k, :ne, :nv] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
     return out
@@ -196,8 +232,10 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
 class PagedSet(Sampled):
     """The same from images that are read when a batch asks for them: what does not fit into memory.
 
-    images            any sequence; an item is read anew each time
-    entities, regions [N] how many each has; images without either are left out
+    Args:
+        images: Any sequence; an item is read anew each time.
+        entities: [N] int64, how many each has; images without any are left out.
+        regions: [N] int64, likewise.
     """
 
     def __init__(self, images: Sequence[GroundingImage], entities: np.ndarray, regions: np.ndarray) -> None:
@@ -205,25 +243,31 @@ class PagedSet(Sampled):
         counts = torch.from_numpy(entities[self._rows])
         self.entities = torch.arange(int(counts.max())) < counts[:, None]
         first = images[int(self._rows[0])]
-        self.widths = (first.embeddings.shape[1], first.features.shape[1])
+        self._widths = (first.embeddings.shape[1], first.features.shape[1])
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """See `Sampled`."""
+        return self._widths
 
     def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """As `PaddedSet.take`."""
+        """See `Sampled.take`."""
         page = pad([self._images[int(row)] for row in self._rows[images.numpy()]])
         return page.take(torch.arange(len(images)), torch.where(real, chosen, 0), real, ranks)
 
 
-def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> PaddedSet | PagedSet:
+def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> Sampled:
     """A data set to draw batches from: padded in memory, or read batch by batch where that would exceed `limit` bytes.
 
-    Raises InputError where no image has both an entity and a region.
+    Raises:
+        InputError: No image has both an entity and a region.
     """
     entities, regions = lengths_of(images)
     usable = np.flatnonzero((entities > 0) & (regions > 0))
     if len(usable):
-        one = images[int(usable[0])]
+        first = images[int(usable[0])]
         most, widest = int(entities[usable].max()), int(regions[usable].max())
-        width = most * (2 * one.embeddings.shape[1] + 2 * widest) + widest * one.features.shape[1]
+        width = most * (2 * first.embeddings.shape[1] + 2 * widest) + widest * first.features.shape[1]
         if 4.0 * len(usable) * width > limit:
             return PagedSet(images, entities, regions)
     return pad(images)
@@ -231,7 +275,7 @@ def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> PaddedSet 
 
 def lengths_of(images: Sequence[GroundingImage]) -> np.ndarray:
     """How many entities and regions each image has, [2, N]; a sequence that knows it unread has it as `lengths`."""
-    known = getattr(images, "lengths", None)
-    if known is None:
-        known = [[len(i.embeddings) for i in images], [len(i.features) for i in images]]
-    return np.array(known, np.int64).reshape(2, -1)
+    lengths = getattr(images, "lengths", None)
+    if lengths is None:
+        lengths = [[len(i.embeddings) for i in images], [len(i.features) for i in images]]
+    return np.array(lengths, np.int64).reshape(2, -1)

@@ -17,6 +17,11 @@ class Grounder(nn.Module):
 
     The released code drops entries of every product h_i * v_j; by default one mask an entity, on h, serves all its
     regions. That is an approximation: it keeps the scores one matrix product, and [Ne, Nv, d] is never materialised.
+
+    Args:
+        text_size: d_e, width of an entity's embedding.
+        visual_size: d_v, width of a region's features.
+        config: Its choices; the paper's form by default.
     """
 
     def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
@@ -30,15 +35,15 @@ class Grounder(nn.Module):
         initialise(self)
 
     def encode_text(self, embeddings: Tensor) -> Tensor:
-        """E [..., Ne, de] -> H [..., Ne, d]."""
+        """Eq. 1: E [..., Ne, de] -> H [..., Ne, d]."""
         return self.text(embeddings)
 
     def encode_regions(self, features: Tensor) -> Tensor:
-        """X [..., Nv, dv] -> V [..., Nv, d]."""
+        """Eq. 2: X [..., Nv, dv] -> V [..., Nv, d]."""
         return self.visual(features)
 
     def scores(self, h: Tensor, v: Tensor) -> Tensor:
-        """H [..., Ne, d], V [..., Nv, d] -> A [..., Ne, Nv]; FC_att(h * v) = (w * h) . v + b (Eq. 3)."""
+        """Eq. 3 as one matrix product, FC_att(h * v) = (w * h) . v + b: H [..., Ne, d], V [..., Nv, d] -> [..., Ne, Nv]."""
         if self.config.normalise:
             h, v = normalize(h, dim=-1), normalize(v, dim=-1)
         share = self.config.dropout if self.training else 0.0
@@ -50,8 +55,18 @@ class Grounder(nn.Module):
     def reliability(self, attention: Tensor, h: Tensor, v: Tensor) -> Tensor:
         """FC_adp of an attended feature and its entity, without a gradient into v (Eq. 10, 12).
 
-        attention [..., Ne, Nv], H [..., Ne, d], V [..., Nv, d] -> [..., Ne]. The adaptor reads the product of the
-        two, as FC_att does. Raises InputError where the grounder is not self-guided.
+        The adaptor reads the product of the two, as FC_att does.
+
+        Args:
+            attention: a^(o/r) [..., Ne, Nv].
+            h: [..., Ne, d].
+            v: [..., Nv, d].
+
+        Returns:
+            sim^(o/r) [..., Ne].
+
+        Raises:
+            InputError: The grounder is not self-guided.
         """
         if self.adaptor is None:
             raise InputError('this grounder has no adaptor: build it with fusing "self"')
@@ -62,10 +77,10 @@ class Grounder(nn.Module):
         return self.adaptor(attended * h).squeeze(-1).float()
 
     def forward(self, embeddings: Tensor, features: Tensor) -> Tensor:
-        """E [..., Ne, de], X [..., Nv, dv] -> A [..., Ne, Nv], every entity against the regions of its own image."""
+        """Every entity against the regions of its own image: E [..., Ne, de], X [..., Nv, dv] -> A [..., Ne, Nv]."""
         return self.scores(self.encode_text(embeddings), self.encode_regions(features))
 
     def everywhere(self, h: Tensor, v: Tensor) -> Tensor:
-        """H [B, Ne, d], V [B', Nv, d] -> [B, Ne, B', Nv], every entity against every region of every image."""
+        """Every entity against every region of every image: H [B, Ne, d], V [B', Nv, d] -> [B, Ne, B', Nv]."""
         flat = self.scores(h.flatten(0, 1), v.flatten(0, 1))
         return flat.view(*h.shape[:2], *v.shape[:2])

@@ -12,13 +12,15 @@ inputs:
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, softplus
 
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
-from groundgraph.grounding.layers import NEVER, batch_vocabulary, initialise, mean_where, mlp
+from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.training.grounding_loop import Step
 from groundgraph.training.processes import WHOLE, Share
 
@@ -39,7 +41,17 @@ class GraphContext(nn.Module):
         nn.init.zeros_(self.message.weight)
 
     def forward(self, nodes: Tensor, predicates: Tensor, triplets: Tensor, mask: Tensor) -> Tensor:
-        """nodes [B, E, d], predicates [B, T, d], triplets [B, T, 2] int64, mask [B, T] bool -> [B, E, d]."""
+        """The nodes in context.
+
+        Args:
+            nodes: [B, E, d].
+            predicates: [B, T, d].
+            triplets: [B, T, 2] int64, subject and object.
+            mask: [B, T] bool.
+
+        Returns:
+            [B, E, d].
+        """
         b, count, d = nodes.shape
         loops = torch.arange(count, device=nodes.device).expand(b, count)
         senders = torch.cat([triplets[..., 0], triplets[..., 1], loops], 1)
@@ -48,15 +60,17 @@ class GraphContext(nn.Module):
 
         def of_edges(layer: nn.Linear) -> Tensor:
             """The layer on (predicate, receiver, sender) of every edge; its three parts first, each node once."""
-            said, receiver, sender = (
+            predicate, receiver, sender = (
                 x @ w.T for x, w in zip((predicates, nodes, nodes), layer.weight.split(d, 1), strict=True)
             )
-            ends = zip((receiver, sender), (receivers, senders), strict=True)
-            ends = [part.gather(1, at.unsqueeze(-1).expand(-1, -1, part.shape[-1])) for part, at in ends]
-            return torch.cat([said, said, torch.zeros_like(receiver)], 1) + ends[0] + ends[1] + layer.bias
+            width = receiver.shape[-1]
+            receiver_end = receiver.gather(1, receivers.unsqueeze(-1).expand(-1, -1, width))
+            sender_end = sender.gather(1, senders.unsqueeze(-1).expand(-1, -1, width))
+            labels = torch.cat([predicate, predicate, torch.zeros_like(receiver)], 1)
+            return labels + receiver_end + sender_end + layer.bias
 
         reaches = real.unsqueeze(1) & (receivers.unsqueeze(1) == loops.unsqueeze(2))  # [B, E, edges]
-        shares = of_edges(self.weigh).transpose(1, 2).masked_fill(~reaches, NEVER).softmax(-1)
+        shares = of_edges(self.weigh).transpose(1, 2).masked_fill(~reaches, MASKED_LOGIT).softmax(-1)
         return nodes + dropout(shares, self.share, self.training) @ of_edges(self.message)
 
 
@@ -82,42 +96,51 @@ class Lsws(nn.Module):
         self.context = GraphContext(d, own.context_dropout)
 
     def read(self, batch: PaddedSet) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """classes [B, E, d] and their bias [B, E], contextual queries [B, E, d], features [B, V, dv] after dropout."""
+        """Classes [B, E, d] and their bias [B, E], contextual queries [B, E, d], features [B, V, dv] after dropout."""
         share = self.config.dropout
         classes = self.text(dropout(batch.embeddings, share, self.training))
         queries = self.context(classes, self.text(batch.predicates), batch.triplets, batch.triplet_mask)
         return classes, self.bias(classes).squeeze(-1), queries, dropout(batch.features, share, self.training)
 
     def attention(self, queries: Tensor, features: Tensor, regions: Tensor) -> Tensor:
-        """log of the attention, [B, E, V]; padded regions get about -1e4."""
+        """Log of the attention [B, E, V] of queries [B, E, d] over regions [B, V]; padded regions get about -1e4."""
         logits = (queries @ self.attend(features).transpose(1, 2)).float() * queries.shape[-1] ** -0.5
-        return logits.masked_fill(~regions.unsqueeze(1), NEVER).log_softmax(-1)
+        return logits.masked_fill(~regions.unsqueeze(1), MASKED_LOGIT).log_softmax(-1)
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """{"grounding", "refinement"}: cross-entropies of the attended features, and of all detectors (weighted)."""
+        """The cross-entropies of the attended features, and of all detectors, weighted.
+
+        Args:
+            step: The batch.
+            generator: Nothing is drawn by it.
+
+        Returns:
+            {"grounding", "refinement"}: scalars.
+        """
         batch, share, own = step.images, step.images.share, self.config.lsws
         classes, bias, queries, features = self.read(batch)
-        vocabulary = *(share.gather(values) for values in (classes, bias, batch.entities)), share.start
-        attention, known = self.attention(queries, features, batch.regions), self.recognise(features)
-        logits, rest = batch_vocabulary(attention.exp() @ known, batch.entities, *vocabulary)
+        classes, bias, class_mask = (share.gather(values) for values in (classes, bias, batch.entities))
+        vocabulary = partial(batch_vocabulary, classes=classes, bias=bias, class_mask=class_mask, start=share.start)
+        attention, recognised = self.attention(queries, features, batch.regions), self.recognise(features)
+        logits, rest = vocabulary(attention.exp() @ recognised, batch.entities)
         grounding = mean_where(softplus(rest - logits.diagonal(dim1=1, dim2=2)), batch.entities, share)
         with torch.no_grad():
-            logits, rest = batch_vocabulary(known, batch.regions, *vocabulary)
+            logits, rest = vocabulary(recognised, batch.regions)
             fit = attention - softplus(rest.unsqueeze(-1) - logits).transpose(1, 2)
         total = torch.zeros_like(grounding)
         heads = self.detect(features).unflatten(-1, (own.refinements, -1)).unbind(2)
         for head, background in zip(heads, self.background, strict=True):
-            logits, rest = batch_vocabulary(head, batch.regions, *vocabulary)
+            logits, rest = vocabulary(head, batch.regions)
             loss, fit = refinement(fit, logits, rest, background, batch.entities, batch.regions, share)
             total = total + own.refinement_weight * loss
         return {"grounding": grounding, "refinement": total}
 
     def score(self, batch: PaddedSet) -> Tensor:
-        """log p(entity | region) of the last detector [B, E, V], among the image's own entities and the background."""
+        """Log p(entity | region) of the last detector [B, E, V], among the image's own entities and the background."""
         classes, bias, _, features = self.read(batch)
         head = self.detect(features).unflatten(-1, (self.config.lsws.refinements, -1))[:, :, -1]
         logits = classes @ head.transpose(1, 2) * classes.shape[-1] ** -0.5 + bias.unsqueeze(-1)
-        named = logits.masked_fill(~batch.entities.unsqueeze(-1), NEVER).logsumexp(1, keepdim=True)
+        named = logits.masked_fill(~batch.entities.unsqueeze(-1), MASKED_LOGIT).logsumexp(1, keepdim=True)
         return logits - torch.logaddexp(named, self.background[-1])
 
 
@@ -132,15 +155,26 @@ def refinement(
 ) -> tuple[Tensor, Tensor]:
     """One detector's loss on the labels that `fit` gives, and its own fit for the next.
 
-    fit [B, E, V]: each entity labels its best region. logits [B, V, E], rest [B, V] of `batch_vocabulary`, background a
-    scalar logit -> (scalar, log p(entity | region) [B, E, V] without a gradient). A region's loss is the mean
-    cross-entropy of its labels, or the background's where it has none, over all real regions.
+    A region's loss is the mean cross-entropy of its labels, or the background's where it has none, over all real
+    regions.
+
+    Args:
+        fit: [B, E, V]; each entity labels its best region.
+        logits: [B, V, E], own of `batch_vocabulary`.
+        rest: [B, V] of `batch_vocabulary`.
+        background: A scalar logit.
+        entities: [B, E] bool.
+        regions: [B, V] bool.
+        share: Of the images, where several processes have them.
+
+    Returns:
+        The loss, a scalar, and log p(entity | region) [B, E, V] without a gradient.
     """
     chosen = fit.detach().masked_fill(~regions.unsqueeze(1), -torch.inf).argmax(-1, keepdim=True)
     label = torch.zeros_like(fit).scatter(-1, chosen, 1.0) * entities.unsqueeze(-1)
-    known = -softplus(torch.logaddexp(rest, background).unsqueeze(-1) - logits).transpose(1, 2)
-    named = logits.masked_fill(~entities.unsqueeze(1), NEVER).logsumexp(-1)
+    log_p = -softplus(torch.logaddexp(rest, background).unsqueeze(-1) - logits).transpose(1, 2)
+    named = logits.masked_fill(~entities.unsqueeze(1), MASKED_LOGIT).logsumexp(-1)
     nothing = -softplus(torch.logaddexp(rest, named) - background)
     count = label.sum(1)
-    said = torch.where(count > 0, (known * label).sum(1) / count.clamp(min=1), nothing)
-    return -mean_where(said, regions, share), known.detach()
+    likelihood = torch.where(count > 0, (log_p * label).sum(1) / count.clamp(min=1), nothing)
+    return -mean_where(likelihood, regions, share), log_p.detach()

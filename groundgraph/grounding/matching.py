@@ -9,17 +9,24 @@ from torch import Tensor
 
 
 def text_graphs(entities: Tensor, triplets: Tensor, triplet_mask: Tensor) -> Tensor:
-    """Which of an image's text graphs an entity belongs to: [B, E] int64, the place of the graph's first entity.
+    """Which of an image's text graphs an entity belongs to.
 
-    entities [B, E] bool, triplets [B, T, 2] int64, triplet_mask [B, T] bool. A graph is what triplets join: the
-    captions of one image, which often speak of the same things, are thereby kept apart, and so are an image's
-    unlocalized triplets. An entity in no triplet is a graph of its own.
+    A graph is what triplets join: the captions of one image, which often speak of the same things, are thereby kept
+    apart, and so are an image's unlocalized triplets. An entity in no triplet is a graph of its own.
+
+    Args:
+        entities: [B, E] bool.
+        triplets: [B, T, 2] int64, subject and object.
+        triplet_mask: [B, T] bool.
+
+    Returns:
+        [B, E] int64, the place of the graph's first entity.
     """
     count = entities.shape[1]
     joined = torch.eye(count, dtype=torch.bool, device=entities.device).repeat(len(entities), 1, 1)
     image, which = triplet_mask.nonzero(as_tuple=True)
-    subject, thing = triplets[image, which].unbind(-1)
-    joined[image, subject, thing] = joined[image, thing, subject] = True
+    subject, object_ = triplets[image, which].unbind(-1)
+    joined[image, subject, object_] = joined[image, object_, subject] = True
     reach = joined.float()
     for _ in range(max(1, count - 1).bit_length()):  # squaring doubles the length of the paths that count
         reach = (reach @ reach).clamp(max=1)
@@ -27,13 +34,21 @@ def text_graphs(entities: Tensor, triplets: Tensor, triplet_mask: Tensor) -> Ten
 
 
 def one_to_one(scores: Tensor, graphs: Tensor, entities: Tensor, regions: Tensor) -> Tensor:
-    """The assignment of entities to regions with the largest sum, no region twice within a graph: [K, E] int64.
+    """The assignment of entities to regions with the largest sum, no region twice within a graph.
 
-    scores [K, E, V], graphs [K, E] int64 (`text_graphs`), entities [K, E] and regions [K, V] bool. Exact: where the
-    best regions of a graph's entities differ they are the optimum, found for all K at once; each graph where two fall
-    together is solved by SciPy's Hungarian method, which takes microseconds at these sizes, where an auction on
-    tensors needs many rounds of small operations and is exact only up to its step. A graph with more entities than
-    there are regions leaves the rest their best one. Of padded entities, anything.
+    Exact: where the best regions of a graph's entities differ they are the optimum, found for all K at once; each graph
+    where two fall together is solved by SciPy's Hungarian method, which takes microseconds at these sizes, where an
+    auction on tensors needs many rounds of small operations and is exact only up to its step. A graph with more
+    entities than there are regions leaves the rest their best one.
+
+    Args:
+        scores: [K, E, V].
+        graphs: [K, E] int64, see `text_graphs`.
+        entities: [K, E] bool.
+        regions: [K, V] bool.
+
+    Returns:
+        [K, E] int64, places of regions; of padded entities, anything.
     """
     values = scores.detach().float().masked_fill(~regions.unsqueeze(1), -torch.inf)
     best = values.argmax(-1)
@@ -43,24 +58,29 @@ def one_to_one(scores: Tensor, graphs: Tensor, entities: Tensor, regions: Tensor
     if not len(torn):
         return best
     torn[:, 1] = graphs[torn[:, 0], torn[:, 1]]
-    table, owner, real, open_ = (x.cpu().numpy() for x in (values, graphs, entities, regions))
+    table, owner, real, free = (x.cpu().numpy() for x in (values, graphs, entities, regions))
     table = np.nan_to_num(table)  # a loss gone astray is training's to report
-    found = best.cpu().numpy().copy()
+    matches = best.cpu().numpy().copy()
     for problem, graph in np.unique(torn.cpu().numpy(), axis=0):
         members = np.flatnonzero(real[problem] & (owner[problem] == graph))
-        places = np.flatnonzero(open_[problem])
+        places = np.flatnonzero(free[problem])
         rows, columns = linear_sum_assignment(table[problem][members[:, None], places], maximize=True)
-        found[problem, members[rows]] = places[columns]
-    return torch.from_numpy(found).to(best)
+        matches[problem, members[rows]] = places[columns]
+    return torch.from_numpy(matches).to(best)
 
 
 def match_first(scores: Tensor, matched: Tensor, regions: Tensor) -> Tensor:
     """Scores in which each entity's match ranks first: it and the entity's best region exchange their scores.
 
-    scores [B, E, V], matched [B, E] int64 places of regions, regions [B, V] bool -> [B, E, V]. Nothing changes where
-    the match is the best region.
+    Args:
+        scores: [B, E, V].
+        matched: [B, E] int64, places of regions.
+        regions: [B, V] bool.
+
+    Returns:
+        [B, E, V]; nothing changes where the match is the best region.
     """
     best = scores.masked_fill(~regions.unsqueeze(1), -torch.inf).argmax(-1, keepdim=True)
     matched = matched.unsqueeze(-1)
-    taken = scores.scatter(-1, best, scores.gather(-1, matched))
-    return taken.scatter(-1, matched, scores.gather(-1, best))
+    exchanged = scores.scatter(-1, best, scores.gather(-1, matched))
+    return exchanged.scatter(-1, matched, scores.gather(-1, best))

@@ -16,11 +16,6 @@ class Sgnls:
     and an accuracy breaks ties at random. The match is the object-aware teacher's (Eq. 6), whatever its row sums.
     """
 
-    every_match = True  # all matching regions are an entity's candidates, not its best K
-
-    def __init__(self, config: object = None) -> None:
-        pass
-
     def scores(self, images: Sequence[GroundingImage]) -> list[np.ndarray]:
-        """A list of [E, V] float32, an array an image."""
+        """Of each image [E, V] float32."""
         return [(image.object > 0).astype(np.float32) for image in images]

@@ -70,12 +70,16 @@ class TwoTeachers(Grounder):
             targets = [smooth(t, batch.regions, c.smoothing) for t in targets]
         if c.fusing != "self":
             weights = batch.reliability if c.fusing == "expert" else torch.full_like(batch.reliability, 0.5)
-            return {"kd": distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)}
+            return {
+                "kd": distillation_loss(
+                    self.scores(h, v), fuse(targets[0], targets[1], weights), batch.regions, batch.share
+                )
+            }
         informed = torch.stack([t.sum(-1) > 0 for t in targets], -1)
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
         averaged = epoch is not None and epoch < c.average_epochs
         weights = torch.full_like(positive, 0.5) if averaged else positive.detach().softmax(-1)  # Eq. 11
-        kd = distillation_loss(self.scores(h, v), fuse(*targets, weights), batch.regions, batch.share)
+        kd = distillation_loss(self.scores(h, v), fuse(targets[0], targets[1], weights), batch.regions, batch.share)
         negatives = [
             lowest_attention(t, batch.regions, generator, batch.share)
             if c.negatives == "lowest"

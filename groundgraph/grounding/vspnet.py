@@ -17,7 +17,7 @@ from torch.nn.functional import dropout, leaky_relu, softplus
 
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
-from groundgraph.grounding.layers import NEVER, batch_vocabulary, initialise, mean_where, mlp
+from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
 from groundgraph.training.grounding_loop import Step
 
@@ -25,7 +25,10 @@ from groundgraph.training.grounding_loop import Step
 class Costs(NamedTuple):
     """How badly each node of an image graph stands for each node of its text graph.
 
-    entity [B, E, V], predicate [B, T, P] cross-entropies; role [B, 2, P, V]: -log of the role edges' weights
+    Attributes:
+        entity: [B, E, V] cross-entropies.
+        predicate: [B, T, P] cross-entropies.
+        role: [B, 2, P, V], -log of the role edges' weights.
     """
 
     entity: Tensor
@@ -53,23 +56,35 @@ class RolePassing(nn.Module):
         self.update = nn.ModuleList(nn.GRUCell(d, d) for _ in range(2))
 
     def edges(self, entities: Tensor, predicates: Tensor, regions: Tensor) -> Tensor:
-        """log weights of the role edges, [B, 2, P, V]; padded regions get about -1e4."""
+        """Log weights of the role edges [B, 2, P, V], of entities [B, V, d] and predicates [B, P, d].
+
+        Padded regions get about -1e4.
+        """
         both = (entities, predicates)
         keys = [k(x).unflatten(-1, (2, self.d)).transpose(1, 2) for k, x in zip(self.keys, both, strict=True)]
         logits = (keys[1] @ keys[0].transpose(2, 3)).float() * self.d**-0.5
-        logits = logits.masked_fill(~regions[:, None, None], NEVER)
+        logits = logits.masked_fill(~regions[:, None, None], MASKED_LOGIT)
         over_roles = torch.cat([logits, torch.zeros_like(logits[:, :1])], 1).log_softmax(1)[:, :2]
         over_regions = torch.cat([logits, torch.zeros_like(logits[..., :1])], 3).log_softmax(3)[..., :-1]
         return over_roles + over_regions
 
     def forward(self, entities: Tensor, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """States of the regions [B, V, d], regions [B, V] bool -> both kinds' states and the last log edge weights."""
+        """Pass messages.
+
+        Args:
+            entities: [B, V, d], states of the regions.
+            regions: [B, V] bool.
+
+        Returns:
+            States of the regions [B, V, d] and of the predicate nodes [B, P, d], and the last log edge weights
+            [B, 2, P, V].
+        """
         b, v, d = entities.shape
         predicates = self.start.expand(b, -1, -1)
         for turn in range(self.rounds):
             edges = self.edges(entities, predicates, regions)
             weights = edges.detach().exp()
-            sent = [leaky_relu(s(x)) for s, x in zip(self.send, (entities, predicates), strict=True)]
+            sent = [leaky_relu(send(x)) for send, x in zip(self.send, (entities, predicates), strict=True)]
             pooled = (
                 (weights @ sent[0].unsqueeze(1)).transpose(1, 2).flatten(2),  # [B, P, 2 d]
                 (weights.transpose(2, 3) @ sent[1].unsqueeze(1)).transpose(1, 2).flatten(2),  # [B, V, 2 d]
@@ -103,28 +118,40 @@ class Vspnet(nn.Module):
         initialise(self)
 
     def read(self, batch: PaddedSet) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
-        """Embeddings of the image's nodes, [B, V, d] and [B, P, d], and of the text's, [B, E, d] and [B, T, d]; the
-        text's bias [B, E] and [B, T]; log weights of the role edges [B, 2, P, V]."""
+        """The nodes of both graphs in one space.
+
+        Returns:
+            Embeddings of the image's nodes, [B, V, d] and [B, P, d]; of the text's, [B, E, d] and [B, T, d]; the text's
+            bias, [B, E] and [B, T]; log weights of the role edges, [B, 2, P, V].
+        """
         share = self.config.dropout
         states = leaky_relu(self.visual(dropout(batch.features, share, self.training)))
         *states, edges = self.passing(states, batch.regions)
-        seen = [head(dropout(x, share, self.training)) for head, x in zip(self.heads, states, strict=True)]
-        said = [self.text(dropout(x, share, self.training)) for x in (batch.embeddings, batch.predicates)]
-        return seen, said, [b(x).squeeze(-1) for b, x in zip(self.bias, said, strict=True)], edges
+        nodes = [head(dropout(x, share, self.training)) for head, x in zip(self.heads, states, strict=True)]
+        words = [self.text(dropout(x, share, self.training)) for x in (batch.embeddings, batch.predicates)]
+        return nodes, words, [bias(x).squeeze(-1) for bias, x in zip(self.bias, words, strict=True)], edges
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """{"entity", "predicate", "role"}: mean costs of the aligned nodes and edges, scalars."""
+        """Mean costs of the aligned nodes and edges.
+
+        Args:
+            step: The batch.
+            generator: Nothing is drawn by it.
+
+        Returns:
+            {"entity", "predicate", "role"}: scalars.
+        """
         batch, share = step.images, step.images.share
-        *read, edges = self.read(batch)
-        nodes = []
-        every = torch.ones(read[0][1].shape[:2], dtype=torch.bool, device=edges.device)
-        kinds = zip(*read, (batch.regions, every), (batch.entities, batch.triplet_mask), strict=True)
-        for seen, said, bias, asked, real in kinds:
-            vocabulary = (share.gather(values) for values in (said, bias, real))
-            logits, rest = batch_vocabulary(seen, asked, *vocabulary, share.start)
-            nodes.append(softplus(rest.unsqueeze(-1) - logits).transpose(1, 2))
-        costs = Costs(*nodes, -edges)
-        entity, predicate, role = aligned(costs, batch, *align(costs, batch, self.config.vspnet.alignments))
+        *embedded, edges = self.read(batch)
+        costs = []
+        every = torch.ones(embedded[0][1].shape[:2], dtype=torch.bool, device=edges.device)
+        kinds = zip(*embedded, (batch.regions, every), (batch.entities, batch.triplet_mask), strict=True)
+        for nodes, words, bias, node_mask, word_mask in kinds:
+            words, bias, word_mask = (share.gather(values) for values in (words, bias, word_mask))
+            own, rest = batch_vocabulary(nodes, node_mask, words, bias, word_mask, share.start)
+            costs.append(softplus(rest.unsqueeze(-1) - own).transpose(1, 2))
+        whole = Costs(costs[0], costs[1], -edges)
+        entity, predicate, role = aligned(whole, batch, *align(whole, batch, self.config.vspnet.alignments))
         return {
             "entity": mean_where(entity, batch.entities, share),
             "predicate": mean_where(predicate, batch.triplet_mask, share),
@@ -136,12 +163,12 @@ class Vspnet(nn.Module):
 
         Here no other image is at hand to be set against: a node's cost is minus its logit.
         """
-        *read, edges = self.read(batch)
-        nodes = [
-            -(said @ seen.transpose(1, 2) * seen.shape[-1] ** -0.5 + bias.unsqueeze(-1))
-            for seen, said, bias in zip(*read, strict=True)
-        ]
-        costs = Costs(*nodes, -edges)
+        *embedded, edges = self.read(batch)
+        entity, predicate = (
+            -(words @ nodes.transpose(1, 2) * nodes.shape[-1] ** -0.5 + bias.unsqueeze(-1))
+            for nodes, words, bias in zip(*embedded, strict=True)
+        )
+        costs = Costs(entity, predicate, -edges)
         regions, predicates = align(costs, batch, self.config.vspnet.alignments)
         graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
         return match_first(-costs.entity - entity_roles(costs, batch, predicates, graphs), regions, batch.regions)
@@ -149,14 +176,17 @@ class Vspnet(nn.Module):
 
 @torch.no_grad()
 def align(costs: Costs, batch: PaddedSet, turns: int) -> tuple[Tensor, Tensor]:
-    """Regions [B, E] of the entities and predicate nodes [B, T] of the triplets: one-to-one within a text graph.
+    """Match both kinds of nodes, one-to-one within a text graph.
 
     Entities are matched given the predicates' nodes, then predicates given the entities' regions, `turns` times; the
     first match of all looks at its own kind alone. Both kinds begin once, and an image keeps the cheaper outcome.
+
+    Returns:
+        Regions [B, E] of the entities and predicate nodes [B, T] of the triplets.
     """
     graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
     owners = graphs.gather(1, batch.triplets[..., 0])
-    free = torch.ones_like(costs.role[:, 0, :, 0], dtype=torch.bool)
+    every = torch.ones_like(costs.role[:, 0, :, 0], dtype=torch.bool)
 
     def entities(predicates: Tensor | None) -> Tensor:
         roles = 0.0 if predicates is None else entity_roles(costs, batch, predicates, graphs)
@@ -164,20 +194,22 @@ def align(costs: Costs, batch: PaddedSet, turns: int) -> tuple[Tensor, Tensor]:
 
     def predicates(regions: Tensor | None) -> Tensor:
         roles = 0.0 if regions is None else predicate_roles(costs, batch, regions)
-        return one_to_one(-costs.predicate - roles, owners, batch.triplet_mask, free)
+        return one_to_one(-costs.predicate - roles, owners, batch.triplet_mask, every)
 
     outcomes = []
-    for at in (None, predicates(None)):
-        for _ in range(turns):
-            regions = entities(at)
-            at = predicates(regions)
-        entity, predicate, role = aligned(costs, batch, regions, at)
+    for first in (None, predicates(None)):
+        regions = entities(first)
+        nodes = predicates(regions)
+        for _ in range(turns - 1):
+            regions = entities(nodes)
+            nodes = predicates(regions)
+        entity, predicate, role = aligned(costs, batch, regions, nodes)
         total = (entity * batch.entities).sum(1) / batch.entities.sum(1).clamp(min=1)
         total += ((predicate + role) * batch.triplet_mask).sum(1) / batch.triplet_mask.sum(1).clamp(min=1)
-        outcomes.append((total, regions, at))
-    (first, *one), (second, *other) = outcomes
-    cheaper = (second < first).unsqueeze(1)
-    return torch.where(cheaper, other[0], one[0]), torch.where(cheaper, other[1], one[1])
+        outcomes.append((total, regions, nodes))
+    (total, regions, nodes), (other_total, other_regions, other_nodes) = outcomes
+    cheaper = (other_total < total).unsqueeze(1)
+    return torch.where(cheaper, other_regions, regions), torch.where(cheaper, other_nodes, nodes)
 
 
 def aligned(costs: Costs, batch: PaddedSet, regions: Tensor, predicates: Tensor) -> tuple[Tensor, Tensor, Tensor]:

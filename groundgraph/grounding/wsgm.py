@@ -51,16 +51,14 @@ class Wsgm(nn.Module):
         # All graphs are matched with one's own images, which are all images where one process has the batch.
         h, graphs, real = (share.gather(values) for values in (h, own, batch.entities))
         (count, entities, _), images = h.shape, len(v)
-        cosines = (
-            (h.flatten(0, 1) @ v.flatten(0, 1).T).float().view(count, entities, images, v.shape[1]).transpose(1, 2)
-        )
-        found = one_to_one(
+        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).float().view(count, entities, images, -1).transpose(1, 2)
+        matches = one_to_one(
             cosines.flatten(0, 1),
             graphs.repeat_interleave(images, 0),
             real.repeat_interleave(images, 0),
             batch.regions.repeat(count, 1),
         ).view(count, images, entities)
-        matched = cosines.gather(-1, found.unsqueeze(-1)).squeeze(-1)
+        matched = cosines.gather(-1, matches.unsqueeze(-1)).squeeze(-1)
         weight = real.unsqueeze(1).to(matched)
         return share.gather(((matched * weight).sum(-1) / weight.sum(-1).clamp(min=1)).T).T
 
