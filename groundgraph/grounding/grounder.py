@@ -43,7 +43,7 @@ class Grounder(nn.Module):
         return self.visual(features)
 
     def scores(self, h: Tensor, v: Tensor) -> Tensor:
-        """Eq. 3 as one matrix product, FC_att(h * v) = (w * h) . v + b: H [..., Ne, d], V [..., Nv, d] -> [..., Ne, Nv]."""
+        """Eq. 3, as FC_att(h * v) = (w * h) . v + b: H [..., Ne, d], V [..., Nv, d] -> A [..., Ne, Nv]."""
         if self.config.normalise:
             h, v = normalize(h, dim=-1), normalize(v, dim=-1)
         share = self.config.dropout if self.training else 0.0

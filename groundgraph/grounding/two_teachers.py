@@ -79,7 +79,8 @@ class TwoTeachers(Grounder):
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
         averaged = epoch is not None and epoch < c.average_epochs
         weights = torch.full_like(positive, 0.5) if averaged else positive.detach().softmax(-1)  # Eq. 11
-        kd = distillation_loss(self.scores(h, v), fuse(targets[0], targets[1], weights), batch.regions, batch.share)
+        fused = fuse(targets[0], targets[1], weights)
+        kd = distillation_loss(self.scores(h, v), fused, batch.regions, batch.share)
         negatives = [
             lowest_attention(t, batch.regions, generator, batch.share)
             if c.negatives == "lowest"
