@@ -45,6 +45,13 @@ def test_tensors_come_back_as_torch_reads_them(tmp_path, zipped):
     assert tensors_of(path).keys() == TENSORS.keys()
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_may_be_as_large_as_their_file(tmp_path, zipped):
+    weights = {"model": {"weight": torch.arange(12_000_000.0)}}  # 48 MB; the pickle beside them is some hundred bytes
+    torch.save(weights, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    assert torch.equal(tensors_of(tmp_path / "a.pth")["weight"], weights["model"]["weight"])
+
+
 @pytest.mark.parametrize("package", ["maskrcnn_benchmark", "pysgg", "sgg_benchmark", "my.own_fork"])
 def test_a_boxlist_under_any_packages_name(tmp_path, monkeypatch, package):
     name = f"{package}.structures.bounding_box"
