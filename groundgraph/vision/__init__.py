@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from groundgraph.models.device import Precision
     from groundgraph.vision.detector import Detector
 
-# Kind -> class with `load`; imported when asked for, since each brings a large library of its own.
+# Kind -> class with `load`, a detector's or a format's of stored regions; imported when asked for, since each brings a
+# large library of its own.
 DETECTORS: dict[str, Any] = {
     "torchvision": "groundgraph.vision.torchvision_detector:TorchvisionDetector",
     "transformers": "groundgraph.vision.transformers_detector:TransformersDetector",
     "open-vocabulary": "groundgraph.vision.open_vocabulary_detector:OpenVocabularyDetector",
-    "precomputed": "groundgraph.vision.precomputed:PrecomputedRegions",
-    "image-files": "groundgraph.vision.image_files:ImageFiles",
-    "sgnls": "groundgraph.vision.image_files:SgnlsDetections",
-    "bottom-up-tsv": "groundgraph.vision.bottom_up:BottomUpTsv",
-    "bottom-up-h5": "groundgraph.vision.bottom_up_h5:BottomUpH5",
+    "precomputed": "groundgraph.formats.region_npz:PrecomputedRegions",
+    "image-files": "groundgraph.formats.region_npz:ImageFiles",
+    "sgnls": "groundgraph.formats.sgnls:SgnlsDetections",
+    "bottom-up-tsv": "groundgraph.formats.bottom_up_tsv:BottomUpTsv",
+    "bottom-up-h5": "groundgraph.formats.bottom_up_h5:BottomUpH5",
 }
 
 
@@ -58,15 +59,20 @@ def load_detector(
 
         check_torchvision()
         raise
+    from groundgraph.formats.region_file import RegionFile
     from groundgraph.models.device import device_of, dtype_of
     from groundgraph.vision.detector import ImageDetector
+    from groundgraph.vision.stored_regions import FileDetector
 
     if features == "map":
         if not getattr(detector_class, "pools_own_map", False):
             raise InputError(f"kind {kind} takes no features from a map: choose detector or a backbone's name")
         options["pooled"] = True
     device = device_of(device)
-    detector = detector_class.load(source, device=device, **options)
+    if isinstance(detector_class, type) and issubclass(detector_class, RegionFile):
+        detector: Detector = FileDetector(detector_class.load(source), **options)
+    else:
+        detector = detector_class.load(source, device=device, **options)
     if features not in ("detector", "map"):
         from groundgraph.vision.backbone import load_backbone
         from groundgraph.vision.pooled import PooledDetector

@@ -1,4 +1,4 @@
-"""DetectorChain sources of regions as one: an image's come from the first that has any."""
+"""Several sources of regions as one: an image's come from the first that has any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DetectorChain:
         return self.detectors[0].categories
 
     def expect(self, examples: Iterable[Example]) -> None:
-        """Tell those that have regions of listed images which images there will be, see `StoredRegions.expect`."""
+        """Tell those that have regions of listed images which images there will be, see `FileDetector.expect`."""
         listening = [detector.expect for detector in self.detectors if hasattr(detector, "expect")]
         for example in examples if listening else ():
             for expect in listening:

@@ -24,7 +24,7 @@ class PooledDetector(ImageDetector):
         super().__init__(detector.categories)
         self.detector, self.backbone = detector, backbone
         if hasattr(detector, "expect"):
-            self.expect = detector.expect  # see `StoredRegions.expect`
+            self.expect = detector.expect  # see `FileDetector.expect`
 
     def narrow(self, dtype: torch.dtype) -> None:
         """See `ImageDetector.narrow`."""

@@ -12,8 +12,8 @@ import numpy as np
 from groundgraph.data.numbers import whole
 from groundgraph.errors import InputError
 from groundgraph.formats.h5 import DAMAGED, check_links, dataset, open_h5, taken
+from groundgraph.formats.region_file import FileRegions, RegionFile, keyed, read_categories
 from groundgraph.formats.unpickle import read_pickle
-from groundgraph.vision.stored import Stored, StoredRegions, keyed, read_categories
 
 FEATURES, BOXES = ("image_features", "features"), ("image_bb", "boxes")
 SHARES = "spatial_features"  # [.., 6]: x0, y0, x1, y1, width, height as shares of the picture
@@ -21,7 +21,7 @@ LABELS, SCORES = ("objects_id", "classes", "labels"), ("objects_conf", "scores")
 IDS = ("image_id", "image_ids", "ids")
 
 
-class BottomUpH5(StoredRegions):
+class BottomUpH5(RegionFile):
     """Regions from one HDF5 file; read an image at a time.
 
     even    image_features [N, V, D], image_bb [N, V, 4] in pixels, spatial_features [N, V, 6] (hengyuan-hu's converter)
@@ -40,14 +40,13 @@ class BottomUpH5(StoredRegions):
         rows: dict[str, int | str],
         repeated: set[str],
         categories: Sequence[str],
-        count: int | None = None,
     ) -> None:
-        super().__init__(path, rows, categories, count, repeated)
+        super().__init__(path, rows, categories, repeated)
         self._file, self._rows = file, rows
 
     @classmethod
-    def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> BottomUpH5:
-        """Opens the file; nothing runs on `device`. Raises InputError, naming file and fix, for any other file."""
+    def load(cls, source: str | Path) -> BottomUpH5:
+        """Opens the file. Raises InputError, naming file and fix, for any other file."""
         path = Path(source)
         file = open_h5(path, "a file of regions")
         categories = read_categories(path.parent / "objects_vocab.txt")
@@ -66,10 +65,10 @@ class BottomUpH5(StoredRegions):
             raise InputError(f"{path}: damaged ({error}); fetch it again") from error
         if not rows:
             raise InputError(f"{path}: holds {', '.join(sets) or 'nothing'}, but no image_features and no groups")
-        return cls(path, file, rows, repeated, categories, count)
+        return cls(path, file, rows, repeated, categories)
 
-    def read(self, key: str) -> Stored:
-        """See `StoredRegions.read`."""
+    def read(self, key: str) -> FileRegions:
+        """See `RegionFile.read`."""
         try:
             return self._read(key)
         except InputError:
@@ -77,7 +76,7 @@ class BottomUpH5(StoredRegions):
         except DAMAGED as error:
             raise InputError(f"{self.source}, image {key}: damaged ({error}); fetch it again") from error
 
-    def _read(self, key: str) -> Stored:
+    def _read(self, key: str) -> FileRegions:
         row, what = self._rows[key], f"{self.source}, image {key}"
         place = self._file[row] if isinstance(row, str) else self._file
         part: Any = slice(None)
@@ -101,7 +100,7 @@ class BottomUpH5(StoredRegions):
             raise InputError(f"{what}: holds no features with boxes; make it anew")
         labels = _first(place, LABELS) if self.categories else None
         scores = _first(place, SCORES)
-        return Stored(
+        return FileRegions(
             taken(dataset(place, names["boxes"], what), part, what)[..., :4],
             taken(dataset(place, names["features"], what), part, what),
             None if labels is None else taken(dataset(place, labels, what), part, what),

@@ -1,13 +1,10 @@
-"""What all files of regions share: an example finds its own, they fit its image, the best are kept."""
+"""Regions from a file of another program: an example finds its own, they fit its image, the best are kept."""
 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,66 +12,34 @@ from groundgraph.data.boxes import inside, shares, sound, upright
 from groundgraph.data.ids import id_text, name_text, whole_number
 from groundgraph.data.images import ImageError, image_frame
 from groundgraph.data.numbers import numbers, whole
-from groundgraph.data.text import plain, read_text
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.region_file import FileRegions, RegionFile
 from groundgraph.vision.detector import usable
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An image's regions as a file holds them.
+class FileDetector:
+    """A `Detector` that looks at no image: it has the regions that a file holds."""
 
-    boxes     [V, 4] xyxy in pixels of a picture of `size` (width, height); None: of the image itself; (1, 1): shares
-    features  [V, D]
-    labels    [V] into the categories, -1 = none; None: the file has none
-    scores    [V] in 0..1; None: the file has none, its order counts
-    """
-
-    boxes: np.ndarray
-    features: np.ndarray
-    labels: np.ndarray | None = None
-    scores: np.ndarray | None = None
-    size: tuple[float, float] | None = None
-
-
-class StoredRegions(ABC):
-    """Regions that another detector found; what is new in a kind of file is `read` alone.
-
-    source      where they lie, for messages
-    keys        what the file's images are called, as `keyed` writes them
-    categories  names that the labels index
-    count       the best that are kept of an image, None for all
-    repeated    keys that the file has twice: the first counts, and an image that asks for one has it recorded
-    """
-
-    def __init__(
-        self,
-        source: str | Path,
-        keys: Container[str],
-        categories: Sequence[str],
-        count: int | None,
-        repeated: Iterable[str] = (),
-    ) -> None:
-        self.source, self.count, self.repeated = source, count, frozenset(repeated)
-        self._keys, self._categories = keys, tuple(map(plain, categories))
+    def __init__(self, file: RegionFile, count: int | None = None) -> None:
+        """Args:
+        file: Where the regions are.
+        count: The best that are kept of an image, None for all.
+        """
+        self.file, self.count = file, count
         self._owners: dict[str, str] = {}  # key -> path of the image that it fits
         self._shared: dict[str, str] = {}  # key that fits several -> path of another one
 
     @property
     def categories(self) -> tuple[str, ...]:
         """Names that the regions' labels index; none where the file knows no classes."""
-        return self._categories
-
-    @abstractmethod
-    def read(self, key: str) -> Stored | None:
-        """The regions of a key, None where there are none after all. Raises InputError where they are damaged."""
+        return self.file.categories
 
     def expect(self, examples: Iterable[Example]) -> None:
         """Take note of images that will be asked for: a key that fits two of them is neither's."""
         for example in examples:
             try:
-                key = key_of(example, self._keys)
+                key = key_of(example, self.file.keys)
             except InputError:
                 continue
             if key is not None and self._owners.setdefault(key, example.path) != example.path:
@@ -88,13 +53,13 @@ class StoredRegions(ABC):
     def _regions(self, example: Example, skipped: Skipped) -> Regions | None:
         key = None
         try:
-            key = key_of(example, self._keys)
+            key = key_of(example, self.file.keys)
             if key in self._shared:
                 one, other = self._owners[key], self._shared[key]
                 raise InputError(f"fits both {one} and {other}; name regions by the images' paths")
-            stored = None if key is None else self.read(key)
+            stored = None if key is None else self.file.read(key)
             if stored is None:
-                skipped.add(example.image_id, f"{self.source} has no regions of {Path(example.path).name}")
+                skipped.add(example.image_id, f"{self.file.source} has no regions of {Path(example.path).name}")
                 return None
             size, orientation = image_frame(example.path)
             regions = fit(stored, size, len(self.categories), orientation)
@@ -102,11 +67,11 @@ class StoredRegions(ABC):
             skipped.add(example.image_id, str(error))
             return None
         except InputError as error:
-            where = "" if str(self.source) in str(error) else f"{self.source}, {key or example.path}: "
+            where = "" if str(self.file.source) in str(error) else f"{self.file.source}, {key or example.path}: "
             skipped.add(example.image_id, f"{where}{error}")
             return None
-        if key in self.repeated:
-            skipped.add(example.image_id, f"{self.source} has {key} twice; the first counts")
+        if key in self.file.repeated:
+            skipped.add(example.image_id, f"{self.file.source} has {key} twice; the first counts")
         kept = usable(regions, example, skipped)
         if kept is None or self.count is None:
             return kept
@@ -114,7 +79,7 @@ class StoredRegions(ABC):
         return Regions(kept.boxes[top], kept.labels[top], kept.scores[top], kept.features[top], size)
 
 
-def fit(stored: Stored, size: tuple[int, int], categories: int, orientation: int = 1) -> Regions:
+def fit(stored: FileRegions, size: tuple[int, int], categories: int, orientation: int = 1) -> Regions:
     """Stored regions as `Regions` of an image of `size`: best first, boxes turned and scaled with it and clipped.
 
     orientation  the image's EXIF orientation, which `size` is after
@@ -148,26 +113,6 @@ def fit(stored: Stored, size: tuple[int, int], categories: int, orientation: int
     return Regions(*(array[order] for array in (boxes, labels, scores, features)), size)
 
 
-def keyed(names: Iterable[Any], what: str) -> tuple[dict[str, int], set[str]]:
-    """Key -> number of the first image of that name, and the keys that occur twice.
-
-    names  what a file calls its images: ids, or names of files with or without folders and ending
-    what   the file, for messages. Raises InputError where a name is neither a number nor a text.
-    """
-    rows: dict[str, int] = {}
-    repeated = set()
-    for row, name in enumerate(names):
-        text = id_text(name)
-        if text is None:
-            raise InputError(
-                f"{what}: image {row} is called {str(name)[:50]!r}, which is no id or file name; make it anew"
-            )
-        key = name_text(text)
-        if rows.setdefault(key, row) != row:
-            repeated.add(key)
-    return rows, repeated
-
-
 def key_of(example: Example, keys: Container[str]) -> str | None:
     """Which of a file's keys is an example's: its id, its file's path or a part of its end, or the number at its end.
 
@@ -195,20 +140,3 @@ def key_of(example: Example, keys: Container[str]) -> str | None:
             f"has regions under its id {by_id} and under its file's name {by_name}; name them as files, with an ending"
         )
     return by_id
-
-
-BACKGROUND = ("__background__", "background")  # what a list of names may begin with
-
-
-def read_categories(path: Path) -> tuple[str, ...]:
-    """Names from a file of one a line (what follows a comma is a synonym and left out), () where there is no file.
-
-    Every line keeps its number, a background's too: labels count lines. Bottom-up attention's list of 1,600 has
-    doubles. Raises InputError, naming the file, where it is no text or a name between others is missing.
-    """
-    if not path.is_file():
-        return ()
-    names = [line.split(",")[0].strip() for line in read_text(path, "one name a line").rstrip().splitlines()]
-    if "" in names:
-        raise InputError(f"{path}, line {names.index('') + 1}: holds no name; labels would count beyond it wrongly")
-    return tuple(names)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.errors import InputError
-from groundgraph.vision.stored import BACKGROUND, Stored, StoredRegions, keyed, read_categories
+from groundgraph.formats.region_file import BACKGROUND, FileRegions, RegionFile, keyed, read_categories
 
 # Columns by their number: bottom-up-attention's tools, the same with class probabilities (Conceptual Captions), LXMERT.
 COLUMNS = {
@@ -35,7 +35,7 @@ TYPES = {"boxes": np.float32, "features": np.float32, "cls_prob": np.float32} | 
 }
 
 
-class BottomUpTsv(StoredRegions):
+class BottomUpTsv(RegionFile):
     """Lines of image id, size, number of boxes, and base64 arrays: boxes [V, 4] xyxy in pixels, features [V, D].
 
     `COLUMNS` tells which columns a line of 6, 7 or 10 fields has. Class numbers (objects_id, or the best of cls_prob
@@ -49,14 +49,13 @@ class BottomUpTsv(StoredRegions):
         places: dict[str, tuple[Path, int]],
         repeated: set[str],
         categories: Sequence[str],
-        count: int | None = None,
     ) -> None:
-        super().__init__(source, places, categories, count, repeated)
+        super().__init__(source, places, categories, repeated)
         self._places = places
 
     @classmethod
-    def load(cls, source: str | Path, *, count: int | None = None, device: str = "cpu") -> BottomUpTsv:
-        """From a file, or a folder of *.tsv and *.tsv.N; nothing runs on `device`.
+    def load(cls, source: str | Path) -> BottomUpTsv:
+        """From a file, or a folder of *.tsv and *.tsv.N.
 
         Raises InputError, naming file and line, where there is none or its first line is no such line.
         """
@@ -67,10 +66,10 @@ class BottomUpTsv(StoredRegions):
         starts = [(name, (file, start)) for file in files for name, start in _lines(file)]
         rows, repeated = keyed((name for name, _ in starts), str(source))
         places = {key: starts[row][1] for key, row in rows.items()}
-        return cls(source, places, repeated, read_categories(files[0].parent / "objects_vocab.txt"), count)
+        return cls(source, places, repeated, read_categories(files[0].parent / "objects_vocab.txt"))
 
-    def read(self, key: str) -> Stored:
-        """See `StoredRegions.read`."""
+    def read(self, key: str) -> FileRegions:
+        """See `RegionFile.read`."""
         path, start = self._places[key]
         with open(path, "rb") as file:
             file.seek(start)
@@ -80,7 +79,7 @@ class BottomUpTsv(StoredRegions):
         except (ValueError, binascii.Error) as error:
             raise InputError(f"{path}, the line of image {key}: damaged ({error}); fetch it again") from error
 
-    def _parse(self, fields: list[bytes]) -> Stored:
+    def _parse(self, fields: list[bytes]) -> FileRegions:
         if len(fields) not in COLUMNS:
             raise InputError(f"{len(fields)} fields")
         row = dict(zip(COLUMNS[len(fields)], fields, strict=True))
@@ -101,7 +100,9 @@ class BottomUpTsv(StoredRegions):
             labels, scores = chance[:, 1:].argmax(1) + named, chance[:, 1:].max(1)
         elif "objects_id" in arrays:
             labels, scores = arrays["objects_id"][:, 0], arrays["objects_conf"][:, 0]
-        return Stored(arrays["boxes"], arrays["features"], labels if self.categories else None, scores, (width, height))
+        return FileRegions(
+            arrays["boxes"], arrays["features"], labels if self.categories else None, scores, (width, height)
+        )
 
 
 def _lines(path: Path) -> Iterator[tuple[str, int]]:

@@ -15,7 +15,7 @@ from groundgraph.data.types import Example, Skipped
 from groundgraph.data.vocabulary import OPENIMAGES601
 from groundgraph.errors import InputError
 from groundgraph.vision import load_detector
-from groundgraph.vision.stored import key_of
+from groundgraph.vision.stored_regions import key_of
 
 BOXES = np.array([[0, 0, 10, 10], [5, 2, 20, 12], [2, 2, 8, 9]], np.float32)
 FEATURES = np.arange(12, dtype=np.float32).reshape(3, 4)
