@@ -1,1 +1,55 @@
-"""Scene-graph generators trained from captions, without a single annotated box."""
+"""Scene-graph generators trained from captions, without a single annotated box.
+
+    import groundgraph
+
+    result = groundgraph.run("demo", {"data.train": 500})  # a recipe in its folder
+    predictor = groundgraph.load(result.folder)  # its model, for new images
+    groundgraph.parse("a man riding a horse")  # entities and triplets
+    groundgraph.evaluate("predictions.npz", "truth.json")  # anyone's scene graphs
+
+Each name is imported when it is first used: `import groundgraph` loads neither torch nor NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from groundgraph.api import RunResult, evaluate, load, parse, run
+    from groundgraph.data.types import Entity, Example, Graph, ParsedCaption, Regions, Skipped, Triplet
+    from groundgraph.errors import InputError
+    from groundgraph.predictor import Predictor
+
+_PLACES = {
+    "groundgraph.api": ("RunResult", "evaluate", "load", "parse", "run"),
+    "groundgraph.data.types": ("Entity", "Example", "Graph", "ParsedCaption", "Regions", "Skipped", "Triplet"),
+    "groundgraph.errors": ("InputError",),
+    "groundgraph.predictor": ("Predictor",),
+}
+_MODULES = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "Entity",
+    "Example",
+    "Graph",
+    "InputError",
+    "ParsedCaption",
+    "Predictor",
+    "Regions",
+    "RunResult",
+    "Skipped",
+    "Triplet",
+    "evaluate",
+    "load",
+    "parse",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])

@@ -90,10 +90,8 @@ class _Watch(TorchDispatchMode):
 
 
 def _register():
-    """Make the name known to torch, once a process."""
+    """Make the name known to torch."""
     kind = NAME.partition(":")[0]
-    if torch._C._get_privateuse1_backend_name() == kind:
-        return
     from torch.utils.backend_registration import _setup_privateuseone_for_python_backend as set_up
 
     module = types.SimpleNamespace(
@@ -104,6 +102,9 @@ def _register():
     set_up(kind, module)
 
 
+_register()  # as soon as tests are collected: the first backward pass fixes how many devices there are
+
+
 class FakeGpu(TorchFunctionMode):
     """Within it there is the GPU `device`.
 
@@ -112,7 +113,6 @@ class FakeGpu(TorchFunctionMode):
 
     def __init__(self):
         super().__init__()
-        _register()
         self.device, self.puts, self.work, self.reads, self.dtypes = torch.device(NAME), 0, 0, 0, set()
 
     def note(self, name, there, on_gpu):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from groundgraph.data.types import Graph, Skipped
 from groundgraph.errors import InputError
-from groundgraph.stages.predict import Predictor, at_least, predict_images
+from groundgraph.predictor import Predictor, at_least, predict_images
 
 
 def graph(scores=(0.9, 0.8, 0.5), relations=(0.9, 0.4)):

@@ -193,7 +193,7 @@ def test_a_pages_commands_run(page, tmp_path, request, monkeypatch):
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_in_passing_is_a_command_and_no_block_is_overlooked(page):
     text = (DOCS / page).read_text(encoding="utf-8")
-    known = {"data", "experts", *(c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands)}
+    known = {"data", *(c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands)}
     known = {name.rstrip("-") for name in known}
     assert set(INLINE.findall(text)) <= known
     for block in blocks(text):

@@ -13,7 +13,8 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from groundgraph.cli import app, show
+from groundgraph.cli import app
+from groundgraph.cli import dry_run as show
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine import estimate as arithmetic
 from groundgraph.engine import trial

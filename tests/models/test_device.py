@@ -19,10 +19,10 @@ from groundgraph.errors import InputError
 from groundgraph.grounding import GroundingConfig, build_grounder
 from groundgraph.models import device as devices
 from groundgraph.models.device import device_of, dtype_of
+from groundgraph.predictor import Predictor
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 from groundgraph.sgg.uniter import Uniter, UniterConfig
 from groundgraph.stages.listing import stages
-from groundgraph.stages.predict import Predictor
 from groundgraph.stages.recipe import bundled_recipes, find_recipe, load_recipe
 
 ALL = EXPERTS | TRAINED

@@ -24,16 +24,22 @@ from groundgraph.training.sgg_loop import load_sgg
 
 
 class Predictor:
-    """A finished run's model and detector, loaded once for any number of images.
+    """A finished run's model and detector, loaded once for any number of images; nothing is written into the run.
 
-    run     a finished run's folder; nothing is written into it
-    method  whose model; None: the first of the recipe
-    device  where models run, see `groundgraph.models.device`; None: as the run's recipe has it
-    categories, predicates  the names of the graphs' labels 1.. and predicate columns 1..
-    Raises InputError, naming the fix, where `run` is no finished run or has no such method.
+    Args:
+        run: A finished run's folder.
+        method: Whose model, by its grounder's name; None: the first of the recipe.
+        device: Where models run, see `groundgraph.models.device`; None: as the run's recipe has it.
+
+    Attributes:
+        categories: The names of the graphs' labels 1, 2, ...
+        predicates: The names of the graphs' predicate columns 1, 2, ...
+
+    Raises:
+        InputError: Names the fix, where `run` is no finished run or has no such method.
     """
 
-    batch = 16  # images that go through the networks at once
+    batch_size = 16  # images that go through the networks at once
 
     def __init__(self, run: str | Path, method: str | None = None, device: str | None = None) -> None:
         run = Path(run)
@@ -52,15 +58,23 @@ class Predictor:
         self.detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
         self.config = recipe.sgg.inference
 
-    def graphs(self, images: Sequence[str | Path], skipped: Skipped) -> Iterator[tuple[Path, Graph]]:
-        """Each image's path and scene graph, in order; what cannot be used is left out and recorded."""
-        for first in range(0, len(images), self.batch):
-            paths = [Path(image) for image in images[first : first + self.batch]]
+    def graphs(self, images: Sequence[str | Path], skipped: Skipped | None = None) -> Iterator[tuple[Path, Graph]]:
+        """Find the scene graph of each image.
+
+        Args:
+            images: Files, read a batch at a time.
+            skipped: Gets what cannot be used, with the cause.
+
+        Yields:
+            Each usable image's path and graph, in order.
+        """
+        skipped = Skipped() if skipped is None else skipped
+        for first in range(0, len(images), self.batch_size):
+            paths = [Path(image) for image in images[first : first + self.batch_size]]
             regions = self.detector.detect([Example(str(path), str(path)) for path in paths], skipped)
-            kept = [(path, one) for path, one in zip(paths, regions, strict=True) if one is not None]
-            yield from zip(
-                [path for path, _ in kept], predict(self.model, [one for _, one in kept], self.config), strict=True
-            )
+            usable = [(path, one) for path, one in zip(paths, regions, strict=True) if one is not None]
+            graphs = predict(self.model, [one for _, one in usable], self.config)
+            yield from zip([path for path, _ in usable], graphs, strict=True)
 
     def record(self, graph: Graph, top: int = 10) -> dict[str, Any]:
         """The graph's `top` best relations and their objects, by name, with scores: see `graph_json`."""
@@ -89,21 +103,29 @@ def predict_images(
 ) -> dict[str, dict[str, Any]]:
     """Find and draw the scene graph of each image.
 
-    out        gets NAME.KIND for each image, NAME-2.KIND where that is a file not made here, and graphs.json, to which
-               the new graphs are added: {image: {"objects", "relations", "path": the image's, "pictures": [NAME.KIND]}}
-    top        relations drawn and written an image
-    kind       png, or svg or pdf: vectors with words as text
-    min_score  of the relations and objects drawn and written
-    Gives what was added. Raises InputError, naming the fix, on another kind, and where `out` holds a graphs.json that
-    was not written here.
+    Args:
+        predictor: A finished run's model.
+        images: Image files.
+        out: Gets NAME.KIND for each image, NAME-2.KIND where that is a file not made here, and graphs.json, to which
+            the new graphs are added: {image: {"objects", "relations", "path": the image's, "pictures": [NAME.KIND]}}.
+        top: Relations drawn and written an image.
+        kind: png, or svg or pdf: vectors with words as text.
+        min_score: Of the relations and objects drawn and written, in 0..1.
+        skipped: Gets what cannot be used, with the cause.
+
+    Returns:
+        What was added to graphs.json.
+
+    Raises:
+        InputError: Names the fix, on another kind, and where `out` holds a graphs.json that was not written here.
     """
     if kind not in FORMATS:
         raise InputError(f"pictures are written as {', '.join(FORMATS)}, not {kind}")
     skipped, added = Skipped() if skipped is None else skipped, {}
     out.mkdir(parents=True, exist_ok=True)
-    known = _written_before(out / "graphs.json")
-    keys = {record["path"]: key for key, record in known.items()}
-    taken = {name for record in known.values() for name in record["pictures"]}
+    records = _written_before(out / "graphs.json")
+    keys = {record["path"]: key for key, record in records.items()}
+    taken = {name for record in records.values() for name in record["pictures"]}
     try:
         for path, graph in predictor.graphs(list(dict.fromkeys(images)), skipped):
             try:
@@ -113,18 +135,18 @@ def predict_images(
                 continue
             graph, place = at_least(graph, min_score), str(path.absolute())
             # The path as given names the image, unless another image was called so from another folder.
-            key = keys.setdefault(place, place if str(path) in known else str(path))
-            drawn = known[key]["pictures"] if key in known else []
+            key = keys.setdefault(place, place if str(path) in records else str(path))
+            drawn = records[key]["pictures"] if key in records else []
             name = next((name for name in drawn if name.endswith(f".{kind}")), None)
             if name is None:
                 name = _free(out, path.stem, kind, taken)
                 taken.add(name)
                 drawn = [*drawn, name]
             save_graph(out / name, picture, graph, predictor.categories, predictor.predicates, top)
-            known[key] = added[key] = predictor.record(graph, top) | {"path": place, "pictures": drawn}
+            records[key] = added[key] = predictor.record(graph, top) | {"path": place, "pictures": drawn}
     finally:  # also of a command broken off: what was drawn is known as drawn here
         with atomic_write(out / "graphs.json") as temporary:
-            text = json.dumps(known, indent=1, ensure_ascii=False)
+            text = json.dumps(records, indent=1, ensure_ascii=False)
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
     return added
 
@@ -134,11 +156,11 @@ def _written_before(file: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     fix = "give another folder to --out"
-    known = read_json(file, "the graphs.json of `groundgraph predict`", fix)
-    records = known.values() if isinstance(known, dict) else [None]
+    written = read_json(file, "the graphs.json of `groundgraph predict`", fix)
+    records = written.values() if isinstance(written, dict) else [None]
     if not all(isinstance(record, dict) and {"path", "pictures"} <= set(record) for record in records):
         raise InputError(f"{file}: not written by `groundgraph predict`, which would add to it; {fix}")
-    return known
+    return written
 
 
 def _free(out: Path, stem: str, kind: str, taken: set[str]) -> str:

@@ -1,0 +1,133 @@
+"""The package from Python in five functions; `groundgraph.run`, `.load`, `.parse` and `.evaluate` are these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from rich.markup import escape
+
+from groundgraph.data.types import ParsedCaption
+from groundgraph.engine.executors import open_engine
+from groundgraph.engine.ownership import default_folder
+from groundgraph.engine.run import Run
+from groundgraph.evaluation.files import evaluate_files as evaluate
+from groundgraph.language import load_parser
+from groundgraph.predictor import Predictor
+from groundgraph.stages.listing import stages
+from groundgraph.stages.own_photos import open_recipe
+from groundgraph.stages.preflight import require
+from groundgraph.stages.report import publish
+from groundgraph.terminal import Console
+from groundgraph.training.processes import launch
+
+__all__ = ["RunResult", "evaluate", "load", "open_run", "parse", "run"]
+
+Settings = Mapping[str, Any] | Sequence[str]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        folder: Holds every stage's artifacts, `metrics.json` and `report.html`.
+        stages: Names of the stages that were computed; those done before are not among them.
+        skipped: (image or file, cause) of what could not be used.
+    """
+
+    folder: Path
+    stages: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The figures of every method, as fractions of 1, as `metrics.json` has them."""
+        return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def open_run(
+    recipe: str | Path,
+    settings: Settings = (),
+    out: str | Path | None = None,
+    *,
+    device: str | None = None,
+    engine: str | None = None,
+    address: str | None = None,
+    console: Console | None = None,
+) -> Iterator[Run]:
+    """A run that is ready and not begun, for a `with` block; its parameters are those of `run`."""
+    if isinstance(settings, Mapping):
+        settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+    loaded = open_recipe(str(recipe), [*settings, *([] if device is None else [f"device={device}"])])
+    folder = Path(out) if out is not None else default_folder(loaded, str(recipe))
+    work = Run(loaded, folder, console or Console(), processes=launch(loaded.device))
+    with open_engine(engine, address) as work.executor:
+        yield work
+
+
+def run(
+    recipe: str | Path = "demo",
+    settings: Settings = (),
+    out: str | Path | None = None,
+    *,
+    device: str | None = None,
+    engine: str | None = None,
+    address: str | None = None,
+    console: Console | None = None,
+) -> RunResult:
+    """Run a recipe: from captions and images to a trained scene-graph generator, its figures and a report.
+
+    Stages that are done and unchanged are skipped, so the same call goes on with a run that was broken off.
+
+    Args:
+        recipe: A recipe file, a bundled recipe's name, or a folder of photos with one captions file.
+        settings: Keys of the recipe to change: `{"data.train": 500}`, or `["data.train=500"]`.
+        out: The run's folder; `runs/NAME` where it is None.
+        device: Where models run: auto, cpu, cuda, cuda:N or mps; None: as the recipe has it.
+        engine: "ray" for regions, text and teachers by Ray; None: this process.
+        address: The Ray cluster; None: one on this machine.
+        console: Where progress is shown; None: on standard output.
+
+    Raises:
+        InputError: Names the file or key, the cause and the fix, where something given cannot be used.
+    """
+    options = {"device": device, "engine": engine, "address": address, "console": console}
+    with open_run(recipe, settings, out, **options) as work:
+        if work.recipe.note:
+            work.console.print(escape(work.recipe.note))
+        require(work)
+        computed = work.execute(stages(work.recipe))
+    work.processes.leave()
+    if work.processes.first:
+        publish(work, work.folder / "report")  # done before, but perhaps deleted since
+    return RunResult(work.folder, tuple(computed), tuple(work.skipped.items))
+
+
+def load(folder: str | Path, method: str | None = None, device: str | None = None) -> Predictor:
+    """A finished run's detector and scene-graph model, ready for new images.
+
+    Args:
+        folder: The run's folder.
+        method: Whose model, by its grounder's name; None: the recipe's first.
+        device: Where models run; None: as the run's recipe has it.
+
+    Raises:
+        InputError: Where `folder` is no finished run, or has no such method.
+    """
+    return Predictor(folder, method, device)
+
+
+@overload
+def parse(captions: str) -> ParsedCaption: ...
+@overload
+def parse(captions: Sequence[str]) -> list[ParsedCaption]: ...
+def parse(captions: str | Sequence[str]) -> ParsedCaption | list[ParsedCaption]:
+    """The entities and triplets of a caption, or of each of several, by the bundled parser."""
+    parsed = load_parser("rules").parse([captions] if isinstance(captions, str) else list(captions))
+    return parsed[0] if isinstance(captions, str) else parsed

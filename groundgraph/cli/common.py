@@ -1,0 +1,33 @@
+"""What several commands share: the console, and options of one name and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from groundgraph.terminal import Console
+
+console = Console()
+
+Setting = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a key of the recipe: data.train=500. Repeatable.")
+]
+Device = Annotated[
+    str | None, typer.Option(help="Where models run: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.")
+]
+Folder = Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default, a data set's own.")]
+Method = Annotated[str | None, typer.Option(help="Whose, by its grounder's name; the recipe's first by default.")]
+
+
+def hide_library_bars() -> None:
+    """Keep transformers from drawing bars of its own into ours while it loads weights."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def counted(counts: dict[str, int]) -> str:
+    """Counts as a phrase: "1,500 images, 20 triplets"."""
+    return ", ".join(f"{value:,} {name}" for name, value in counts.items())

@@ -1,0 +1,106 @@
+"""`groundgraph demo`, `run` and `status`: a recipe in its folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from groundgraph.cli.common import Device, Folder, Setting, console, hide_library_bars
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
+    setting: Setting = None,
+    device: Device = None,
+) -> None:
+    """The whole method on a part of MiniGenome, in minutes: captions in, scene graphs out."""
+    run("demo", out, setting, device)
+
+
+def run(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe file, a bundled one's name (see `groundgraph recipes`), or a folder of photos with captions."
+        ),
+    ],
+    out: Folder = None,
+    setting: Setting = None,
+    device: Device = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Only say what would run, how long and large, what is missing.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="ray: regions, text and teachers by Ray, on all cores or a cluster.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="The Ray cluster, by default one on this machine.")] = None,
+) -> None:
+    """Run a recipe; stages that are done and unchanged are skipped."""
+    from groundgraph import api
+    from groundgraph.system import peak_memory
+    from groundgraph.training.processes import is_first
+
+    hide_library_bars()
+    began = time.perf_counter()
+    console.quiet = not is_first()
+    options = {"device": device, "engine": engine, "address": address, "console": console}
+    if dry_run:
+        from groundgraph.cli.dry_run import show_dry_run
+
+        with api.open_run(recipe, setting or (), out, **options) as work:
+            if work.recipe.note:
+                console.print(escape(work.recipe.note))
+            show_dry_run(console, work)
+        return
+    result = api.run(recipe, setting or (), out, **options)
+    if console.quiet:
+        return
+    _show_metrics(result.metrics)
+    skipped = f"; {len(result.skipped)} things skipped, see the report" if result.skipped else ""
+    stages = f"{len(result.stages)} stages run" if result.stages else "nothing had changed"
+    console.print(
+        f"{stages}, {time.perf_counter() - began:.0f} s, {peak_memory() / 2**30:.1f} GiB at most{skipped}. "
+        f"Report: {escape(str(result.folder / 'report.html'))}"
+    )
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, finished or not.")],
+    verify: Annotated[bool, typer.Option(help="Read every file and compare its checksum.")] = False,
+) -> None:
+    """What of a run is done, running, stopped, failed or damaged, and the command that goes on with it."""
+    from groundgraph.engine.status import show_status
+
+    if not show_status(console, folder, verify):
+        raise typer.Exit(1)
+
+
+def _show_metrics(metrics: dict[str, Any]) -> None:
+    """The headline table of a run's metrics.json."""
+    groups, ks = ("all", "ambiguous", "unseen"), ("R@20", "R@50", "R@100")
+    titles = [*(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50"]
+    rows = {
+        name: [*(figures["grounding"][g] for g in groups), *(figures["sgdet"][k] for k in ks), figures["mAP50"]]
+        for name, figures in metrics["methods"].items()
+    }
+    rows["chance"] = [*(metrics["chance"][g] for g in groups), *[None] * (len(titles) - len(groups))]
+    shown = [i for i in range(len(titles)) if any(values[i] is not None for values in rows.values())]
+    table = Table("method", *(titles[i] for i in shown), title="per cent")
+    for name, values in rows.items():
+        if any(value is not None for value in values):
+            chance = name == "chance"
+            cells = ["" if chance and values[i] is None else _per_cent(values[i]) for i in shown]
+            table.add_row(name, *cells, style="dim" if chance else None)
+    if shown:
+        console.print(table)
+    for note in metrics.get("notes", ()):
+        console.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _per_cent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
