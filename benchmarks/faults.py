@@ -50,7 +50,7 @@ from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = [
     "data.train=100", "data.validation=8", "data.test=16", "grounding.dimension=32", "grounding.epochs=4",
-    "sgg.training.epochs=3", "sgg.training.images=8", "grounder=[ours, mil]",
+    "sgg.training.epochs=3", "sgg.training.batch_size=8", "grounder=[ours, mil]",
 ]  # fmt: skip
 RECIPE = load_recipe(find_recipe("demo"), SETTINGS)
 COMMAND = [sys.executable, "-c", "import sys; from groundgraph.cli import app; sys.argv[0] = 'groundgraph'; app()"]

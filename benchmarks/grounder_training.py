@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch.nn.functional import kl_div, log_softmax, normalize
 
+from groundgraph.grounding.batches import batches
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, pad
 from groundgraph.grounding.two_teachers import TwoTeachers
-from groundgraph.training.grounding_loop import batches
 
 REGIONS, ENTITIES, WORD, FEATURE, SIZE, IMAGES, EACH = 36, 12, 768, 1536, 768, 24, 10
 
@@ -84,7 +84,13 @@ def loop(data: list[GroundingImage], folder: Path, steps: int) -> float:
 def ours(data: list[GroundingImage], steps: int, **changes) -> float:
     """Entities a second of the package's training loop, from the first batch on."""
     config = GroundingConfig(
-        dimension=SIZE, fusing="average", normalise=True, images=IMAGES, entities=EACH, batch=IMAGES * EACH, **changes
+        dimension=SIZE,
+        fusing="average",
+        normalise=True,
+        batch_size=IMAGES,
+        entities=EACH,
+        entity_batch_size=IMAGES * EACH,
+        **changes,
     )
     torch.manual_seed(0)
     model = TwoTeachers(WORD, FEATURE, config).train()

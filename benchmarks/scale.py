@@ -44,13 +44,13 @@ from groundgraph.models import resolve
 from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.inference import predict
+from groundgraph.sgg.training import train_sgg
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.teachers.albef import AlbefConfig, AlbefModel
 from groundgraph.teachers.expert import ImageTextModel
 from groundgraph.teachers.gradcam import GradCamModel
 from groundgraph.teachers.interaction import region_scores
 from groundgraph.teachers.pixels import image_processor, pixel_values
-from groundgraph.training.sgg_loop import train_sgg
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
 PICTURE, REGIONS, FEATURE, WORD, CAPTIONS = (640, 480), 36, 1536, 768, 5
@@ -168,7 +168,7 @@ def steps() -> dict[str, dict[str, float]]:
     """A step of each training, and finding an image's graph, in the sizes of vg-caption-ours."""
     recipe, rng = load_recipe(find_recipe("vg-caption-ours")), np.random.default_rng(0)
     told: dict[str, dict[str, float]] = {}
-    entities, images = 12, recipe.grounding.images * 4
+    entities, images = 12, recipe.grounding.batch_size * 4
     listed = []
     for _ in range(images):
         targets = rng.dirichlet(np.ones(REGIONS), (2, entities)).astype(np.float32)
@@ -179,7 +179,7 @@ def steps() -> dict[str, dict[str, float]]:
     told["grounder, scoring an image"] = cost(lambda: grounder.scores(listed), images)
 
     sizes, wanted = Sizes(FEATURE, 601, 150, 50), recipe.sgg
-    batch = wanted.training.images
+    batch = wanted.training.batch_size
     _, _, regions = pictures(2 * batch, Path(tempfile.mkdtemp()))
     training = wanted.training.model_copy(update={"epochs": 1, "precision": "fp32"})
 

@@ -17,10 +17,10 @@ from groundgraph.data.types import Example, Graph, Skipped
 from groundgraph.errors import InputError
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
+from groundgraph.sgg.storing import load_sgg
 from groundgraph.stages.preflight import detector_needs, require_all
 from groundgraph.stages.proposals import open_detector
 from groundgraph.stages.recipe import run_recipe
-from groundgraph.training.sgg_loop import load_sgg
 
 
 class Predictor:

@@ -30,10 +30,11 @@ from groundgraph.language.encoder import TextEncoder  # noqa: E402
 from groundgraph.models.device import device_of, dtype_of  # noqa: E402
 from groundgraph.sgg.inference import InferenceConfig, predict  # noqa: E402
 from groundgraph.sgg.motifs import Motifs, MotifsConfig  # noqa: E402
+from groundgraph.sgg.storing import load_sgg, save_sgg  # noqa: E402
+from groundgraph.sgg.training import TrainingConfig, train_sgg  # noqa: E402
 from groundgraph.sgg.uniter import Uniter, UniterConfig  # noqa: E402
 from groundgraph.teachers.expert import ImageTextModel  # noqa: E402
 from groundgraph.teachers.interaction import InteractionTeacher  # noqa: E402
-from groundgraph.training.sgg_loop import TrainingConfig, load_sgg, save_sgg, train_sgg  # noqa: E402
 from groundgraph.vision import load_detector  # noqa: E402
 from groundgraph.vision.backbone import load_backbone  # noqa: E402
 from groundgraph.vision.one_stage_detector import OneStageDetector  # noqa: E402
@@ -133,13 +134,13 @@ def grounder(name, **config):
     """Trained without dropout, broken off on the way; scored, saved and loaded."""
 
     def of(path, device="auto"):
-        settings = {"dimension": 8, "dropout": 0.0, "epochs": 2, "images": 6, "learning_rate": 1e-3}
+        settings = {"dimension": 8, "dropout": 0.0, "epochs": 2, "batch_size": 6, "learning_rate": 1e-3}
         data, (checkpoint, folder) = world(14, 0)[0], (path / "training.pt", path / "model")
         made = build_grounder(name, GroundingConfig(**(settings | config)))
         options = {"checkpoint": checkpoint, "device": device}
         broken = build_grounder(name, made.config)
         try:
-            broken.train(data, data[:5], 1, lambda done, total: stop(done), **options)
+            broken.train(data, data[:5], 1, lambda done, total, losses: stop(done), **options)
         except KeyboardInterrupt:
             assert checkpoint.exists()
         curves = made.train(data, data[:5], 1, **options)
@@ -163,7 +164,7 @@ def sgg(kind, config, precision="fp32", **inference):
     def of(path, device="auto"):
         scenes, checkpoint = [scene(i) for i in range(12)], path / "training.pt"
         regions, options = [s[0] for s in scenes], {"checkpoint": checkpoint}
-        training = TrainingConfig(images=4, epochs=2, rate=1e-2, precision=precision)
+        training = TrainingConfig(batch_size=4, epochs=2, learning_rate=1e-2, precision=precision)
 
         def made():
             torch.manual_seed(0)
@@ -213,7 +214,7 @@ SELF = {"fusing": "self", "adaptor_margin": 0.5}
 TRAINED = {
     **{name: grounder(name) for name in ("ours", "mil", "wsgm", "lsws", "vspnet")},
     "ours self": grounder("ours", **SELF),
-    "ours released": grounder("ours", official=True, batch=16, images=4, least_entities=2),
+    "ours released": grounder("ours", official=True, entity_batch_size=16, batch_size=4, least_entities=2),
     "motifs": sgg(Motifs, MotifsConfig(hidden=16, pair=16, embedded=8, dropout=0.0)),
     "motifs late labels": sgg(
         Motifs,

@@ -179,6 +179,6 @@ def described(recipe: Recipe, stage: str, images: dict[str, int]) -> str:
     """What a stage will do with so many images a split, in a few words."""
     kind, _, method = stage.partition("-")
     told = {"items": amount(recipe, stage, images)[0], "train": images["train"], "method": method}
-    told |= {"epochs": recipe.grounding.epochs, "model": recipe.sgg.model, "batch": recipe.sgg.training.images}
-    told["steps"] = recipe.sgg.training.epochs * math.ceil(images["train"] / recipe.sgg.training.images)
+    told |= {"epochs": recipe.grounding.epochs, "model": recipe.sgg.model, "batch": recipe.sgg.training.batch_size}
+    told["steps"] = recipe.sgg.training.epochs * math.ceil(images["train"] / recipe.sgg.training.batch_size)
     return WORK["rule" if kind == "grounding" and not GROUNDERS[method].learns else kind][1].format(**told)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.lsws import Lsws
 from groundgraph.grounding.method import Method
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.grounding.two_teachers import Mil, TwoTeachers
 from groundgraph.grounding.vspnet import Vspnet
 from groundgraph.grounding.wsgm import Wsgm
-from groundgraph.training.grounding_loop import Learned
 
 # A recipe's `grounder` -> the method, in the order of tables.
 GROUNDERS: dict[str, Method] = {

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from groundgraph.training.config import OptimConfig
+
 OFFICIAL: dict[str, Any] = {
     "normalise": True,
     "dropout_on": "product",
@@ -62,24 +64,11 @@ class VspnetConfig(BaseModel):
     alignments: int = Field(3, ge=1, description="turns of the alignment")
 
 
-class GroundingConfig(BaseModel):
+class GroundingConfig(OptimConfig):
     """Every choice of stage 1's training; the defaults are the paper's form, official: true sets the released code's.
 
     What the other systems' grounders share with the paper's is the sizes and the optimisation.
-
-    Optimisation (Adam):
-    scheme           a step takes `images` images with at most `entities` entities each for both losses ("images"), or
-                     these with at least `least_entities` for MIL and `batch` entities for KD ("entities")
-    validate_every   steps between two looks at the validation loss, None: an epoch; the learning rate halves when it
-                     has not fallen by .5 % for `patience` looks; validate_mil: L_MIL is part of that loss
-    weight_decay     the released 1e-3 goes with h and v of unit length; on the paper's form it shrinks a grounder
-                     without teachers to nothing, so ours is a tenth
-    accumulate       batches whose mean gradient makes one step of the optimiser; each has its own negatives
-    clip             the longest gradient, None: any
-    precision        of the forward pass; the weights and the optimiser stay fp32
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     official: bool = Field(False, description="the released code's choices; a key that is given stays as given")
 
@@ -127,20 +116,28 @@ class GroundingConfig(BaseModel):
         0, ge=0, description="epochs at the beginning that take the average instead of learnt weights"
     )
 
-    epochs: int = Field(15, ge=1)
-    scheme: Literal["images", "entities"] = "images"
-    images: int = Field(24, ge=2)
-    entities: int = Field(10, ge=1)
-    least_entities: int = Field(6, ge=1)
-    batch: int = Field(2048, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    accumulate: int = Field(1, ge=1)
-    clip: float | None = Field(None, gt=0)
-    precision: Literal["fp32", "bf16"] = "fp32"
-    validate_every: int | None = Field(None, ge=1)
-    validate_mil: bool = True
-    patience: int = Field(1, ge=0)
+    # The optimisation, where it differs from other trainings'.
+    epochs: int = Field(15, ge=1, description="passes over the training images")
+    batch_size: int = Field(24, ge=2, description="images of a step")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="adam adds weight_decay to the gradient")
+    weight_decay: float = Field(
+        1e-4,
+        ge=0,
+        description="the released 1e-3 goes with h and v of unit length; on the paper's form it shrinks a grounder "
+        "without teachers to nothing, so this is a tenth",
+    )
+    schedule: Literal["cosine", "multistep", "plateau"] = Field("plateau", description="of the learning rate")
+
+    # The batches.
+    scheme: Literal["images", "entities"] = Field(
+        "images",
+        description="a step takes batch_size images for both losses, or these for MIL alone and entity_batch_size "
+        "entities for KD (released)",
+    )
+    entities: int = Field(10, ge=1, description="the most entities of an image that a step takes")
+    least_entities: int = Field(6, ge=1, description="of scheme entities: MIL's images have at least so many")
+    entity_batch_size: int = Field(2048, ge=1, description="of scheme entities: KD's entities of a step")
+    validate_mil: bool = Field(True, description="L_MIL is part of the validation loss")
 
     wsgm: WsgmConfig = WsgmConfig()
     lsws: LswsConfig = LswsConfig()

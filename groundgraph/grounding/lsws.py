@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, softplus
 
+from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
-from groundgraph.training.grounding_loop import Step
 from groundgraph.training.processes import WHOLE, Share
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from groundgraph.errors import InputError
 from groundgraph.formats.ws_sgg import read_checkpoint
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.two_teachers import TwoTeachers
-from groundgraph.training.grounding_loop import Learned
 
 # Their modules' names -> ours.
 _MODULES = {"text_encoder": "text", "visual_encoder": "visual", "classifier": "attend", "adaptor": "adaptor"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.grounder import Grounder
@@ -18,7 +19,6 @@ from groundgraph.grounding.losses import (
     random_attention,
 )
 from groundgraph.teachers.fusion import fuse, smooth
-from groundgraph.training.grounding_loop import Step
 
 
 class TwoTeachers(Grounder):

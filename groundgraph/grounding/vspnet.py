@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu, softplus
 
+from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
-from groundgraph.training.grounding_loop import Step
 
 
 class Costs(NamedTuple):

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, normalize
 
+from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import initialise, mlp
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
-from groundgraph.training.grounding_loop import Step
 
 
 class Wsgm(nn.Module):

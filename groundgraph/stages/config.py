@@ -10,9 +10,9 @@ from groundgraph.errors import InputError
 from groundgraph.language import PARSERS
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.motifs import MotifsConfig
+from groundgraph.sgg.training import TrainingConfig
 from groundgraph.sgg.uniter import UniterConfig
 from groundgraph.teachers.expert import PROMPTS
-from groundgraph.training.sgg_loop import TrainingConfig
 from groundgraph.vision import DETECTORS
 
 ParserName = Literal[tuple(PARSERS)]  # type: ignore[valid-type]

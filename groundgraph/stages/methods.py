@@ -40,14 +40,16 @@ from groundgraph.sgg.batch import Sizes
 from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.lstm import precision_of
+from groundgraph.sgg.storing import save_sgg
 from groundgraph.sgg.supervision import supervised
+from groundgraph.sgg.training import train_sgg
 from groundgraph.stages import artifacts
 from groundgraph.stages.evaluation import measure
 from groundgraph.stages.extraction import object_aware
 from groundgraph.stages.proposals import pooling_detector
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.report import write_summary
-from groundgraph.training.sgg_loop import save_sgg, train_sgg
+from groundgraph.training.trainer import seeded
 
 
 def method_stages(recipe: Recipe) -> list[Stage]:
@@ -108,7 +110,7 @@ def ground(run: Run, folder: Path, method: str) -> dict[str, Any]:
             data["train"],
             data.get("validation", []),
             run.recipe.seed,
-            lambda done, steps: told(done * epochs // steps, epochs),
+            lambda done, steps, _: told(done * epochs // steps, epochs),
             checkpoint=run.scratch() / "training.pt",
             ranks=run.processes,
             device=run.device,
@@ -210,21 +212,22 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
     regions, categories = artifacts.regions(run, "train"), artifacts.detector_categories(run)
     objects, predicates = artifacts.vocabulary(run)
     sizes = Sizes(regions[0].features.shape[1], len(categories), len(objects), len(predicates))
-    training = wanted.training.model_copy(update={"seed": run.recipe.seed})
-    torch.manual_seed(run.recipe.seed)
-    model = new_model(getattr(wanted, wanted.model), sizes, categories)
+    training, seed = wanted.training, run.recipe.seed
+    with seeded(seed, run.device):
+        model = new_model(getattr(wanted, wanted.model), sizes, categories)
     model.to(run.device)
     images = int((regions.counts() > 0).sum())
     with run.progress(
-        f"training {wanted.model} ({method})", training.epochs * -(-images // training.images)
+        f"training {wanted.model} ({method})", training.epochs * -(-images // training.batch_size)
     ) as advance:
-        history = train_sgg(
+        curves = train_sgg(
             model,
             regions,
             labels_of(run, method),
             training,
-            validate=validation_recall(run) if training.patience else None,
+            validate=validation_recall(run) if training.patience or training.schedule == "plateau" else None,
             progress=steps_of(advance),
+            seed=seed,
             checkpoint=run.scratch() / "training.pt",
             ranks=run.processes,
         )
@@ -236,7 +239,6 @@ def learn_graphs(run: Run, folder: Path, method: str) -> dict[str, Any]:
         "detector": list(categories),
     }
     save_sgg(folder, model, vocabularies)
-    curves = {k: [h[k] for h in history if k in h] for k in ("objects", "predicates", "validation")}
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
     split = run.recipe.measured
     measured = artifacts.regions(run, split)

@@ -1,1 +1,1 @@
-"""Training: the loops, checkpoints, and several processes."""
+"""The one trainer: its settings, its loop, checkpoints, and several processes; it knows no model and no data set."""

@@ -23,7 +23,15 @@ State = TypeVar("State")
 
 @dataclass(frozen=True)
 class Parts:
-    """What else a checkpoint holds: everything with a state_dict, the random generators, and whose training it is."""
+    """What else a checkpoint holds.
+
+    Args:
+        stateful: everything with a state_dict: model, optimiser, schedule.
+        generator: torch's, of which batches are drawn.
+        device: whose global generator is kept beside the CPU's.
+        identity: plain values that say whose training it is.
+        rng: NumPy's, of which batches are drawn.
+    """
 
     stateful: dict[str, Any]
     generator: torch.Generator
@@ -33,9 +41,14 @@ class Parts:
 
 
 def save_checkpoint(path: Path, state: Any, parts: Parts) -> None:
-    """Write the whole state, a dataclass of plain values; the file is complete before it takes its place.
+    """Write the whole training; the file is complete before it takes its place.
 
     Tensors are stored as the CPU's, so that a training may go on where there is no such device.
+
+    Args:
+        path: the file; its folder is made where there is none.
+        state: a dataclass of plain values: where the training stands.
+        parts: what else is kept.
     """
     content = {
         "identity": json.dumps(parts.identity, sort_keys=True),
@@ -62,10 +75,18 @@ def kept_at_stop(path: Path | None, state: Any, parts: Parts) -> Iterator[None]:
 
 
 def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
-    """Put a checkpoint's state into the parts and the global generators, and give where the training stood.
+    """Put a checkpoint's state into the parts and the global generators; unpickle nothing but tensors and plain values.
 
-    Nothing but tensors and plain values is unpickled. Raises InputError, naming the file, where it is damaged or of a
-    training with other settings or data.
+    Args:
+        path: the file.
+        parts: what is set to the stored state.
+        kind: the state's class, a dataclass.
+
+    Returns:
+        State: where the training stood.
+
+    Raises:
+        InputError: naming the file, where it is damaged or of a training with other settings or data.
     """
     try:
         with zipfile.ZipFile(path) as archive:  # torch writes checksums, and does not look at them
@@ -77,9 +98,9 @@ def load_checkpoint(path: Path, parts: Parts, kind: type[State]) -> State:
         raise InputError(f"{path} is no readable checkpoint ({error}): delete it to start anew") from error
     own = json.loads(json.dumps(parts.identity))
     if identity != own:
-        other = sorted(key for key in own.keys() | identity.keys() if own.get(key) != identity.get(key))
+        other = ", ".join(sorted(key for key in own.keys() | identity.keys() if own.get(key) != identity.get(key)))
         raise InputError(
-            f"{path} is of a training with other settings ({', '.join(other)}): delete it, or name another checkpoint"
+            f"{path} is of a training with other settings ({other}): delete it, or name another checkpoint"
         )
     for name, part in parts.stateful.items():
         part.load_state_dict(content["parts"][name])

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -35,9 +35,12 @@ def divide(rows: slice, parts: int) -> list[slice]:
 class Ranks:
     """This process among its like; the default is one alone, for which everything here does nothing.
 
-    rank of world; device: of several, where this one's model and batches lie (`place` says where one alone has them);
-    control: the gloo group by which it waits (where collectives
-    of tensors go through NCCL, a wait of hours for another's work must not look like a hang)
+    Args:
+        rank: its number.
+        world: how many there are.
+        device: of several, where this one's model and batches lie (`place` says where one alone has them).
+        control: the gloo group by which it waits (where collectives of tensors go through NCCL, a wait of hours for
+            another's work must not look like a hang).
     """
 
     rank: int = 0
@@ -77,10 +80,11 @@ class Ranks:
         if self.world == 1:
             return
         learnt = [p for p in parameters if p.requires_grad]
-        known = torch.tensor([p.grad is not None for p in learnt], dtype=torch.float32, device=self.device)
+        has_gradient = torch.tensor([p.grad is not None for p in learnt], dtype=torch.float32, device=self.device)
         parts = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in learnt]
-        *parts, known = self.sum(torch.cat([*parts, known])).split([p.numel() for p in learnt] + [len(learnt)])
-        for parameter, part, count in zip(learnt, parts, known.tolist(), strict=True):
+        sizes = [p.numel() for p in learnt] + [len(learnt)]
+        *parts, counts = torch.split(self.sum(torch.cat([*parts, has_gradient])), sizes)
+        for parameter, part, count in zip(learnt, parts, counts.tolist(), strict=True):
             parameter.grad = part.view_as(parameter) if count else None
 
     def seed_dropout(self, seed: int, step: int) -> None:
@@ -92,12 +96,12 @@ class Ranks:
             torch.manual_seed(hash((seed, step, self.rank)) % 2**63)
 
     def ask(self, work: Callable[[], T]) -> T:
-        """What `work` gives in the first process, told to all; the others wait, however long."""
+        """What `work` gives in the first process, sent to all; the others wait, however long."""
         if self.world == 1:
             return work()
-        told = [work() if self.first else None]
-        distributed.broadcast_object_list(told, 0, group=self.control)
-        return told[0]
+        answer: list[Any] = [work() if self.first else None]
+        distributed.broadcast_object_list(answer, 0, group=self.control)
+        return cast(T, answer[0])
 
     def wait(self) -> None:
         """Go on when all have come here."""
@@ -132,16 +136,23 @@ class Share:
         return self.rows.start or 0
 
     def gather(self, values: Tensor) -> Tensor:
-        """The whole batch's rows [total, ...], in order, from this process's; gradients go back to whose they are.
+        """The whole batch's rows, in order; gradients go back, summed, to the process whose rows they are.
 
-        Rows are of one shape in all processes.
+        Args:
+            values: this process's rows [its share, ...], of one shape in all processes.
+
+        Returns:
+            Tensor: [total, ...].
         """
         if self.ranks.world == 1:
             return values
-        parts = divide(slice(0, self.total), self.ranks.world)
-        if values.dtype == torch.bool:
-            return _Gather.apply(values.to(torch.uint8), parts, self.ranks.rank).bool()
-        return _Gather.apply(values, parts, self.ranks.rank)
+        from torch.distributed.nn.functional import all_gather  # some builds of torch come without
+
+        sizes = [part.stop - part.start for part in divide(slice(0, self.total), self.ranks.world)]
+        padded = values.new_zeros(max(sizes), *values.shape[1:])  # gloo gathers tensors of one shape
+        padded[: len(values)] = values
+        parts = all_gather(padded.byte() if values.dtype == torch.bool else padded)  # type: ignore[no-untyped-call]
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)]).to(values.dtype)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over the processes, without a gradient."""
@@ -158,34 +169,21 @@ class Share:
         generator: torch.Generator | None,
         device: torch.device = CPU,
     ) -> Tensor:
-        """This process's rows of what `how(shape, generator=...)` draws for the whole batch; shape is that of its rows.
+        """This process's rows of what is drawn for the whole batch.
 
         Every process draws all, so that their generators stay together; on the CPU, so that all machines draw the same.
+
+        Args:
+            how: called as how(shape, generator=...), torch.rand for one.
+            shape: of this process's rows.
+            generator: the same in all processes.
+            device: where the rows go.
         """
         whole = shape if self.ranks.world == 1 else (self.total, *shape[1:])
         return how(whole, generator=generator)[self.rows].to(device)
 
 
 WHOLE = Share()
-
-
-class _Gather(torch.autograd.Function):
-    """All processes' rows one after the other; backwards, the sum of all processes' gradients of one's own rows."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, rows: list[slice], rank: int) -> Tensor:
-        ctx.rows, sizes = rows[rank], [part.stop - part.start for part in rows]
-        padded = values.new_zeros(max(sizes), *values.shape[1:])
-        padded[: len(values)] = values
-        parts = [torch.empty_like(padded) for _ in sizes]
-        distributed.all_gather(parts, padded)
-        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        gradient = gradient.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(gradient)
-        return gradient[ctx.rows], None, None
 
 
 def is_first() -> bool:
@@ -201,8 +199,11 @@ def _by_torchrun() -> bool:
 def launch(device: str = "auto") -> Ranks:
     """This process's place among those that torchrun started, joined by Lightning Fabric; `ALONE` without torchrun.
 
-    device  as in a recipe (`device_of`); of several processes each has a GPU of its own, where it is not the CPU
-    Raises InputError where Fabric is not installed, or where there is no such device or too few of them.
+    Args:
+        device: as in a recipe (`device_of`); of several processes each has a GPU of its own, where it is not the CPU.
+
+    Raises:
+        InputError: where Fabric is not installed, or where there is no such device or too few of them.
     """
     place = device_of(device)
     if not _by_torchrun() or os.environ["WORLD_SIZE"] == "1":

@@ -13,9 +13,9 @@ from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine import lock
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
+from groundgraph.sgg.training import train_sgg
 from groundgraph.stages import artifacts, methods
 from groundgraph.stages.recipe import RecipeError, bundled_recipes, find_recipe, load_recipe
-from groundgraph.training.sgg_loop import train_sgg
 
 SMALL = [
     "data.train=40", "data.validation=8", "data.test=16", "grounding.dimension=32",

@@ -8,8 +8,8 @@ from world import accuracy
 from world import world as plain_world
 
 from groundgraph.grounding import GroundingConfig, build_grounder
+from groundgraph.grounding.batches import Step
 from groundgraph.grounding.data import GroundingImage, pad
-from groundgraph.training.grounding_loop import Step
 
 NOUNS, PREDICATES, LENGTH = 24, 3, 8.0
 
@@ -33,7 +33,7 @@ def world(images, seed):
 
 def learnt(name, epochs):
     """The accuracy of a grounder trained on one world and tried on another; chance is .2."""
-    config = GroundingConfig(dimension=32, dropout=0.0, epochs=epochs, images=16, learning_rate=5e-3)
+    config = GroundingConfig(dimension=32, dropout=0.0, epochs=epochs, batch_size=16, learning_rate=5e-3)
     grounder = build_grounder(name, config)
     curves = grounder.train(world(200, 0)[0], [], seed=1)
     assert all(np.isfinite(value).all() for value in curves.values())

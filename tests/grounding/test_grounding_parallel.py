@@ -8,9 +8,9 @@ from several import several
 from world import world
 
 from groundgraph.grounding import GROUNDERS, build_grounder
+from groundgraph.grounding.batches import batches
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import pad
-from groundgraph.training.grounding_loop import batches
 from groundgraph.training.processes import ALONE, Ranks
 
 LEARNED = [name for name, method in GROUNDERS.items() if method.learns and name != "ours"]
@@ -18,7 +18,10 @@ KINDS = {
     "average": ("ours", {"fusing": "average"}),
     "self": ("ours", {"fusing": "self"}),
     # The last batch of entities has 1, so that a process has none; 19 images leave a batch of 1 to validation.
-    "official": ("ours", {"official": True, "batch": 28, "entities": 2, "least_entities": 2, "validate_every": 2}),
+    "official": (
+        "ours",
+        {"official": True, "entity_batch_size": 28, "entities": 2, "least_entities": 2, "validate_every": 2},
+    ),
     "mil": ("mil", {}),
     "wsgm": ("wsgm", {}),
     "lsws": ("lsws", {"lsws": {"context_dropout": 0}}),
@@ -33,10 +36,10 @@ class Stopped(Exception):
 def train(ranks, kind="self", stop=None, checkpoint=None, **options):
     """The curves, and the weights."""
     name, own = KINDS[kind]
-    config = GroundingConfig(**({"dimension": 16, "dropout": 0.0, "epochs": 2, "images": 6} | own | options))
+    config = GroundingConfig(**({"dimension": 16, "dropout": 0.0, "epochs": 2, "batch_size": 6} | own | options))
     images = (world if name in ("ours", "mil") else world_of_triplets)(19, 0)[0]
 
-    def progress(done, total):
+    def progress(done, total, losses):
         if done == stop:
             raise Stopped
 
@@ -52,7 +55,7 @@ def train(ranks, kind="self", stop=None, checkpoint=None, **options):
 def all_of_it(ranks, folder):
     """Everything that two processes are tried on, in one start of them."""
     found = {kind: train(ranks, kind) for kind in KINDS}
-    found["clipped"] = train(ranks, accumulate=2, clip=0.1)
+    found["clipped"] = train(ranks, accumulate_grad_batches=2, max_grad_norm=0.1)
     train(ranks, stop=5, checkpoint=folder / "two.pt")
     found["on from one"] = train(ranks, checkpoint=folder / "one.pt")
     return found
@@ -83,7 +86,7 @@ def test_losses_equal_one_processs(found, kind):
 
 @pytest.mark.slow
 def test_accumulated_and_clipped_gradients_too(found):
-    close(found[1][1]["clipped"], train(ALONE, accumulate=2, clip=0.1))
+    close(found[1][1]["clipped"], train(ALONE, accumulate_grad_batches=2, max_grad_norm=0.1))
 
 
 @pytest.mark.slow
@@ -95,7 +98,7 @@ def test_a_checkpoint_goes_on_in_another_layout(found):
 @pytest.mark.parametrize("scheme", ["images", "entities"])
 def test_no_example_is_repeated_or_lost(scheme):
     data = pad(world(19, 0)[0])
-    config = GroundingConfig(scheme=scheme, images=5, entities=2, batch=20, least_entities=2)
+    config = GroundingConfig(scheme=scheme, batch_size=5, entities=2, entity_batch_size=20, least_entities=2)
 
     def steps(ranks):
         return list(batches(data, config, 0, torch.Generator().manual_seed(0), ranks=ranks))
@@ -121,7 +124,7 @@ def test_a_killed_training_goes_on_with_the_same_losses(tmp_path, kind, stop):
 
 def test_accumulated_batches_make_one_step():
     looks = {
-        accumulate: train(ALONE, epochs=1, accumulate=accumulate, validate_every=1)[0]["validation"]
+        accumulate: train(ALONE, epochs=1, accumulate_grad_batches=accumulate, validate_every=1)[0]["validation"]
         for accumulate in (1, 2, 100)
     }
     start = looks[100][0]

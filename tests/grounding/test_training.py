@@ -7,12 +7,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from world import accuracy, world
 
 from groundgraph.grounding import GROUNDERS, build_grounder
+from groundgraph.grounding.batches import Step, batches, steps_an_epoch
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PagedSet, gather, pad
 from groundgraph.grounding.two_teachers import TwoTeachers
-from groundgraph.training.grounding_loop import Step, batches, losses_of, steps_an_epoch
+from groundgraph.training.trainer import autocast
 
-SHORT = {"dimension": 32, "dropout": 0.0, "images": 16, "learning_rate": 5e-3}
+SHORT = {"dimension": 32, "dropout": 0.0, "batch_size": 16, "learning_rate": 5e-3}
 LEARNED = [name for name, method in GROUNDERS.items() if method.learns]
 CONFIG = GroundingConfig(**SHORT, epochs=30, fusing="average")
 
@@ -81,7 +82,9 @@ def test_self_guided_prefers_the_teacher_whose_regions_fit():
 
 def test_official_runs_with_batches_of_entities():
     train, _ = world(60, 0)
-    config = GroundingConfig(official=True, dimension=16, epochs=8, batch=50, images=8, entities=3, least_entities=2)
+    config = GroundingConfig(
+        official=True, dimension=16, epochs=8, entity_batch_size=50, batch_size=8, entities=3, least_entities=2
+    )
     grounder = build_grounder("ours", config)
     curves = grounder.train(train, train[:10], seed=1)
     assert {"mil", "kd", "adaptor"} < set(curves) and len(curves["kd"]) == 8
@@ -105,13 +108,13 @@ def test_average_in_the_first_epochs():
 def test_an_epoch_holds_every_image_or_every_entity_once():
     data = pad(world(21, 0)[0])
     generator = torch.Generator().manual_seed(0)
-    config = GroundingConfig(images=8)
+    config = GroundingConfig(batch_size=8)
     steps = list(batches(data, config, 0, generator))
     assert len(steps) == steps_an_epoch(data, config) == 2 and sum(len(s.images) for s in steps) == 21
-    config = GroundingConfig(images=2)  # 21 / 2 = 10 steps, of which one takes three
+    config = GroundingConfig(batch_size=2)  # 21 / 2 = 10 steps, of which one takes three
     assert sorted(len(s.images) for s in batches(data, config, 0, generator)) == [2] * 9 + [3]
     assert all(s.images is s.entities for s in steps)
-    config = GroundingConfig(scheme="entities", batch=20, images=4, entities=2, least_entities=3)
+    config = GroundingConfig(scheme="entities", entity_batch_size=20, batch_size=4, entities=2, least_entities=3)
     steps = list(batches(data, config, 0, generator))
     assert len(steps) == steps_an_epoch(data, config) == 4  # 63 entities
     assert sum(int(s.entities.entities.sum()) for s in steps) == 63
@@ -122,7 +125,7 @@ def test_same_seed_same_grounder():
     train, _ = world(30, 0)
     states = []
     for _ in range(2):
-        grounder = build_grounder("ours", GroundingConfig(dimension=32, epochs=2, images=8, fusing="self"))
+        grounder = build_grounder("ours", GroundingConfig(dimension=32, epochs=2, batch_size=8, fusing="self"))
         grounder.train(train, train, seed=3)
         states.append(grounder.model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
@@ -165,7 +168,7 @@ def test_a_set_that_does_not_fit_into_memory_gives_the_same_batches(scheme):
     images, _ = world(20, 0)
     images.insert(3, GroundingImage(np.zeros((0, 8), np.float32), np.ones((3, 8), np.float32), np.zeros((0, 3))))
     images.append(GroundingImage(*(np.ones(shape, np.float32) for shape in ((5, 8), (7, 8), (5, 7)))))
-    config = GroundingConfig(scheme=scheme, images=6, entities=2, batch=15, least_entities=2)
+    config = GroundingConfig(scheme=scheme, batch_size=6, entities=2, entity_batch_size=15, least_entities=2)
     listed = Read(images)
     sets = gather(images), gather(listed, limit=0)
     assert isinstance(sets[1], PagedSet) and listed.read <= 2 and len(sets[0]) == len(sets[1]) == 21
@@ -194,7 +197,7 @@ def test_images_without_entities_or_regions_are_left_out_and_get_no_scores():
 def test_every_learned_grounder_is_stored_and_read_again(tmp_path):
     train, _ = world(24, 0)
     for name in LEARNED:
-        grounder = build_grounder(name, GroundingConfig(dimension=16, epochs=1, images=8))
+        grounder = build_grounder(name, GroundingConfig(dimension=16, epochs=1, batch_size=8))
         grounder.train(train, [], seed=0)
         (tmp_path / name).mkdir()
         grounder.save(tmp_path / name)
@@ -227,7 +230,7 @@ def test_sgnls_prefers_no_match_to_another():
 def test_looks_are_of_one_definition_whatever_changes_over_the_epochs(name, given):
     """A model that stays as it is has one validation loss, and the first look is the best there is."""
     train, _ = world(24, 0)
-    config = GroundingConfig(dimension=8, images=8, epochs=11, learning_rate=1e-30, mil_decay=True, **given)
+    config = GroundingConfig(dimension=8, batch_size=8, epochs=11, learning_rate=1e-30, mil_decay=True, **given)
     curves = build_grounder(name, config).train(train, train[:8], 0)
     assert max(curves["validation"]) - min(curves["validation"]) < 1e-6 < curves["validation"][0]
     assert curves["mil"][-1] == 0 < curves["mil"][0]  # the training's own weight does fall
@@ -256,8 +259,8 @@ def test_losses_are_computed_in_fp32_whatever_the_model_runs_in(name, dropout_on
     )  # fmt: skip
     model = GROUNDERS[name if name in LEARNED else "ours"].grounder(8, 8, config)
     batch, noted = pad(world(4, 0)[0]), Losses()
-    with noted:
-        terms = losses_of(model, Step(batch, batch, 0), torch.Generator().manual_seed(0), config)
+    with noted, autocast(config, torch.device("cpu")):
+        terms = model.losses(Step(batch, batch, 0), torch.Generator().manual_seed(0))
     assert noted.dtypes and {d for dtypes in noted.dtypes.values() for d in dtypes if d.is_floating_point} == {
         torch.float32
     }, noted.dtypes

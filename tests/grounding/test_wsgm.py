@@ -5,9 +5,9 @@ from itertools import permutations
 import torch
 from others import built, check_padding_and_order, check_without_triplets, learnt, world
 
+from groundgraph.grounding.batches import Step
 from groundgraph.grounding.data import pad
 from groundgraph.grounding.wsgm import Wsgm
-from groundgraph.training.grounding_loop import Step
 
 
 def by_hand(model, batch):

@@ -135,9 +135,9 @@ def test_on_a_real_gpu_grounders_learn_in_bf16(name, tmp_path):
 @real_gpu
 def test_a_training_goes_on_on_another_device(tmp_path):
     data = world(14, 0)[0]
-    config = GroundingConfig(dimension=8, epochs=3, images=6)
+    config = GroundingConfig(dimension=8, epochs=3, batch_size=6)
 
-    def stop(done, total):
+    def stop(done, total, losses):
         if done == 3:
             raise KeyboardInterrupt
 

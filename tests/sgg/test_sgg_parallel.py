@@ -10,9 +10,9 @@ from groundgraph.data.types import SoftLabels
 from groundgraph.sgg.examples import Examples
 from groundgraph.sgg.losses import LossConfig
 from groundgraph.sgg.motifs import Motifs
+from groundgraph.sgg.training import TrainingConfig, train_sgg
 from groundgraph.sgg.uniter import Uniter
 from groundgraph.training.processes import ALONE, Ranks
-from groundgraph.training.sgg_loop import TrainingConfig, train_sgg
 
 SCENES = [scene(i) for i in range(15)]
 
@@ -50,7 +50,7 @@ def train(ranks, kind="motifs", labels=draw, stop=None, checkpoint=None, **optio
     model = (
         Motifs(SIZES, SMALL.model_copy(update={"frequency_bias": True})) if kind == "motifs" else Uniter(SIZES, TINY)
     )
-    config = TrainingConfig(**({"epochs": 2, "images": 5, "rate": 1e-2} | options))
+    config = TrainingConfig(**({"epochs": 2, "batch_size": 5, "learning_rate": 1e-2} | options))
     try:
         train_sgg(
             model,
@@ -72,12 +72,12 @@ def all_of_it(ranks, folder):
     """Everything that two processes are tried on, in one start of them."""
     found = {kind: train(ranks, kind) for kind in ("motifs", "uniter")}
     found["soft"] = train(ranks, labels=draw_soft)
-    found["accumulated"] = train(ranks, accumulate=2)
+    found["accumulated"] = train(ranks, micro_batches=2)
     found["bf16"] = train(ranks, precision="bf16")
     train(ranks, stop=4, checkpoint=folder / "two.pt")
     found["on from one"] = train(ranks, checkpoint=folder / "one.pt")
-    with pytest.raises(ValueError, match="raise `images`"):
-        train(ranks, images=1)
+    with pytest.raises(ValueError, match="raise batch_size"):
+        train(ranks, batch_size=1)
     return found
 
 
@@ -107,7 +107,7 @@ def test_losses_equal_one_processs(found, kind):
 def test_soft_labels_and_accumulated_gradients_too(found):
     close(found[1][1]["soft"][0], train(ALONE, labels=draw_soft)[0])
     close(found[1][1]["accumulated"][0], train(ALONE)[0])
-    close(train(ALONE, accumulate=3)[0], train(ALONE)[0])
+    close(train(ALONE, micro_batches=3)[0], train(ALONE)[0])
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from transformers.models.bert.modeling_bert import BertEncoder
 
 from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import collate
+from groundgraph.sgg.storing import load_sgg, save_sgg
 from groundgraph.sgg.uniter import UniterConfig
 from groundgraph.sgg.uniter_checkpoint import start_from_checkpoint
-from groundgraph.training.sgg_loop import load_sgg, save_sgg
 
 NAMES = ("cat", "tennis racket", "dog", "zebra")
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "tennis", "rack", "##et", "dog"]

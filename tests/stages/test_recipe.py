@@ -86,7 +86,7 @@ def test_the_official_release_is_official():
     assert not choices.mil_sigmoid and choices.mil_decay and choices.dropout_on == "product" and choices.normalise
     assert (recipe.pseudo_labels.top, recipe.pseudo_labels.stored) == (3, 5)
     assert recipe.sgg.motifs.union == "none" and not recipe.sgg.motifs.frequency_bias
-    assert recipe.sgg.training.precision == "fp16" and recipe.sgg.training.rate == pytest.approx(1e-4 * 32)
+    assert recipe.sgg.training.precision == "fp16" and recipe.sgg.training.learning_rate == pytest.approx(1e-4 * 32)
 
 
 def write(folder, name, text):
@@ -96,10 +96,12 @@ def write(folder, name, text):
 
 def test_a_recipe_takes_over_what_it_does_not_say(tmp_path):
     write(tmp_path, "base", "extends: demo\nname: base\nnote: n\npaper: {R@20: 1.0}\ngrounding: {epochs: 3}\nseed: 4")
-    recipe = load_recipe(write(tmp_path, "top", "extends: base.yaml\nname: top\ngrounding: {images: 5}"), ["seed=7"])
+    recipe = load_recipe(
+        write(tmp_path, "top", "extends: base.yaml\nname: top\ngrounding: {batch_size: 5}"), ["seed=7"]
+    )
     demo = load_recipe(find_recipe("demo"))
     assert (recipe.name, recipe.note, recipe.paper, recipe.seed) == ("top", "", {}, 7)
-    assert (recipe.grounding.epochs, recipe.grounding.images) == (3, 5)
+    assert (recipe.grounding.epochs, recipe.grounding.batch_size) == (3, 5)
     assert recipe.grounding.dimension == demo.grounding.dimension and recipe.data == demo.data
     other = "extends: demo\nname: x\ndata: {source: jsonl, images: a, captions: b}\ngrounder: mil"
     recipe = load_recipe(write(tmp_path, "other", other))
