@@ -143,9 +143,8 @@ def train(
                     if isinstance(schedule, ReduceLROnPlateau):
                         schedule.step(figure)
 
-            if (
-                path and stepped and state.done - saved >= interval
-            ):  # no gradient that waits for its step is ever stored
+            # No gradient that waits for its step is ever stored.
+            if path and stepped and state.done - saved >= interval:
                 save_checkpoint(path, state, parts)
                 saved = state.done
             if progress:
