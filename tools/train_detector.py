@@ -25,7 +25,7 @@ from tools.workbench import Budget, card, command_line, replacing, threads
 
 SEEN = tuple(name for name in CATEGORIES if name not in UNSEEN)
 IMAGES, HELDOUT, BATCH, RATE = 24_000, 600, 16, 1e-3
-REGIONS = {"count": 36, "objectness_weight": 0.3, "suppression": 0.65, "commit": 0.6}
+REGIONS = {"count": 36, "objectness_weight": 0.3, "nms_threshold": 0.65, "label_threshold": 0.6}
 COMMAND = "groundgraph experts train detector"
 
 

@@ -22,8 +22,14 @@ SIDE = 448  # pixels a side that pictures have for a convolutional network of to
 class Backbone:
     """A network that turns pictures of one size into a feature map.
 
-    maps  [B, 3, side, side] -> [B, C, h, w]; side = pixels that pictures are resized to (the aspect is not kept, so
-    that the grid covers the whole picture); mean, std of the RGB channels in 0..1
+    Args:
+        network: The network, whose weights move to the device.
+        maps: [B, 3, h, w] pixels -> [B, C, h', w'] features, by the network.
+        size: Height and width in pixels that pictures are resized to; the aspect is not kept, so that the grid covers
+            the whole picture.
+        mean: Of the RGB channels, in 0 to 1.
+        std: Of the RGB channels, in 0 to 1.
+        device: See `groundgraph.models.device`.
     """
 
     batch_size = 16
@@ -32,37 +38,50 @@ class Backbone:
         self,
         network: nn.Module,
         maps: Callable[[Tensor], Tensor],
-        side: tuple[int, int],
+        size: tuple[int, int],
         mean: Sequence[float],
         std: Sequence[float],
         device: str | torch.device = "auto",
     ) -> None:
         self.device = device_of(device)
-        self.network, self.maps, self.side = network.eval().to(self.device), maps, side
+        self.network, self.maps, self.size = network.eval().to(self.device), maps, size
         self.mean, self.std = (torch.tensor(v, device=self.device).view(3, 1, 1) for v in (list(mean), list(std)))
 
     @torch.inference_mode()
     def features(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Features [V, C] float32 of boxes [V, 4] (xyxy in pixels) of each image; any sizes."""
-        found: list[np.ndarray] = []
+        """Return the features of boxes.
+
+        Args:
+            images: B pictures of any sizes.
+            boxes: B times [V, 4] xyxy in pixels.
+
+        Returns:
+            B times [V, C] float32.
+        """
+        features: list[np.ndarray] = []
         for start in range(0, len(images), self.batch_size):
             part = images[start : start + self.batch_size]
-            resized = [np.asarray(i.convert("RGB").resize(self.side[::-1], Image.Resampling.BICUBIC)) for i in part]
+            resized = [np.asarray(i.convert("RGB").resize(self.size[::-1], Image.Resampling.BICUBIC)) for i in part]
             pixels = torch.from_numpy(np.stack(resized)).to(self.device).permute(0, 3, 1, 2).float() / 255
             shares = [
                 torch.from_numpy(np.asarray(b, np.float32).reshape(-1, 4) / np.array(i.size * 2, np.float32))
                 for b, i in zip(boxes[start : start + self.batch_size], part, strict=True)
             ]
             pooled = pool_regions(self.maps((pixels - self.mean) / self.std).float(), shares)
-            found += [f.cpu().numpy() for f in pooled]
-        return found
+            features += [f.cpu().numpy() for f in pooled]
+        return features
 
 
 def load_backbone(name: str, device: str | torch.device = "auto") -> Backbone:
-    """A backbone by name: torchvision:NAME (a classifier such as resnet50), else a transformers vision model's hub id
-    or folder: ResNet, Swin, ConvNeXt, DINOv2 and other backbones; ViT, CLIP, SigLIP and others made of patch tokens.
+    """Return a backbone by name.
 
-    Raises InputError, naming the fix, where it cannot be loaded or gives no feature map.
+    Args:
+        name: torchvision:NAME (a classifier such as resnet50), else a transformers vision model's hub id or folder:
+            ResNet, Swin, ConvNeXt, DINOv2 and other backbones; ViT, CLIP, SigLIP and others made of patch tokens.
+        device: See `groundgraph.models.device`.
+
+    Raises:
+        InputError: It cannot be loaded, or gives no feature map.
     """
     kind, _, rest = name.partition(":")
     return _torchvision(rest, device) if kind == "torchvision" else _transformers(name, device)
@@ -82,8 +101,8 @@ def _torchvision(name: str, device: str | torch.device) -> Backbone:
             f"torchvision's {name} has no convolutional feature map; take one such as torchvision:resnet50"
         )
     load_torchvision(network, name)
-    prepared = models.get_model_weights(name).DEFAULT.transforms()
-    return Backbone(body, body, (SIDE, SIDE), prepared.mean, prepared.std, device)
+    transforms = models.get_model_weights(name).DEFAULT.transforms()
+    return Backbone(body, body, (SIDE, SIDE), transforms.mean, transforms.std, device)
 
 
 def _transformers(name: str, device: str | torch.device) -> Backbone:
@@ -112,9 +131,9 @@ def _transformers(name: str, device: str | torch.device) -> Backbone:
 
     def maps(pixels: Tensor) -> Tensor:
         output = network(pixels)
-        found = getattr(output, "feature_maps", None)
-        if found is not None:
-            return found[-1]
+        feature_maps = getattr(output, "feature_maps", None)
+        if feature_maps is not None:
+            return feature_maps[-1]
         tokens = getattr(output, "last_hidden_state", None)
         if tokens is None or not isinstance(patch, int):
             raise InputError(

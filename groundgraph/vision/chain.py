@@ -1,4 +1,4 @@
-"""Several sources of regions as one: an image's come from the first that has any."""
+"""Several detectors as one: an image's regions come from the first that has any."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from groundgraph.vision.detector import Detector
 
 
 class DetectorChain:
-    """Detectors asked in order; what the last of them leaves out is what is left out.
+    """Detectors in order of precedence; what the last of them skips is skipped.
 
-    Raises InputError where their categories or, at the first image, the widths of their features differ.
+    Args:
+        detectors: The detectors, of one vocabulary and one width of features.
+
+    Raises:
+        InputError: Their categories or, at the first image, the widths of their features differ.
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
@@ -26,23 +30,23 @@ class DetectorChain:
         return self.detectors[0].categories
 
     def expect(self, examples: Iterable[Example]) -> None:
-        """Tell those that have regions of listed images which images there will be, see `FileDetector.expect`."""
-        listening = [detector.expect for detector in self.detectors if hasattr(detector, "expect")]
-        for example in examples if listening else ():
-            for expect in listening:
-                expect([example])
+        """Tell readers of region files which images there will be, see `FileDetector.expect`."""
+        readers = [detector for detector in self.detectors if hasattr(detector, "expect")]
+        for example in examples if readers else ():
+            for reader in readers:
+                reader.expect([example])
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """See `Detector.detect`."""
-        found: list[Regions | None] = [None] * len(examples)
+        detected: list[Regions | None] = [None] * len(examples)
         for detector in self.detectors:
-            missing = [i for i, regions in enumerate(found) if regions is None]
+            missing = [i for i, regions in enumerate(detected) if regions is None]
             last = detector is self.detectors[-1]
-            answers = detector.detect([examples[i] for i in missing], skipped if last else Skipped())
-            for i, regions in zip(missing, answers, strict=True):
-                found[i] = regions
-        widths = {regions.features.shape[1] for regions in found if regions is not None} | {self._width} - {None}
+            more = detector.detect([examples[i] for i in missing], skipped if last else Skipped())
+            for i, regions in zip(missing, more, strict=True):
+                detected[i] = regions
+        widths = {regions.features.shape[1] for regions in detected if regions is not None} | {self._width} - {None}
         if len(widths) > 1:
             raise InputError(f"detector.also: features of {sorted(widths)} numbers a region; give one detector's")
         self._width = next(iter(widths), self._width)
-        return found
+        return detected

@@ -16,26 +16,28 @@ from groundgraph.errors import InputError
 
 
 class Detector(Protocol):
-    """Anything that proposes regions for examples.
-
-    categories  names that `Regions.labels` index
-    detect      one `Regions` an example, None for one that was skipped (and recorded)
-    """
+    """Anything that proposes regions for examples."""
 
     @property
-    def categories(self) -> tuple[str, ...]: ...
+    def categories(self) -> tuple[str, ...]:
+        """Names that `Regions.labels` index."""
+        ...
 
-    def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]: ...
+    def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
+        """Return the regions of each example, None for one that was skipped (and recorded in `skipped`)."""
+        ...
 
 
 class ImageDetector(ABC):
     """A detector that looks at the images; what is new in one is `regions` alone.
 
-    batch  images that go through the network at once
+    Attributes:
+        batch_size: Images that go through the network at once.
+        pools_own_map: Whether `load` takes `pooled`: features from the network's own feature map.
     """
 
     batch_size = 16
-    pools_own_map = False  # whether `load` takes `pooled`: features from the network's own feature map
+    pools_own_map = False
 
     def __init__(self, categories: Sequence[str]) -> None:
         self._categories = tuple(categories)
@@ -47,23 +49,28 @@ class ImageDetector(ABC):
 
     @abstractmethod
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The regions of each image, best first; any number of images, any sizes."""
+        """Return the regions of each image, best first; any number of images, any sizes."""
 
     def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
-        """`regions` for a detector that has to know whose images they are."""
+        """Return what `regions` does, for a detector that has to know whose images they are."""
         return self.regions(images)
 
     def in_batches(
-        self, images: Sequence[Image.Image], find: Callable[[Sequence[Image.Image]], list[Regions]]
+        self, images: Sequence[Image.Image], detect: Callable[[Sequence[Image.Image]], list[Regions]]
     ) -> list[Regions]:
-        """What `find` gives of each image, `batch` images at a time."""
+        """Return what `detect` gives of each image, `batch_size` images at a time."""
         starts = range(0, len(images), self.batch_size)
-        return [regions for start in starts for regions in find(images[start : start + self.batch_size])]
+        return [regions for start in starts for regions in detect(images[start : start + self.batch_size])]
 
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
-        """Regions for given boxes [V, 4] of each image, in the given order: what PredCls and SGCls need.
+        """Return regions for boxes of each image, in the boxes' order: what PredCls and SGCls need.
 
-        Raises InputError where a detector has no features of boxes other than its own.
+        Args:
+            images: B pictures.
+            boxes: B times [V, 4] xyxy in pixels.
+
+        Raises:
+            InputError: The detector has no features of boxes other than its own.
         """
         raise InputError(
             f"{type(self).__name__} has features only for the regions it finds itself; predicate classification and "
@@ -75,17 +82,17 @@ class ImageDetector(ABC):
         """Compute in `dtype` what bears it, for a network that can; boxes, scores and features stay float32."""
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
-        """Opens the images in batches; a broken or missing one is skipped and recorded, None in the answer."""
-        found: list[Regions | None] = []
+        """See `Detector.detect`; the images are opened in batches, a broken or missing one is skipped."""
+        detected: list[Regions | None] = []
         for start in range(0, len(examples), self.batch_size):
             part = examples[start : start + self.batch_size]
             images = [_open(example, skipped) for example in part]
-            there = [(e, image) for e, image in zip(part, images, strict=True) if image is not None]
-            regions = iter(self.of_examples([e for e, _ in there], [image for _, image in there]))
-            found += [None if image is None else next(regions) for image in images]
+            readable = [(e, image) for e, image in zip(part, images, strict=True) if image is not None]
+            regions = iter(self.of_examples([e for e, _ in readable], [image for _, image in readable]))
+            detected += [None if image is None else next(regions) for image in images]
         return [
             None if regions is None else usable(regions, example, skipped)
-            for regions, example in zip(found, examples, strict=True)
+            for regions, example in zip(detected, examples, strict=True)
         ]
 
 
@@ -105,9 +112,9 @@ def _open(example: Example, skipped: Skipped) -> Image.Image | None:
 
 
 def usable(regions: Regions, example: Example, skipped: Skipped) -> Regions | None:
-    """The regions without those of a degenerate box or a feature or score that is no number (recorded); None if none.
+    """Return the regions that have an area and numbers for features and score; None if there are none.
 
-    A box narrower or lower than one pixel is degenerate.
+    What is left out is recorded in `skipped`. A box narrower or lower than one pixel has no area.
     """
     sides = regions.boxes[:, 2:] - regions.boxes[:, :2]
     good = np.isfinite(regions.features).all(1) & np.isfinite(regions.scores) & (sides >= 1).all(1)

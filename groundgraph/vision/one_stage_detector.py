@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +20,18 @@ from groundgraph.vision.pooling import pool_regions, unnamed
 
 
 class OneStageDetector(ImageDetector):
-    """The best `count` boxes after one suppression over all classes at IoU `suppression`.
+    """The best boxes of a network after one non-maximum suppression over all classes.
 
     These networks have no features of a region: they are pooled by RoIAlign from the finest map of their backbone (the
-    first level of a feature pyramid, stride 8; SSD's first, stride 8 or 16), so given boxes can be pooled too. Labels
-    are -1 where the best class's probability is below `commit`.
+    first level of a feature pyramid, stride 8; SSD's first, stride 8 or 16), so given boxes can be pooled too.
 
-    model       torchvision RetinaNet, FCOS or SSD (its class 0 is background)
-    categories  names of its classes 1..C
+    Args:
+        model: Torchvision's RetinaNet, FCOS or SSD; its class 0 is background.
+        categories: Names of its classes 1 to C.
+        count: Regions an image at most.
+        nms_threshold: IoU above which the weaker of two boxes is left out.
+        label_threshold: Class probability below which a region has label -1.
+        device: See `groundgraph.models.device`.
     """
 
     def __init__(
@@ -35,15 +40,15 @@ class OneStageDetector(ImageDetector):
         categories: Sequence[str],
         *,
         count: int = 36,
-        suppression: float = 0.65,
-        commit: float = 0.3,
+        nms_threshold: float = 0.65,
+        label_threshold: float = 0.3,
         device: str | torch.device = "auto",
     ) -> None:
         super().__init__(categories)
         self.model = model.eval().to(device_of(device))
         self.model.score_thresh = 0.0  # weak boxes keep a place where an image has few strong ones
         self.model.detections_per_img = max(4 * count, 100)  # of which some fall to the suppression over all classes
-        self.count, self.suppression, self.commit = count, suppression, commit
+        self.count, self.nms_threshold, self.label_threshold = count, nms_threshold, label_threshold
 
     def narrow(self, dtype: torch.dtype) -> None:
         """See `ImageDetector.narrow`; anchors, which are made in the maps' precision, stay exact."""
@@ -52,45 +57,45 @@ class OneStageDetector(ImageDetector):
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
-        return self.in_batches(images, self._find)
+        return self.in_batches(images, self._detect)
 
     @torch.inference_mode()
-    def _find(self, images: Sequence[Image.Image]) -> list[Regions]:
-        notes: dict[str, object] = {}
+    def _detect(self, images: Sequence[Image.Image]) -> list[Regions]:
+        outputs: dict[str, Any] = {}
         hooks = [
             getattr(self.model, part).register_forward_hook(
-                lambda _module, _inputs, output, part=part: notes.update({part: output})
+                lambda _module, _inputs, output, part=part: outputs.update({part: output})
             )
             for part in ("transform", "backbone")
         ]
         try:
-            answers = self.model(self._pixels(images))
+            detections = self.model(self._pixels(images))
         finally:
             for hook in hooks:
                 hook.remove()
-        found = []
-        for image, answer in zip(images, answers, strict=True):
-            boxes, scores, labels = answer["boxes"], answer["scores"], answer["labels"] - 1
+        regions = []
+        for image, detection in zip(images, detections, strict=True):
+            boxes, scores, labels = detection["boxes"], detection["scores"], detection["labels"] - 1
             edge = torch.tensor(image.size * 2, device=boxes.device)
             boxes = boxes.clamp(min=0).minimum(edge)
             wide = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 1).nonzero()[:, 0]
-            keep = wide[nms(boxes[wide], scores[wide], self.suppression)][: self.count]
-            labels = torch.where(scores >= self.commit, labels, -1)
+            keep = wide[nms(boxes[wide], scores[wide], self.nms_threshold)][: self.count]
+            labels = torch.where(scores >= self.label_threshold, labels, -1)
             arrays = (x[keep].cpu().numpy() for x in (boxes, labels, scores))
-            found.append(Regions(*arrays, np.zeros((len(keep), 0), np.float32), size=image.size))
-        return self._describe(images, found, notes["transform"][0], notes["backbone"])
+            regions.append(Regions(*arrays, np.zeros((len(keep), 0), np.float32), size=image.size))
+        return self._describe(images, regions, outputs["transform"][0], outputs["backbone"])
 
     @torch.inference_mode()
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`; no labels, scores 1: these networks classify no box but their own."""
-        found: list[Regions] = []
+        regions: list[Regions] = []
         for start in range(0, len(images), self.batch_size):
             part = images[start : start + self.batch_size]
             batch, _ = self.model.transform(self._pixels(part))
-            given = (np.asarray(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size])
-            known = [unnamed(b, image.size) for b, image in zip(given, part, strict=True)]
-            found += self._describe(part, known, batch, self.model.backbone(batch.tensors))
-        return found
+            arrays = (np.asarray(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size])
+            bare = [unnamed(b, image.size) for b, image in zip(arrays, part, strict=True)]
+            regions += self._describe(part, bare, batch, self.model.backbone(batch.tensors))
+        return regions
 
     def _pixels(self, images: Sequence[Image.Image]) -> list[Tensor]:
         device = device_of_model(self.model)
@@ -103,7 +108,7 @@ class OneStageDetector(ImageDetector):
         batch: ImageList,
         maps: dict[str, Tensor] | Tensor,
     ) -> list[Regions]:
-        """The same regions with features; a picture is the upper left part of the batch's padded tensor."""
+        """Return the same regions with features; a picture is the upper left part of the batch's padded tensor."""
         finest = maps if isinstance(maps, Tensor) else next(iter(maps.values()))
         height, width = batch.tensors.shape[2:]
         shares = [

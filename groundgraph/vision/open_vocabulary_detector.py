@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,26 @@ from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.vision.query_detector import QueryDetector
 
 DINO, OWL = ("grounding-dino", "mm-grounding-dino"), ("owlvit", "owlv2")
-COMMIT = {**dict.fromkeys(DINO, 0.25), **dict.fromkeys(OWL, 0.1)}  # the thresholds their authors show
+THRESHOLDS = {**dict.fromkeys(DINO, 0.25), **dict.fromkeys(OWL, 0.1)}  # the thresholds their authors show
 OWL_NAMES = 256  # names a forward pass: each is a text of its own
 
 
 class OpenVocabularyDetector(QueryDetector):
-    """A detector that is told what to look for, see `QueryDetector`.
+    """A detector that is prompted with the names to look for, see `QueryDetector`.
 
-    vocabulary  names that are looked for in every image that `nouns` does not list
-    nouns       image id -> names that are looked for in that image, such as its own captions' nouns
+    `categories` are all names together, the vocabulary first. What a model's text cannot hold at once goes through it
+    in several passes, whose regions compete in one suppression. Grounding DINO's score of a name is the mean over its
+    word pieces (its authors' evaluation on COCO); OWL's prompt is "a photo of a NAME".
 
-    `categories` are all of them together, the vocabulary first. What a model's text cannot hold at once goes through
-    it in several passes, whose regions compete in one suppression. Grounding DINO's score of a name is the mean over
-    its word pieces (its authors' evaluation on COCO); OWL is asked for "a photo of a NAME".
+    Args:
+        model: Grounding DINO, OWL-ViT or OWLv2 of transformers.
+        processor: Its processor.
+        vocabulary: Names looked for in every image that `nouns` does not list.
+        nouns: Image id -> names looked for in that image, such as its own captions' nouns.
+        options: See `QueryDetector`.
+
+    Raises:
+        InputError: There is no name at all, or the model is of another kind.
     """
 
     def __init__(
@@ -44,17 +52,17 @@ class OpenVocabularyDetector(QueryDetector):
     ) -> None:
         self._vocabulary = _clean(vocabulary)
         self._nouns = {str(image): _clean(names) for image, names in (nouns or {}).items()}
-        said = sorted({name for names in self._nouns.values() for name in names})
-        categories = tuple(dict.fromkeys((*self._vocabulary, *said)))
+        nouns_of_all = sorted({name for names in self._nouns.values() for name in names})
+        categories = tuple(dict.fromkeys((*self._vocabulary, *nouns_of_all)))
         if not categories:
             raise InputError(
                 "an open-vocabulary detector needs names to look for: give a vocabulary, or nouns by image"
             )
         kind = model.config.model_type
-        if kind not in COMMIT:
-            raise InputError(f"{kind} is no open-vocabulary detector known here: take one of {', '.join(COMMIT)}")
-        super().__init__(model, processor, categories, **({"commit": COMMIT[kind]} | options))
-        self._places = {name: place for place, name in enumerate(categories)}
+        if kind not in THRESHOLDS:
+            raise InputError(f"{kind} is no open-vocabulary detector known here: take one of {', '.join(THRESHOLDS)}")
+        super().__init__(model, processor, categories, **({"label_threshold": THRESHOLDS[kind]} | options))
+        self._columns = {name: column for column, name in enumerate(categories)}
         self._dino = kind in DINO
 
     @classmethod
@@ -68,7 +76,19 @@ class OpenVocabularyDetector(QueryDetector):
         device: str | torch.device = "auto",
         pooled: bool = False,
     ) -> OpenVocabularyDetector:
-        """From a hub id or a local folder. Raises InputError where it cannot be loaded or there is no name at all."""
+        """Return the detector of a hub id or a local folder.
+
+        Args:
+            source: The hub id or folder.
+            vocabulary: See the class.
+            nouns: See the class.
+            count: Regions an image at most; None: 36.
+            device: See `groundgraph.models.device`.
+            pooled: See `QueryDetector`.
+
+        Raises:
+            InputError: It cannot be loaded, or there is no name at all.
+        """
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
         place = located(source, WEIGHTS, PREPARATION, TOKENIZER)
@@ -82,47 +102,44 @@ class OpenVocabularyDetector(QueryDetector):
 
     def of_examples(self, examples: Sequence[Example], images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.of_examples`: every image with its own nouns."""
-        asked = [self._nouns.get(example.image_id, self._vocabulary) for example in examples]
-        return self.by_size(images, lambda part: self._ask([images[i] for i in part], [asked[i] for i in part]))
+        names = [self._nouns.get(example.image_id, self._vocabulary) for example in examples]
+        return self.by_size(images, lambda part: self._prompted([images[i] for i in part], [names[i] for i in part]))
 
-    def find(self, images: list[Image.Image]) -> list[Regions]:
-        """See `QueryDetector.find`; with the vocabulary."""
-        return self._ask(images, [self._vocabulary] * len(images))
+    def detect_same_size(self, images: list[Image.Image]) -> list[Regions]:
+        """See `QueryDetector.detect_same_size`; with the vocabulary."""
+        return self._prompted(images, [self._vocabulary] * len(images))
 
     def prepare(self, images: list[Image.Image]) -> Any:
         """See `QueryDetector.prepare`; the names do not matter to the map."""
         return self._inputs(images, [self.categories[:1]] * len(images))
 
     @torch.inference_mode()
-    def _ask(self, images: list[Image.Image], asked: Sequence[Sequence[str]]) -> list[Regions]:
+    def _prompted(self, images: list[Image.Image], names: Sequence[Sequence[str]]) -> list[Regions]:
         """Regions of images of one size, each with its own names. Where there is no name there is no region."""
-        parts = [self._passes(names) for names in asked]
-        found: list[list[Regions]] = [[] for _ in images]
-        for step in range(max(map(len, parts))):
-            open_ = [i for i, passes in enumerate(parts) if len(passes) > step]
-            names = [parts[i][step] for i in open_]
-            there = [images[i] for i in open_]
-            inputs = self._inputs(there, names)
-            regions = self.read(
-                there, inputs, lambda output, names=names, inputs=inputs: self._chances(output, inputs, names)
-            )
-            for i, own, words in zip(open_, regions, names, strict=True):
-                places = np.array([self._places[word] for word in words])
-                labels = np.where(own.labels >= 0, places[own.labels], -1)
-                found[i].append(Regions(own.boxes, labels, own.scores, own.features, own.size))
-        width = next((r.features.shape[1] for own in found for r in own), 0)
-        return [self._merge(own, image.size, width) for own, image in zip(found, images, strict=True)]
+        passes = [self._passes(own) for own in names]
+        detected: list[list[Regions]] = [[] for _ in images]
+        for step in range(max(map(len, passes))):
+            left = [i for i, own in enumerate(passes) if len(own) > step]
+            prompts, pictures = [passes[i][step] for i in left], [images[i] for i in left]
+            inputs = self._inputs(pictures, prompts)
+            regions = self.forward(pictures, inputs, partial(self._probabilities, inputs=inputs, names=prompts))
+            for i, own, prompt in zip(left, regions, prompts, strict=True):
+                columns = np.array([self._columns[name] for name in prompt])
+                labels = np.where(own.labels >= 0, columns[own.labels], -1)
+                detected[i].append(Regions(own.boxes, labels, own.scores, own.features, own.size))
+        width = next((r.features.shape[1] for own in detected for r in own), 0)
+        return [self._merge(own, image.size, width) for own, image in zip(detected, images, strict=True)]
 
-    def _merge(self, found: list[Regions], size: tuple[int, int], width: int) -> Regions:
-        if len(found) == 1:
-            return found[0]
-        if not found:
+    def _merge(self, passes: list[Regions], size: tuple[int, int], width: int) -> Regions:
+        if len(passes) == 1:
+            return passes[0]
+        if not passes:
             empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32)
             return Regions(*empty, np.zeros((0, width), np.float32), size)
         arrays = [
-            np.concatenate([getattr(r, name) for r in found]) for name in ("boxes", "labels", "scores", "features")
+            np.concatenate([getattr(r, name) for r in passes]) for name in ("boxes", "labels", "scores", "features")
         ]
-        keep = nms(torch.from_numpy(arrays[0]), torch.from_numpy(arrays[2]), self.suppression)[: self.count].numpy()
+        keep = nms(torch.from_numpy(arrays[0]), torch.from_numpy(arrays[2]), self.nms_threshold)[: self.count].numpy()
         return Regions(*(array[keep] for array in arrays), size=size)
 
     def _inputs(self, images: list[Image.Image], names: Sequence[Sequence[str]]) -> Any:
@@ -154,17 +171,17 @@ class OpenVocabularyDetector(QueryDetector):
             room -= pieces
         return parts
 
-    def _chances(self, output: Any, inputs: Any, names: Sequence[Sequence[str]]) -> Tensor:
+    def _probabilities(self, output: Any, inputs: Any, names: Sequence[Sequence[str]]) -> Tensor:
         """Probabilities [B, Q, C] of each image's names; 0 behind an image's last name."""
         most = max(map(len, names))
-        chance = output.logits.float().sigmoid()
+        probabilities = output.logits.float().sigmoid()
         if self._dino:
-            weights = torch.stack([self._pieces(words, most, chance.shape[2]) for words in names]).to(chance)
-            return torch.einsum("bqt,bct->bqc", chance, weights)
-        own = torch.arange(chance.shape[2], device=chance.device) < torch.tensor(
-            [len(words) for words in names], device=chance.device
-        ).unsqueeze(1)
-        return chance * own[:, None]
+            length = probabilities.shape[2]
+            weights = torch.stack([self._pieces(words, most, length) for words in names]).to(probabilities)
+            return torch.einsum("bqt,bct->bqc", probabilities, weights)
+        counts = torch.tensor([len(words) for words in names], device=probabilities.device)
+        own = torch.arange(probabilities.shape[2], device=probabilities.device) < counts.unsqueeze(1)
+        return probabilities * own[:, None]
 
     def _pieces(self, names: Sequence[str], rows: int, length: int) -> Tensor:
         """[rows, length]: each name's share of the prompt's word pieces, rows of names sum to 1."""

@@ -47,30 +47,31 @@ class PooledDetector(ImageDetector):
         if isinstance(self.detector, ImageDetector):
             self.batch_size = self.detector.batch_size
             return super().detect(examples, skipped)
-        found: list[Regions | None] = []
+        kept: list[Regions | None] = []
         for start in range(0, len(examples), self.batch_size):
             part = examples[start : start + self.batch_size]
-            listed = self.detector.detect(part, skipped)
+            detected = self.detector.detect(part, skipped)
             images: dict[int, Image.Image] = {}
-            for number, (example, regions) in enumerate(zip(part, listed, strict=True)):
+            for number, (example, regions) in enumerate(zip(part, detected, strict=True)):
                 try:
                     if regions is not None:
                         images[number] = open_image(example.path)
                 except ImageError as error:
                     skipped.add(example.image_id, str(error))
-            described = self._describe(list(images.values()), [listed[number] for number in images])
-            kept = dict(zip(images, described, strict=True))
-            found += [usable(kept[n], example, skipped) if n in kept else None for n, example in enumerate(part)]
-        return found
+            described = self._describe(list(images.values()), [detected[number] for number in images])
+            by_number = dict(zip(images, described, strict=True))
+            for number, example in enumerate(part):
+                kept.append(usable(by_number[number], example, skipped) if number in by_number else None)
+        return kept
 
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`; no labels and scores 1 where the detector has none for given boxes."""
         boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in boxes]
         try:
-            given = self.detector.pool(images, boxes)
+            regions = self.detector.pool(images, boxes)
         except (AttributeError, ValueError):
-            given = [unnamed(b, image.size) for b, image in zip(boxes, images, strict=True)]
-        return self._describe(images, given)
+            regions = [unnamed(b, image.size) for b, image in zip(boxes, images, strict=True)]
+        return self._describe(images, regions)
 
     def _describe(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[Regions]:
         features = self.backbone.features(images, [r.boxes for r in regions])

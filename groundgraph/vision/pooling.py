@@ -14,11 +14,16 @@ CELLS = 7  # bins a side that a region is pooled to before their mean, as Faster
 
 
 def pool_regions(maps: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
-    """The mean of a feature map inside each box: RoIAlign on 7 x 7 bins of 2 x 2 samples, then their mean.
+    """Return the mean of a feature map inside each box: RoIAlign on 7 x 7 bins of 2 x 2 samples, then their mean.
 
-    maps   [B, C, h, w], the grid covers the whole picture
-    boxes  B times [V, 4] xyxy as shares of the picture's width and height
-    Gives B times [V, C]. Cell (i, j)'s value stands at its centre (i + .5, j + .5), as He et al. 2017 align it.
+    Cell (i, j)'s value stands at its centre (i + .5, j + .5), as He et al. 2017 align it.
+
+    Args:
+        maps: [B, C, h, w]; the grid covers the whole picture.
+        boxes: B times [V, 4] xyxy as shares of the picture's width and height.
+
+    Returns:
+        B times [V, C].
     """
     grid = tensor([maps.shape[3], maps.shape[2]] * 2, device=maps.device, dtype=maps.dtype)
     scaled = [b.to(grid) * grid for b in boxes]
@@ -27,6 +32,6 @@ def pool_regions(maps: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
 
 
 def unnamed(boxes: np.ndarray, size: tuple[int, int]) -> Regions:
-    """Given boxes as regions that nothing is known of: no label, score 1, no features."""
+    """Return boxes [V, 4] as regions without label or features, score 1."""
     count = len(boxes)
     return Regions(boxes, np.full(count, -1), np.ones(count, np.float32), np.zeros((count, 0), np.float32), size)

@@ -26,12 +26,20 @@ TOWERS = (".backbone", ".text_backbone", ".vit", ".vision_model.encoder", ".text
 class QueryDetector(ImageDetector):
     """One region a query: its box, its best class, and the model's state of that query as the feature.
 
-    The best `count` regions an image by class probability, after one suppression over all classes at IoU
-    `suppression` (these models are trained to need none, but their weak queries repeat each other). Labels are -1
-    where the best probability is below `commit`. Images of different sizes never share a batch, so nothing is padded.
+    The best regions of an image by class probability, after one non-maximum suppression over all classes (these models
+    are trained to need none, but their weak queries repeat each other). Images of different sizes never share a batch,
+    so nothing is padded.
 
-    pooled  features by RoIAlign on the model's feature map instead of the queries' states; then, and where a model
-            has no states, given boxes can be pooled into the same space (`pool` always pools from the map)
+    Args:
+        model: A detector of transformers.
+        processor: Its processor.
+        categories: Names of its classes.
+        count: Regions an image at most.
+        nms_threshold: IoU above which the weaker of two boxes is left out.
+        label_threshold: Class probability below which a region has label -1.
+        pooled: Features by RoIAlign on the model's feature map instead of the queries' states; then, and where a model
+            has no states, given boxes can be pooled into the same space (`pool` always pools from the map).
+        device: See `groundgraph.models.device`.
     """
 
     pools_own_map = True
@@ -43,15 +51,15 @@ class QueryDetector(ImageDetector):
         categories: Sequence[str],
         *,
         count: int = 36,
-        suppression: float = 0.65,
-        commit: float = 0.3,
+        nms_threshold: float = 0.65,
+        label_threshold: float = 0.3,
         pooled: bool = False,
         device: str | torch.device = "auto",
     ) -> None:
         super().__init__(categories)
         self.device = device_of(device)
         self.model, self.processor = model.eval().to(self.device), processor
-        self.count, self.suppression, self.commit = count, suppression, commit
+        self.count, self.nms_threshold, self.label_threshold = count, nms_threshold, label_threshold
         self.pooled = pooled
 
     def narrow(self, dtype: torch.dtype) -> None:
@@ -64,53 +72,62 @@ class QueryDetector(ImageDetector):
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`."""
-        return self.by_size(images, lambda numbers: self.find([images[i] for i in numbers]))
+        return self.by_size(images, lambda numbers: self.detect_same_size([images[i] for i in numbers]))
 
-    def by_size(self, images: Sequence[Image.Image], find: Callable[[list[int]], Sequence[Regions]]) -> list[Regions]:
-        """`find` of the numbers of images of one size, at most `batch` at once; the answers in the images' order."""
+    def by_size(self, images: Sequence[Image.Image], detect: Callable[[list[int]], Sequence[Regions]]) -> list[Regions]:
+        """Return what `detect` gives of the numbers of images of one size, `batch_size` at a time, in their order."""
         groups: dict[tuple[int, int], list[int]] = {}
         for number, image in enumerate(images):
             groups.setdefault(image.size, []).append(number)
-        found: dict[int, Regions] = {}
+        detected: dict[int, Regions] = {}
         for numbers in groups.values():
             for start in range(0, len(numbers), self.batch_size):
                 part = numbers[start : start + self.batch_size]
-                found.update(zip(part, find(part), strict=True))
-        return [found[number] for number in range(len(images))]
+                detected.update(zip(part, detect(part), strict=True))
+        return [detected[number] for number in range(len(images))]
 
     @abstractmethod
-    def find(self, images: list[Image.Image]) -> list[Regions]:
-        """Regions of images of one size."""
+    def detect_same_size(self, images: list[Image.Image]) -> list[Regions]:
+        """Return the regions of images of one size."""
 
     @torch.inference_mode()
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`: features from the map, no labels, scores 1.
 
-        Raises InputError unless the detector's own regions are pooled too: states of queries are another space.
+        Raises:
+            InputError: The detector's own regions are not pooled: states of queries are another space.
         """
         if not self.pooled:
             return super().pool(images, boxes)
-        given = [np.asarray(b, np.float32).reshape(-1, 4) for b in boxes]
 
-        def found(numbers: list[int]) -> list[Regions]:
+        def pool_same_size(numbers: list[int]) -> list[Regions]:
             part = [images[i] for i in numbers]
             inputs = self.prepare(part)
-            with last_map(self.model) as seen:
+            with backbone_maps(self.model) as maps:
                 output = self.model(**inputs)
-            known = [unnamed(given[i], image.size) for i, image in zip(numbers, part, strict=True)]
-            return self.from_map(known, feature_map(self.model, inputs, output, seen), inputs)
+            regions = [
+                unnamed(np.asarray(boxes[i], np.float32).reshape(-1, 4), image.size)
+                for i, image in zip(numbers, part, strict=True)
+            ]
+            return self.from_map(regions, feature_map(self.model, inputs, output, maps), inputs)
 
-        return self.by_size(images, found)
+        return self.by_size(images, pool_same_size)
 
     @abstractmethod
     def prepare(self, images: list[Image.Image]) -> Any:
-        """The model's inputs for images of one size."""
+        """Return the model's inputs for images of one size."""
 
-    def read(self, images: list[Image.Image], inputs: Any, chances: Callable[[Any], Tensor]) -> list[Regions]:
-        """Regions of images of one size from one forward pass; `chances` of its output: [B, Q, C]."""
-        with last_map(self.model) as seen:
+    def forward(self, images: list[Image.Image], inputs: Any, probabilities: Callable[[Any], Tensor]) -> list[Regions]:
+        """Return the regions of images of one size from one forward pass.
+
+        Args:
+            images: B pictures of one size.
+            inputs: The model's inputs for them.
+            probabilities: The model's output -> class probabilities [B, Q, C].
+        """
+        with backbone_maps(self.model) as maps:
             output = self.model(**inputs)
-        scores, labels = chances(output).max(-1)
+        scores, labels = probabilities(output).max(-1)
         states = None if self.pooled else query_states(self.model, output)
         self.pooled = states is None  # a model without states: from the first image on
         size = images[0].size
@@ -118,29 +135,29 @@ class QueryDetector(ImageDetector):
         square = (max(size),) * 4 if self.model.config.model_type == "owlv2" else size * 2
         boxes = box_convert(output.pred_boxes.float(), "cxcywh", "xyxy") * torch.tensor(square, device=scores.device)
         boxes = boxes.clamp(min=0).minimum(torch.tensor(size * 2, device=scores.device))
-        labels = torch.where(scores >= self.commit, labels, -1)
+        labels = torch.where(scores >= self.label_threshold, labels, -1)
         if states is None:
             states = boxes.new_zeros((*boxes.shape[:2], 0))
-        found = [self.keep(*parts, size) for parts in zip(boxes, labels, scores, states.float(), strict=True)]
-        return self.from_map(found, feature_map(self.model, inputs, output, seen), inputs) if self.pooled else found
+        regions = [self.keep(*parts, size) for parts in zip(boxes, labels, scores, states.float(), strict=True)]
+        return self.from_map(regions, feature_map(self.model, inputs, output, maps), inputs) if self.pooled else regions
 
     def keep(self, boxes: Tensor, labels: Tensor, scores: Tensor, states: Tensor, size: tuple[int, int]) -> Regions:
-        """The best of an image's queries."""
+        """Return the best of an image's Q queries: boxes [Q, 4], labels and scores [Q], states [Q, D]."""
         wide = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 1).nonzero()[:, 0]
-        keep = wide[nms(boxes[wide], scores[wide], self.suppression)][: self.count]
+        keep = wide[nms(boxes[wide], scores[wide], self.nms_threshold)][: self.count]
         arrays: list[np.ndarray] = [part[keep].cpu().numpy() for part in (boxes, labels, scores, states)]
         return Regions(*arrays, size=size)
 
     def from_map(self, regions: Sequence[Regions], maps: Tensor, inputs: Any) -> list[Regions]:
-        """The same regions of images of one size, their features pooled from a map [B, C, h, w]."""
+        """Return the same regions of images of one size, their features pooled from a map [B, C, h, w]."""
         sizes = np.array([r.size * 2 for r in regions], np.float32)
         if self.model.config.model_type == "owlv2":
             sizes[:] = sizes.max(1, keepdims=True)
         shares = [torch.from_numpy(r.boxes / size) for r, size in zip(regions, sizes, strict=True)]
         mask = inputs.get("pixel_mask")
         if mask is not None:  # a processor that pads to a fixed size: the picture is the part that the mask marks
-            seen = torch.stack([mask[0].any(0).float().mean(), mask[0].any(1).float().mean()]).repeat(2).cpu()
-            shares = [share * seen for share in shares]
+            unpadded = torch.stack([mask[0].any(0).float().mean(), mask[0].any(1).float().mean()]).repeat(2).cpu()
+            shares = [share * unpadded for share in shares]
         pooled = pool_regions(maps.float(), shares)
         return [
             Regions(r.boxes, r.labels, r.scores, f.cpu().numpy(), r.size) for r, f in zip(regions, pooled, strict=True)
@@ -148,7 +165,7 @@ class QueryDetector(ImageDetector):
 
 
 def query_states(model: nn.Module, output: Any) -> Tensor | None:
-    """The state [B, Q, D] that each query's box and class were read from; None where a model shows none."""
+    """Return the state [B, Q, D] that each query's box and class were read from; None where a model shows none."""
     queries = output.pred_boxes.shape[1]
     if model.config.model_type in ("owlvit", "owlv2"):
         return output.image_embeds.flatten(1, 2)  # its queries are the patches
@@ -161,16 +178,16 @@ def query_states(model: nn.Module, output: Any) -> Tensor | None:
 
 
 @contextmanager
-def last_map(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Within it, the feature maps [B, C, h, w] that the model's backbone gives are noted, the coarsest last."""
-    seen: list[Tensor] = []
+def backbone_maps(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Yield a list that gets the feature maps [B, C, h, w] of the model's backbone, the coarsest last."""
+    maps: list[Tensor] = []
     hooks = [
-        module.register_forward_hook(lambda _module, _inputs, output: seen.extend(_maps(output)))
+        module.register_forward_hook(lambda _module, _inputs, output: maps.extend(_maps(output)))
         for name, module in model.named_modules()
         if name.rpartition(".")[2] == "backbone"
     ]
     try:
-        yield seen
+        yield maps
     finally:
         for hook in hooks:
             hook.remove()
@@ -188,17 +205,27 @@ def _maps(output: Any) -> Iterator[Tensor]:
             yield from _maps(part)
 
 
-def feature_map(model: nn.Module, inputs: Any, output: Any, seen: list[Tensor]) -> Tensor:
-    """A map [B, C, h, w] over the model's whole input. Raises InputError where the model shows none."""
+def feature_map(model: nn.Module, inputs: Any, output: Any, maps: list[Tensor]) -> Tensor:
+    """Return a map [B, C, h, w] over the model's whole input.
+
+    Args:
+        model: A detector of transformers.
+        inputs: What it was given.
+        output: What it gave.
+        maps: What its backbone gave, see `backbone_maps`.
+
+    Raises:
+        InputError: The model shows none.
+    """
     kind = model.config.model_type
     if kind in ("owlvit", "owlv2"):
         return output.image_embeds.permute(0, 3, 1, 2)
     if kind == "yolos":
         h, w = (side // model.config.patch_size for side in inputs["pixel_values"].shape[2:])
         return output.last_hidden_state[:, 1 : 1 + h * w].transpose(1, 2).unflatten(2, (h, w))
-    if not seen:
+    if not maps:
         raise InputError(
             f"{type(model).__name__} shows neither states of its queries nor a backbone's map, so its regions have no "
             "features of their own; give the option features a backbone, such as torchvision:resnet50"
         )
-    return seen[-1]
+    return maps[-1]

@@ -18,13 +18,14 @@ from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork, MultiSc
 class SmallConfig:
     """What the network is made of.
 
-    side       pictures are scaled to this many pixels a side before they enter
-    widths     channels of the stem (stride 2) and of the stages of stride 4, 8 and 16
-    channels   channels of the feature pyramid over those three stages
-    anchors    anchor sizes in pixels of each pyramid level
-    ratios     anchor heights over widths
-    pool       cells a side that a region is pooled to, from the stride-4 level
-    features   length of a region's feature vector
+    Attributes:
+        side: Pictures are scaled to this many pixels a side before they enter.
+        widths: Channels of the stem (stride 2) and of the stages of stride 4, 8 and 16.
+        channels: Channels of the feature pyramid over those three stages.
+        anchors: Anchor sizes in pixels of each pyramid level.
+        ratios: Anchor heights over widths.
+        pool: Cells a side that a region is pooled to, from the stride-4 level.
+        features: Length of a region's feature vector.
     """
 
     side: int = 112
@@ -49,6 +50,7 @@ class SmallResNetFpn(nn.Module):
         self.pyramid = FeaturePyramidNetwork(list(widths[1:]), channels)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the pyramid's maps of pictures [B, 3, H, W]."""
         x = self.stem(images)
         maps = OrderedDict()
         for level, stage in enumerate(self.stages):
@@ -66,10 +68,7 @@ def _shortcut(before: int, after: int, stride: int) -> nn.Module:
 
 
 class AgnosticPredictor(nn.Module):
-    """Class scores and one box correction a region, the same for every class: it also serves things never taught.
-
-    [R, features] -> scores [R, 1 + C], corrections [R, 4 (1 + C)] (torchvision's layout).
-    """
+    """Class logits and one box correction a region, the same for every class: it also serves things never taught."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -78,11 +77,12 @@ class AgnosticPredictor(nn.Module):
         self.box = nn.Linear(features, 4)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits [R, 1 + C] and corrections [R, 4 (1 + C)], in torchvision's layout, of [R, features]."""
         return self.scores(x), self.box(x).repeat(1, self.classes)
 
 
 def small_faster_rcnn(config: SmallConfig, categories: int) -> FasterRCNN:
-    """The untrained network for `categories` classes besides the background."""
+    """Return the untrained network for `categories` classes besides the background."""
     backbone = SmallResNetFpn(tuple(config.widths), config.channels)
     return FasterRCNN(
         backbone,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,19 +31,25 @@ from groundgraph.vision.one_stage_detector import OneStageDetector
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 
 SIDE_FLOOR = 1.0  # pixels; a thinner box is no region
+RENAMED = {"suppression": "nms_threshold", "commit": "label_threshold"}  # in folders saved by older versions
 
 
 class TorchvisionDetector(ImageDetector):
     """Regions of a Faster, Mask or Keypoint R-CNN: confident detections and class-agnostic proposals in one list.
 
-    Every proposal of the region proposal network is classified and its box refined. A region's score is the larger of
-    its best class probability and `objectness_weight` times its objectness, so things the classifier was never taught
-    keep a place; one suppression over all classes at IoU `suppression`, then the best `count`. Labels are -1 where the
-    best class's probability for the final box is below `commit`: on things never taught that separates better than
-    1 - background, which such things share. Features are the box head's output for the final box.
+    Every proposal of the region proposal network is classified and its box refined; after one non-maximum suppression
+    over all classes the best remain. Features are the box head's output for the final box.
 
-    model       torchvision FasterRCNN (its class 0 is background)
-    categories  names of its classes 1..C
+    Args:
+        model: Torchvision's FasterRCNN; its class 0 is background.
+        categories: Names of its classes 1 to C.
+        count: Regions an image at most.
+        objectness_weight: A region's score is the larger of its best class probability and this times its objectness,
+            so that things the classifier was never taught keep a place.
+        nms_threshold: IoU above which the weaker of two boxes is left out.
+        label_threshold: Probability of the best class, for the final box, below which a region has label -1: on things
+            never taught that separates better than 1 - background, which such things share.
+        device: See `groundgraph.models.device`.
     """
 
     def __init__(
@@ -52,25 +59,32 @@ class TorchvisionDetector(ImageDetector):
         *,
         count: int = 36,
         objectness_weight: float = 0.3,
-        suppression: float = 0.65,
-        commit: float = 0.5,
+        nms_threshold: float = 0.65,
+        label_threshold: float = 0.5,
         device: str | torch.device = "auto",
     ) -> None:
         super().__init__(categories)
         self.model = model.eval().to(device_of(device))
         self.count, self.objectness_weight = count, objectness_weight
-        self.suppression, self.commit = suppression, commit
+        self.nms_threshold, self.label_threshold = nms_threshold, label_threshold
 
     @classmethod
     def load(
         cls, source: str | Path, *, count: int | None = None, device: str | torch.device = "auto"
     ) -> TorchvisionDetector | OneStageDetector:
-        """From a detector folder, `bundled:detector`, or the name of any of torchvision's detectors.
+        """Return the detector of a folder, `bundled:detector`, or the name of any of torchvision's detectors.
 
         A folder holds config.json and model.safetensors (or model.pth, of which tensors alone are read). The config
         has `categories`, `regions` (options of the class), and `model`: what `SmallConfig` takes, or
         {"torchvision": NAME} with options of torchvision's builder, for a network that one has trained oneself.
-        Raises InputError naming the file and the fix where it is neither or a file is broken.
+
+        Args:
+            source: The folder or name.
+            count: Regions an image at most; None: as the folder's config says, else 36.
+            device: See `groundgraph.models.device`.
+
+        Raises:
+            InputError: It is neither, or a file is broken; the message names the file and the fix.
         """
         name = resolve(source)
         if Path(name).is_dir():
@@ -89,42 +103,40 @@ class TorchvisionDetector(ImageDetector):
 
     def regions(self, images: Sequence[Image.Image]) -> list[Regions]:
         """See `ImageDetector.regions`; `count` of them at most, fewer where there are no more."""
-        return self.in_batches(images, self._find)
+        return self.in_batches(images, self._detect)
 
     @torch.inference_mode()
-    def _find(self, images: Sequence[Image.Image]) -> list[Regions]:
+    def _detect(self, images: Sequence[Image.Image]) -> list[Regions]:
         batch, maps = self._encode(images)
         proposals, objectness = self._propose(batch, maps)
-        _, chance, boxes = self._classify(batch, maps, proposals)
+        _, probabilities, refined = self._classify(batch, maps, proposals)
         kept, scores = [], []
-        for found, probability, objectlike in zip(boxes, chance, objectness, strict=True):
-            score = torch.maximum(probability[:, 1:].amax(1), self.objectness_weight * objectlike)
-            wide_enough = (found[:, 2:] - found[:, :2]).amin(1) >= SIDE_FLOOR
-            found, score = found[wide_enough], score[wide_enough]
-            keep = nms(found, score, self.suppression)[: self.count]
-            kept.append(found[keep])
+        for boxes, of_class, of_object in zip(refined, probabilities, objectness, strict=True):
+            score = torch.maximum(of_class[:, 1:].amax(1), self.objectness_weight * of_object)
+            wide_enough = (boxes[:, 2:] - boxes[:, :2]).amin(1) >= SIDE_FLOOR
+            boxes, score = boxes[wide_enough], score[wide_enough]
+            keep = nms(boxes, score, self.nms_threshold)[: self.count]
+            kept.append(boxes[keep])
             scores.append(score[keep])
-        features, chance, _ = self._classify(batch, maps, kept)
-        return self._pack(images, batch, kept, features, chance, scores)
+        features, probabilities, _ = self._classify(batch, maps, kept)
+        return self._pack(images, batch, kept, features, probabilities, scores)
 
     @torch.inference_mode()
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
         """See `ImageDetector.pool`; labels and scores are the classifier's for the given boxes."""
-        found: list[Regions] = []
+        regions: list[Regions] = []
         for start in range(0, len(images), self.batch_size):
-            part, given = images[start : start + self.batch_size], boxes[start : start + self.batch_size]
+            part = images[start : start + self.batch_size]
+            arrays = [np.array(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size]]
             batch, maps = self._encode(part)
             scaled = [
-                torch.from_numpy(np.array(b, np.float32).reshape(-1, 4)).to(self._device) * self._scale(image, size)
-                for b, image, size in zip(given, part, batch.image_sizes, strict=True)
+                torch.from_numpy(array).to(self._device) * self._scale(image, size)
+                for array, image, size in zip(arrays, part, batch.image_sizes, strict=True)
             ]
-            features, chance, _ = self._classify(batch, maps, scaled)
-            packed = self._pack(part, batch, scaled, features, chance, [c[:, 1:].amax(1) for c in chance])
-            found += [
-                Regions(np.asarray(b, np.float32).reshape(-1, 4), r.labels, r.scores, r.features, r.size)
-                for b, r in zip(given, packed, strict=True)
-            ]
-        return found
+            features, probabilities, _ = self._classify(batch, maps, scaled)
+            packed = self._pack(part, batch, scaled, features, probabilities, [p[:, 1:].amax(1) for p in probabilities])
+            regions += [replace(r, boxes=array) for r, array in zip(packed, arrays, strict=True)]
+        return regions
 
     @property
     def _device(self) -> torch.device:
@@ -156,18 +168,28 @@ class TorchvisionDetector(ImageDetector):
         heads, counts = self.model.roi_heads, [len(b) for b in boxes]
         features = heads.box_head(heads.box_roi_pool(maps, boxes, batch.image_sizes))
         logits, corrections = heads.box_predictor(features)
-        chance = softmax(logits, -1)
+        probabilities = softmax(logits, -1)
         decoded = heads.box_coder.decode(corrections, boxes)
-        best = chance[:, 1:].argmax(1) + 1
+        best = probabilities[:, 1:].argmax(1) + 1
         refined = decoded[torch.arange(len(best), device=best.device), best].split(counts)
         inside = [clip_boxes_to_image(b, size) for b, size in zip(refined, batch.image_sizes, strict=True)]
-        return list(features.split(counts)), list(chance.split(counts)), inside
+        return list(features.split(counts)), list(probabilities.split(counts)), inside
 
-    def _pack(self, images, batch, boxes, features, chance, scores) -> list[Regions]:
+    def _pack(
+        self,
+        images: Sequence[Image.Image],
+        batch: ImageList,
+        boxes: list[Tensor],
+        features: list[Tensor],
+        probabilities: list[Tensor],
+        scores: list[Tensor],
+    ) -> list[Regions]:
         packed = []
-        for image, size, b, f, c, s in zip(images, batch.image_sizes, boxes, features, chance, scores, strict=True):
-            best, label = c[:, 1:].max(1)
-            label = torch.where(best >= self.commit, label, -1)
+        for image, size, b, f, p, s in zip(
+            images, batch.image_sizes, boxes, features, probabilities, scores, strict=True
+        ):
+            best, label = p[:, 1:].max(1)
+            label = torch.where(best >= self.label_threshold, label, -1)
             pixels = b / self._scale(image, size)
             arrays = (x.cpu().numpy() for x in (pixels, label, s, f))
             packed.append(Regions(*arrays, size=image.size))
@@ -177,15 +199,15 @@ class TorchvisionDetector(ImageDetector):
 def _from_folder(folder: Path, count: int | None, device: str | torch.device) -> TorchvisionDetector | OneStageDetector:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings, categories = dict(config["regions"]), config["categories"]
-        described = dict(config["model"])
-        if name := described.pop("torchvision", None):
+        settings = {RENAMED.get(key, key): value for key, value in config["regions"].items()}
+        categories, network = config["categories"], dict(config["model"])
+        if name := network.pop("torchvision", None):
             if name not in list_models(detection):
                 raise InputError(f"{name} is no detector of torchvision")
-            described = {"weights": None, "weights_backbone": None, "num_classes": 1 + len(categories)} | described
-            model = get_model(name, **described)
+            network = {"weights": None, "weights_backbone": None, "num_classes": 1 + len(categories)} | network
+            model = get_model(name, **network)
         else:
-            model = small_faster_rcnn(SmallConfig(**described), len(categories))
+            model = small_faster_rcnn(SmallConfig(**network), len(categories))
         if count is not None:
             settings["count"] = count
         detector = _of(model)(model, categories, device=device, **settings)

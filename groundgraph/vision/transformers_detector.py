@@ -23,7 +23,17 @@ class TransformersDetector(QueryDetector):
     def load(
         cls, source: str | Path, *, count: int | None = None, device: str | torch.device = "auto", pooled: bool = False
     ) -> TransformersDetector:
-        """From a hub id or a local folder. Raises InputError where transformers cannot load a detector from it."""
+        """Return the detector of a hub id or a local folder.
+
+        Args:
+            source: The hub id or folder.
+            count: Regions an image at most; None: 36.
+            device: See `groundgraph.models.device`.
+            pooled: See `QueryDetector`.
+
+        Raises:
+            InputError: Transformers cannot load an object detector from it.
+        """
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
         place = located(source, WEIGHTS, PREPARATION)
@@ -42,11 +52,11 @@ class TransformersDetector(QueryDetector):
         return self.processor(images=images, return_tensors="pt").to(self.device)
 
     @torch.inference_mode()
-    def find(self, images: list[Image.Image]) -> list[Regions]:
-        """See `QueryDetector.find`."""
-        return self.read(images, self.prepare(images), lambda output: self._classes(output.logits.float()))
+    def detect_same_size(self, images: list[Image.Image]) -> list[Regions]:
+        """See `QueryDetector.detect_same_size`."""
+        return self.forward(images, self.prepare(images), lambda output: self._probabilities(output.logits.float()))
 
-    def _classes(self, logits: Tensor) -> Tensor:
+    def _probabilities(self, logits: Tensor) -> Tensor:
         """Class probabilities [B, Q, C]: a softmax where the model has a last class "no object", else sigmoids."""
         if logits.shape[-1] == len(self.categories) + 1:
             return logits.softmax(-1)[..., :-1]

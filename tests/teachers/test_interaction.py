@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -127,6 +129,11 @@ def test_a_new_kind_is_a_line_in_the_registry(tmp_path, monkeypatch):
     teacher = InteractionTeacher(str(tmp_path), layer=1, temperature=0.5, image_size=32)
     ((rows,),) = teacher.targets([picture(0)], [found], [[caption("a dog", "dog")]])
     np.testing.assert_allclose(rows, [[1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))]], rtol=1e-5)
+
+
+def test_the_bundled_one_loads_where_nothing_else_was_imported():
+    code = "from groundgraph.teachers.interaction import InteractionTeacher; print(InteractionTeacher().model.layer)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "2\n"
 
 
 def save_bert(folder):

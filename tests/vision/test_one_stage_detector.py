@@ -60,7 +60,7 @@ def pictures(*sizes):
 
 @pytest.mark.parametrize("kind", ["retinanet", "fcos", "ssd"])
 def test_regions_have_the_promised_shapes(kind):
-    detector = OneStageDetector(network(kind), NAMES, count=7, suppression=0.5)
+    detector = OneStageDetector(network(kind), NAMES, count=7, nms_threshold=0.5)
     sizes = ((32, 32), (64, 48), (20, 40))
     images = pictures(*sizes)
     for regions, image in zip(detector.regions(images), images, strict=True):

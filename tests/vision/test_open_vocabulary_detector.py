@@ -93,7 +93,7 @@ def test_regions_carry_the_vocabularys_labels(folder):
     path, kind = folder
     names = ("cat", "remote control", "hats")
     detector = load_detector("open-vocabulary", str(path), vocabulary=names, count=5)
-    detector.commit = 0.0
+    detector.label_threshold = 0.0
     assert detector.categories == names
     sizes = ((40, 32), (32, 60), (40, 32))
     for regions, size in zip(detector.regions(pictures(*sizes)), sizes, strict=True):
@@ -109,7 +109,7 @@ def test_boxes_and_scores_are_the_models_own_post_processing(folder):
     path, kind = folder
     names, image = ["cat", "dog"], pictures((48, 32))[0]
     detector = load_detector("open-vocabulary", str(path), vocabulary=names, count=100)
-    detector.suppression, detector.commit = 1.0, 0.0
+    detector.nms_threshold, detector.label_threshold = 1.0, 0.0
     regions = detector.regions([image])[0]
     asked = "cat. dog." if kind == "grounding-dino" else [[f"a photo of a {name}" for name in names]]
     inputs = detector.processor(images=[image], text=asked, return_tensors="pt")
@@ -140,7 +140,7 @@ def test_every_image_is_asked_for_its_own_nouns(folder, tmp_path):
         image.save(tmp_path / f"{number}.png")
     nouns = {"0": ["dog"], "1": ["Cat", "hat", "cat"], "3": []}
     detector = load_detector("open-vocabulary", str(path), vocabulary=["tree"], nouns=nouns, count=4)
-    detector.commit = 0.0
+    detector.label_threshold = 0.0
     assert detector.categories == ("tree", "cat", "dog", "hat")
     skipped = Skipped()
     found = detector.detect([Example(str(i), str(tmp_path / f"{i}.png")) for i in range(4)], skipped)
@@ -159,7 +159,7 @@ def test_a_long_vocabulary_goes_through_in_passes(folder, monkeypatch):
     monkeypatch.setattr("groundgraph.vision.open_vocabulary_detector.OWL_NAMES", 2)
     names = ["cat", "dog", "remote control", "hats", "tree", "hat", "control"]
     detector = load_detector("open-vocabulary", str(path), vocabulary=names, count=8)
-    detector.commit = 0.0
+    detector.label_threshold = 0.0
     parts = detector._passes(detector.categories)
     assert [name for part in parts for name in part] == names and len(parts) > 1
     if kind == "grounding-dino":  # 12 word pieces: two of the model's own, each name its pieces and a full stop

@@ -54,7 +54,7 @@ def test_an_image_is_the_same_alone_and_in_a_batch():
 
 def test_no_two_regions_overlap_more_than_the_suppression():
     for limit in (0.3, 0.65):
-        detector = TorchvisionDetector(network(), NAMES, suppression=limit)
+        detector = TorchvisionDetector(network(), NAMES, nms_threshold=limit)
         boxes = torch.from_numpy(detector.regions(pictures((32, 32)))[0].boxes)
         overlap = box_iou(boxes, boxes).fill_diagonal_(0)
         assert len(boxes) > 3 and float(overlap.max()) <= limit + 1e-5
@@ -71,7 +71,7 @@ def test_scores_mix_class_probability_and_objectness():
     mixed = TorchvisionDetector(model, NAMES, objectness_weight=1.0).regions(images)[0]
     assert mixed.scores.max() > 0.25 and mixed.scores.min() >= 0.25 - 1e-6
     assert (plain.labels == -1).all()  # 1/4 is below the .5 it takes to commit
-    assert (TorchvisionDetector(model, NAMES, commit=0.2).regions(images)[0].labels >= 0).all()
+    assert (TorchvisionDetector(model, NAMES, label_threshold=0.2).regions(images)[0].labels >= 0).all()
 
 
 def test_given_boxes_get_features_in_their_order():
@@ -104,6 +104,12 @@ def test_a_folder_is_loaded_with_its_settings(tmp_path):
     assert load_detector("torchvision", str(tmp_path), count=2).count == 2
     direct = TorchvisionDetector(network(), NAMES, count=4).regions(image)[0]
     assert np.allclose(detector.regions(image)[0].features, direct.features, atol=0.05)  # float16 on disk
+
+
+def test_settings_of_older_versions_are_read_by_their_old_names(tmp_path):
+    place = folder(tmp_path, regions={"count": 4, "suppression": 0.5, "commit": 0.2})
+    detector = load_detector("torchvision", str(place))
+    assert (detector.nms_threshold, detector.label_threshold) == (0.5, 0.2)
 
 
 def test_broken_folders_are_named(tmp_path):

@@ -62,7 +62,7 @@ def pictures(*sizes):
 
 def test_regions_are_the_queries(folder):
     detector = load_detector("transformers", folder, count=QUERIES)
-    detector.suppression = 1.0
+    detector.nms_threshold = 1.0
     image = pictures((40, 32))[0]
     regions = detector.regions([image])[0]
     with torch.no_grad():
@@ -76,7 +76,7 @@ def test_regions_are_the_queries(folder):
     assert np.allclose(regions.scores, chance.amax(1)[order], atol=1e-5)
     assert np.allclose(regions.boxes, boxes, atol=1e-3)
     assert np.allclose(regions.features, output.last_hidden_state[0][order], atol=1e-5)
-    committed = chance.amax(1)[order] >= detector.commit
+    committed = chance.amax(1)[order] >= detector.label_threshold
     assert (regions.labels == torch.where(committed, chance.argmax(1)[order], -1).numpy()).all()
 
 
@@ -135,7 +135,7 @@ def yolos(tmp_path):
 
 def test_yolos_queries_are_its_last_tokens(yolos):
     detector = load_detector("transformers", yolos, count=5)
-    detector.suppression = 1.0
+    detector.nms_threshold = 1.0
     image = pictures((48, 40))[0]
     regions = detector.regions([image])[0]
     with torch.no_grad():
