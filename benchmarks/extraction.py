@@ -45,8 +45,8 @@ from groundgraph.engine.ray_engine import RayEngine
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.language import load_parser
-from groundgraph.stages import artifacts
-from groundgraph.stages.extraction import EXTRACTED, images_of
+from groundgraph.stages import artifacts, crops, regions, reliability, teachers, text
+from groundgraph.stages.examples import ids_by_split
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 WORKERS = 2
@@ -85,11 +85,12 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
     if engine == "ray":
         run.executor = RayEngine(workers=WORKERS)
-    for name, what in EXTRACTED.items():
+    parts = {"regions": regions, "text": text, "teachers": teachers, "crops": crops, "reliability": reliability}
+    for name, part in parts.items():
         marks.clear()
         peak |= dict.fromkeys(peak, 0)
         began = time.perf_counter()
-        work = partial(extract, extraction=what, images=images_of(run, ["train"]))
+        work = partial(extract, extraction=part.EXTRACTION, images=ids_by_split(run, ["train"]))
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
         told[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
         told[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}

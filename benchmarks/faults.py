@@ -45,7 +45,7 @@ from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.engine.status import states
-from groundgraph.stages.listing import stages
+from groundgraph.stages import stages
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = [

@@ -18,7 +18,7 @@ from groundgraph.engine.run import Run
 from groundgraph.evaluation.files import evaluate_files as evaluate
 from groundgraph.language import load_parser
 from groundgraph.predictor import Predictor
-from groundgraph.stages.listing import stages
+from groundgraph.stages import stages
 from groundgraph.stages.own_photos import open_recipe
 from groundgraph.stages.preflight import require
 from groundgraph.stages.report import publish

@@ -18,9 +18,9 @@ from groundgraph.errors import InputError
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.storing import load_sgg
-from groundgraph.stages.preflight import detector_needs, require_all
-from groundgraph.stages.proposals import open_detector
+from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import run_recipe
+from groundgraph.stages.regions import detector_requirements, open_detector
 
 
 class Predictor:
@@ -50,7 +50,7 @@ class Predictor:
             raise InputError(
                 f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
             )
-        require_all(detector_needs(recipe))
+        require_all(detector_requirements(recipe.detector))
         self.model, vocabularies = load_sgg(run / f"sgg-{method}", recipe.device)
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
         # The names that the detector's labels stood for in training.

@@ -10,7 +10,7 @@ from rich.table import Table
 from groundgraph.cli.needs import show_needs
 from groundgraph.engine.estimate import estimate
 from groundgraph.engine.run import Run
-from groundgraph.stages.extraction import EXTRACTED
+from groundgraph.stages import stages
 from groundgraph.terminal import Console
 
 
@@ -42,7 +42,8 @@ def show_dry_run(console: Console, run: Run) -> None:
     console.print(table)
     if why:
         console.print(escape(why))
-    shared = ", ".join(row.stage for row in due if row.stage in EXTRACTED)
+    spread = {stage.name for stage in stages(run.recipe) if stage.spread}
+    shared = ", ".join(row.stage for row in due if row.stage in spread)
     if shared and run.executor:
         text = f"One process is meant: the engine's workers share the time of {shared}, and each holds such memory."
         console.print(text)

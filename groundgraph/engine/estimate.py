@@ -29,7 +29,7 @@ from groundgraph.engine.run import Run
 from groundgraph.engine.trial import Sample, Trial, offline, take_sample, try_stages
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.data import LIMIT
-from groundgraph.stages.extraction import EXTRACTED
+from groundgraph.stages import stages
 from groundgraph.stages.preflight import dry_run, needs
 from groundgraph.stages.recipe import Recipe
 
@@ -144,7 +144,7 @@ def _row(run: Run, name: str, done: bool, sample: Sample | None, tries: Sequence
     arrays = at(name, "arrays")
     if kind != "grounding" or arrays <= LIMIT:
         memory += max(0.0, arrays - last[name].arrays)
-    if name in EXTRACTED:
+    if any(stage.spread for stage in stages(recipe) if stage.name == name):
         memory += min(SHARD_BYTES, at(name, "disk")) - min(SHARD_BYTES, last[name].disk)
     if name == "examples":
         seconds, memory = seconds + sample.seconds, max(memory, sample.memory)

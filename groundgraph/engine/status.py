@@ -14,7 +14,7 @@ from groundgraph.engine import lock
 from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import fingerprints
-from groundgraph.stages.listing import stages
+from groundgraph.stages import stages
 from groundgraph.stages.recipe import run_recipe
 from groundgraph.terminal import Console
 

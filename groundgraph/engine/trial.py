@@ -25,10 +25,10 @@ from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
 from groundgraph.grounding import GROUNDERS
 from groundgraph.grounding.data import gather, lengths_of
-from groundgraph.stages import artifacts
-from groundgraph.stages.listing import listed_examples, stages
-from groundgraph.stages.methods import labels_of
+from groundgraph.stages import artifacts, stages
+from groundgraph.stages.examples import read_examples
 from groundgraph.stages.recipe import Recipe
+from groundgraph.stages.sgg import labels_of
 from groundgraph.system import peak_memory
 from groundgraph.terminal import Console
 
@@ -108,7 +108,11 @@ class Trial(Run):
         """A grounder's padded sets, a scene-graph model's soft labels."""
         kind, _, method = stage.partition("-")
         if kind == "grounding" and GROUNDERS[method].learns:
-            sets = [artifacts.grounding_images(self, s, method) for s in ("train", "validation") if s in self.images]
+            sets = [
+                artifacts.grounding_images(self, s, GROUNDERS[method].taught)
+                for s in ("train", "validation")
+                if s in self.images
+            ]
             return sum(_bytes(gather(images)) for images in sets if lengths_of(images).all(0).any())
         if kind == "sgg" and GROUNDERS[method].learns and self.recipe.pseudo_labels.kind == "soft":
             labels, rng = labels_of(self, method), np.random.default_rng(0)
@@ -130,7 +134,7 @@ def take_sample(run: Run, done: bool) -> Sample:
     _forget_peak()
     sample, began, source = Sample({}, {}), time.perf_counter(), open_source(data, run.folder / "images")
     for split in splits:
-        examples = listed_examples(source, split, Skipped(), run.progress)
+        examples = read_examples(source, split, Skipped(), run.progress)
         sample.images[split], sample.listed[split] = len(examples), examples[:MANY]
     sample.seconds, sample.memory = time.perf_counter() - began, _peak()
     return sample

@@ -21,8 +21,8 @@ GROUNDERS: dict[str, Method] = {
     "two-teachers": Method("This method", TwoTeachers, taught=True),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
     "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),
-    "lsws": Method("LSWS's grounder (linguistic structure)", Lsws),
-    "vspnet": Method("VSPNet's grounder (graph alignment)", Vspnet),
+    "lsws": Method("LSWS's grounder (linguistic structure)", Lsws, seconds=1.4),
+    "vspnet": Method("VSPNet's grounder (graph alignment)", Vspnet, seconds=1.2),
     "mil": Method("MIL alone (no teacher)", Mil),
     "full": Method("Full supervision (annotated boxes: the upper bound)", None, learns=False),
 }

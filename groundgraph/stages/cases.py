@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,15 @@ from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.grounding import region_hits
-from groundgraph.grounding import build_grounder, method_of
+from groundgraph.grounding import build_grounder
 from groundgraph.report.cases import Case, Teaching
-from groundgraph.stages import artifacts
 from groundgraph.stages.evaluation import true_objects
-from groundgraph.stages.extraction import object_aware
+from groundgraph.stages.examples import examples
+from groundgraph.stages.grounding import grounding_images, scores, stage_of
+from groundgraph.stages.object_aware import object_aware
+from groundgraph.stages.parsed import parsed
+from groundgraph.stages.recipe import Recipe
+from groundgraph.stages.regions import detector_categories, regions
 from groundgraph.teachers.expert import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights, fuse, smooth
 from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
@@ -37,7 +42,7 @@ class Chosen:
 
 def choose_cases(run: Run) -> tuple[list[Case], str]:
     """Captions that tell methods apart, with all that their teachers say; and a sentence on how they were chosen."""
-    methods = [m for m in run.recipe.grounder if m != "full"]
+    methods = [name for name, method in run.recipe.methods.items() if not method.supervised]
     if not methods:
         return [], ""
     chosen = _chosen(run, methods)
@@ -51,38 +56,38 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
     Where no caption's truth is known, the first ones that name two things.
     """
     split = run.recipe.measured
-    examples, parsed, regions = (read(run, split) for read in (artifacts.examples, artifacts.parsed, artifacts.regions))
-    scores = {method: artifacts.scores(run, split, method) for method in methods}
-    detector = artifacts.detector_categories(run)
+    images, captions_of, proposals = examples(run, split), parsed(run, split), regions(run, split)
+    scores_of = {method: scores(run, split, method) for method in methods}
+    detector = detector_categories(run)
     rng = np.random.default_rng(run.recipe.seed)
     kinds: dict[bool | None, list[Chosen]] = {True: [], False: [], None: []}
-    for i, example in enumerate(examples):
+    for i, example in enumerate(images):
         if all(len(kinds[k]) >= EACH for k in (True, False)) or len(kinds[None]) >= 2 * EACH:
             break
-        there, first = regions[i], 0
-        if not len(there):
+        own, first = proposals[i], 0
+        if not len(own):
             continue
-        for caption, objects in zip(parsed[i], true_objects(example, parsed[i]), strict=True):
+        for caption, objects in zip(captions_of[i], true_objects(example, captions_of[i]), strict=True):
             rows = slice(first, first + len(caption.entities))
             first = rows.stop
-            known = bool(objects) and all(objects)
-            if not known and (example.truth is not None or len(caption.entities) < 2):
+            has_truth = bool(objects) and all(objects)
+            if not has_truth and (example.truth is not None or len(caption.entities) < 2):
                 continue
             answers: dict[str, list] = {}
             correct: dict[str, list[bool]] = {}
-            if known:
+            if has_truth:
                 true = [example.truth.boxes[list(meant)] for meant in objects]
-                hits = region_hits(there.boxes, true)
+                hits = region_hits(own.boxes, true)
                 answers["truth"] = [boxes[0].tolist() for boxes in true]
             for method in methods:
-                found = scores[method][i][rows]
-                best = (found + rng.random(found.shape) * 1e-9).argmax(1)  # a tie falls at random
-                answers[method] = there.boxes[best].tolist()
-                if known:
+                values = scores_of[method][i][rows]
+                best = (values + rng.random(values.shape) * 1e-9).argmax(1)  # a tie falls at random
+                answers[method] = own.boxes[best].tolist()
+                if has_truth:
                     correct[method] = hits[np.arange(len(best)), best].tolist()
-            good = all(correct[methods[0]]) if known else None
-            others = [all(correct[m]) for m in methods[1:]] if known else []
-            if (known and len(kinds[good]) >= EACH) or (good and others and all(others)):
+            good = all(correct[methods[0]]) if has_truth else None
+            others = [all(correct[m]) for m in methods[1:]] if has_truth else []
+            if (has_truth and len(kinds[good]) >= EACH) or (good and others and all(others)):
                 continue
             try:
                 image = open_image(example.path)
@@ -96,8 +101,8 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
                 correct,
                 [(t.subject, t.predicate, t.object) for t in caption.triplets],
                 good,
-                there.boxes,
-                [detector[label] if label >= 0 else "unnamed" for label in there.labels.tolist()],
+                own.boxes,
+                [detector[label] if label >= 0 else "unnamed" for label in own.labels.tolist()],
             )
             kinds[good].append(Chosen(case, i, caption, rows))
             break  # one caption an image
@@ -106,29 +111,30 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
 
 def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     """What the teachers say of the chosen captions, asked now: maps are not stored, nor the measured split taught."""
-    wanted, split = run.recipe.teachers, run.recipe.measured
-    found = artifacts.regions(run, split)
-    regions = [found[one.image] for one in chosen]
+    recipe, split = run.recipe, run.recipe.measured
+    stored = regions(run, split)
+    proposals = [stored[one.image] for one in chosen]
     teachings = [Teaching()] * len(chosen)
-    if wanted.object and {"ours", "sgnls"} & set(run.recipe.grounder):
+    if recipe.teachers.object and any(method.reads_categories for method in recipe.methods.values()):
         rows = [object_aware(run, split, slice(one.image, one.image + 1))[0][one.rows] for one in chosen]
         teachings = [Teaching(object=targets) for targets in rows]
-    if run.recipe.interaction and chosen:
+    if recipe.interaction and chosen:
         images = [one.case.image for one in chosen]
-        teacher = InteractionTeacher(**run.recipe.interaction.model_dump(), **run.placement)
-        looked = [maps[0] for maps in teacher.model.activation_maps(images, [[one.caption] for one in chosen])]
+        teacher = InteractionTeacher(**recipe.interaction.model_dump(), **run.placement)
+        maps = [own[0] for own in teacher.model.activation_maps(images, [[one.caption] for one in chosen])]
         teachings = [
             replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))
-            for t, m, r in zip(teachings, looked, regions, strict=True)
+            for t, m, r in zip(teachings, maps, proposals, strict=True)
         ]
-        if run.recipe.two_teachers:
-            shares = _weights(run, chosen, regions, teachings)
-            teachings = [_fused(run, t, w) for t, w in zip(teachings, shares, strict=True)]
+        if recipe.two_teachers:
+            shares = _weights(run, chosen, proposals, teachings)
+            smoothing = recipe.grounding.smoothing
+            teachings = [_fused(t, w, smoothing) for t, w in zip(teachings, shares, strict=True)]
     return teachings
 
 
 def _weights(
-    run: Run, chosen: Sequence[Chosen], regions: Sequence[Regions], teachings: Sequence[Teaching]
+    run: Run, chosen: Sequence[Chosen], proposals: Sequence[Regions], teachings: Sequence[Teaching]
 ) -> list[torch.Tensor]:
     """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
     recipe = run.recipe
@@ -138,26 +144,32 @@ def _weights(
     if recipe.grounding.fusing == "expert":
         expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts, **run.placement)
         images: list[Image.Image] = [one.case.image for one in chosen]
-        crops = [torch.from_numpy(f) for f in expert.region_features(images, regions)]
+        crops = [torch.from_numpy(f) for f in expert.region_features(images, proposals)]
         words = [torch.from_numpy(expert.entity_features(one.caption.entities)) for one in chosen]
         temperature = recipe.teachers.expert.temperature
         return [
             expert_weights(*pair, crop, word, temperature)
             for pair, crop, word in zip(targets, crops, words, strict=True)
         ]
-    grounder = build_grounder("ours", recipe.grounding).load(run.folder / "grounding-ours", "cpu").model  # of few words
-    stored, found = artifacts.grounding_images(run, recipe.measured, "ours"), []
-    for one, taught in zip(chosen, teachings, strict=True):
-        given, pair = stored[one.image], _targets(taught, recipe.grounding.smoothing)
-        h = grounder.encode_text(torch.from_numpy(np.array(given.embeddings[one.rows])))
-        v = grounder.encode_regions(torch.from_numpy(np.array(given.features)))
-        found.append(torch.stack([grounder.reliability(t, h, v) for t in pair], -1).detach().softmax(-1))
-    return found
+    grounder, weights = _taught_grounder(run, recipe), []
+    stored = grounding_images(run, recipe.measured, True)
+    for one, teaching in zip(chosen, teachings, strict=True):
+        image, pair = stored[one.image], _targets(teaching, recipe.grounding.smoothing)
+        h = grounder.encode_text(torch.from_numpy(np.array(image.embeddings[one.rows])))
+        v = grounder.encode_regions(torch.from_numpy(np.array(image.features)))
+        weights.append(torch.stack([grounder.reliability(t, h, v) for t in pair], -1).detach().softmax(-1))
+    return weights
 
 
-def _fused(run: Run, taught: Teaching, weights: torch.Tensor) -> Teaching:
+def _taught_grounder(run: Run, recipe: Recipe) -> Any:
+    """The trained module of the method that is taught; on the CPU, since it is asked about few words."""
+    name = next(name for name, method in recipe.methods.items() if method.taught)
+    return build_grounder(name, recipe.grounding).load(run.folder / stage_of(name), "cpu").model
+
+
+def _fused(taught: Teaching, weights: torch.Tensor, smoothing: float) -> Teaching:
     """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
-    targets = _targets(taught, run.recipe.grounding.smoothing)
+    targets = _targets(taught, smoothing)
     shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
     return replace(taught, fused=fuse(*targets, weights).numpy(), weights=shares.numpy())
@@ -170,7 +182,7 @@ def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
 
 
 def _note(run: Run, methods: Sequence[str], cases: Sequence[Case]) -> str:
-    first, split = method_of(methods[0]).title, run.recipe.measured
+    first, split = run.recipe.methods[methods[0]].title, run.recipe.measured
     if split == "train":
         note = "Captions of the training images, one an image"
     else:

@@ -1,4 +1,8 @@
-"""The figures of a run: grounding accuracy, scene graph detection, object detection."""
+"""Evaluation: grounding accuracy, pseudo labels, scene graph detection and object detection of every method.
+
+Reads all that was made of the measured split and the pseudo labels of the training split; writes
+evaluation/metrics.json.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage
 from groundgraph.evaluation.detection import detection_map
 from groundgraph.evaluation.grounding import (
     EntityObjects,
@@ -26,11 +31,89 @@ from groundgraph.evaluation.grounding import (
 from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
-from groundgraph.stages import artifacts
+from groundgraph.stages import grounding, pseudo_labels, sgg
+from groundgraph.stages.cost import per_image
+from groundgraph.stages.examples import examples, image_ids
+from groundgraph.stages.parsed import parsed, triplet_rows
+from groundgraph.stages.reading import Lazy
+from groundgraph.stages.recipe import Recipe
+from groundgraph.stages.regions import detector_categories, regions
+from groundgraph.stages.teachers import targets
+from groundgraph.stages.vocabulary import vocabulary
 
+NAME = "evaluation"
 GROUPS = ("all", "ambiguous", "unseen")
 KS = (20, 50, 100)
 RECALLS = ("R", "mR", "ngR")
+
+
+def build(recipe: Recipe) -> list[Stage]:
+    """The stage of a recipe."""
+    return [
+        Stage(
+            NAME,
+            needs=tuple(_needs(recipe)),
+            settings=None,
+            work=measure,
+            cost=per_image(recipe.scored, "measure {images:,} images", seconds=0.3),
+            reusable=False,
+        )
+    ]
+
+
+def _needs(recipe: Recipe) -> Iterator[str]:
+    yield from ("examples", "regions", "vocabulary", "parsed", "concepts")
+    if recipe.needs_teachers:
+        yield "teachers"
+    for name, method in recipe.methods.items():
+        if not method.supervised:
+            yield from (grounding.stage_of(name), pseudo_labels.stage_of(name))
+        yield sgg.stage_of(name)
+
+
+def measure(run: Run, folder: Path) -> dict[str, Any]:
+    """Write every method's figures as fractions of 1 (null where the data cannot tell), chance, and counts.
+
+    Where figures are null or of a part of the annotations only, "notes" says why, a sentence each.
+    """
+    listing = examples(run, run.recipe.measured)
+    with_truth = [i for i, example in enumerate(listing) if example.truth is not None]
+    truths = [listing[i].truth for i in with_truth]
+    objects, predicates = (v.names for v in vocabulary(run))
+    true = truth_arrays(truths, objects, predicates)
+    annotated, means = annotated_categories(truths, objects)
+    figures: dict[str, Any] = {}
+    chance: dict[str, float | None] = dict.fromkeys(GROUPS)
+    counts: dict[str, Any] = {}
+    for name, method in run.recipe.methods.items():
+        row: dict[str, Any] = {"grounding": dict.fromkeys(GROUPS)}
+        if not method.supervised:
+            accuracy = grounding_accuracy(grounded(run, name))
+            chance, counts = accuracy["chance"], {f"{g} entities measured": accuracy["counts"][g] for g in GROUPS}
+            row["grounding"] = {g: accuracy["accuracy"][g] for g in GROUPS}
+            row["pseudo labels"] = label_quality(labelled(run, name))
+        for task, file in (("sgdet", "graphs"), *((task, task) for task in run.recipe.sgg.tasks)):
+            all_graphs = sgg.graphs(run, name, file)
+            graphs = [all_graphs[i] for i in with_truth]
+            recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
+            row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
+            if task == "sgdet":
+                row["mAP50"] = detection_map(truths, _renamed(graphs, means), annotated)[0] if annotated else None
+        figures[name] = row
+    metrics: dict[str, Any] = {"methods": figures, "chance": chance, "counts": counts | _counts(run)}
+    notes = _notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
+    grounds = any(not method.supervised for method in run.recipe.methods.values())
+    if grounds and any(truth.labels for truth in truths):
+        notes += _grounding_notes(truths, chance)
+    if notes:
+        metrics["notes"] = notes
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+    return {"methods": len(figures), "images measured": len(listing)}
+
+
+def metrics(run: Run) -> dict[str, Any]:
+    """What `measure` wrote."""
+    return json.loads((run.folder / NAME / "metrics.json").read_text(encoding="utf-8"))
 
 
 def true_objects(example: Example, captions: list[ParsedCaption]) -> EntityObjects:
@@ -42,95 +125,60 @@ def true_objects(example: Example, captions: list[ParsedCaption]) -> EntityObjec
 
 def grounded(run: Run, method: str) -> list[GroundedEntities]:
     """The measured entities whose true boxes are known, an image at a time, with a method's scores."""
-    split, detector = run.recipe.measured, artifacts.detector_categories(run)
+    split, detector = run.recipe.measured, detector_categories(run)
     rows = zip(
-        artifacts.examples(run, split),
-        artifacts.parsed(run, split),
-        artifacts.regions(run, split),
-        artifacts.scores(run, split, method),
+        examples(run, split),
+        parsed(run, split),
+        regions(run, split),
+        grounding.scores(run, split, method),
         strict=True,
     )
-    found = []
-    for example, captions, regions, scores in rows:
+    images = []
+    for example, captions, proposals, scores in rows:
         if example.truth is None:
             continue
         objects = [meant for caption in true_objects(example, captions) for meant in caption]
-        known = np.array([bool(meant) for meant in objects], bool)
+        has_truth = np.array([bool(meant) for meant in objects], bool)
         objects = [meant for meant in objects if meant]
         # A category's boxes say nothing of which one is meant, so without mentions nothing counts as ambiguous.
         groups = {"unseen": unseen(example.truth, objects, detector, same_concept)}
         if example.truth.mentions:
             groups["ambiguous"] = ambiguous(example.truth, objects)
         true = [example.truth.boxes[list(meant)] for meant in objects]
-        found.append(GroundedEntities(scores[known] if scores.size else scores, regions.boxes, true, groups))
-    return found
+        images.append(GroundedEntities(scores[has_truth] if scores.size else scores, proposals.boxes, true, groups))
+    return images
 
 
 def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
     """The train split's images whose truth is known, with a method's scores and the teachers' targets."""
-    silent = artifacts.Lazy(len(artifacts.names(run, "train")), lambda i: (None, None))
+    silent: Lazy[Any] = Lazy(len(image_ids(run, "train")), lambda i: (None, None))
     rows = zip(
-        artifacts.examples(run, "train"),
-        artifacts.parsed(run, "train"),
-        artifacts.regions(run, "train"),
-        artifacts.scores(run, "train", method),
-        artifacts.targets(run, "train") if run.recipe.two_teachers else silent,
+        examples(run, "train"),
+        parsed(run, "train"),
+        regions(run, "train"),
+        grounding.scores(run, "train", method),
+        targets(run, "train") if run.recipe.two_teachers else silent,
         strict=True,
     )
-    for example, captions, regions, scores, targets in rows:
+    for example, captions, proposals, scores, teachers in rows:
         if example.truth is not None:
             meant = [objects for caption in true_objects(example, captions) for objects in caption]
             true = [example.truth.boxes[list(objects)] for objects in meant]
-            yield PseudoLabelledImage(scores, regions.boxes, true, artifacts.triplet_rows(captions), *targets)
+            yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers)
 
 
-def measure(run: Run, folder: Path) -> dict[str, Any]:
-    """metrics.json: every method's figures as fractions of 1 (null where the data cannot tell), chance, and counts.
-
-    Where figures are null or of a part of the annotations only, "notes" says why, a sentence each.
-    """
-    split = run.recipe.measured
-    listed = artifacts.examples(run, split)
-    with_truth = [i for i, e in enumerate(listed) if e.truth is not None]
-    truths = [listed[i].truth for i in with_truth]
-    objects, predicates = (v.names for v in artifacts.vocabulary(run))
-    true = truth_arrays(truths, objects, predicates)
-    annotated, means = annotated_categories(truths, objects)
-    methods: dict[str, Any] = {}
-    chance = dict.fromkeys(GROUPS)
+def _counts(run: Run) -> dict[str, Any]:
+    """What the stages before counted, under the words of the report."""
     counts: dict[str, Any] = {}
-    for method in run.recipe.grounder:
-        row: dict[str, Any] = {"grounding": dict.fromkeys(GROUPS)}
-        if method != "full":
-            figures = grounding_accuracy(grounded(run, method))
-            chance, counts = figures["chance"], {f"{g} entities measured": figures["counts"][g] for g in GROUPS}
-            row["grounding"] = {g: figures["accuracy"][g] for g in GROUPS}
-            row["pseudo labels"] = label_quality(labelled(run, method))
-        for task, file in (("sgdet", "graphs"), *((task, task) for task in run.recipe.sgg.tasks)):
-            all_graphs = artifacts.graphs(run, method, file)
-            graphs = [all_graphs[i] for i in with_truth]
-            recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
-            row[task] = {f"{name}@{k}": recall.get(f"{name}@{k}") for name in RECALLS for k in KS}
-            if task == "sgdet":
-                row["mAP50"] = detection_map(truths, _renamed(graphs, means), annotated)[0] if annotated else None
-        methods[method] = row
     for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.needs_teachers else ())):
         counts |= {f"{stage}: {name}": value for name, value in run.record(stage)["counts"].items()}
-    for method in (m for m in run.recipe.grounder if m != "full"):
-        counts |= {
-            f"pseudo labels ({method}): {name}": v for name, v in run.record(f"pseudo-{method}")["counts"].items()
-        }
-    for stage in (f"{step}-{method}" for method in run.recipe.grounder for step in ("grounding", "sgg")):
+    for method in (name for name, method in run.recipe.methods.items() if not method.supervised):
+        labels = run.record(pseudo_labels.stage_of(method))["counts"]
+        counts |= {f"pseudo labels ({method}): {name}": value for name, value in labels.items()}
+    for stage in (f(method) for method in run.recipe.methods for f in (grounding.stage_of, sgg.stage_of)):
         if precision := (run.record(stage) or {"counts": {}})["counts"].get("precision"):
             counts[f"{stage}: precision"] = precision
-    metrics = {"methods": methods, "chance": chance, "counts": counts}
-    notes = _notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
-    if any(truth.labels for truth in truths) and any(method != "full" for method in methods):
-        notes += _grounding_notes(truths, chance)
-    if notes:
-        metrics["notes"] = notes
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
-    return {"methods": len(methods), "images measured": len(listed)}
+    return counts
 
 
 def annotated_categories(truths: Sequence[GroundTruth], vocabulary: Sequence[str]) -> tuple[list[str], np.ndarray]:
@@ -167,7 +215,7 @@ def _notes(
 ) -> list[str]:
     """Why figures are missing, and which are of a part of the annotations.
 
-    relations  how many true ones the vocabularies have; means, annotated: as of `annotated_categories`
+    `relations`: how many true ones the vocabularies have; `means`, `annotated`: as of `annotated_categories`.
     """
     names = {name for truth in truths for name in truth.labels}
     if not names:
@@ -194,8 +242,9 @@ def _grounding_notes(truths: Sequence[GroundTruth], chance: dict[str, float | No
         return ["no grounding accuracy: no entity of a caption means an annotated object"]
     notes = []
     if chance["ambiguous"] is None:
-        told = any(truth.mentions for truth in truths)
-        why = "no measured entity has a rival" if told else "the annotations do not say which object a caption means"
+        mentioned = any(truth.mentions for truth in truths)
+        unsaid = "the annotations do not say which object a caption means"
+        why = "no measured entity has a rival" if mentioned else unsaid
         notes.append(f"no ambiguous entities: {why}")
     if chance["unseen"] is None:
         notes.append("no unseen entities: the detector knows the category of every measured one")

@@ -19,10 +19,11 @@ from groundgraph.formats.graphml import write_graphml, write_networkx
 from groundgraph.formats.pseudo_jsonl import pseudo_line, write_pseudo_lines
 from groundgraph.formats.vg150 import write_vg150
 from groundgraph.formats.ws_sgg import read_results
+from groundgraph.grounding import method_of
 from groundgraph.grounding.annotations import annotations_of
 from groundgraph.grounding.pseudo_labels import pseudo_of, pseudo_record
 from groundgraph.grounding.released import released_grounder
-from groundgraph.stages import artifacts
+from groundgraph.stages import artifacts, pseudo_labels, sgg
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import run_recipe
 
@@ -43,7 +44,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         raise InputError(f"{what} are not exported as {form!r}: choose of {choices}")
     run = Run(run_recipe(folder), folder)
     method = method or run.recipe.grounder[0]
-    stage = f"pseudo-{method}" if what == "pseudo-labels" else f"sgg-{method}"
+    stage = (pseudo_labels if what == "pseudo-labels" else sgg).stage_of(method)
     if run.record(stage) is None:
         raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
     if form not in _FOLDERS:
@@ -58,7 +59,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     if form == "jsonl":
         lines = (pseudo_line(e.image_id, e.path, nouns, p, r, vocabularies) for e, nouns, p, r in rows)
         return write_pseudo_lines(out, lines)
-    images = (annotations_of(e.image_id, e.path, p, r, every=method == "sgnls") for e, _, p, r in rows)
+    images = (annotations_of(e.image_id, e.path, p, r, every=method_of(method).every_match) for e, _, p, r in rows)
     return {"vg150": write_vg150, "coco": write_coco}[form](out, images, vocabularies)
 
 
@@ -71,7 +72,7 @@ def _inputs(run: Run, out: Path) -> list[str | Path]:
 
 def _pseudo_labels(run: Run, method: str) -> Iterator[tuple[Example, list[str], PseudoLabels, Regions]]:
     """The train split's: example, its entities' nouns, their labels, its regions."""
-    records = read_lines(run.folder / f"pseudo-{method}" / "train.jsonl")
+    records = read_lines(run.folder / pseudo_labels.stage_of(method) / "train.jsonl")
     for example, record, regions in zip(
         artifacts.examples(run, "train"), records, artifacts.regions(run, "train"), strict=True
     ):

@@ -19,7 +19,7 @@ _MODELS = (
     "sgg.uniter.tokenizer",
 )
 _REGIONS = ("detector.model", "detector.also")
-LOOKERS = ("torchvision", "transformers", "open-vocabulary")  # detectors that are a model, not a file of regions
+MODEL_DETECTORS = ("torchvision", "transformers", "open-vocabulary")  # kinds that are a model, not a file of regions
 _SCHEMES = ("bundled", "package", "torchvision")  # as in package:all_minilm_l6_v2
 WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors")
 
@@ -32,7 +32,7 @@ def anchor(content: dict[str, Any], folder: str | Path, merged: dict[str, Any]) 
     """
     files = _FILES + (_PHOTO_FILES if _at(merged, "data.source") in _PHOTOS else ())
     models = _MODELS
-    if _at(merged, "detector.kind") in (None, *LOOKERS):
+    if _at(merged, "detector.kind") in (None, *MODEL_DETECTORS):
         models += _REGIONS
     else:
         files += _REGIONS

@@ -12,7 +12,7 @@ from groundgraph.data.files import write_text
 from groundgraph.engine import lock
 from groundgraph.engine.code import made_at
 from groundgraph.errors import InputError
-from groundgraph.stages.listing import stages
+from groundgraph.stages import stages
 from groundgraph.study.cells import compute_cell, mark_of, read_cell, shared_stages
 from groundgraph.study.plan import Cell, Plan
 from groundgraph.study.plots import plot_table

@@ -12,8 +12,8 @@ from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.evaluation.grounding import grounding_accuracy
 from groundgraph.evaluation.pseudo_labels import label_quality
+from groundgraph.stages import stages
 from groundgraph.stages.evaluation import GROUPS, grounded, labelled
-from groundgraph.stages.listing import stages
 from groundgraph.stages.recipe import Recipe
 from groundgraph.study.plan import QUALITY, RECALLS, SETTINGS, Cell
 from groundgraph.study.store import Store, keys, read_json

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from groundgraph import models as experts
 from groundgraph.cli import app
 from groundgraph.errors import InputError
-from groundgraph.stages import listing as stages
+from groundgraph.stages import examples
 from groundgraph.stages.recipe import load_recipe, run_recipe
 
 SMALL = ["data.train=4", "data.validation=2", "data.test=2", "grounder=sgnls"]
@@ -44,7 +44,7 @@ def an_error_of_the_system_without_a_file(run, folder):
 
 @pytest.mark.parametrize("work", [a_numpy_error, an_uneven_zip, a_key, an_error_of_the_system_without_a_file])
 def test_a_bug_in_a_stage_shows_its_traceback_and_where_to_report_it(tmp_path, monkeypatch, work):
-    monkeypatch.setattr(stages, "collect_examples", work)
+    monkeypatch.setattr(examples, "collect", work)
     result = invoke("demo", "--out", tmp_path / "run", *(w for s in SMALL for w in ("--set", s)))
     assert result.exit_code == 1
     assert f"in {work.__name__}" in result.output and "Traceback" in result.output
@@ -63,7 +63,7 @@ def an_absent_file(run, folder):
     ("work", "line"), [(a_mistake, "error photos.json: mend it"), (an_absent_file, "No such file or directory; check")]
 )
 def test_a_mistake_in_a_stage_is_one_line(tmp_path, monkeypatch, work, line):
-    monkeypatch.setattr(stages, "collect_examples", work)
+    monkeypatch.setattr(examples, "collect", work)
     result = invoke("demo", "--out", tmp_path / "run", *(w for s in SMALL for w in ("--set", s)))
     assert result.exit_code == 2 and line in result.output and "Traceback" not in result.output
     assert "report it" not in result.output

@@ -21,7 +21,7 @@ from groundgraph.engine import trial
 from groundgraph.engine.estimate import amount, described, estimate, line
 from groundgraph.engine.extraction import in_process
 from groundgraph.engine.run import Run
-from groundgraph.stages.listing import stages
+from groundgraph.stages import stages
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,7 @@ from groundgraph.engine import extraction as streaming
 from groundgraph.engine.extraction import Extraction, Tally, fill
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
-from groundgraph.stages import listing as stages
+from groundgraph.stages import stages
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 
@@ -154,4 +154,4 @@ def test_no_region_anywhere_says_why(tmp_path, monkeypatch):
     settings = ["data.train=4", "data.validation=2", "data.test=2"]
     run = Run(load_recipe(find_recipe("demo"), settings), tmp_path)
     with pytest.raises(ValueError, match=r"no train image gave a region: .*too dark"):
-        run.execute([s for s in stages.stages(run.recipe) if s.name in ("examples", "regions")])
+        run.execute([s for s in stages(run.recipe) if s.name in ("examples", "regions")])

@@ -22,9 +22,8 @@ from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.signals import Stopped
 from groundgraph.engine.stage import Stage
-from groundgraph.stages import artifacts
-from groundgraph.stages.extraction import EXTRACTED
-from groundgraph.stages.listing import stages
+from groundgraph.stages import artifacts, stages
+from groundgraph.stages import text as text_stage
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = ["data.train=150", "data.validation=20", "data.test=30", "grounder=ours"]
@@ -38,7 +37,7 @@ def new_run(folder, engine=None):
 
 def first_stages(run):
     listing = stages(run.recipe)
-    return [s for s in listing if s.name in ("examples", "parsed", "vocabulary", *EXTRACTED)]
+    return [s for s in listing if s.spread or s.name in ("examples", "parsed", "vocabulary")]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_two_workers_write_what_one_process_writes(tmp_path, engine):
     alone, many = drawn(tmp_path / "alone"), drawn(tmp_path / "many", engine)
     for run in (alone, many):
         run.execute(first_stages(run))
-    for stage in EXTRACTED:
+    for stage in [s.name for s in stages(alone.recipe) if s.spread]:
         one, two = alone.record(stage), many.record(stage)
         assert one["counts"] == two["counts"] and one["fingerprint"] == two["fingerprint"]
         places = [p for p in (alone.folder / stage).iterdir() if p.is_dir()]
@@ -284,4 +283,4 @@ def test_one_gpu_of_several_cannot_be_named_to_workers(tmp_path):
     run = Run(load_recipe(find_recipe("demo"), settings), tmp_path, Console(file=StringIO()))
     engine = object.__new__(ray_engine.RayEngine)
     with pytest.raises(ValueError, match="gives each worker a GPU"):
-        engine(run, tmp_path, EXTRACTED["text"], {"train": ["1"]})
+        engine(run, tmp_path, text_stage.EXTRACTION, {"train": ["1"]})

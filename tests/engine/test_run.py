@@ -14,7 +14,7 @@ from groundgraph.engine import lock
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.sgg.training import train_sgg
-from groundgraph.stages import artifacts, methods
+from groundgraph.stages import artifacts, sgg
 from groundgraph.stages.recipe import RecipeError, bundled_recipes, find_recipe, load_recipe
 
 SMALL = [
@@ -57,11 +57,11 @@ def test_every_artifact_is_there(demo):
         strict=True,
     ):
         assert scores.shape == (len(artifacts.entities(captions)), len(found)) and len(found) <= 36
-    for image in artifacts.grounding_images(run, "train", "ours"):
+    for image in artifacts.grounding_images(run, "train", True):
         for rows in (image.object.sum(1), image.interaction.sum(1)):
             assert ((abs(rows - 1) < 1e-4) | (rows == 0)).all()
         assert (abs(image.reliability.sum(1) - 1) < 1e-5).all()
-    weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train", "ours")])
+    weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train", True)])
     assert weights.std() > 0.01  # the image-text model has something to say
     quality = metrics["methods"]["ours"]["pseudo labels"]
     assert quality["entities"] > 50 and quality["box recall@1"] <= quality["box recall@3"] <= quality["best region"]
@@ -169,7 +169,7 @@ def test_a_training_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
 
         return train_sgg(*arguments, **options | {"progress": stop})
 
-    monkeypatch.setattr(methods, "train_sgg", train)
+    monkeypatch.setattr(sgg, "train_sgg", train)
     assert invoke("demo", "--out", broken, *words).exit_code != 0
     assert (broken / "sgg-sgnls.part" / "scratch" / "training.pt").exists() and not (broken / "sgg-sgnls").exists()
     result = invoke("demo", "--out", broken, *words)

@@ -22,7 +22,7 @@ from groundgraph.models.device import device_of, dtype_of
 from groundgraph.predictor import Predictor
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 from groundgraph.sgg.uniter import Uniter, UniterConfig
-from groundgraph.stages.listing import stages
+from groundgraph.stages import stages
 from groundgraph.stages.recipe import bundled_recipes, find_recipe, load_recipe
 
 ALL = EXPERTS | TRAINED

@@ -18,7 +18,7 @@ from groundgraph.data.sources.photos import PhotoSource
 from groundgraph.data.types import Skipped
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.stages.listing import listed_examples
+from groundgraph.stages.examples import read_examples
 from groundgraph.stages.own_photos import open_recipe
 from groundgraph.stages.recipe import RecipeError, load_recipe
 
@@ -108,8 +108,8 @@ def test_cocos_own_layout_is_understood():
 
 def test_images_of_one_name_in_two_slices_share_no_regions(tmp_path):
     from groundgraph.engine.run import Run
-    from groundgraph.stages.extraction import RegionFinder
-    from groundgraph.stages.listing import stages
+    from groundgraph.stages import stages
+    from groundgraph.stages.regions import RegionFinder
 
     names = ["a/1.png", "b/1.png", "2.png"]
     for name in names:
@@ -187,7 +187,7 @@ def test_no_example_that_is_left_says_why(tmp_path):
     ):
         listed.write_text(text)
         with pytest.raises(InputError, match=message):
-            listed_examples(source, "train", Skipped(), Run(None, tmp_path).progress)
+            read_examples(source, "train", Skipped(), Run(None, tmp_path).progress)
 
 
 def test_a_run_is_finished_from_any_folder(tmp_path, monkeypatch):

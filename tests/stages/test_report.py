@@ -66,10 +66,8 @@ def test_asked_about_a_taught_split_the_teachers_say_what_is_stored(folder, monk
     monkeypatch.setattr(type(run.recipe), "taught_splits", ("train", "validation"))
     run.cache.clear()
     listed = artifacts.examples(run, "validation")
-    images = artifacts.grounding_images(run, "validation", "ours")
-    monkeypatch.setattr(
-        artifacts, "scores", lambda run, split, method: [np.zeros_like(image.object) for image in images]
-    )
+    images = artifacts.grounding_images(run, "validation", True)
+    monkeypatch.setattr(cases, "scores", lambda run, split, method: [np.zeros_like(image.object) for image in images])
     chosen = cases._chosen(run, ["ours"])
     assert chosen
     for one, taught in zip(chosen, cases.teach_cases(run, chosen), strict=True):
@@ -88,7 +86,7 @@ def test_asked_about_a_taught_split_the_teachers_say_what_is_stored(folder, monk
 def test_cases_of_photos_whose_true_boxes_nobody_knows(folder, monkeypatch):
     run = demo(folder)
     unknown = [replace(e, truth=None) for e in artifacts.examples(run, "test")]
-    monkeypatch.setattr(artifacts, "examples", lambda run, split: unknown)
+    monkeypatch.setattr(cases, "examples", lambda run, split: unknown)
     shown, note = cases.choose_cases(run)
     assert len(shown) == 20 and "Nobody knows" in note
     for case in shown:

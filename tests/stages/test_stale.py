@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ from groundgraph.engine import code
 from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, fingerprints
-from groundgraph.stages import artifacts
-from groundgraph.stages.listing import stages
+from groundgraph.stages import artifacts, stages
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.teachers.interaction import InteractionTeacher
 
@@ -133,7 +133,9 @@ def test_mended_replaced_and_deleted_photos_are_looked_at_again(tmp_path):
 
     def found():
         run = Run(load_recipe(out / "recipe.yaml"), out)
-        return {name: r for name, r in zip(artifacts.names(run, "train"), artifacts.regions(run, "train"), strict=True)}
+        return {
+            name: r for name, r in zip(artifacts.image_ids(run, "train"), artifacts.regions(run, "train"), strict=True)
+        }
 
     assert sum(len(r) > 0 for r in found().values()) == 4
     assert "nothing had changed" in run_photos(tmp_path / "photos", "--out", out).output
@@ -266,7 +268,7 @@ def test_stages_read_what_they_declare_and_run_the_code_that_counts(tmp_path, se
             read[stage.name] = {name.removesuffix(".part") for name in inside} & {s.name for s in listing}
             return counts
 
-        return Stage(stage.name, stage.needs, stage.settings, work, stage.shared)
+        return replace(stage, work=work)
 
     run.execute([watched(stage) for stage in listing])
     for stage in listing:
@@ -284,7 +286,7 @@ def test_only_what_a_grounder_uses_is_asked(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("nobody asked for it")
 
-    for place in ("extraction.InteractionTeacher", "cases.InteractionTeacher", "extraction.ImageTextModel"):
+    for place in ("teachers.InteractionTeacher", "cases.InteractionTeacher", "crops.ImageTextModel"):
         monkeypatch.setattr(f"groundgraph.stages.{place}", refuse)
     for grounder in ("wsgm", "sgnls", "full"):  # in one folder: what one made is no other's
         demo(tmp_path / "run", f"grounder={grounder}")

@@ -1,0 +1,75 @@
+"""Crops: what the image-text model makes of every region, once an image.
+
+Reads the examples and regions; writes crops/SPLIT, a store each, column features [V, D].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.images import open_image
+from groundgraph.data.ragged import Ragged
+from groundgraph.engine.extraction import Columns, Extraction, extract
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
+from groundgraph.stages.cost import per_image
+from groundgraph.stages.examples import examples, ids_by_split
+from groundgraph.stages.needs import need_model
+from groundgraph.stages.reading import kept
+from groundgraph.stages.recipe import Recipe
+from groundgraph.stages.regions import regions
+from groundgraph.teachers.expert import ImageTextModel
+
+
+def build(recipe: Recipe) -> list[Stage]:
+    """The stage of a recipe whose teachers an image-text model weighs."""
+    if not recipe.needs_expert:
+        return []
+    model, parts = recipe.teachers.expert.model, (WEIGHTS, TOKENIZER, PREPARATION)
+    return [
+        Stage(
+            "crops",
+            needs=("examples", "regions"),
+            settings=[model, recipe.precision],
+            files=lambda: model_identity(model),
+            work=describe,
+            cost=per_image(recipe.taught_splits, "look at regions: {images:,} images", seconds=9),
+            requirements=lambda: [need_model("image-text model", model, "teachers.expert.model", *parts)],
+            spread=True,
+        )
+    ]
+
+
+def describe(run: Run, folder: Path) -> dict[str, Any]:
+    """Have the image-text model look at every region."""
+    splits = run.recipe.taught_splits
+    extract(run, folder, EXTRACTION, ids_by_split(run, splits))
+    return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in splits)}
+
+
+class CropDescriber:
+    """The image-text model, looking at crops."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run, self.expert = run, ImageTextModel(run.recipe.teachers.expert.model, **run.placement)
+
+    def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
+        proposals, images = regions(self.run, split)[part], examples(self.run, split)[part]
+        full = [i for i, found in enumerate(proposals) if len(found)]
+        pictures = [open_image(images[i].path) for i in full]
+        features = dict(zip(full, self.expert.region_features(pictures, [proposals[i] for i in full]), strict=True))
+        none = np.zeros((0, self.expert.width), np.float32)
+        return [{"features": features.get(i, none)} for i in range(len(proposals))]
+
+
+EXTRACTION = Extraction(CropDescriber, "looking at regions of {} images", Columns("features"))
+
+
+@kept("crops")
+def crops(run: Run, split: str) -> Ragged:
+    """What the image-text model makes of a split's regions, by image id."""
+    return Ragged(run.folder / "crops" / split)

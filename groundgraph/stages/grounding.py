@@ -1,0 +1,160 @@
+"""Grounding: which region each entity means, by every method of the recipe.
+
+A grounder that learns reads the examples, parsed captions, regions and text, and if it is taught the teachers and their
+reliability; a rule reads no text. Writes grounding-METHOD/SPLIT.safetensors, the scores [E, V] of each image of the
+training and the measured split; of one that learns also the model and curves.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.ragged import Ragged, write_ragged
+from groundgraph.engine.extraction import CHUNK
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Cost, Stage
+from groundgraph.grounding import build_grounder
+from groundgraph.grounding.data import GroundingImage
+from groundgraph.stages.cost import per_image
+from groundgraph.stages.examples import image_ids
+from groundgraph.stages.object_aware import object_aware
+from groundgraph.stages.parsed import parsed, triplet_rows
+from groundgraph.stages.progress import done_of
+from groundgraph.stages.reading import Lazy, kept
+from groundgraph.stages.recipe import Recipe
+from groundgraph.stages.regions import regions
+from groundgraph.stages.reliability import reliability
+from groundgraph.stages.teachers import targets
+from groundgraph.stages.text import text
+
+
+def stage_of(method: str) -> str:
+    """The name of a method's stage."""
+    return f"grounding-{method}"
+
+
+def build(recipe: Recipe) -> list[Stage]:
+    """A stage a method of a recipe that grounds."""
+    stages, given = [], ("examples", "parsed", "regions")
+    for name, method in recipe.methods.items():
+        if method.supervised:
+            continue
+        if not method.learns:
+            cost = per_image(recipe.scored, "match regions: {images:,} images")
+            stages.append(Stage(stage_of(name), given, settings=None, work=partial(match, method=name), cost=cost))
+            continue
+        settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*given, "text"]
+        if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and Eq. 8's temperature
+            settings += [recipe.teachers.object, recipe.interaction and recipe.interaction.temperature]
+            needs += ["teachers", *(["reliability"] if recipe.needs_expert else [])]
+        work, cost = partial(train, method=name), _cost(recipe, name, method.seconds)
+        stages.append(Stage(stage_of(name), tuple(needs), settings, work, shared=True, cost=cost))
+    return stages
+
+
+def _cost(recipe: Recipe, method: str, seconds: float) -> Cost:
+    epochs = recipe.grounding.epochs
+
+    def images(counts: Mapping[str, int]) -> int:
+        return epochs * counts["train"] + sum(counts[split] for split in recipe.scored)
+
+    return Cost(images, lambda counts: f"train {method}: {epochs} epochs of {counts['train']:,} images", seconds)
+
+
+def train(run: Run, folder: Path, method: str) -> dict[str, Any]:
+    """Train a grounder and score every region for every entity.
+
+    A training that is broken off goes on from its checkpoint with the same losses.
+    """
+    taught, epochs = run.recipe.methods[method].taught, run.recipe.grounding.epochs
+    images = {split: grounding_images(run, split, taught) for split in run.recipe.splits}
+    grounder = build_grounder(method, run.recipe.grounding)
+    with run.progress(f"training the grounder ({method})", epochs) as advance:
+        done = done_of(advance)
+        curves = grounder.train(
+            images["train"],
+            images.get("validation", []),
+            run.recipe.seed,
+            lambda batches, total, _: done(batches * epochs // total),
+            checkpoint=run.scratch() / "training.pt",
+            ranks=run.processes,
+            device=run.device,
+        )
+    if not run.processes.first:
+        return {}
+    grounder.save(folder)
+    (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
+    for split in run.recipe.scored:
+        _write_scores(folder, run, split, grounder.scores(images[split]))
+    parameters = sum(p.numel() for p in grounder.model.parameters())
+    return {"parameters": parameters, "precision": run.recipe.grounding.precision}
+
+
+def match(run: Run, folder: Path, method: str) -> dict[str, Any]:
+    """Score every region for every entity by a rule, which learns nothing and reads the categories alone."""
+    for split in run.recipe.scored:
+        count, scores = len(image_ids(run, split)), []
+        with run.progress(f"matching regions of {split} images", count) as advance:
+            for start in range(0, count, CHUNK):
+                rows = object_aware(run, split, slice(start, start + CHUNK))
+                none = [[np.zeros((n, 0), np.float32) for n in target.shape] for target in rows]
+                images = [GroundingImage(*empty, target) for empty, target in zip(none, rows, strict=True)]
+                scores += build_grounder(method).scores(images)
+                advance(len(images))
+        _write_scores(folder, run, split, scores)
+    return {"parameters": 0}
+
+
+def _write_scores(folder: Path, run: Run, split: str, scores: list[np.ndarray]) -> None:
+    write_ragged(folder / f"{split}.safetensors", image_ids(run, split), {"scores": scores})
+
+
+@kept("text")
+def grounding_images(run: Run, split: str, taught: bool) -> Sequence[GroundingImage]:
+    """What a grounder that learns is given of a split's images.
+
+    Args:
+        run: A run whose text is embedded.
+        split: Whose images; nobody is taught of the measured split of a data set that has others.
+        taught: With the teachers' targets and their reliability, as far as the recipe has them.
+    """
+    recipe, ids, captions, proposals = run.recipe, image_ids(run, split), parsed(run, split), regions(run, split)
+    taught = taught and split in recipe.taught_splits
+    words = text(run, split)
+    teachers = targets(run, split) if taught and recipe.needs_teachers else None
+    weights = reliability(run, split) if taught and recipe.needs_expert else None
+
+    def read(i: int) -> GroundingImage:
+        embedded, features = words[ids[i]], proposals[i].features
+        silent = np.zeros((len(embedded["embeddings"]), len(features)), np.float32), None
+        return GroundingImage(
+            embedded["embeddings"],
+            features,
+            *(teachers[i] if teachers else silent),
+            weights[ids[i]]["weights"] if weights else None,
+            triplet_rows(captions[i]),
+            embedded["predicates"],
+        )
+
+    counts = dict(zip(words.ids, words.lengths("embeddings").tolist(), strict=True))
+    return Lazy(len(ids), read, ([counts[image_id] for image_id in ids], proposals.counts()))
+
+
+@kept("grounding-{1}")
+def scores(run: Run, split: str, method: str) -> Sequence[np.ndarray]:
+    """A method's grounding scores [E, V], an image at a time."""
+    store, ids = Ragged(run.folder / stage_of(method) / f"{split}.safetensors"), image_ids(run, split)
+    counts = regions(run, split).counts().tolist()
+
+    def read(i: int) -> np.ndarray:
+        if not counts[i]:
+            return np.zeros((0, 0), np.float32)
+        return store.column(ids[i], "scores").reshape(-1, counts[i])
+
+    return Lazy(len(ids), read)

@@ -1,0 +1,106 @@
+"""Parsed captions: captions to entities and triplets; bare triplets of words to sentences (METHOD.md section 1).
+
+Reads the examples; writes parsed/SPLIT.jsonl, an image a line, in the order of the examples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.records import Lines, parsed_of, parsed_record, write_lines
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.types import Entity, Example, ParsedCaption
+from groundgraph.engine.extraction import CHUNK, beyond
+from groundgraph.engine.run import Advance, Run
+from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.language import load_parser
+from groundgraph.language.sentences import triplet_caption
+from groundgraph.stages.cost import per_image
+from groundgraph.stages.examples import examples
+from groundgraph.stages.reading import kept
+from groundgraph.stages.recipe import Recipe
+
+
+def build(recipe: Recipe) -> list[Stage]:
+    """The stage of a recipe."""
+    model = recipe.parser.model
+    return [
+        Stage(
+            "parsed",
+            needs=("examples",),
+            settings=recipe.parser.model_dump(),
+            files=lambda: [model_identity(model), _version(model)],
+            work=parse,
+            cost=per_image(recipe.splits, "parse captions: {images:,} images", seconds=1.1),
+            requirements=lambda: [_requirement(model)],
+        )
+    ]
+
+
+def parse(run: Run, folder: Path) -> dict[str, Any]:
+    """Parse the captions of every split."""
+    parser, counts = load_parser(run.recipe.parser.name, model=run.recipe.parser.model), Counter[str]()
+    for split in run.recipe.splits:
+        listing = examples(run, split)
+        with run.progress(f"parsing {split} captions", len(listing)) as advance:
+            write_lines(folder / f"{split}.jsonl", _records(listing, parser, run, counts, advance))
+    return dict(counts) | beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
+
+
+def _records(
+    listing: Sequence[Example], parser: Any, run: Run, counts: Counter[str], advance: Advance
+) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(listing), CHUNK * 4):
+        part = listing[start : start + CHUNK * 4]
+        flat = iter(parser.parse([caption for e in part for caption in e.captions]))
+        for example in part:
+            captions = [*islice(flat, len(example.captions)), *(triplet_caption(*t) for t in example.triplets)]
+            if not any(c.entities for c in captions):
+                run.skipped.add(example.image_id, "no caption names an entity")
+            counts["captions"] += len(captions)
+            counts["entities"] += sum(len(c.entities) for c in captions)
+            counts["triplets"] += sum(len(c.triplets) for c in captions)
+            counts["captions without an entity"] += sum(not c.entities for c in captions)
+            yield parsed_record(example.image_id, captions)
+        advance(len(part))
+
+
+@kept("parsed")
+def parsed(run: Run, split: str) -> Sequence[list[ParsedCaption]]:
+    """A split's parsed captions, an image at a time, in the order of its examples."""
+    return Lines(run.folder / "parsed" / f"{split}.jsonl", parsed_of)
+
+
+def entities(captions: list[ParsedCaption]) -> list[Entity]:
+    """All entities of an image, caption after caption: the rows of its targets and scores."""
+    return [entity for caption in captions for entity in caption.entities]
+
+
+def triplet_rows(captions: list[ParsedCaption]) -> np.ndarray:
+    """Subject and object of an image's triplets as rows of its entities: [T, 2] int64."""
+    firsts = np.cumsum([0, *(len(c.entities) for c in captions)])
+    rows = [
+        (first + t.subject, first + t.object) for first, c in zip(firsts, captions, strict=False) for t in c.triplets
+    ]
+    return np.array(rows, np.int64).reshape(-1, 2)
+
+
+def _version(name: str) -> str:
+    """The version of an installed package, for a fingerprint; "" where there is none of that name."""
+    try:
+        return version(name)
+    except (PackageNotFoundError, ValueError):
+        return ""
+
+
+def _requirement(model: str) -> Need:
+    there = find_spec(model) is not None if model.isidentifier() else None
+    return Need("parser's model", model, f"pip install {model}", key="parser.model", there=there)

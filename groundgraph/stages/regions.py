@@ -1,0 +1,184 @@
+"""Regions: what the detector proposes in every image, with labels, scores and features.
+
+Reads the examples (an open-vocabulary detector also what to look for: captions and vocabulary); writes regions/SPLIT, a
+store each, and regions/categories.json, what the labels mean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from groundgraph.data.files import write_json
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.store import NoRegions, RegionsWriter, StoredRegions, write_regions
+from groundgraph.data.types import Regions
+from groundgraph.engine.extraction import Extraction, extract
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage, file_identity, model_identity
+from groundgraph.errors import InputError
+from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
+from groundgraph.stages.config import DetectorConfig
+from groundgraph.stages.cost import per_image
+from groundgraph.stages.examples import examples, ids_by_split, image_ids
+from groundgraph.stages.needs import need_file, need_model, need_torchvision
+from groundgraph.stages.parsed import entities, parsed
+from groundgraph.stages.places import MODEL_DETECTORS
+from groundgraph.stages.reading import kept
+from groundgraph.stages.recipe import Recipe
+from groundgraph.stages.vocabulary import vocabulary
+from groundgraph.vision import load_detector
+from groundgraph.vision.chain import DetectorChain
+from groundgraph.vision.detector import Detector
+
+OPEN = "open-vocabulary"
+BESIDE = ("objects_vocab.txt", "{}_imgid2idx.pkl")  # what is read beside bottom-up attention's files
+
+
+def build(recipe: Recipe) -> list[Stage]:
+    """The stage of a recipe."""
+    vocabulary_first = ("parsed", "vocabulary") if recipe.detector.kind == OPEN else ()
+    return [
+        Stage(
+            "regions",
+            needs=("examples", *vocabulary_first),
+            settings=[recipe.detector.model_dump(), recipe.precision],
+            files=lambda: detector_files(recipe.detector),
+            work=find,
+            cost=per_image(recipe.splits, "find regions: {images:,} images", seconds=9),
+            requirements=lambda: detector_requirements(recipe.detector),
+            spread=True,
+        )
+    ]
+
+
+def find(run: Run, folder: Path) -> dict[str, Any]:
+    """Ask the detector about every image."""
+    store = RegionStore(half=run.recipe.detector.store == "float16")
+    try:
+        extract(run, folder, replace(EXTRACTION, store=store), ids_by_split(run, run.recipe.splits))
+    except NoRegions as error:
+        why = run.skipped.items[-1] if run.skipped.items else run.recipe.detector.model
+        raise InputError(f"no {error.path.name} image gave a region: {why}") from error
+    counts = [StoredRegions(folder / split).counts() for split in run.recipe.splits]
+    return {"images": sum(map(len, counts)), "regions": sum(int(c.sum()) for c in counts)}
+
+
+@dataclass(frozen=True)
+class RegionStore:
+    """How regions are stored; half: features as float16."""
+
+    half: bool = False
+
+    def writer(self, path: Path) -> RegionsWriter:
+        """What adds to a split's store."""
+        return RegionsWriter(path, self.half)
+
+    def write(self, path: Path, ids: Sequence[str], entries: Sequence[Any]) -> None:
+        """Make one shard of some images' regions."""
+        write_regions(path, ids, entries, self.half)
+
+
+class RegionFinder:
+    """The detector; what its labels mean becomes categories.json beside the stores."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        config = run.recipe.detector
+        queries = _queries(run) if config.kind == OPEN else ()
+        self.run, self.detector = run, open_detector(config, *queries, **run.placement)
+        for split in run.recipe.splits:
+            self.detector.expect(examples(run, split))
+        write_json(folder / "categories.json", list(self.detector.categories))
+
+    def __call__(self, split: str, part: slice) -> Iterable[Regions | None]:
+        return self.detector.detect(examples(self.run, split)[part], self.run.skipped)
+
+
+EXTRACTION = Extraction(RegionFinder, "finding regions in {} images", RegionStore())
+
+
+@kept("regions")
+def regions(run: Run, split: str) -> StoredRegions:
+    """A split's regions, in the order of its examples; an image that could not be read has none."""
+    return StoredRegions(run.folder / "regions" / split, image_ids(run, split))
+
+
+@kept("regions")
+def detector_categories(run: Run) -> tuple[str, ...]:
+    """What the detector's labels mean."""
+    return tuple(json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8")))
+
+
+def open_detector(
+    config: DetectorConfig,
+    vocabulary: Sequence[str] = (),
+    nouns: Mapping[str, Sequence[str]] | None = None,
+    **placement: Any,
+) -> DetectorChain:
+    """A recipe's detectors, asked in order.
+
+    Args:
+        config: Which.
+        vocabulary: What an open-vocabulary one looks for in any image; other kinds have names of their own.
+        nouns: What it looks for in the images that are listed: image id -> names.
+        placement: Device and precision, see `groundgraph.models.device`.
+
+    Raises:
+        InputError: One cannot be loaded.
+    """
+    return DetectorChain([_load(config, model, vocabulary, nouns, placement) for model in (config.model, *config.also)])
+
+
+def pooling_detector(config: DetectorConfig, **placement: Any) -> Detector:
+    """The recipe's first detector, to pool the features of given boxes; what it would look for does not matter."""
+    return _load(config, config.model, ("thing",), None, placement)
+
+
+def detector_files(config: DetectorConfig) -> list[Any]:
+    """Identities of all files that a recipe's detectors and the backbone of their features read."""
+    names = [config.model, *config.also, *([] if config.features in ("detector", "map") else [config.features])]
+    files = [Path(name).expanduser() for name in names]
+    beside = [path.with_name(name.format(path.stem)) for path in files if path.is_file() for name in BESIDE]
+    return [[model_identity(name) for name in names], [file_identity(path) for path in beside if path.is_file()]]
+
+
+def detector_requirements(config: DetectorConfig) -> list[Need]:
+    """What a recipe's detectors read: all that a finished run does not have itself."""
+    requirements, parts = [], (WEIGHTS, PREPARATION, *([TOKENIZER] if config.kind == OPEN else []))
+    for model in (config.model, *config.also):
+        here = Path(model).expanduser().exists() or model.partition(":")[0] in ("bundled", "package")
+        if config.kind == "torchvision" and not here:
+            requirements.append(need_torchvision("detector", model, "detector.model"))
+        elif config.kind in MODEL_DETECTORS:
+            requirements.append(need_model("detector", model, "detector.model", *parts))
+        else:
+            requirements.append(need_file("regions", model, "detector.model"))
+    if config.features.startswith("torchvision:"):
+        name = config.features.removeprefix("torchvision:")
+        requirements.append(need_torchvision("features", name, "detector.features"))
+    elif config.features not in ("detector", "map"):
+        requirements.append(need_model("features", config.features, "detector.features", WEIGHTS, PREPARATION))
+    return requirements
+
+
+def _load(
+    config: DetectorConfig,
+    model: str,
+    vocabulary: Sequence[str],
+    nouns: Mapping[str, Sequence[str]] | None,
+    placement: Mapping[str, Any],
+) -> Detector:
+    queries = {"vocabulary": vocabulary, "nouns": nouns} if config.kind == OPEN else {}
+    return load_detector(config.kind, model, features=config.features, count=config.regions, **placement, **queries)
+
+
+def _queries(run: Run) -> tuple[tuple[str, ...], dict[str, Sequence[str]]]:
+    """What an open-vocabulary detector looks for: the evaluation vocabulary, and training images' own nouns."""
+    names, nouns = vocabulary(run)[0].names, {}
+    if run.recipe.detector.asked == "nouns":
+        for image_id, captions in zip(image_ids(run, "train"), parsed(run, "train"), strict=True):
+            nouns[image_id] = sorted({entity.name for entity in entities(captions)}) or names
+    return names, nouns

@@ -1,0 +1,90 @@
+"""Text: every entity's embedding from its whole caption, and every triplet's predicate by itself.
+
+Reads the examples and parsed captions; writes text/SPLIT, a store each, columns embeddings [E, D], predicates [T, D].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundgraph.data.ragged import Ragged
+from groundgraph.data.types import Entity, ParsedCaption
+from groundgraph.engine.extraction import CHUNK, Columns, Extraction, beyond, extract
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.language.encoder import TextEncoder
+from groundgraph.models.hub import TOKENIZER, WEIGHTS
+from groundgraph.stages.cost import per_image
+from groundgraph.stages.examples import ids_by_split
+from groundgraph.stages.needs import need_model
+from groundgraph.stages.parsed import parsed
+from groundgraph.stages.reading import kept
+from groundgraph.stages.recipe import Recipe
+
+
+def build(recipe: Recipe) -> list[Stage]:
+    """The stage of a recipe of which a grounder learns."""
+    if not recipe.needs_text:
+        return []
+    model = recipe.text.model
+    return [
+        Stage(
+            "text",
+            needs=("examples", "parsed"),
+            settings=[recipe.text.model_dump(), recipe.precision],
+            files=lambda: model_identity(model),
+            work=embed,
+            cost=per_image(recipe.splits, "embed entities: {images:,} images", seconds=1.1),
+            requirements=lambda: [need_model("text encoder", model, "text.model", WEIGHTS, TOKENIZER)],
+            spread=True,
+        )
+    ]
+
+
+def embed(run: Run, folder: Path) -> dict[str, Any]:
+    """Embed the entities and predicates of every split."""
+    unread = extract(run, folder, EXTRACTION, ids_by_split(run, run.recipe.splits))
+    count = sum(int(Ragged(folder / split).lengths("embeddings").sum()) for split in run.recipe.splits)
+    return {"entities": count} | beyond("entities beyond the text encoder's length", unread)
+
+
+class TextReader:
+    """The text encoder."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        config = run.recipe.text
+        self.run, self.encoder = run, TextEncoder(config.model, pool=config.pool, **run.placement)
+
+    @property
+    def beyond(self) -> int:
+        """How many entities stood beyond the encoder's length so far."""
+        return self.encoder.truncated
+
+    def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
+        images = parsed(self.run, split)[part]
+        predicates = dict.fromkeys(t.predicate for captions in images for c in captions for t in c.triplets)
+        # Read again with every slice: what a word's embedding is must not depend on who read which slice before.
+        rows = {word: row for row, word in enumerate(predicates)}
+        alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in rows]
+        none = np.zeros((0, self.encoder.size), np.float32)
+        table = np.concatenate([none, *self.encoder.embed(alone)])
+        flat = iter(self.encoder.embed([caption for captions in images for caption in captions]))
+        for captions in images:
+            yield {
+                "embeddings": np.concatenate([none, *islice(flat, len(captions))]),
+                "predicates": table[[rows[t.predicate] for c in captions for t in c.triplets]],
+            }
+
+
+EXTRACTION = Extraction(TextReader, "reading {} captions", Columns("embeddings", "predicates"), CHUNK * 4)
+
+
+@kept("text")
+def text(run: Run, split: str) -> Ragged:
+    """A split's embeddings by image id: columns embeddings and predicates."""
+    return Ragged(run.folder / "text" / split)
