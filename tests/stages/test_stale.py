@@ -78,7 +78,7 @@ def package(tmp_path, monkeypatch):
         ("data/vg150_objects.txt", {"vocabulary"}, set()),
         ("data/minigenome/drawing.py", {"examples"}, set()),
         ("vision/small_faster_rcnn.py", {"regions"}, {"parsed", "text"}),
-        ("vision/features.py", {"regions"}, {"parsed", "text"}),  # imported where it is asked for
+        ("vision/backbone.py", {"regions"}, {"parsed", "text"}),  # imported where it is asked for
         ("language/encoder.py", {"text"}, {"examples", "regions"}),
         ("teachers/gradcam.py", {"teachers"}, {"regions", "text", "crops", "grounding-sgnls"}),
         ("teachers/expert.py", {"crops", "reliability"}, {"teachers", "text"}),
@@ -212,7 +212,7 @@ def test_every_file_that_a_stage_reads_counts(tmp_path):
 OPENED, RECORDING = [], []
 sys.addaudithook(lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" and RECORDING else None)
 # What carries out any stage: see `code.BOOKKEEPING`, and what only `Run` uses.
-BOOKKEEPING = {"run.py", "config.py", "stage.py", "stop.py", "manifest.py", "parallel.py", "device.py"}
+BOOKKEEPING = {"run.py", "recipe.py", "stage.py", "signals.py", "record.py", "processes.py", "device.py"}
 
 
 @contextmanager
