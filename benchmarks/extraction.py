@@ -40,8 +40,8 @@ from rich.console import Console
 from groundgraph.data.minigenome import dataset
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.engine import ownership
+from groundgraph.engine.executors.ray import RayExecutor
 from groundgraph.engine.extraction import extract
-from groundgraph.engine.ray_engine import RayEngine
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.language import load_parser
@@ -84,7 +84,7 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
     peak = {"leader": 0, "worker": 0}
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
     if engine == "ray":
-        run.executor = RayEngine(workers=WORKERS)
+        run.executor = RayExecutor(workers=WORKERS)
     parts = {"regions": regions, "text": text, "teachers": teachers, "crops": crops, "reliability": reliability}
     for name, part in parts.items():
         marks.clear()
@@ -116,7 +116,7 @@ def watch(peak: dict[str, int]) -> None:
     while True:
         for place in Path("/proc").glob("[0-9]*"):
             with suppress(OSError, IndexError, ValueError):
-                worker = (place / "cmdline").read_bytes().startswith(b"ray::MapWorker")
+                worker = (place / "cmdline").read_bytes().startswith(b"ray::Actor")
                 if worker or int(place.name) == os.getpid():
                     held = int((place / "status").read_text().partition("RssAnon:")[2].split()[0])
                     peak["worker" if worker else "leader"] = max(peak["worker" if worker else "leader"], held)

@@ -12,7 +12,7 @@ from typing import Any, overload
 from rich.markup import escape
 
 from groundgraph.data.types import ParsedCaption
-from groundgraph.engine.executors import open_engine
+from groundgraph.engine.executors import open_executor
 from groundgraph.engine.ownership import default_folder
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.files import evaluate_files as evaluate
@@ -67,7 +67,7 @@ def open_run(
     loaded = open_recipe(str(recipe), [*settings, *([] if device is None else [f"device={device}"])])
     folder = Path(out) if out is not None else default_folder(loaded, str(recipe))
     work = Run(loaded, folder, console or Console(), processes=launch(loaded.device))
-    with open_engine(engine, address) as work.executor:
+    with open_executor(engine, address) as work.executor:
         yield work
 
 

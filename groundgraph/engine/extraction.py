@@ -16,7 +16,7 @@ from groundgraph.engine.run import Run
 from groundgraph.system import trim_memory
 
 CHUNK = 64  # images handled between two steps of a progress bar
-LOSS = 60.0, 0.05  # what a kill may cost: seconds, or this share of the time so far
+FLUSH_SECONDS, FLUSH_SHARE = 60.0, 0.05  # what a kill may cost: seconds, or this share of the time so far
 
 
 def beyond(what: str, count: int) -> dict[str, int]:
@@ -164,7 +164,7 @@ class Tally:
         return sum(slices.values())
 
 
-def made(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, tally: Tally | None) -> list[Any]:
+def entries_of(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, tally: Tally | None) -> list[Any]:
     """A slice's entries, with all that is to be known of them on the disk: what was skipped, and the tally."""
     counted = tally.count() if tally else 0
     entries = list(make(part))
@@ -194,11 +194,11 @@ def fill(
         for part in slices:
             missing = [name not in writer for name in names[part]]
             if any(missing):
-                for name, value, wanted in zip(names[part], made(run, make, part, tally), missing, strict=True):
-                    if wanted:
+                for name, value, absent in zip(names[part], entries_of(run, make, part, tally), missing, strict=True):
+                    if absent:
                         writer.append(name, value)
                 now = time.monotonic()
-                if now - written > max(LOSS[0], LOSS[1] * (now - began)):
+                if now - written > max(FLUSH_SECONDS, FLUSH_SHARE * (now - began)):
                     writer.flush()
                     written = now
             advance(part.stop - part.start)

@@ -14,11 +14,11 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.markup import escape
@@ -44,7 +44,20 @@ from groundgraph.terminal import Console
 from groundgraph.training.processes import ALONE, Ranks
 
 Advance = Callable[[int], None]
-Engine = Callable[["Run", Path, Any, Sequence[str]], int]  # what does `streaming.extract`'s work
+
+
+class Executor(Protocol):
+    """Computes what is known of every image by itself."""
+
+    def __call__(self, run: Run, folder: Path, extraction: Any, images: Mapping[str, Sequence[str]]) -> int:
+        """See `extraction.extract`."""
+        ...
+
+    def rest(self) -> None:
+        """Give back the memory that is held for the next call."""
+        ...
+
+
 _SKIPPED = "skipped{}.jsonl"  # in a stage's scratch; {} is the suffix of the process that skipped
 _ROOM = 1 << 20  # bytes; a disk with less is full
 
@@ -68,7 +81,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     cache: dict[Any, Any] = field(default_factory=dict)
     processes: Ranks = ALONE
-    executor: Engine | None = None
+    executor: Executor | None = None
     suffix: str = ""
     _progress: Progress | None = None
     _work: Path | None = None
@@ -185,6 +198,8 @@ class Run:
             if "counts" not in record:
                 if stage.shared:
                     self.processes.ask(lambda: stage.name)
+                    if self.executor:
+                        self.executor.rest()
                 record["counts"] = stage.work(self, work)
                 record["skipped"] = list(dict.fromkeys(self.skipped.items[before:]))
                 record["files"] = manifest.taken(work)

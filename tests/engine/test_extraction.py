@@ -128,7 +128,8 @@ def test_a_tally_counts_each_slice_once_however_often_it_is_made(tmp_path):
 
 
 def test_shards_come_by_time_too_and_a_kill_loses_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "LOSS", (0.0, 0.0))
+    monkeypatch.setattr(streaming, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(streaming, "FLUSH_SHARE", 0.0)
     run = new_run(tmp_path)
     writer = RaggedWriter(tmp_path / "s", "x")
     fill(run, "", NAMES, writer, lambda part: [{"x": np.zeros(1)}] * len(NAMES[part]), SLICES)

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.store import Ragged, RaggedWriter, StoredRegions
-from groundgraph.engine import ray_engine
-from groundgraph.engine.executors import open_engine
+from groundgraph.engine.executors import open_executor
+from groundgraph.engine.executors import ray as executor_module
+from groundgraph.engine.executors.ray_worker import Due
 from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.signals import Stopped
@@ -27,8 +28,6 @@ from groundgraph.stages import text as text_stage
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = ["data.train=150", "data.validation=20", "data.test=30", "grounder=ours"]
-# Ray is ended under its own threads.
-ended_early = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 def new_run(folder, engine=None):
@@ -42,7 +41,7 @@ def first_stages(run):
 
 @pytest.fixture(scope="module")
 def engine():
-    with ray_engine.RayEngine(workers=2) as engine:
+    with executor_module.RayExecutor(workers=2) as engine:
         import ray
 
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # actors cannot import a test
@@ -116,7 +115,7 @@ COUNT = 30
 @pytest.fixture
 def numbered(tmp_path, engine, monkeypatch):
     """A run whose split has COUNT images, for slices of 4; tasks are of two slices."""
-    monkeypatch.setattr(ray_engine, "ROUNDS", 2)
+    monkeypatch.setattr(executor_module, "ROUNDS", 2)
     run = new_run(tmp_path / "run", engine)
     run.folder.mkdir()
     return run
@@ -177,19 +176,20 @@ def processes(folder):
 
 
 @pytest.mark.slow
-def test_actors_stay_for_the_next_stage_and_end_when_there_is_none(numbered, work, engine, monkeypatch):
+def test_actors_stay_for_the_next_stage_and_end_before_a_training(numbered, work, engine):
     def stage(name):
         for place in numbered.folder.glob("seen-*"):
             place.unlink()
         assert numbered.execute([replace(work, name=name)]) == [name] and whole(numbered.folder, name)
         return processes(numbered.folder)
 
-    engine.close()
-    monkeypatch.setattr("groundgraph.engine.ray_pool.IDLE", 5.0)
     first = stage("one")
-    assert 1 <= len(first) <= 2 and stage("two") <= first
-    engine.pool._listener.join(60)
-    assert not engine.pool._listener.is_alive()
+    assert 1 <= len(first) <= 2
+    actors = list(engine.actors)
+    stage("two")
+    assert engine.actors == actors
+    numbered.execute([Stage("training", (), 0, lambda run, folder: {"actors": len(engine.actors)}, shared=True)])
+    assert numbered.record("training")["counts"] == {"actors": 0}
     assert not stage("three") & first
 
 
@@ -206,7 +206,6 @@ def test_it_goes_on_with_what_another_attempt_left(numbered, work):
 
 
 @pytest.mark.slow
-@ended_early
 def test_what_an_actor_raises_is_told_as_the_local_run_tells_it(numbered, work):
     (numbered.folder / "fail").touch()
     with pytest.raises(ValueError, match=r"^model\.safetensors: missing; fetch it$"):
@@ -214,7 +213,6 @@ def test_what_an_actor_raises_is_told_as_the_local_run_tells_it(numbered, work):
 
 
 @pytest.mark.slow
-@ended_early
 def test_a_signal_ends_it_while_actors_are_at_work(numbered, work):
     (numbered.folder / "dawdle").touch()
 
@@ -233,12 +231,9 @@ def test_a_signal_ends_it_while_actors_are_at_work(numbered, work):
 def test_tasks_are_few_and_large_but_enough_for_all(tmp_path):
     def sizes(images, workers, size=64, splits=("train",)):
         what = Extraction(None, "", None, size)
-        missing = {s: [(p.start, p.stop, tuple(range(p.start, p.stop))) for p in what.slices(images)] for s in splits}
-        tasks = ray_engine.RayEngine(workers=workers)._tasks(
-            new_run(tmp_path), tmp_path, what, dict.fromkeys(splits, ()), missing
-        )
+        missing = {s: [Due(p, {}) for p in what.slices(images)] for s in splits}
+        tasks = executor_module.tasks_of(new_run(tmp_path), tmp_path, what, missing, workers)
         assert sum(task.images for task in tasks) == len(splits) * images
-        assert len({task.name for task in tasks}) == len(tasks)
         return [len(task.slices) for task in tasks]
 
     assert sizes(100_000, 2) == [8] * 195 + [3]  # 1,563 slices, 512 images a task
@@ -249,38 +244,33 @@ def test_tasks_are_few_and_large_but_enough_for_all(tmp_path):
 
 
 def test_engines_are_known_by_name(tmp_path):
-    with open_engine(None) as engine:
+    with open_executor(None) as engine:
         assert engine is None
     with pytest.raises(ValueError, match="no engine 'spark': choose one of ray"):
-        open_engine("spark")
+        open_executor("spark")
     with pytest.raises(ValueError, match="add --engine ray"):
-        open_engine(None, "auto")
+        open_executor(None, "auto")
     told = CliRunner().invoke(app, ["run", "demo", "--out", str(tmp_path), "--engine", "spark"])
     assert told.exit_code == 2 and "spark" in told.output
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "groundgraph.engine.ray_pool", raising=False)
+    monkeypatch.delitem(sys.modules, "groundgraph.engine.executors.ray", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"pip install 'groundgraph\[ray\]'"):
-        open_engine("ray")
+        open_executor("ray")
 
 
 def test_workers_have_a_gpu_each_unless_the_recipe_asks_for_the_cpu(monkeypatch):
-    from groundgraph.engine import ray_pool
-
-    monkeypatch.setattr(ray_pool, "_there_are", {"GPU": 2, "CPU": 16}.get)
-    monkeypatch.setattr(ray_pool.Pool, "_start", lambda self: None)
-    pool = ray_pool.Pool(None, None)
-    assert pool.workers == 2
-    pool = ray_pool.Pool(None, None)
-    pool.on_gpus = False
-    assert pool.workers == 16
+    monkeypatch.setattr(executor_module, "_resource", {"GPU": 2, "CPU": 16}.get)
+    executor = executor_module.RayExecutor()
+    assert executor._places("auto") == (2, True) and executor._places("cpu") == (16, False)
+    assert executor_module.RayExecutor(workers=4)._places("auto") == (4, False)
 
 
 def test_one_gpu_of_several_cannot_be_named_to_workers(tmp_path):
     settings = [*SETTINGS, "device=cuda:1"]
     run = Run(load_recipe(find_recipe("demo"), settings), tmp_path, Console(file=StringIO()))
-    engine = object.__new__(ray_engine.RayEngine)
+    engine = executor_module.RayExecutor()
     with pytest.raises(ValueError, match="gives each worker a GPU"):
         engine(run, tmp_path, text_stage.EXTRACTION, {"train": ["1"]})
