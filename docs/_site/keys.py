@@ -1,20 +1,21 @@
-"""The keys of a recipe as Markdown, from the models that check it."""
+"""The keys of a recipe as Markdown, from the models that check it and the descriptions of their fields."""
 
 from __future__ import annotations
 
 import json
 import os
+from html import escape
+from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from docstrings import to_markdown
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
 def keys() -> str:
-    """A section a part of a recipe, parts of a part right behind it: the docstring, and the keys with their values."""
+    """A section a part of a recipe, parts of a part right behind it: the docstring, and the keys with what they mean."""
     from groundgraph.stages.recipe import Recipe
 
     return "\n\n".join(_part("", "", Recipe))
@@ -33,9 +34,14 @@ def _part(title: str, prefix: str, model: type[BaseModel]) -> list[str]:
         nullable = " or null" if inner and type(None) in get_args(field.annotation) else ""
         values = f"see below{nullable}" if inner else _values(field.annotation)
         default = "" if inner or field.is_required() else f"`{json.dumps(_default(field))}`"
-        rows.append(f"| `{key}` | {values} | {default} |")
-    table = "\n".join(["| key | values | default |", "|---|---|---|", *rows])
-    return ["\n\n".join(filter(None, [title and f"## {title}", to_markdown(model.__doc__ or ""), table])), *below]
+        rows.append(f"| `{key}` | {_cell(field.description or '')} | {values} | {default} |")
+    table = "\n".join(["| key | meaning | values | default |", "|---|---|---|---|", *rows])
+    return ["\n\n".join(filter(None, [title and f"## {title}", cleandoc(model.__doc__ or ""), table])), *below]
+
+
+def _cell(text: str) -> str:
+    """A description in a table's cell."""
+    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
 def _default(field: FieldInfo) -> Any:
