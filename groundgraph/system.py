@@ -37,7 +37,7 @@ def trim_memory() -> None:
 
 @cache
 def _malloc_trim() -> Callable[[int], int] | None:
-    """glibc's function; None where there is another C library."""
+    """The function of glibc; None where there is another C library."""
     try:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

@@ -8,6 +8,7 @@ import unicodedata
 from typing import Any
 
 from rich import console
+from rich.text import Text
 
 
 def visible(text: str) -> str:
@@ -23,14 +24,16 @@ def visible(text: str) -> str:
 class Console(console.Console):
     """rich's, for text that others wrote: it prints `visible` text, and only a table is wrapped to the width."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "emoji": False} | options)
 
-    def print(self, *objects, **options) -> None:
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, wrapped to the width only where something is no string."""
         options.setdefault("soft_wrap", all(isinstance(shown, str) for shown in objects))
         super().print(*objects, **options)
 
-    def render_str(self, text: str, **options):
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render markup without the characters that steer a terminal."""
         return super().render_str(visible(text), **options)
 
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 
 def keys() -> str:
-    """A section a part of a recipe, parts of a part right behind it: the docstring, and the keys with what they mean."""
+    """A section a part of a recipe, parts of a part right behind it: the docstring, the keys, what they mean."""
     from groundgraph.stages.recipe import Recipe
 
     return "\n\n".join(_part("", "", Recipe))

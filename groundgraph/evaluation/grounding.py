@@ -142,7 +142,7 @@ def entity_truth(example: Example, parsed: Sequence[ParsedCaption]) -> EntityObj
         parsed: parsed[c] is the parse of the caption that mentions call number c.
 
     Returns:
-        [caption][entity] -> tuple of object indices, () where unknown.
+        `[caption][entity]` -> tuple of object indices, () where unknown.
     """
     mentions: dict[int, list[Mention]] = {}
     for mention in example.truth.mentions if example.truth else ():
