@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from groundgraph.data.types import AnnotatedImage, PseudoLabels, Regions
-from groundgraph.grounding.pseudo_labels import draw_labels
+from groundgraph.grounding.pseudo_labels import draw_labels, keep_best
 
 
 def annotations_of(
@@ -26,8 +24,7 @@ def annotations_of(
         every: Put an entity on all its candidates instead, as the SGNLS rule means them.
     """
     if not every:
-        first = {field: getattr(pseudo, field)[:, :1] for field in ("regions", "scores", "weights")}
-        pseudo = replace(pseudo, **first)
+        pseudo = keep_best(pseudo, 1)
     of_region, relations = draw_labels(pseudo, np.random.default_rng(0), "every")
     shares = np.zeros(len(regions), np.float32)
     entity, slot = np.nonzero(pseudo.regions >= 0)

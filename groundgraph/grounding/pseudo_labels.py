@@ -10,7 +10,7 @@ import numpy as np
 
 from groundgraph.data.types import PseudoLabels, SoftLabels
 
-Draw = Literal["uniform", "score", "every"]
+DrawRule = Literal["uniform", "score", "every"]
 NEGLIGIBLE = 1e-3  # a region with less of an entity's softmax is no candidate for soft labels
 LEAST_PAIR = 0.05  # a pair of regions that a triplet means with less than this is not listed
 
@@ -18,9 +18,16 @@ LEAST_PAIR = 0.05  # a pair of regions that a triplet means with less than this 
 def top_regions(
     scores: np.ndarray, k: int, floor: float | None = None, rng: np.random.Generator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best regions of every entity: scores [E, V] -> (regions [E, k] int64, scores [E, k]); -1 pads.
+    """The k best regions of every entity.
 
-    Only regions scoring above `floor` count, where one is given. Ties fall in random order if `rng` is given.
+    Args:
+        scores: [E, V].
+        k: How many at most.
+        floor: Only regions scoring above it count.
+        rng: Ties fall in random order; without it, in the regions'.
+
+    Returns:
+        Regions [E, k] int64, best first, -1 pads; their scores [E, k] float32.
     """
     entities, count = scores.shape
     noise = rng.random(scores.shape) if rng is not None else np.zeros_like(scores)
@@ -45,7 +52,15 @@ def keep_best(pseudo: PseudoLabels, k: int) -> PseudoLabels:
 
 
 def softmax_shares(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """What candidates [E, K] (-1 pads) hold of softmax_j(a_ij) over all regions of scores [E, V]: [E, K] float32."""
+    """What candidates hold of softmax_j(a_ij) over all regions.
+
+    Args:
+        scores: a [E, V].
+        regions: The candidates [E, K]; -1 pads.
+
+    Returns:
+        [E, K] float32.
+    """
     if not scores.size:
         return np.zeros(regions.shape, np.float32)
     shares = np.exp(scores - scores.max(1, keepdims=True))
@@ -56,7 +71,7 @@ def softmax_shares(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
 def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftLabels:
     """Label distributions instead of a draw: regions are weighted by softmax(a_i) (the paper's outlook).
 
-    categories, predicates  C and P of the evaluation vocabulary. Ours, since the paper leaves the form open:
+    Ours, since the paper leaves the form open:
     - an entity's candidates, all regions or its best few, have its softmax's shares, scaled to sum to 1;
     - an entity is region j with probability w_ij; entities of one category are mentions of things of one kind, so a
       region shows category c with 1 - prod_i (1 - w_ij) over its entities, and nothing with the product over all
@@ -64,6 +79,11 @@ def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftL
     - a triplet holds between regions j and k with w_sj w_ok; of several that say the same predicate the surest counts;
       pairs below LEAST_PAIR are not listed; a pair's background is the product of (1 - p) over its predicates, and all
       are scaled to sum to 1.
+
+    Args:
+        pseudo: One image's.
+        categories: C of the evaluation vocabulary.
+        predicates: P of the evaluation vocabulary.
     """
     entities = np.flatnonzero(pseudo.categories >= 0)
     weights = np.zeros((len(pseudo.categories), pseudo.count), np.float32)
@@ -76,13 +96,12 @@ def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftL
     objects[:, 0] = absent[1:].prod(0)
     objects /= objects.sum(1, keepdims=True)
 
-    held: np.ndarray = np.zeros((pseudo.count, pseudo.count, 1 + predicates), np.float32)
+    held = np.zeros((1 + predicates, pseudo.count, pseudo.count), np.float32)
     subject, object_, predicate = pseudo.triplets.T
-    joint = weights[subject][:, :, None] * weights[object_][:, None, :]
-    np.maximum.at(held, (slice(None), slice(None), predicate + 1), joint.transpose(1, 2, 0))
-    held[np.arange(pseudo.count), np.arange(pseudo.count)] = 0  # a triplet on one region says nothing
-    pairs = np.argwhere(held.max(2) >= LEAST_PAIR)
-    spread = held[pairs[:, 0], pairs[:, 1]]
+    np.maximum.at(held, predicate + 1, weights[subject][:, :, None] * weights[object_][:, None, :])
+    held[:, np.arange(pseudo.count), np.arange(pseudo.count)] = 0  # a triplet on one region says nothing
+    pairs = np.argwhere(held.max(0) >= LEAST_PAIR)
+    spread = held[:, pairs[:, 0], pairs[:, 1]].T.copy()
     spread[:, 0] = (1 - spread[:, 1:]).prod(1)
     spread /= np.maximum(spread.sum(1, keepdims=True), 1e-12)
     return SoftLabels(objects, pairs.astype(np.int64), spread)
@@ -108,7 +127,7 @@ def pseudo_record(name: str, pseudo: PseudoLabels, nouns: Sequence[str]) -> dict
 
 
 def pseudo_of(record: dict[str, Any], count: int) -> PseudoLabels:
-    """The inverse of `pseudo_record`, for an image of `count` regions."""
+    """Pseudo labels from their `pseudo_record`, for an image of `count` regions."""
     entities = record["entities"]
     width = max((len(e["regions"]) for e in entities), default=0)
     regions = np.full((len(entities), width), -1, np.int64)
@@ -128,29 +147,36 @@ def pseudo_of(record: dict[str, Any], count: int) -> PseudoLabels:
 
 
 def draw_labels(
-    pseudo: PseudoLabels, rng: np.random.Generator, draw: Draw = "uniform"
+    pseudo: PseudoLabels, rng: np.random.Generator, draw: DrawRule = "uniform"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What one training step takes for true: labels [V] (0 = background, category + 1) and relations [R, 3].
+    """What one training step takes for true of an image.
 
-    draw "uniform": one candidate an entity, each equally likely (the paper). "score": one, with probability softmax of
-    the candidates' a_ij, for detectors whose regions hardly overlap, where second and third candidates are other
-    things. "every": all candidates of an entity at once and every pair of them (SGNLS). A relation is (subject region,
-    object region, predicate + 1). Whether its boxes must overlap is the business of the SGG model's loss.
-    The rules, METHOD.md section 5:
+    The rules, METHOD.md section 5 (whether a relation's boxes must overlap is the business of the SGG model's loss):
     - a region that no entity takes is background;
     - of two entities of different categories that take one region, the higher score wins, and the loser's triplets on
       that region go with it;
     - a triplet whose subject and object are one region is dropped;
     - the same predicate on the same pair of regions counts once, however many captions say it.
+
+    Args:
+        pseudo: The image's.
+        rng: Of the draws.
+        draw: "uniform": one candidate an entity, each equally likely (the paper). "score": one, with probability
+            softmax of the candidates' a_ij, for detectors whose regions hardly overlap, where second and third
+            candidates are other things. "every": all candidates of an entity at once and every pair of them (SGNLS).
+
+    Returns:
+        Labels [V] int64 (0 = background, else category + 1) and relations [R, 3] (subject region, object region,
+        predicate + 1).
     """
     labels = np.zeros(pseudo.count, np.int64)
     usable = (pseudo.regions >= 0) & (pseudo.categories >= 0)[:, None]
-    taken = usable
+    drawn = usable
     if draw != "every" and usable.size:  # the largest of logits with Gumbel noise is a draw from their softmax
         noisy = rng.gumbel(size=usable.shape) + (pseudo.scores if draw == "score" else 0.0)
         best = np.where(usable, noisy, -np.inf).argmax(1)
-        taken = usable & (np.arange(usable.shape[1]) == best[:, None])
-    entity, slot = np.nonzero(taken)
+        drawn = usable & (np.arange(usable.shape[1]) == best[:, None])
+    entity, slot = np.nonzero(drawn)
     region = pseudo.regions[entity, slot]
     order = np.argsort(pseudo.scores[entity, slot], kind="stable")  # the best writes last
     labels[region[order]] = pseudo.categories[entity[order]] + 1

@@ -74,13 +74,15 @@ class Examples:
         """
         drawn = [self.draw(int(i), rng) for i in chosen]
         regions = [self.regions[int(i)] for i in chosen]
-        soft = {isinstance(labels, SoftLabels) for labels in drawn}
-        if len(soft) > 1:
+        soft = [labels for labels in drawn if isinstance(labels, SoftLabels)]
+        hard = [labels for labels in drawn if not isinstance(labels, SoftLabels)]
+        if soft and hard:
             raise InputError("labels of one batch are all hard or all soft: let draw give one kind")
-        make = self._soft if soft.pop() else self._hard
         divided = list(rows) != [slice(0, len(chosen))]
         bare = [replace(r, features=r.features[:, :0]) for r in regions] if divided else regions
-        batch, pairs, predicates = make(bare, drawn, config, generator)
+        batch, pairs, predicates = (
+            self._soft(bare, soft, config, generator) if soft else self._hard(bare, hard, config, generator)
+        )
         weights = loss_weights(batch, predicates, 1 + self.sizes.categories, config)
         if not divided:
             return [(with_pairs(batch, pairs, chosen, self.unions), predicates)], weights

@@ -20,7 +20,7 @@ class Lstm(nn.LSTM):
 
     def forward(self, values: Any, state: tuple[Tensor, Tensor] | None = None) -> Any:
         """As torch's: sequences, padded or packed, and a state -> their outputs and the last state."""
-        device = self.weight_ih_l0.device.type
+        device = next(self.parameters()).device.type
         if not torch.is_autocast_enabled(device) or runs_lstm(device, torch.get_autocast_dtype(device)):
             return super().forward(values, state)
         with torch.autocast(device, enabled=False):

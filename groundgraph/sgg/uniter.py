@@ -109,7 +109,8 @@ class Uniter(SggModel):
     def __init__(self, sizes: Sizes, config: UniterConfig | None = None):
         super().__init__(sizes, config or UniterConfig())
         # transformers takes seconds to import, and who reads a recipe needs only the configuration.
-        from transformers.models.bert.modeling_bert import BertConfig, BertEncoder
+        from transformers import BertConfig
+        from transformers.models.bert.modeling_bert import BertEncoder
 
         c = self.config
         bert = BertConfig(
@@ -119,7 +120,7 @@ class Uniter(SggModel):
             intermediate_size=c.intermediate,
             hidden_dropout_prob=c.dropout,
             attention_probs_dropout_prob=c.dropout,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # type: ignore[call-arg]
         )
         # The words are the detector's categories, then: no category, [CLS], [SEP], [MASK].
         self.unnamed, self.first, self.last, self.masked = (sizes.detector_categories + i for i in range(4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -102,7 +103,7 @@ def _pieces(tokenizer: str, names: Sequence[str], words: int, path: str) -> list
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{tokenizer} is no tokenizer's folder ({error}): give that of bert-base-cased") from error
     ids = pieces(list(names), add_special_tokens=False)["input_ids"] if names else []
-    special = pieces.convert_tokens_to_ids(SPECIAL)
+    special = cast(list[int], pieces.convert_tokens_to_ids(SPECIAL))
     ids = [own or [special[0]] for own in ids] + [[i] for i in special]
     if max(max(own) for own in ids) >= words:
         raise InputError(f"{tokenizer} has more words than {path} ({words}): they do not belong together")
