@@ -46,8 +46,8 @@ def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def matches(rels, labels, boxes, predicted, predicted_labels, predicted_boxes) -> list[list[int]]:
     """For each predicted triplet (subject, object, predicate) the true relations that it matches."""
     true = np.column_stack([labels[rels[:, 0]], rels[:, 2], labels[rels[:, 1]]])
-    found = np.column_stack([predicted_labels[predicted[:, 0]], predicted[:, 2], predicted_labels[predicted[:, 1]]])
-    equal = (true[:, None] == found[None]).all(-1)
+    named = np.column_stack([predicted_labels[predicted[:, 0]], predicted[:, 2], predicted_labels[predicted[:, 1]]])
+    equal = (true[:, None] == named[None]).all(-1)
     result = [[] for _ in predicted]
     for r in range(len(rels)):
         rows = np.flatnonzero(equal[r])
@@ -69,9 +69,9 @@ def loop(z: dict[str, np.ndarray], task: str) -> dict[str, dict[str, float]]:
         box, pair = (slice(*z[f"pred_{n}_offsets"][i : i + 2]) for n in ("box", "pair"))
         labels, boxes, rels = z["gt_labels"][own], z["gt_boxes"][own], z["gt_rels"][rel]
         pairs, table = z["pred_pairs"][pair], z["pred_rel_scores"][pair]
-        found, where, scores = z["pred_labels"][box], z["pred_boxes"][box], z["pred_scores"][box]
+        detected, where, scores = z["pred_labels"][box], z["pred_boxes"][box], z["pred_scores"][box]
         if task == "predcls":
-            found, where, scores = labels, boxes, np.ones(len(labels))
+            detected, where, scores = labels, boxes, np.ones(len(labels))
         if not len(rels) or not len(pairs):
             continue
         best = np.column_stack([pairs, 1 + table[:, 1:].argmax(1)])
@@ -81,7 +81,7 @@ def loop(z: dict[str, np.ndarray], task: str) -> dict[str, dict[str, float]]:
         triplets = np.column_stack([labels[rels[:, 0]], labels[rels[:, 1]], rels[:, 2]])
         unseen = set(np.flatnonzero((triplets[:, None] == z["zeroshot"][None]).all(-1).any(1)).tolist())
         for prefix, predicted in (("", best), ("ng", free)):
-            matched = matches(rels, labels, boxes, predicted, found, where)
+            matched = matches(rels, labels, boxes, predicted, detected, where)
             for k in KS:
                 hit = reduce(np.union1d, matched[:k]).astype(int)
                 recalls[f"{prefix}R"][k].append(len(hit) / len(rels))
@@ -143,10 +143,10 @@ def main() -> None:
     for name, arrays in sets.items():
         task = "predcls" if name == "predcls" else "sgdet"
         images = len(arrays["gt_box_offsets"]) - 1
-        slow, wanted = best_of(3, lambda a=arrays, t=task: loop(a, t))
+        slow, expected = best_of(3, lambda a=arrays, t=task: loop(a, t))
         fast, figures = best_of(20, lambda a=arrays, t=task: evaluate(a, task=t, convention="sgb", detection=False))
         whole, _ = best_of(5, lambda a=arrays, t=task: evaluate(a, task=t, convention="sgb"))
-        assert all(figures[f] == wanted[f] for f in METRICS), f"{name}: the figures differ"
+        assert all(figures[f] == expected[f] for f in METRICS), f"{name}: the figures differ"
         report[name] = {
             "images": images,
             "loop_ms_an_image": round(1e3 * slow / images, 3),

@@ -59,21 +59,21 @@ def prepare(folder: Path, images: int) -> None:
     parser = load_parser("rules")
     (folder / "examples").mkdir()
     write_lines(folder / "examples" / "train.jsonl", (example_record(e, folder) for e in drawn))
-    for split in ("validation", "test"):  # a detector is told of all splits
+    for split in ("validation", "test"):  # a detector is costs of all splits
         (folder / "examples" / f"{split}.jsonl").touch()
     run = Run(load_recipe(find_recipe("demo")), folder)
     ownership.claim(folder, run.recipe)
     (folder / "parsed").mkdir()
-    listed = artifacts.examples(run, "train")
+    examples = artifacts.examples(run, "train")
     write_lines(
-        folder / "parsed" / "train.jsonl", (parsed_record(e.image_id, parser.parse(list(e.captions))) for e in listed)
+        folder / "parsed" / "train.jsonl", (parsed_record(e.image_id, parser.parse(list(e.captions))) for e in examples)
     )
 
 
 def measure(engine: str, folder: Path) -> dict[str, Any]:
     """Do all stages in a folder that `prepare` made ready; run in a process of its own."""
     torch.set_num_threads(1)
-    run, told = Run(load_recipe(find_recipe("demo")), folder, Console(file=StringIO())), {}
+    run, costs = Run(load_recipe(find_recipe("demo")), folder, Console(file=StringIO())), {}
     marks: list[tuple[float, int]] = []
 
     @contextmanager
@@ -92,11 +92,11 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         began = time.perf_counter()
         work = partial(extract, extraction=part.EXTRACTION, images=ids_by_split(run, ["train"]))
         run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
-        told[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
-        told[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}
+        costs[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
+        costs[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}
     if run.executor:
         run.executor.close()
-    return {"stages": told}
+    return {"stages": costs}
 
 
 def steady(marks: list[tuple[float, int]]) -> dict[str, Any]:
@@ -129,20 +129,22 @@ def trial(engine: str, images: int) -> dict[str, Any]:
             done = subprocess.run([sys.executable, __file__, *work], capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(done.stderr[-2000:])
-    told = json.loads(done.stdout.splitlines()[-1])
+    costs = json.loads(done.stdout.splitlines()[-1])
     cores = WORKERS if engine == "ray" else 1
-    told["ms of a core an image"] = {
-        name: round(1e3 * cores * stage["an image"], 3) for name, stage in told["stages"].items() if "an image" in stage
+    costs["ms of a core an image"] = {
+        name: round(1e3 * cores * stage["an image"], 3)
+        for name, stage in costs["stages"].items()
+        if "an image" in stage
     }
-    whole = sum(stage["seconds"] for stage in told["stages"].values())
-    told["images/s/core, whole"] = round(images / whole / cores, 2)
-    print(f"{engine:10} {images:>7,} images: {json.dumps(told)}", flush=True)
-    return told
+    whole = sum(stage["seconds"] for stage in costs["stages"].values())
+    costs["images/s/core, whole"] = round(images / whole / cores, 2)
+    print(f"{engine:10} {images:>7,} images: {json.dumps(costs)}", flush=True)
+    return costs
 
 
-def ratio(told: dict[str, Any]) -> float | None:
+def ratio(costs: dict[str, Any]) -> float | None:
     """In-process by Ray's steady cost of an image, over the stages that have one in both."""
-    alone, many = (told[engine]["ms of a core an image"] for engine in ("in-process", "ray"))
+    alone, many = (costs[engine]["ms of a core an image"] for engine in ("in-process", "ray"))
     both = alone.keys() & many.keys()
     return round(sum(alone[name] for name in both) / sum(many[name] for name in both), 3) if both else None
 
@@ -155,13 +157,13 @@ def main() -> None:
     import ray  # noqa: F401  (an extra; else each trial would end over it)
 
     sizes = [int(size) for size in sys.argv[1:]] or [1000, 20_000]
-    told = {size: {engine: trial(engine, size) for engine in ("in-process", "ray")} for size in sizes}
+    costs = {size: {engine: trial(engine, size) for engine in ("in-process", "ray")} for size in sizes}
     whole = "images/s/core, whole"
     figures = {
-        "ratio, steady": {n: ratio(t) for n, t in told.items()},
-        "ratio, whole": {n: round(t["ray"][whole] / t["in-process"][whole], 3) for n, t in told.items()},
+        "ratio, steady": {n: ratio(t) for n, t in costs.items()},
+        "ratio, whole": {n: round(t["ray"][whole] / t["in-process"][whole], 3) for n, t in costs.items()},
     }
-    print(json.dumps({"sizes": told} | figures))
+    print(json.dumps({"sizes": costs} | figures))
 
 
 if __name__ == "__main__":

@@ -115,13 +115,13 @@ def signals(base: Path, place: Path) -> dict[str, Any]:
             while not (folder / f"{stage}.part" / begun).exists() and process.poll() is None:
                 time.sleep(0.002)
             process.send_signal(number)
-            asked, said, took = time.perf_counter(), "", 0.0
+            sent, output, took = time.perf_counter(), "", 0.0
             for line in process.stdout:
-                said += line
-                took = took or ("Go on with" in line and time.perf_counter() - asked)
+                output += line
+                took = took or ("Go on with" in line and time.perf_counter() - sent)
             process.wait()
-            clean = process.returncode == 128 + number and "Traceback" not in said
-            how = shlex.split(said.partition("Go on with: ")[2].splitlines()[0]) if clean else ["?"]
+            clean = process.returncode == 128 + number and "Traceback" not in output
+            how = shlex.split(output.partition("Go on with: ")[2].splitlines()[0]) if clean else ["?"]
             kept = "with its checkpoint" if (folder / f"{stage}.part" / "scratch" / "training.pt").exists() else ""
             at = unfinished(folder)
             again = subprocess.run([*COMMAND, *how[1:]], capture_output=True, text=True)
@@ -145,11 +145,11 @@ def cut(path: Path) -> None:
 
 def by_kind(folder: Path) -> dict[Any, Path]:
     """One file of every kind (its ending; a stage's record) of every stage."""
-    found: dict[Any, Path] = {}
+    files: dict[Any, Path] = {}
     for stage in stages(RECIPE):
         for path in sorted(p for p in (folder / stage.name).rglob("*") if p.is_file()):
-            found.setdefault((stage.name, path.suffix, path.name == manifest.NAME), path)
-    return found
+            files.setdefault((stage.name, path.suffix, path.name == manifest.NAME), path)
+    return files
 
 
 def damage(base: Path, place: Path) -> dict[str, Any]:
@@ -163,12 +163,12 @@ def damage(base: Path, place: Path) -> dict[str, Any]:
             harm(path)
             stage, run = path.relative_to(folder).parts[0], new_run(folder)
             bad = [s for s in states(run) if s.state == "damaged"]
-            found = [s.stage for s in bad] == [stage] and str(path) in bad[0].detail
-            made = run.execute(stages(RECIPE))
-            good = made == [stage] and str(path) in run.console.file.getvalue() and whole(run, base / "metrics.json")
-            tried, named, mended = tried + 1, named + found, mended + good
-            if not (found and good):
-                print(f"damage  {harm.__name__} {path}: named {found}, mended {good}, made {made}")
+            is_named = [s.stage for s in bad] == [stage] and str(path) in bad[0].detail
+            ran = run.execute(stages(RECIPE))
+            good = ran == [stage] and str(path) in run.console.file.getvalue() and whole(run, base / "metrics.json")
+            tried, named, mended = tried + 1, named + is_named, mended + good
+            if not (is_named and good):
+                print(f"damage  {harm.__name__} {path}: named {is_named}, mended {good}, ran {ran}")
     print(f"damage  {tried} times in {len(kinds)} files, every kind of every stage: {named} named, {mended} mended")
     return {"damaged": tried, "named": named, "only_that_stage_made_anew_and_same": mended}
 
@@ -233,7 +233,7 @@ def take_all_but(place: Path, left: int) -> None:
 
 def full(base: Path, place: Path) -> dict[str, Any]:
     """In every stage, at two moments."""
-    tried = said = kept = 0
+    tried = named = kept = 0
     with small_disk(place) as disk:
         folder = disk / "run"
         for i, stage in enumerate(stages(RECIPE)):
@@ -255,13 +255,13 @@ def full(base: Path, place: Path) -> dict[str, Any]:
                     s for s in states(new_run(folder), verify=True) if s.state not in ("due", "failed", "stopped")
                 ]
                 good = [s.state for s in before] == ["done"] * i
-                tried, said, kept = tried + 1, said + (error.startswith(f"{folder}: the disk is full")), kept + good
+                tried, named, kept = tried + 1, named + (error.startswith(f"{folder}: the disk is full")), kept + good
                 if not error.startswith(f"{folder}: the disk is full") or not good:
                     print(f"full    {stage.name} with {left} of {size} bytes left: {error[:300]!r}; whole: {good}")
             new_run(folder).execute(stages(RECIPE)[: i + 1])
         same = whole(new_run(folder), base / "metrics.json")
-    print(f"full    {tried} times in {i + 1} stages: {said} said so, {kept} without harm; at last the same: {same}")
-    return {"full": tried, "said": said, "nothing_harmed": kept, "same_metrics": same}
+    print(f"full    {tried} times in {i + 1} stages: {named} named so, {kept} without harm; at last the same: {same}")
+    return {"full": tried, "named": named, "nothing_harmed": kept, "same_metrics": same}
 
 
 def moved(base: Path, place: Path) -> dict[str, bool]:

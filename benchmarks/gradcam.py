@@ -71,22 +71,22 @@ def main() -> None:
     arguments.add_argument("--image-size", type=int, default=256, help="as ALBEF.pth's; refcoco.pth's is 384")
     arguments.add_argument("--images", type=int, default=2)
     arguments.add_argument("--captions", type=int, default=2, help="captions an image")
-    wanted = arguments.parse_args()
-    model = build(wanted.image_size)
+    options = arguments.parse_args()
+    model = build(options.image_size)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     clock = time.perf_counter if device == "cuda" else time.process_time
-    pixels = torch.randn(wanted.images, 3, wanted.image_size, wanted.image_size, device=device)
-    ids = torch.randint(1000, 30000, (wanted.images, wanted.captions, WORDS), device=device)
+    pixels = torch.randn(options.images, 3, options.image_size, options.image_size, device=device)
+    ids = torch.randint(1000, 30000, (options.images, options.captions, WORDS), device=device)
     heads = torch.arange(2, 2 + 3 * ENTITIES, 3)  # the head nouns' places
-    pairs = [(b, k) for b in range(wanted.images) for k in range(wanted.captions)]
+    pairs = [(b, k) for b in range(options.images) for k in range(options.captions)]
 
     def encoded() -> ImageStates:
         with torch.no_grad():
             return model.image_states(pixels)
 
     def stacked(rows: list[torch.Tensor]) -> torch.Tensor:
-        return torch.stack(rows).view(wanted.images, wanted.captions, ENTITIES, -1)
+        return torch.stack(rows).view(options.images, options.captions, ENTITIES, -1)
 
     def entity_by_entity() -> torch.Tensor:
         return stacked([demo(model, pixels[b : b + 1], ids[b, k])[place] for b, k in pairs for place in heads])
@@ -134,8 +134,8 @@ def main() -> None:
         json.dumps(
             {
                 "benchmark": "gradcam",
-                "image_size": wanted.image_size,
-                "images": wanted.images,
+                "image_size": options.image_size,
+                "images": options.images,
                 "captions": len(pairs),
                 "entities": entities,
                 "device": device,

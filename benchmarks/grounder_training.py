@@ -33,14 +33,14 @@ REGIONS, ENTITIES, WORD, FEATURE, SIZE, IMAGES, EACH = 36, 12, 768, 1536, 768, 2
 
 def seeded(images: int) -> list[GroundingImage]:
     rng = np.random.default_rng(0)
-    found = []
+    grounded = []
     for _ in range(images):
         targets = rng.random((2, ENTITIES, REGIONS)).astype(np.float32) ** 8
         targets /= targets.sum(-1, keepdims=True)
         words = rng.normal(size=(ENTITIES, WORD)).astype(np.float32)
         features = rng.normal(size=(REGIONS, FEATURE)).astype(np.float32)
-        found.append(GroundingImage(words, features, *targets))
-    return found
+        grounded.append(GroundingImage(words, features, *targets))
+    return grounded
 
 
 def loop(data: list[GroundingImage], folder: Path, steps: int) -> float:
@@ -69,14 +69,14 @@ def loop(data: list[GroundingImage], folder: Path, steps: int) -> float:
         chosen = [(k, e) for k in several for e in rng.permutation(ENTITIES)[:EACH]]
         words = torch.stack([torch.from_numpy(data[k].embeddings[e]) for k, e in chosen])
         regions = torch.stack([read(k) for k, _ in chosen])
-        wanted = torch.stack([torch.from_numpy((data[k].object[e] + data[k].interaction[e]) / 2) for k, e in chosen])
+        targets = torch.stack([torch.from_numpy((data[k].object[e] + data[k].interaction[e]) / 2) for k, e in chosen])
         captions = words.view(IMAGES, EACH, -1)
         pictures = torch.stack([read(int(k)) for k in several])
         optimiser.zero_grad()
         best = score(captions[:, :, None, None], pictures[None, None]).amax(-1).mean(1)
         (best * (1 - torch.eye(IMAGES)) - best.diagonal()[:, None] + 0.2).clamp(min=0).mean().backward()
         scores = score(words[:, None], regions)
-        kl_div(log_softmax(scores, 1), wanted, reduction="none").sum(1).mean().backward()
+        kl_div(log_softmax(scores, 1), targets, reduction="none").sum(1).mean().backward()
         optimiser.step()
     return steps * IMAGES * EACH / (time.perf_counter() - began)
 
@@ -117,16 +117,16 @@ def main() -> None:
     data = seeded(options.images)
     with tempfile.TemporaryDirectory() as folder:
         slow = loop(data, Path(folder), 3)
-    found = {
+    speeds = {
         "ours": ours(data, 20),
         "dropout on every product": ours(data, 3, dropout_on="product"),
         "released batches": ours(data, 5, scheme="entities"),
     }
     print(f"one file an entity, every product held: {slow:,.0f} entities a second")
-    for name, figure in found.items():
+    for name, figure in speeds.items():
         print(f"{name}: {figure:,.0f}, {figure / slow:.1f} times as many")
-    ratios = {f"{name}, times faster": figure / slow for name, figure in found.items()}
-    print(json.dumps({"loop, entities a second": slow, "ours, entities a second": found["ours"]} | ratios))
+    ratios = {f"{name}, times faster": figure / slow for name, figure in speeds.items()}
+    print(json.dumps({"loop, entities a second": slow, "ours, entities a second": speeds["ours"]} | ratios))
 
 
 if __name__ == "__main__":

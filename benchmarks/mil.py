@@ -103,11 +103,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     for encoders in (False, True):  # the same figures either way
         model, h, v = inputs(encoders)
-        found = []
+        results = []
         for score in (product, naive):
             loss = step(model, score, h, v, encoders)
-            found.append((loss, h.grad.clone(), v.grad.clone(), model.attend.weight.grad.clone()))
-        for a, b in zip(*found, strict=True):
+            results.append((loss, h.grad.clone(), v.grad.clone(), model.attend.weight.grad.clone()))
+        for a, b in zip(*results, strict=True):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-3)
     report: dict[str, object] = {"threads": options.threads}
     for name, encoders in (("from H and V on", False), ("with encoders", True)):

@@ -46,15 +46,15 @@ def reference_facts(graph: dict) -> list[Fact]:
 
 def timed(parsers: dict[str, Callable[[Sequence[str]], list]], captions: Sequence[str]) -> tuple[dict, dict]:
     """What each parser gives for the captions, and how many of them it reads a second, at best of REPEATS."""
-    given, best = {}, dict.fromkeys(parsers, float("inf"))
+    parsed, best = {}, dict.fromkeys(parsers, float("inf"))
     for parse in parsers.values():
         parse(captions[:20])
     for _ in range(REPEATS):
         for name, parse in parsers.items():
             began = time.perf_counter()
-            given[name] = parse(captions)
+            parsed[name] = parse(captions)
             best[name] = min(best[name], time.perf_counter() - began)
-    return given, {name: len(captions) / seconds for name, seconds in best.items()}
+    return parsed, {name: len(captions) / seconds for name, seconds in best.items()}
 
 
 def written(facts: Sequence[Fact]) -> str:
@@ -62,9 +62,9 @@ def written(facts: Sequence[Fact]) -> str:
     return " , ".join(f"( {' , '.join(fact)} )" for fact in sorted(fact_sets(facts)["all"]))
 
 
-def field_scores(found: Sequence[Sequence[Fact]], true: Sequence[Sequence[Fact]]) -> dict[str, float]:
+def field_scores(predicted: Sequence[Sequence[Fact]], true: Sequence[Sequence[Fact]]) -> dict[str, float]:
     """Set match, ours and the field's (they must agree), and the field's SPICE, as means over captions."""
-    exact = [fact_sets(a)["all"] == fact_sets(b)["all"] for a, b in zip(found, true, strict=True)]
+    exact = [fact_sets(a)["all"] == fact_sets(b)["all"] for a, b in zip(predicted, true, strict=True)]
     scores = {"set_match": sum(exact) / len(exact)}
     try:
         from factual_scene_graph.evaluation.set_match_evaluation import eval_set_match
@@ -72,7 +72,7 @@ def field_scores(found: Sequence[Sequence[Fact]], true: Sequence[Sequence[Fact]]
     except ImportError as error:
         print(f"factualscenegraph's own scores are left out ({error})")
         return scores
-    graphs = [(written(a), written(b)) for a, b in zip(found, true, strict=True)]
+    graphs = [(written(a), written(b)) for a, b in zip(predicted, true, strict=True)]
     theirs = [bool(eval_set_match(a, [b])) for a, b in graphs]
     if theirs != exact:
         raise SystemExit(
@@ -90,16 +90,16 @@ def main() -> None:
 
     reference = sng_parser.Parser("spacy", model=MODEL)
     ours = load_parser("rules")
-    given, speed = timed(
+    parsed, speed = timed(
         {"groundgraph": ours.parse, "reference": lambda captions: [reference.parse(text) for text in captions]},
         gold.captions,
     )
-    found = {
-        "groundgraph": [parsed_facts(caption) for caption in given["groundgraph"]],
-        "reference": [reference_facts(graph) for graph in given["reference"]],
+    predicted = {
+        "groundgraph": [parsed_facts(caption) for caption in parsed["groundgraph"]],
+        "reference": [reference_facts(graph) for graph in parsed["reference"]],
     }
     figures: dict = {"captions": len(gold.captions), "ratio": round(speed["groundgraph"] / speed["reference"], 2)}
-    for name, facts in found.items():
+    for name, facts in predicted.items():
         scores = score_facts(facts, gold.facts)
         for group, score in scores.items():
             print(f"{name:12} {group:11}", *(f"{measure} {value:.3f}" for measure, value in score.items()))

@@ -98,36 +98,36 @@ def pictures(count: int, folder: Path) -> tuple[list[Image.Image], list[list[Par
     """Photos' size, with twice CAPTIONS captions each and regions."""
     drawn = list(MiniGenome("train", "vg_caption", folder, count))
     images = [Image.open(example.path).convert("RGB").resize(PICTURE) for example in drawn]
-    said = load_parser("rules").parse([caption for example in drawn for caption in example.captions])
-    captions = [(said[i:] + said * 2 * CAPTIONS)[: 2 * CAPTIONS] for i in range(count)]
+    parsed = load_parser("rules").parse([caption for example in drawn for caption in example.captions])
+    captions = [(parsed[i:] + parsed * 2 * CAPTIONS)[: 2 * CAPTIONS] for i in range(count)]
     rng = np.random.default_rng(0)
-    found = []
+    regions = []
     for _ in drawn:
         corner, side = rng.uniform(0, 300, (REGIONS, 2)), rng.uniform(40, 170, (REGIONS, 2))
         boxes = np.concatenate([corner, corner + side], 1).astype(np.float32)
         features = rng.normal(size=(REGIONS, FEATURE)).astype(np.float32)
         labels, scores = rng.integers(0, 600, REGIONS), np.linspace(1, 0.1, REGIONS, dtype=np.float32)
-        found.append(Regions(boxes, labels, scores, features, PICTURE))
-    return images, captions, found
+        regions.append(Regions(boxes, labels, scores, features, PICTURE))
+    return images, captions, regions
 
 
 def experts(count: int, folder: Path) -> dict[str, Any]:
     """The five extraction stages, an image."""
     images, captions, regions = pictures(count, folder / "images")
-    told: dict[str, dict[str, float]] = {}
+    costs: dict[str, dict[str, float]] = {}
     tokenizer = AutoTokenizer.from_pretrained(resolve(WORDS))
     sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": 512}
 
     names = ["thing"] * 90
     detector = TorchvisionDetector(fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None), names, count=REGIONS)
-    told["regions (Faster R-CNN R50-FPN)"] = cost(lambda: detector.regions(images), count)
+    costs["regions (Faster R-CNN R50-FPN)"] = cost(lambda: detector.regions(images), count)
 
     disable_progress_bar()
     set_verbosity_error()
     BertModel(BertConfig(**sizes)).save_pretrained(folder / "bert")
     tokenizer.save_pretrained(folder / "bert")
     reader = TextEncoder(str(folder / "bert"))
-    told["text (BERT-base)"] = by_caption(
+    costs["text (BERT-base)"] = by_caption(
         lambda most: reader.embed([caption for own in captions for caption in own[:most]]), count
     )
 
@@ -136,63 +136,63 @@ def experts(count: int, folder: Path) -> dict[str, Any]:
     looker = GradCamModel(albef, tokenizer, image_processor((384, 384)))
 
     def look(most: int) -> None:
-        for maps, found in zip(looker.activation_maps(images, [own[:most] for own in captions]), regions, strict=True):
+        for maps, region in zip(looker.activation_maps(images, [own[:most] for own in captions]), regions, strict=True):
             for rows in maps:
-                region_scores(rows, found.boxes, found.size)
+                region_scores(rows, region.boxes, region.size)
 
-    told["teachers (Grad-CAM, ALBEF's size)"] = by_caption(look, count)
-    told["teachers, preparing the picture alone"] = cost(lambda: pixel_values(looker.image_processor, images), count)
+    costs["teachers (Grad-CAM, ALBEF's size)"] = by_caption(look, count)
+    costs["teachers, preparing the picture alone"] = cost(lambda: pixel_values(looker.image_processor, images), count)
 
     config = CLIPConfig(text_config={"vocab_size": len(tokenizer)}, vision_config={"patch_size": 32})
     CLIPModel(config).save_pretrained(folder / "clip")
     CLIPImageProcessor().save_pretrained(folder / "clip")
     tokenizer.save_pretrained(folder / "clip")
     expert = ImageTextModel(str(folder / "clip"))
-    told["crops (CLIP ViT-B/32)"] = cost(lambda: expert.region_features(images, regions), count)
+    costs["crops (CLIP ViT-B/32)"] = cost(lambda: expert.region_features(images, regions), count)
 
     def cut() -> None:
-        for image, found in zip(images, regions, strict=True):
-            crops = [image.resize((224, 224), Image.Resampling.BICUBIC, box=box) for box in found.boxes.tolist()]
+        for image, region in zip(images, regions, strict=True):
+            crops = [image.resize((224, 224), Image.Resampling.BICUBIC, box=box) for box in region.boxes.tolist()]
             pixel_values(expert.image_processor, crops)
 
-    told["crops, preparing the pictures alone"] = cost(cut, count)
+    costs["crops, preparing the pictures alone"] = cost(cut, count)
 
     def entities(most: int) -> list[Entity]:
         return [entity for own in captions for caption in own[:most] for entity in caption.entities]
 
-    told["reliability (CLIP's text side)"] = cost(lambda: expert.entity_features(entities(CAPTIONS)), count)
-    return told | {"entities": len(entities(CAPTIONS)) / count}
+    costs["reliability (CLIP's text side)"] = cost(lambda: expert.entity_features(entities(CAPTIONS)), count)
+    return costs | {"entities": len(entities(CAPTIONS)) / count}
 
 
 def steps() -> dict[str, dict[str, float]]:
     """A step of each training, and finding an image's graph, in the sizes of vg-caption-ours."""
     recipe, rng = load_recipe(find_recipe("vg-caption-ours")), np.random.default_rng(0)
-    told: dict[str, dict[str, float]] = {}
+    costs: dict[str, dict[str, float]] = {}
     entities, images = 12, recipe.grounding.batch_size * 4
-    listed = []
+    grounded = []
     for _ in range(images):
         targets = rng.dirichlet(np.ones(REGIONS), (2, entities)).astype(np.float32)
-        words, seen = rng.normal(size=(entities, WORD)), rng.normal(size=(REGIONS, FEATURE))
-        listed.append(GroundingImage(words.astype(np.float32), seen.astype(np.float32), *targets))
+        words, features = rng.normal(size=(entities, WORD)), rng.normal(size=(REGIONS, FEATURE))
+        grounded.append(GroundingImage(words.astype(np.float32), features.astype(np.float32), *targets))
     grounder = build_grounder("ours", recipe.grounding.model_copy(update={"epochs": 1}))
-    told["grounder, a step of 24 images"] = cost(lambda: grounder.train(listed, [], 0), 4)
-    told["grounder, scoring an image"] = cost(lambda: grounder.scores(listed), images)
+    costs["grounder, a step of 24 images"] = cost(lambda: grounder.train(grounded, [], 0), 4)
+    costs["grounder, scoring an image"] = cost(lambda: grounder.scores(grounded), images)
 
-    sizes, wanted = Sizes(FEATURE, 601, 150, 50), recipe.sgg
-    batch = wanted.training.batch_size
+    sizes, sgg = Sizes(FEATURE, 601, 150, 50), recipe.sgg
+    batch = sgg.training.batch_size
     _, _, regions = pictures(2 * batch, Path(tempfile.mkdtemp()))
-    training = wanted.training.model_copy(update={"epochs": 1, "precision": "fp32"})
+    training = sgg.training.model_copy(update={"epochs": 1, "precision": "fp32"})
 
     def draw(i: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         labels = np.where(np.arange(REGIONS) < 10, 1 + np.arange(REGIONS) % 150, 0)
         return labels, np.array([[0, 1, 1], [2, 3, 2], [4, 5, 3]])
 
     for name in ("motifs", "uniter"):
-        model = new_model(getattr(wanted, name), sizes, ["thing"] * 601)
-        told[f"{name}, a step of {batch} images"] = cost(lambda: train_sgg(model, regions, draw, training), 2)  # noqa: B023
-        told[f"{name}, an image's graph"] = cost(lambda: predict(model, regions[:8], wanted.inference), 8)  # noqa: B023
-        told[f"{name}, a step of {batch} images"]["parameters"] = sum(p.numel() for p in model.parameters())
-    return told
+        model = new_model(getattr(sgg, name), sizes, ["thing"] * 601)
+        costs[f"{name}, a step of {batch} images"] = cost(lambda: train_sgg(model, regions, draw, training), 2)  # noqa: B023
+        costs[f"{name}, an image's graph"] = cost(lambda: predict(model, regions[:8], sgg.inference), 8)  # noqa: B023
+        costs[f"{name}, a step of {batch} images"]["parameters"] = sum(p.numel() for p in model.parameters())
+    return costs
 
 
 def stored(entities: float) -> dict[str, float]:
@@ -210,17 +210,17 @@ def stored(entities: float) -> dict[str, float]:
 
 
 def main() -> None:
-    wanted = argparse.ArgumentParser()
-    wanted.add_argument("--images", type=int, default=4)
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--images", type=int, default=4)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        told = experts(wanted.parse_args().images, Path(folder))
-    entities = told.pop("entities")
-    told |= steps()
-    for name, figures in told.items():
+        costs = experts(arguments.parse_args().images, Path(folder))
+    entities = costs.pop("entities")
+    costs |= steps()
+    for name, figures in costs.items():
         print(f"{name:40} {figures}", file=sys.stderr)
-    print(json.dumps({"captions": CAPTIONS, "entities": entities, "costs": told, "KB an image": stored(entities)}))
+    print(json.dumps({"captions": CAPTIONS, "entities": entities, "costs": costs, "KB an image": stored(entities)}))
 
 
 if __name__ == "__main__":
