@@ -52,8 +52,8 @@ for place, names in ((os, "O_DIRECTORY sched_getaffinity fork"), (mmap, "PROT_RE
 
 import numpy as np
 from groundgraph.data.ragged import Ragged, write_ragged
-from groundgraph.pipeline import lock
-from groundgraph.system import allow_files, peak_memory, trim_memory
+from groundgraph.engine import lock
+from groundgraph.system import peak_memory, trim_memory
 
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
@@ -62,7 +62,6 @@ with tempfile.TemporaryDirectory() as folder:
     with lock.held(folder):
         assert str(os.getpid()) in lock.holder(folder)
     assert lock.holder(folder) is None
-allow_files(10**6)
 trim_memory()
 assert peak_memory() > 50 << 20
 """
@@ -84,17 +83,6 @@ def test_peak_memory_is_in_bytes_on_each_system(monkeypatch):
     for name, unit in units.items():
         monkeypatch.setattr(system.sys, "platform", name)
         assert system.peak_memory() == peak * unit
-
-
-def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(monkeypatch):
-    resource = pytest.importorskip("resource")
-    given = []
-    monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: given.append(limits))
-    for limits in ((256, resource.RLIM_INFINITY), (256, 4096), (256, 256), (resource.RLIM_INFINITY,) * 2):
-        monkeypatch.setattr(resource, "getrlimit", lambda kind, limits=limits: limits)
-        system.allow_files(200)
-        system.allow_files(1000)
-    assert given == [(1000, resource.RLIM_INFINITY), (4096, 4096), (256, 256)]
 
 
 def test_a_copy_stands_in_for_a_link_where_there_is_none(tmp_path, monkeypatch):

@@ -13,35 +13,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from groundgraph.data.tensorfile import TensorFile, write_tensors
+from groundgraph.data.files import atomic_write
 from groundgraph.errors import InputError
-from groundgraph.system import allow_files
 
-SHARD_BYTES = 128 << 20  # what a writer holds in memory before it becomes a shard
+SHARD_BYTES = 64 << 20  # what a writer holds in memory before it becomes a shard; while it is written, twice that
 _SUFFIX = ".safetensors"
-_STORES = 8  # about as many stores are open at once in a run
+_DTYPES = "float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool".split()
 
 
 def write_ragged(path: str | Path, ids: Sequence[str], columns: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Writes, for every id, one array a column, to one file; atomically.
+    """Write, for every id, one array a column, to one safetensors file; whole or not at all.
 
     The file holds a column's arrays end to end, `NAME`; where each starts, `NAME.offsets` [N + 1]; the ids as JSON in
-    the metadata. Arrays of a column share a dtype and their number of axes. Where they share all sizes but the first,
-    NAME is [total, ...]; else it is flat and `NAME.shapes` [N, axes] tells them apart.
-    Raises InputError for repeated ids, a column of another length, or arrays that differ in dtype or axes.
+    the metadata. Where a column's arrays share all sizes but the first, NAME is [total, ...]; else it is flat and
+    `NAME.shapes` [N, axes] tells them apart.
+
+    Args:
+        path: The file.
+        ids: N names, each once.
+        columns: Name -> N arrays that share a dtype and their number of axes.
+
+    Raises:
+        InputError: An id comes twice, a column has another length, its arrays differ in dtype or axes, or are no
+            numbers.
     """
     path, ids = Path(path), [str(name) for name in ids]
     if len(set(ids)) != len(ids):
         raise InputError(f"{path}: an id occurs twice, for example {_repeated(ids)!r}; ids must be unique")
-    tensors: dict[str, tuple] = {}
+    tensors: dict[str, np.ndarray] = {}
     for name, arrays in columns.items():
         _check_column(path, name)
         if len(arrays) != len(ids):
             raise InputError(f"{path}: column {name!r} has {len(arrays)} arrays for {len(ids)} ids")
         tensors.update(_flat(path, name, [np.asarray(a) for a in arrays]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_tensors(path, tensors, {"ids": json.dumps(ids), "columns": json.dumps(list(columns))})
+    with atomic_write(path) as temporary:
+        # One entry of metadata: the library writes several in any order, and equal stores are to be equal files.
+        save_file(tensors, temporary, {"ids": json.dumps(ids)})
 
 
 def _repeated(ids: list[str]) -> str:
@@ -54,21 +64,21 @@ def _check_column(path: Path, name: str) -> None:
         raise InputError(f"{path}: the column name {name!r} must not contain a dot")
 
 
-def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, tuple]:
-    """A column as tensors of `write_tensors`; the arrays are not copied together."""
+def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """A column as the tensors of a file."""
     kinds = {(a.dtype, a.ndim) for a in arrays}
     if len(kinds) > 1 or any(a.ndim == 0 for a in arrays):
         found = ", ".join(sorted(f"{dtype} with {axes} axes" for dtype, axes in kinds))
         raise InputError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {found}")
     even = len({a.shape[1:] for a in arrays}) <= 1
     rows = arrays if even else [a.reshape(-1) for a in arrays]
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    tail, dtype = (rows[0].shape[1:], rows[0].dtype) if rows else ((), np.dtype(np.float32))
-    out = {name: ((int(offsets[-1]), *tail), dtype, rows), f"{name}.offsets": (offsets.shape, offsets.dtype, [offsets])}
+    flat = np.concatenate(rows) if rows else np.zeros(0, np.float32)
+    if flat.dtype.name not in _DTYPES:
+        raise InputError(f"{path}: {name} is of dtype {flat.dtype}; store one of {', '.join(_DTYPES)}")
+    tensors = {name: flat, f"{name}.offsets": np.cumsum([0, *map(len, rows)], dtype=np.int64)}
     if not even:
-        shapes = np.array([a.shape for a in arrays], np.int64)
-        out[f"{name}.shapes"] = (shapes.shape, shapes.dtype, [shapes])
-    return out
+        tensors[f"{name}.shapes"] = np.array([a.shape for a in arrays], np.int64)
+    return tensors
 
 
 class RaggedWriter:
@@ -191,7 +201,6 @@ class Ragged:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         shards = _shards(self.path) if self.path.is_dir() else [self.path]
-        allow_files(len(shards) * _STORES)  # each mapped shard is one
         self._files = [_Shard(p) for p in shards]
         self.columns: tuple[str, ...] = self._files[0].columns if self._files else ()
         self._rows: dict[str, tuple[int, int]] = {}
@@ -240,17 +249,24 @@ class _Shard:
     """One file of `write_ragged`: its ids and offsets in memory, its arrays on the disk."""
 
     def __init__(self, path: Path) -> None:
-        self.path, file = path, TensorFile(path)
+        self.path = path
         try:
-            self.ids: tuple[str, ...] = tuple(json.loads(file.notes["ids"]))
-            self.columns: tuple[str, ...] = tuple(json.loads(file.notes["columns"]))
-            self._arrays = {name: file[name] for name in self.columns}
-            self._offsets = {name: file[f"{name}.offsets"].tolist() for name in self.columns}
-            shaped = [name for name in self.columns if f"{name}.shapes" in file]
-            self._shapes = {name: file[f"{name}.shapes"].tolist() for name in shaped}
+            # torch's tensors are views of the mapped file, of which no descriptor stays open; NumPy's would be copies.
+            file = safe_open(path, "pt")
+            names = list(file.keys())
+            self.ids: tuple[str, ...] = tuple(json.loads((file.metadata() or {})["ids"]))
+            self.columns: tuple[str, ...] = tuple(name for name in names if "." not in name)
+            self._arrays: dict[str, np.ndarray] = {name: file.get_tensor(name).numpy() for name in self.columns}
+            self._offsets = {name: file.get_tensor(f"{name}.offsets").tolist() for name in self.columns}
+            shaped = [name for name in self.columns if f"{name}.shapes" in names]
+            self._shapes = {name: file.get_tensor(f"{name}.shapes").tolist() for name in shaped}
             for name in self.columns:
                 self._check(name)
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: not there; run the stage that writes it") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be opened ({error}); delete it and run again") from error
+        except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: truncated or not such a file ({error!r}); delete it and run again") from error
 
     def _check(self, column: str) -> None:
@@ -264,11 +280,13 @@ class _Shard:
             raise ValueError(f"the shapes of {column} do not fit its array")
 
     def read(self, column: str, row: int) -> np.ndarray:
-        offsets = self._offsets[column]
-        array = self._arrays[column][offsets[row] : offsets[row + 1]].copy()
+        """One id's array, in memory of its own."""
+        first, last = self._offsets[column][row : row + 2]
+        array = self._arrays[column][first:last].copy()
         return array.reshape(self._shapes[column][row]) if column in self._shapes else array
 
     def lengths(self, column: str) -> np.ndarray:
+        """How many rows each id's array has."""
         if column in self._shapes:
             return np.array([shape[0] for shape in self._shapes[column]], np.int64)
         return np.diff(np.array(self._offsets[column], np.int64))
