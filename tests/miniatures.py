@@ -12,11 +12,11 @@ from others import world  # noqa: E402
 from test_albef_checkpoint import save as save_albef  # noqa: E402
 from test_albef_checkpoint import save_tokenizer  # noqa: E402
 from test_blip import caption, picture, save_blip  # noqa: E402
-from test_features import SMALL  # noqa: E402
-from test_features import save as save_backbone  # noqa: E402
-from test_one_stage import NAMES as CATS  # noqa: E402
-from test_one_stage import network as one_stage  # noqa: E402
-from test_open_vocabulary import grounding_dino, owl  # noqa: E402
+from test_backbone import SMALL  # noqa: E402
+from test_backbone import save as save_backbone  # noqa: E402
+from test_one_stage_detector import NAMES as CATS  # noqa: E402
+from test_one_stage_detector import network as one_stage  # noqa: E402
+from test_open_vocabulary_detector import grounding_dino, owl  # noqa: E402
 from test_sgg_training import SIZES, scene  # noqa: E402
 from test_torchvision_detector import NAMES, pictures  # noqa: E402
 from test_torchvision_detector import network as two_stages  # noqa: E402

@@ -1,4 +1,4 @@
-"""Training a bundled expert again by name: `groundgraph experts train NAME`."""
+"""Training a bundled expert again by name: `python -m tools.train NAME`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled checkpoints, how a model's name becomes a folder, and the scripts that trained them."""
+"""Where a pretrained model comes from: bundled:NAME, package:NAME, a local folder, a hub id."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ BUNDLED = ("detector", "text", "vl", "clip")
 
 
 def resolve(name: str | os.PathLike[str]) -> str:
-    """Turn a model's name into what `from_pretrained` takes.
+    """Return what `from_pretrained` takes for a model's name: a folder, or a hub id as it stands.
 
-    `bundled:NAME` is a folder of this package, `package:NAME` an installed Python package that carries its model as
-    model.zip, anything that looks like a path is a local folder, the rest is a hub id and returned as it stands.
-    Raises InputError, naming the fix, where a folder or package is missing.
+    Args:
+        name: `bundled:NAME`, a folder of this package; `package:NAME`, an installed Python package that carries its
+            model as model.zip; anything that looks like a path, a local folder; the rest is a hub id.
+
+    Raises:
+        InputError: A folder or package is missing; the message names the fix.
     """
     name = str(name)
     kind, _, rest = name.partition(":")
@@ -33,7 +36,7 @@ def resolve(name: str | os.PathLike[str]) -> str:
         if not (folder / "config.json").is_file():
             raise InputError(
                 f"the bundled expert '{rest}' is not in this install ({folder} holds no config.json): reinstall "
-                f"groundgraph, train it with `groundgraph experts train {rest}`, or name a hub id or a local folder"
+                "groundgraph, or name a hub id or a local folder"
             )
         return str(folder)
     if kind == "package" and rest:
@@ -65,7 +68,7 @@ def quietly() -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for unpacked models ($XDG_CACHE_HOME/groundgraph)."""
+    """Return the user's cache folder for unpacked models ($XDG_CACHE_HOME/groundgraph)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundgraph"
 
 

@@ -21,16 +21,19 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def gpu_count() -> int:
-    """How many GPUs of CUDA (or ROCm, which goes by that name) this process may use."""
+    """Return how many GPUs of CUDA (or ROCm, which goes by that name) this process may use."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def device_of(name: str | torch.device = "auto") -> torch.device:
-    """The device that a recipe's `device` stands for.
+    """Return the device that a recipe's `device` stands for.
 
-    name  auto: a GPU where there is one, else the CPU; cpu; cuda, or cuda:N for one of several; mps (Apple's GPU, on
-          request only)
-    Raises InputError where there is no such device.
+    Args:
+        name: auto: a GPU where there is one, else the CPU; cpu; cuda, or cuda:N for one of several; mps (Apple's GPU,
+            on request only).
+
+    Raises:
+        InputError: There is no such device here.
     """
     if name == "auto":
         return torch.device(GPU if gpu_count() else "cpu")
@@ -39,24 +42,28 @@ def device_of(name: str | torch.device = "auto") -> torch.device:
     except RuntimeError as error:
         raise InputError(f"device {name}: there is none of that kind; choose auto, cpu, cuda, cuda:N or mps") from error
     if device.type == "cuda" and (device.index or 0) >= gpu_count():
-        there = f"only cuda:0 to cuda:{gpu_count() - 1} are here" if gpu_count() else "no GPU is here"
+        present = f"only cuda:0 to cuda:{gpu_count() - 1} are here" if gpu_count() else "no GPU is here"
         fix = "its driver is missing, or this torch is built for the CPU" if not gpu_count() else "name one of these"
-        raise InputError(f"device {name}: {there} ({fix}); `device: auto` or --device auto takes what there is")
+        raise InputError(f"device {name}: {present} ({fix}); `device: auto` or --device auto takes what there is")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError(f"device {name}: this is no Mac with a GPU that torch can use; take auto or cpu")
     return device
 
 
 def device_of_model(model: nn.Module) -> torch.device:
-    """Where a model lies, and so where its inputs go."""
+    """Return the device of a model's weights, where its inputs go."""
     return next(model.parameters()).device
 
 
 def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
-    """What an expert's weights are held in on a device.
+    """Return the type of a pretrained model's weights on a device.
 
-    precision  auto: bfloat16 on a GPU that computes in it, float16 on an older one, float32 elsewhere
-    Raises InputError for an unknown precision, or where the device has none such.
+    Args:
+        precision: auto: bfloat16 on a GPU that computes in it, float16 on an older one, float32 elsewhere.
+        device: Where the model runs.
+
+    Raises:
+        InputError: The precision is unknown, or the device does not compute in it.
     """
     if precision not in get_args(Precision):
         raise InputError(f"precision is {precision!r}: it is one of {', '.join(get_args(Precision))}")
@@ -70,9 +77,13 @@ def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def narrow(module: nn.Module, dtype: torch.dtype) -> None:
-    """Have a part of a model compute in `dtype`: floats become that on their way in, and float32 on their way out.
+    """Make a part of a model compute in a type: floats become that on their way in, and float32 on their way out.
 
     What is around it goes on in float32, such as coordinates of boxes, of which bfloat16 keeps three digits.
+
+    Args:
+        module: The part, changed in place.
+        dtype: The type; float32 changes nothing.
     """
     if dtype == torch.float32:
         return
@@ -88,7 +99,7 @@ def narrow(module: nn.Module, dtype: torch.dtype) -> None:
 
 
 def mapped(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same with every tensor changed, however deep it lies in tuples, lists and dictionaries."""
+    """Return `values` with every tensor changed, however deep it lies in tuples, lists and dictionaries."""
     if isinstance(values, Tensor):
         return change(values)
     if isinstance(values, dict):

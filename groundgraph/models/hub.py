@@ -10,13 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import torch
-from torch import nn
-from torchvision.models import get_model_weights
+from typing import TYPE_CHECKING
 
 from groundgraph.errors import InputError
 from groundgraph.models import resolve
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SECONDS = 3  # that a host has for its answer
 # The parts of a model by the files that hold each, of which one is enough.
@@ -26,20 +26,27 @@ PREPARATION = ("preprocessor_config.json", "processor_config.json")  # how pictu
 
 
 def located(name: str | os.PathLike[str], *parts: Sequence[str]) -> str:
-    """What `from_pretrained` takes for a model's name: see `resolve`; for a hub id its folder in the hub's cache.
+    """Return what `resolve` does, but for a hub id its folder in the hub's cache.
 
     transformers would ask the hub about each file even where all are in the cache, and without a network try again for
-    minutes. parts: what is to be loaded; where one is not in the cache, the id is given as it stands.
+    minutes.
+
+    Args:
+        name: See `resolve`.
+        parts: What is to be loaded, such as `WEIGHTS`; where one is not in the cache, the id is given as it stands.
+
+    Raises:
+        InputError: See `resolve`.
     """
     place = resolve(name)
     return place if os.path.exists(place) else cached(place, parts) or place
 
 
 def cached(model: str, parts: Sequence[Sequence[str]]) -> str | None:
-    """The folder of the hub's cache with a model's config.json and all the parts; None where one is missing."""
+    """Return the folder of the hub's cache with a model's config.json and all the parts; None where one is missing."""
     config = _in_cache(model, "config.json")
-    whole = config and all(any(_whole(model, name) for name in part) for part in parts)
-    return str(Path(config).parent) if whole else None
+    complete = config and all(any(_complete(model, name) for name in part) for part in parts)
+    return str(Path(config).parent) if complete else None
 
 
 def _in_cache(model: str, name: str) -> str | None:
@@ -47,13 +54,13 @@ def _in_cache(model: str, name: str) -> str | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(model, name)
+        path = try_to_load_from_cache(model, name)
     except HFValidationError:  # no id of the hub could be written so
         return None
-    return found if isinstance(found, str) else None
+    return path if isinstance(path, str) else None
 
 
-def _whole(model: str, name: str) -> bool:
+def _complete(model: str, name: str) -> bool:
     """Whether the cache has a file, and where that lists the shards of weights, all of them."""
     place = _in_cache(model, name)
     if place is None or not name.endswith(".index.json"):
@@ -63,13 +70,26 @@ def _whole(model: str, name: str) -> bool:
 
 
 def torchvision_weights(name: str) -> tuple[str, Path]:
-    """Of a network of torchvision: the address of its weights, and the file that torchvision keeps them in."""
+    """Return the address of a torchvision network's weights, and the file that torchvision keeps them in."""
+    import torch
+    from torchvision.models import get_model_weights
+
     url = get_model_weights(name).DEFAULT.url
     return url, Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
 
 
 def load_torchvision(network: nn.Module, name: str) -> None:
-    """Give a network torchvision's weights for it, fetched at the first use. Raises InputError naming their file."""
+    """Load torchvision's weights into a network, fetched at the first use.
+
+    Args:
+        network: Torchvision's network of that name.
+        name: Such as resnet50.
+
+    Raises:
+        InputError: Their file cannot be read; the message names it.
+    """
+    import torch
+
     url, place = torchvision_weights(name)
     try:
         network.load_state_dict(torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True))
@@ -78,25 +98,28 @@ def load_torchvision(network: nn.Module, name: str) -> None:
 
 
 def obstacles(sources: Iterable[str]) -> dict[str, str]:
-    """What stands between this machine and models, by source; each is asked for once, all at the same time.
+    """Return why models cannot be fetched, by source; those that can be are left out.
 
-    sources  ids of the hub, or addresses of files; those that can be fetched are not in the answer
+    Each host gets one short request for each source, all at the same time.
+
+    Args:
+        sources: Ids of the hub, or addresses of files.
     """
-    found = dict.fromkeys(sources, f"its host does not answer within {2 * SECONDS} s: connect")
+    reasons = dict.fromkeys(sources, f"its host does not answer within {2 * SECONDS} s: connect")
 
     def work(source: str) -> None:
-        found[source] = _ask_address(source) if "://" in source else _ask_hub(source)
+        reasons[source] = _obstacle_at_address(source) if "://" in source else _obstacle_at_hub(source)
 
-    threads = [threading.Thread(target=work, args=[source], daemon=True) for source in found]
+    threads = [threading.Thread(target=work, args=[source], daemon=True) for source in reasons]
     for thread in threads:
         thread.start()
     end = time.monotonic() + 2 * SECONDS  # looking up a host's name knows no limit of its own
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0))
-    return {source: why for source, why in found.items() if why}
+    return {source: reason for source, reason in reasons.items() if reason}
 
 
-def _ask_hub(model: str) -> str:
+def _obstacle_at_hub(model: str) -> str:
     from huggingface_hub import constants, errors, get_hf_file_metadata, hf_hub_url, is_offline_mode
 
     host = constants.ENDPOINT.partition("://")[2]
@@ -117,7 +140,9 @@ def _ask_hub(model: str) -> str:
     return _unwritable(constants.HF_HUB_CACHE, "HF_HOME")
 
 
-def _ask_address(url: str) -> str:
+def _obstacle_at_address(url: str) -> str:
+    import torch
+
     host = url.split("/")[2]
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS).close()

@@ -113,7 +113,7 @@ def test_resolve(tmp_path, model, monkeypatch):
     assert experts.resolve("bert-base-uncased") == "bert-base-uncased"
     assert experts.resolve("google-bert/bert-base-uncased") == "google-bert/bert-base-uncased"
     monkeypatch.setattr(experts, "FOLDER", tmp_path / "without")
-    with pytest.raises(ValueError, match="groundgraph experts train text"):
+    with pytest.raises(ValueError, match="reinstall groundgraph"):
         experts.resolve("bundled:text")
     with pytest.raises(ValueError, match="no bundled expert 'sound'"):
         experts.resolve("bundled:sound")

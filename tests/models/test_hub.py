@@ -106,7 +106,7 @@ def test_a_host_that_keeps_silent_is_not_waited_for(monkeypatch):
         found = hub.obstacles(["me/good", address])
         assert time.monotonic() - began < 5
     assert all("connect" in found[source] for source in ("me/good", address))
-    monkeypatch.setattr(hub, "_ask_hub", lambda model: time.sleep(5))  # a host's name that is looked up for ever
+    monkeypatch.setattr(hub, "_obstacle_at_hub", lambda model: time.sleep(5))  # a host's name that is looked up for ever
     assert "does not answer" in hub.obstacles(["me/good"])["me/good"]
 
 
@@ -175,7 +175,7 @@ def test_the_command_says_it_in_one_line_and_data_check_too(tmp_path, no_network
 def test_torchvisions_names_are_looked_for_in_its_cache_and_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
-    monkeypatch.setattr(hub, "_ask_address", lambda url: f"{url.split('/')[2]} can't be reached: connect")
+    monkeypatch.setattr(hub, "_obstacle_at_address", lambda url: f"{url.split('/')[2]} can't be reached: connect")
     settings = ["detector.kind=torchvision", "detector.model=retinanet_resnet50_fpn", "text.model=bundled:text"]
     run = Run(open_recipe(str(photos(tmp_path / "photos")), settings), tmp_path / "run")
     _, place = hub.torchvision_weights("retinanet_resnet50_fpn")
