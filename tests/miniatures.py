@@ -11,9 +11,9 @@ sys.path[:0] = [str(Path(__file__).parent / part) for part in ("vision", "teache
 from others import world  # noqa: E402
 from test_albef_checkpoint import save as save_albef  # noqa: E402
 from test_albef_checkpoint import save_tokenizer  # noqa: E402
-from test_blip import caption, picture, save_blip  # noqa: E402
 from test_backbone import SMALL  # noqa: E402
 from test_backbone import save as save_backbone  # noqa: E402
+from test_blip import caption, picture, save_blip  # noqa: E402
 from test_one_stage_detector import NAMES as CATS  # noqa: E402
 from test_one_stage_detector import network as one_stage  # noqa: E402
 from test_open_vocabulary_detector import grounding_dino, owl  # noqa: E402

@@ -106,7 +106,7 @@ def test_a_host_that_keeps_silent_is_not_waited_for(monkeypatch):
         found = hub.obstacles(["me/good", address])
         assert time.monotonic() - began < 5
     assert all("connect" in found[source] for source in ("me/good", address))
-    monkeypatch.setattr(hub, "_obstacle_at_hub", lambda model: time.sleep(5))  # a host's name that is looked up for ever
+    monkeypatch.setattr(hub, "_obstacle_at_hub", lambda model: time.sleep(5))  # a slow look-up of a name
     assert "does not answer" in hub.obstacles(["me/good"])["me/good"]
 
 
