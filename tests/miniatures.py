@@ -190,7 +190,7 @@ def sgg(kind, config, precision="fp32", **inference):
                 model, regions, InferenceConfig(**inference), task=task, labels=named if task == "predcls" else None
             )
         ]
-        figures = [np.array([record[k] for record in history]) for k in ("total", "objects", "predicates")]
+        figures = [np.array(history[k]) for k in ("objects", "predicates")]
         return [*figures, *(graph.scores for graph in graphs), *(graph.predicate_scores[:5] for graph in graphs)]
 
     return of

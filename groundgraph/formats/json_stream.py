@@ -42,5 +42,9 @@ def read_objects(path: str | Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(value, dict):
                     raise InputError(f"{path}: lists something that is no object after {start + at:,} characters")
                 yield value
+    except ValueError as error:  # a number of more digits than Python takes
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: damaged after {start:,} characters ({error}); fetch the file again") from error
     except RecursionError as error:
         raise InputError(f"{path}: nested too deep after {start:,} characters; fetch the file again") from error

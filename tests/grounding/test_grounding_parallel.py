@@ -135,7 +135,7 @@ def test_accumulated_batches_make_one_step():
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_half_precision_is_near(name):
-    kind = "self" if name == "ours" else name
+    kind = "self" if name == "two-teachers" else name
     (full, _), (half, _) = train(ALONE, kind), train(ALONE, kind, precision="bf16")
     assert full.keys() == half.keys() and full != half
     for term, values in full.items():

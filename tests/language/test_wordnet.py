@@ -45,7 +45,7 @@ def test_nearest_comes_first():
 
 
 def load_script():
-    spec = importlib.util.spec_from_file_location("build_wordnet", ROOT / "scripts" / "build_wordnet.py")
+    spec = importlib.util.spec_from_file_location("build_wordnet", ROOT / "tools" / "build_wordnet.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
