@@ -1,34 +1,38 @@
-"""Reading predicted and true graphs from files, whoever wrote them."""
+"""Every foreign format, in and out. Here: predicted and true graphs from files, whoever wrote them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from groundgraph.data.text import read_json
 from groundgraph.errors import InputError
-from groundgraph.formats.coco import coco_predictions, coco_truth
 from groundgraph.formats.frames import box_notes
-from groundgraph.formats.graph_json import graph_json_predictions, graph_json_truth, is_graph_json
+from groundgraph.formats.json_graphs import read_json_graphs
 from groundgraph.formats.npz import read_npz
 from groundgraph.formats.run_folder import read_examples, read_run_graphs, run_truth
-from groundgraph.formats.scene_graph_benchmark import TORCH, read_eval_results
-from groundgraph.formats.sides import NamedPredictions, NamedTruth, Numbered, Sides, numbered, together
+from groundgraph.formats.scene_graph_benchmark import read_eval_results
+from groundgraph.formats.sides import NamedPredictions, NamedTruth, Numbered, Side, Sides, numbered, together
 from groundgraph.formats.zeroshot import read_zeroshot
 
-__all__ = ["FORMATS", "Sides", "read_sides", "read_zeroshot"]
+__all__ = ["READERS", "Sides", "read_sides", "read_zeroshot"]
 
-FORMATS = """\
-.npz          the golden layout, pred_* and gt_* arrays; one file may hold both sides
-.pytorch      Scene-Graph-Benchmark's eval_results, both sides
-.safetensors  a run's RUN/sgg-METHOD/graphs.safetensors; its ground truth is RUN/examples/SPLIT.jsonl
-.json         graphs as `groundgraph predict` writes them, or COCO-style with `predicates` and `relations`"""
+# How a file of graphs ends -> who reads it; the first line of a reader's docstring says of what.
+READERS: dict[str, Callable[[Path, Side], Numbered | NamedPredictions | NamedTruth]] = {
+    ".npz": read_npz,
+    ".pytorch": read_eval_results,
+    ".pth": read_eval_results,
+    ".pt": read_eval_results,
+    ".safetensors": read_run_graphs,
+    ".jsonl": read_examples,
+    ".json": read_json_graphs,
+}
 
 
 def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Sides:
     """Predictions and ground truth from one file that holds both, or from two.
 
-    The readers' docstrings describe the formats, FORMATS lists them. Raises InputError, naming the file and the fix,
+    READERS lists the formats, its functions' docstrings describe them. Raises InputError, naming the file and the fix,
     where one cannot be read, a side is missing, or the two do not belong together.
     """
     predictions = Path(predictions)
@@ -58,29 +62,13 @@ def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Side
     return replace(sides, notes=tuple(notes))
 
 
-def _read(path: Path, side: str) -> Numbered | NamedPredictions | NamedTruth:
-    """What a file holds; `side` says what a named one is read as, "predictions" or "truth"."""
+def _read(path: Path, side: Side) -> Numbered | NamedPredictions | NamedTruth:
+    """What a file holds; a named one is read as the side that is asked for."""
+    formats = "\n".join(f"{suffix:<14}{(reader.__doc__ or '').splitlines()[0]}" for suffix, reader in READERS.items())
     if not path.is_file():
         why = "a folder, no file" if path.is_dir() else "no such file"
-        raise InputError(f"{path.absolute()}: {why}; give one of\n{FORMATS}")
+        raise InputError(f"{path.absolute()}: {why}; give one of\n{formats}")
     suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return read_npz(path)
-    if suffix in TORCH:
-        return read_eval_results(path)
-    if suffix == ".safetensors" and side == "predictions":
-        return read_run_graphs(path)
-    if suffix == ".jsonl" and side == "truth":
-        return read_examples(path)
-    if suffix != ".json":
-        raise InputError(f"{path}: {side} are not read from {suffix or 'such'} files; give one of\n{FORMATS}")
-    content = read_json(path, f"a JSON file of {side}")
-    if is_graph_json(content):
-        readers = {"predictions": graph_json_predictions, "truth": graph_json_truth}
-    elif isinstance(content, dict) and "annotations" in content:
-        readers = {"predictions": coco_predictions, "truth": coco_truth}
-    else:
-        raise InputError(
-            f'{path}: neither {{image: {{"objects": [...], "relations": [...]}}}} nor COCO-style with `annotations`'
-        )
-    return readers[side](content, path)
+    if suffix not in READERS:
+        raise InputError(f"{path}: {side} are not read from {suffix or 'such'} files; give one of\n{formats}")
+    return READERS[suffix](path, side)

@@ -7,14 +7,16 @@ from pathlib import Path
 from groundgraph.data.graph_arrays import as_predictions, as_truth
 from groundgraph.errors import InputError
 from groundgraph.formats import unpickle
-from groundgraph.formats.sides import Numbered
+from groundgraph.formats.sides import Numbered, Side
 
 _FIELDS = ("boxes", "labels", "scores", "pairs", "rel_scores", "rels", "box_offsets", "pair_offsets", "rel_offsets")
 _NAMES = {f"{side}{field}" for side in ("", "pred_", "gt_") for field in _FIELDS} | {"zeroshot"}
 
 
-def read_npz(path: Path) -> Numbered:
-    """Read gt_* and pred_* arrays as `arrays.as_truth` and `arrays.as_predictions` describe them, and `zeroshot`.
+def read_npz(path: Path, side: Side) -> Numbered:
+    """The golden layout, arrays pred_* and gt_*; one file may hold both sides.
+
+    `data.graph_arrays.as_truth` and `as_predictions` describe the arrays; `zeroshot` may be among them.
 
     A file may hold one side only. Raises InputError, naming the file, where it is damaged, holds pickled objects, or
     lacks an array of a side that it has.

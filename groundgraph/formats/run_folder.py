@@ -12,16 +12,18 @@ from groundgraph.data.types import Graph
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.formats.entries import name as name_of
-from groundgraph.formats.sides import NamedPredictions, NamedTruth
+from groundgraph.formats.sides import NamedPredictions, NamedTruth, Side
 
 _FIELDS = ("boxes", "labels", "scores", "pairs", "predicate_scores")
 
 
-def read_run_graphs(path: Path) -> NamedPredictions:
-    """The graphs that a run's model found, RUN/sgg-METHOD/graphs.safetensors; config.json beside it has the names.
+def read_run_graphs(path: Path, side: Side) -> NamedPredictions:
+    """The graphs that a run's model predicted, RUN/sgg-METHOD/graphs.safetensors.
 
-    Raises InputError naming the file where either is missing or damaged.
+    config.json beside it has the names. Raises InputError naming the file where either is missing or damaged.
     """
+    if side == "truth":
+        raise InputError(f"{path}: holds predictions; a run's ground truth is RUN/examples/SPLIT.jsonl")
     store, config = Ragged(path), path.with_name("config.json")
     missing = set(_FIELDS) - set(store.columns)
     if missing:
@@ -57,11 +59,13 @@ def run_truth(path: Path) -> Path:
     raise InputError(f"{folder} has no file of the images in {path}; give the ground truth as second argument")
 
 
-def read_examples(path: Path) -> NamedTruth:
-    """The ground truth of a run's examples, RUN/examples/SPLIT.jsonl; examples without any are left out.
+def read_examples(path: Path, side: Side) -> NamedTruth:
+    """The ground truth of a run's examples, RUN/examples/SPLIT.jsonl.
 
-    Raises InputError naming the file where it is no such file or has no ground truth.
+    Examples without any are left out. Raises InputError naming the file where it is none such or has no ground truth.
     """
+    if side == "predictions":
+        raise InputError(f"{path}: holds ground truth; a run's predictions are RUN/sgg-METHOD/graphs.safetensors")
     try:
         known = [e for record in read_lines(path) if (e := example_of(record, path.parent.parent)).truth is not None]
         for truth in (e.truth for e in known):

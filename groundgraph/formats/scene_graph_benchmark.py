@@ -15,15 +15,15 @@ import torch
 
 from groundgraph.data.graph_arrays import as_predictions, as_truth
 from groundgraph.errors import InputError
-from groundgraph.formats.sides import Numbered
+from groundgraph.formats.sides import Numbered, Side
 from groundgraph.formats.torch_file import BoxList, read_torch
 
 TORCH = (".pytorch", ".pth", ".pt")  # how names of torch's files end
 _DEPTH = 100  # the largest K that is reported
 
 
-def read_eval_results(path: Path) -> Numbered:
-    """Both sides of an eval_results.pytorch.
+def read_eval_results(path: Path, side: Side) -> Numbered:
+    """Scene-Graph-Benchmark's eval_results.pytorch, both sides.
 
     A ground truth has labels [G] and relation_tuple [R, 3]; a prediction pred_labels [B], pred_scores [B],
     rel_pair_idxs [Q, 2] and pred_rel_scores [Q, 1 + P]. Of a prediction's pairs only those are kept that can be among

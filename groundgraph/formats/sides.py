@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
 from groundgraph.formats.frames import known_sizes
 from groundgraph.formats.joining import image_places
+
+Side = Literal["predictions", "truth"]
 
 
 @dataclass(frozen=True)

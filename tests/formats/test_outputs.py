@@ -44,7 +44,6 @@ def test_an_output_is_no_input_and_no_foreign_file(tmp_path):
         "import pseudo-labels results.pkl results.pkl",
         "import pseudo-labels results.pkl photo.jpg",
         "import grounder results.pkl clip",
-        "experts train text --out clip",
         "study --quick --out notes",
     ],
 )
