@@ -18,6 +18,7 @@ from groundgraph.errors import InputError
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.storing import load_sgg
+from groundgraph.sgg.unions import union_features
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import run_recipe
 from groundgraph.stages.regions import detector_requirements, open_detector
@@ -57,6 +58,7 @@ class Predictor:
         placement = {"device": recipe.device, "precision": recipe.precision}
         self.detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
         self.config = recipe.sgg.inference
+        self.unions_of = union_features(self.model.config.union, lambda: self.detector)
 
     def graphs(self, images: Sequence[str | Path], skipped: Skipped | None = None) -> Iterator[tuple[Path, Graph]]:
         """Find the scene graph of each image.
@@ -71,10 +73,13 @@ class Predictor:
         skipped = Skipped() if skipped is None else skipped
         for first in range(0, len(images), self.batch_size):
             paths = [Path(image) for image in images[first : first + self.batch_size]]
-            regions = self.detector.detect([Example(str(path), str(path)) for path in paths], skipped)
-            usable = [(path, one) for path, one in zip(paths, regions, strict=True) if one is not None]
-            graphs = predict(self.model, [one for _, one in usable], self.config)
-            yield from zip([path for path, _ in usable], graphs, strict=True)
+            examples = [Example(str(path), str(path)) for path in paths]
+            detected = zip(paths, examples, self.detector.detect(examples, skipped), strict=True)
+            usable = [(path, example, own) for path, example, own in detected if own is not None]
+            regions = [own for *_, own in usable]
+            unions = self.unions_of([example for _, example, _ in usable], regions)
+            graphs = predict(self.model, regions, self.config, unions=unions)
+            yield from zip([path for path, *_ in usable], graphs, strict=True)
 
     def record(self, graph: Graph, top: int = 10) -> dict[str, Any]:
         """The graph's `top` best relations and their objects, by name, with scores: see `graph_json`."""

@@ -58,13 +58,15 @@ class UnionFeatures:
         return 0 if place is None else self([place], [np.zeros((1, 2), np.int64)])[0].shape[1]
 
 
-def union_features(
-    union: UnionKind, load: Callable[[], PoolingDetector]
-) -> Callable[[Sequence[Example], Sequence[Regions]], UnionFeatures | None]:
-    """What gives a model the union features of some images: of none, where its `union` is not "visual".
+UnionsOf = Callable[[Sequence[Example], Sequence[Regions]], UnionFeatures | None]
+"""(images, the regions of each) -> the features of their union boxes, or None for a model that asks for none."""
+
+
+def union_features(union: UnionKind, load: Callable[[], PoolingDetector]) -> UnionsOf:
+    """What gives a model the union features of some images.
 
     Args:
-        union: Of the model's configuration.
+        union: Of the model's configuration; where it is not "visual", there are none.
         load: Gives the detector; called once, where it is needed.
     """
     return partial(UnionFeatures, load()) if union == "visual" else lambda examples, regions: None

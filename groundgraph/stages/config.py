@@ -159,6 +159,11 @@ class SggConfig(Strict):
     inference: InferenceConfig = InferenceConfig()
 
     @property
+    def pools_boxes(self) -> bool:
+        """Whether the detector has to pool given boxes: annotated ones, or those around pairs."""
+        return bool(self.tasks) or self.chosen.union == "visual"
+
+    @property
     def chosen(self) -> MotifsConfig | UniterConfig:
         """The configuration of the model that is trained."""
         return getattr(self, self.model)

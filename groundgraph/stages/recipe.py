@@ -32,6 +32,7 @@ from groundgraph.stages.config import (
 )
 from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.stages.places import anchor
+from groundgraph.vision import can_pool
 
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 # A key that has another name now -> that name: an old recipe fails with it.
@@ -102,6 +103,12 @@ class Recipe(Strict):
         if self.needs_expert and self.teachers.expert is None:
             raise InputError(
                 "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
+            )
+        if self.sgg.pools_boxes and not can_pool(self.detector.kind, self.detector.features):
+            what = "sgg.tasks" if self.sgg.tasks else f"sgg.{self.sgg.model}.union: visual"
+            raise InputError(
+                f"{what} needs a detector that can pool given boxes, and kind {self.detector.kind} has features only "
+                "for its own: set detector.features to a backbone (torchvision:resnet50), or take kind torchvision"
             )
         return self
 

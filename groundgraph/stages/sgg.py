@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.images import open_image
@@ -29,13 +28,14 @@ from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
 from groundgraph.models.hub import TOKENIZER
 from groundgraph.sgg import new_model
-from groundgraph.sgg.batch import Sizes
+from groundgraph.sgg.batch import SggModel, Sizes
 from groundgraph.sgg.examples import Draw
-from groundgraph.sgg.inference import predict
+from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
 from groundgraph.sgg.storing import save_sgg
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import train_sgg
+from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.needs import need_file, need_model
@@ -56,7 +56,7 @@ def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe."""
     labels, given = recipe.pseudo_labels, ("examples", "regions", "vocabulary")
     settings = [recipe.sgg.model_dump(), recipe.seed]
-    if recipe.sgg.tasks:
+    if recipe.sgg.pools_boxes:
         settings.append(recipe.detector.model_dump())
     checkpoint = getattr(recipe.sgg.chosen, "checkpoint", None)
     models = [checkpoint, recipe.sgg.chosen.tokenizer] if checkpoint else []
@@ -90,7 +90,7 @@ def _cost(recipe: Recipe) -> Cost:
 
 
 def _requirements(recipe: Recipe, models: Sequence[str]) -> list[Need]:
-    needs = detector_requirements(recipe.detector) if recipe.sgg.tasks else []
+    needs = detector_requirements(recipe.detector) if recipe.sgg.pools_boxes else []
     if models:
         needs.append(need_file("UNITER's weights", models[0], "sgg.uniter.checkpoint"))
         needs.append(need_model("UNITER's tokenizer", models[1], "sgg.uniter.tokenizer", TOKENIZER))
@@ -105,7 +105,10 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     config, proposals, categories = run.recipe.sgg, regions(run, "train"), detector_categories(run)
     objects, predicates = vocabulary(run)
     training, seed = config.training, run.recipe.seed
-    sizes = Sizes(proposals[0].features.shape[1], len(categories), len(objects), len(predicates))
+    unions_of = union_features(config.chosen.union, lambda: pooling_detector(run.recipe.detector, **run.placement))
+    unions = unions_of(examples(run, "train"), proposals)
+    width = proposals[0].features.shape[1]
+    sizes = Sizes(width, len(categories), len(objects), len(predicates), unions.width if unions else 0)
     with seeded(seed, run.device):
         model = new_model(config.chosen, sizes, categories)
     model.to(run.device)
@@ -117,9 +120,12 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
             proposals,
             labels_of(run, method),
             training,
-            validate=_validation_recall(run) if training.patience or training.schedule == "plateau" else None,
+            validate=_validation_recall(run, unions_of)
+            if training.patience or training.schedule == "plateau"
+            else None,
             progress=done_of(advance),
             seed=seed,
+            unions=unions,
             checkpoint=run.scratch() / "training.pt",
             ranks=run.processes,
         )
@@ -130,10 +136,11 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
     measured = regions(run, run.recipe.measured)
     with run.progress(f"finding scene graphs ({method})", len(measured)) as advance:
-        found = predict(model, measured, config.inference, done_of(advance))
+        unions = unions_of(examples(run, run.recipe.measured), measured)
+        found = predict(model, measured, config.inference, done_of(advance), unions=unions)
     _write_graphs(folder / "graphs.safetensors", run, found)
     for task in config.tasks:
-        _write_graphs(folder / f"{task}.safetensors", run, _graphs_of_given_boxes(run, model, task))
+        _write_graphs(folder / f"{task}.safetensors", run, _graphs_of_given_boxes(run, model, task, unions_of))
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "graphs": len(found),
@@ -180,7 +187,7 @@ def graphs(run: Run, method: str, file: str = "graphs") -> Sequence[Graph]:
     return Lazy(len(ids), read)
 
 
-def _validation_recall(run: Run) -> Callable[[torch.nn.Module], float]:
+def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], float]:
     """R@50 (SGDet) of a model on the validation split, which early stopping goes by.
 
     Raises:
@@ -192,11 +199,15 @@ def _validation_recall(run: Run) -> Callable[[torch.nn.Module], float]:
         raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
     truth = truth_arrays([example.truth for example in annotated], *(v.names for v in vocabulary(run)))
     proposals = StoredRegions(run.folder / "regions" / "validation", [example.image_id for example in annotated])
-    config = run.recipe.sgg.inference
-    return lambda model: sgdet_recall(truth, prediction_arrays(predict(model, proposals, config)), (50,))["R@50"]
+    config, unions = run.recipe.sgg.inference, unions_of(annotated, proposals)
+
+    def recall(model: SggModel) -> float:
+        return sgdet_recall(truth, prediction_arrays(predict(model, proposals, config, unions=unions)), (50,))["R@50"]
+
+    return recall
 
 
-def _graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[Graph]:
+def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of: UnionsOf) -> list[Graph]:
     """The measured split's graphs on its annotated boxes (sgcls), with their labels too (predcls).
 
     The detector pools the boxes' features. Boxes outside the evaluation vocabulary are left out, as from the truth.
@@ -217,7 +228,8 @@ def _graphs_of_given_boxes(run: Run, model: torch.nn.Module, task: str) -> list[
             pooled += detector.pool([open_image(e.path) for e in part], boxes)
             labels += [n[n >= 0] + 1 for n in numbers]
             advance(len(part))
-    return predict(model, pooled, run.recipe.sgg.inference, task=task, labels=labels if task == "predcls" else None)
+    task_labels, unions = labels if task == "predcls" else None, unions_of(listing, pooled)
+    return predict(model, pooled, run.recipe.sgg.inference, task=task, labels=task_labels, unions=unions)
 
 
 def _write_graphs(path: Path, run: Run, found: list[Graph]) -> None:

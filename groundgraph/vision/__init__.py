@@ -52,13 +52,7 @@ def load_detector(
     Raises:
         InputError: There is no such kind, it cannot do what `features` asks for, or torchvision does not fit torch.
     """
-    try:
-        detector_class = lookup(DETECTORS, kind, "detector of kind")
-    except (ImportError, OSError, RuntimeError):
-        from groundgraph.torch_pair import check_torchvision
-
-        check_torchvision()
-        raise
+    detector_class = _class_of(kind)
     from groundgraph.formats.region_file import RegionFile
     from groundgraph.models.device import device_of, dtype_of
     from groundgraph.vision.detector import ImageDetector
@@ -81,3 +75,23 @@ def load_detector(
     if isinstance(detector, ImageDetector):
         detector.narrow(dtype_of(precision, device))
     return detector
+
+
+def can_pool(kind: str, features: str) -> bool:
+    """Return whether a kind's detectors, or what describes their regions, can pool given boxes.
+
+    Args:
+        kind: A key of `DETECTORS`.
+        features: See `load_detector`.
+    """
+    return features != "detector" or getattr(_class_of(kind), "pools_boxes", False)
+
+
+def _class_of(kind: str) -> Any:
+    try:
+        return lookup(DETECTORS, kind, "detector of kind")
+    except (ImportError, OSError, RuntimeError):
+        from groundgraph.torch_pair import check_torchvision
+
+        check_torchvision()
+        raise

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from PIL import Image
+
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
-from groundgraph.vision.detector import Detector
+from groundgraph.vision.detector import Detector, ImageDetector
 
 
 class DetectorChain:
@@ -50,3 +53,10 @@ class DetectorChain:
             raise InputError(f"detector.also: features of {sorted(widths)} numbers a region; give one detector's")
         self._width = next(iter(widths), self._width)
         return detected
+
+    def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
+        """See `ImageDetector.pool`; the first detector does it, where it is one."""
+        first = self.detectors[0]
+        if not isinstance(first, ImageDetector):
+            raise InputError(f"{type(first).__name__} looks at no images; give the option detector.features a backbone")
+        return first.pool(images, boxes)

@@ -34,10 +34,12 @@ class ImageDetector(ABC):
     Attributes:
         batch_size: Images that go through the network at once.
         pools_own_map: Whether `load` takes `pooled`: features from the network's own feature map.
+        pools_boxes: Whether `pool` works without that.
     """
 
     batch_size = 16
     pools_own_map = False
+    pools_boxes = False
 
     def __init__(self, categories: Sequence[str]) -> None:
         self._categories = tuple(categories)

@@ -52,6 +52,8 @@ class TorchvisionDetector(ImageDetector):
         device: See `groundgraph.models.device`.
     """
 
+    pools_boxes = True
+
     def __init__(
         self,
         model: FasterRCNN,

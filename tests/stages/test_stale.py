@@ -242,7 +242,7 @@ def recording():
     "settings",
     [
         ["grounder=[ours, sgnls]"],
-        ["grounder=full", "sgg.training.patience=1", "sgg.tasks=[predcls, sgcls]"],
+        ["grounder=full", "sgg.training.patience=1", "sgg.tasks=[predcls, sgcls]", "sgg.motifs.union=visual"],
         ["grounder=[wsgm, full]"],
         ["grounder=[mil, lsws, vspnet]"],
         ["grounder=ours", "grounding.fusing=self", "teachers.expert=null"],
