@@ -44,7 +44,7 @@ class ImageTextModel:
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
-        from groundgraph.teachers import flat_resnet  # noqa: F401  (makes its model type known)
+        import groundgraph.teachers.flat_resnet  # noqa: F401  (makes its model type known)
 
         self.prompts = tuple(prompts)
         for prompt in self.prompts:
