@@ -19,7 +19,7 @@ def sound(boxes: np.ndarray) -> np.ndarray:
     """[N] bool: which of the boxes [N, 4] are numbers and have an area."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     with np.errstate(invalid="ignore"):
-        return np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+        return np.asarray(np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1))
 
 
 def shared_area(first: np.ndarray, second: np.ndarray, *, inclusive: bool = False) -> np.ndarray:
@@ -56,7 +56,7 @@ def inside(boxes: np.ndarray, size: Size | np.ndarray) -> np.ndarray:
     boxes, sides = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(size, np.float64)
     spare = np.maximum(2, BEYOND * sides)
     with np.errstate(invalid="ignore"):
-        return (boxes[:, :2] >= -spare).all(1) & (boxes[:, 2:] <= sides + spare).all(1)
+        return np.asarray((boxes[:, :2] >= -spare).all(1) & (boxes[:, 2:] <= sides + spare).all(1))
 
 
 def shares(boxes: np.ndarray) -> bool:

@@ -8,13 +8,10 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from groundgraph.errors import InputError
 from groundgraph.system import sync_folder
-
-# Lone surrogates, which names of files that are no UTF-8 have, come out as JSON's own escapes, and are read back.
-UTF8: dict[str, str] = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 @contextmanager
@@ -43,9 +40,17 @@ def atomic_write(path: Path, sync: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def open_text(path: Path) -> TextIO:
+    """Open a text file to be written, in UTF-8 and with the line ends that the text has.
+
+    Lone surrogates, which names of files that are no UTF-8 have, come out as JSON's own escapes, and are read back.
+    """
+    return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 with the line ends that the text has, see `atomic_write`."""
-    with atomic_write(path) as temporary, temporary.open("w", newline="", **UTF8) as file:
+    """Write a text file, see `atomic_write` and `open_text`."""
+    with atomic_write(path) as temporary, open_text(temporary) as file:
         file.write(text)
 
 

@@ -71,9 +71,11 @@ def as_truth(truth: Truth, where: str = "ground truth") -> TruthArrays:
     Raises InputError, naming `where` and the array, on anything missing, out of range or of another shape.
     """
     if not isinstance(truth, TruthArrays):
-        boxes, labels, rels = (_part(truth, "gt_", n, w, where) for n, w in (("boxes", 4), ("labels", 0), ("rels", 3)))
-        offsets = [_offsets_of(truth, "gt_", name, rows, where) for name, rows in (("box", boxes), ("rel", rels))]
-        truth = TruthArrays(boxes[0], labels[0], rels[0], *offsets)
+        parts = [_part(truth, "gt_", name, width, where) for name, width in (("boxes", 4), ("labels", 0), ("rels", 3))]
+        offsets = [
+            _offsets_of(truth, "gt_", name, part, where) for name, part in (("box", parts[0]), ("rel", parts[2]))
+        ]
+        truth = TruthArrays(parts[0][0], parts[1][0], parts[2][0], *offsets)
     boxes, labels = _floats(truth.boxes, (4,), f"{where}: boxes"), _integers(truth.labels, (), f"{where}: labels", 1)
     relations = _integers(truth.relations, (3,), f"{where}: relations", 0)
     if len(labels) != len(boxes):
@@ -104,7 +106,8 @@ def as_predictions(predictions: Predictions, where: str = "predictions") -> Pred
         offsets = [
             _offsets_of(predictions, "pred_", n, parts[r], where) for n, r in (("box", "boxes"), ("pair", "pairs"))
         ]
-        predictions = PredictionArrays(*(array for array, _ in parts.values()), *offsets)
+        columns = [array for array, _ in parts.values()]
+        predictions = PredictionArrays(*columns, *offsets)  # type: ignore[arg-type]
     p = predictions
     boxes, labels = _floats(p.boxes, (4,), f"{where}: boxes"), _integers(p.labels, (), f"{where}: labels", 0)
     scores = _floats(p.scores, (), f"{where}: scores")
@@ -140,8 +143,8 @@ def truth_arrays(truths: Sequence[GroundTruth], categories: Sequence[str], predi
     labels = [np.array([category.get(name, 0) for name in truth.labels], np.int64) for truth in truths]
     relations = []
     for truth, numbers in zip(truths, labels, strict=True):
-        rows = [(s, o, predicate.get(name, 0)) for s, name, o in truth.relations]
-        rows = np.array(rows, np.int64).reshape(-1, 3)
+        numbered = [(s, o, predicate.get(name, 0)) for s, name, o in truth.relations]
+        rows = np.array(numbered, np.int64).reshape(-1, 3)
         known = (numbers[rows[:, 0]] > 0) & (numbers[rows[:, 1]] > 0) & (rows[:, 2] > 0)
         place = np.cumsum(numbers > 0) - 1
         relations.append(np.column_stack([place[rows[known, 0]], place[rows[known, 1]], rows[known, 2]]))
@@ -218,8 +221,8 @@ def _offsets_of(
     where: str,
 ) -> np.ndarray:
     lengths = part[1]
-    if lengths is None:
-        return np.asarray(_named(side, prefix, f"{name}_offsets", where))
+    if isinstance(side, Mapping) or lengths is None:
+        return np.asarray(_named(side, prefix, f"{name}_offsets", where))  # type: ignore[arg-type]
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 

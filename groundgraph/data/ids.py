@@ -28,10 +28,10 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, float | np.floating):
         if not np.isfinite(value):
             return None
-        return str(int(value)) if value == int(value) and abs(value) < _EXACT else str(value)
+        return str(int(value)) if value == int(value) and abs(float(value)) < _EXACT else str(value)
     if isinstance(value, int | np.integer):
         # Numbers too long to be written (Python stops at 4,300 digits) are nobody's ids.
-        return str(value) if abs(value) < 10**100 else None
+        return str(value) if abs(int(value)) < 10**100 else None
     return None
 
 

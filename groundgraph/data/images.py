@@ -17,7 +17,7 @@ from groundgraph.errors import InputError
 # What photos come in. Pillow knows more, some by way of other programs (EPS runs Ghostscript), which strangers' files
 # should not reach; a format that this Pillow was built without is left out.
 Image.init()
-FORMATS = [
+FORMATS: list[str] = [
     name
     for name in ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
     if name in Image.OPEN
@@ -84,9 +84,8 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def image_frame(path: str | os.PathLike[str]) -> tuple[tuple[int, int], int]:
     """`image_size`, and the EXIF orientation, 1..8, that is applied. Raises ImageError as `open_image`."""
     with _opened(path) as image:
-        (width, height), orientation = image.size, image.getexif().get(_ORIENTATION)
-        if orientation not in range(1, 9):
-            orientation = 1
+        (width, height), noted = image.size, image.getexif().get(_ORIENTATION)
+        orientation = noted if isinstance(noted, int) and 1 <= noted <= 8 else 1
         return ((height, width) if orientation in SIDEWAYS else (width, height)), orientation
 
 

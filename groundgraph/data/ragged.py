@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -55,8 +56,7 @@ def write_ragged(path: str | Path, ids: Sequence[str], columns: Mapping[str, Seq
 
 
 def _repeated(ids: list[str]) -> str:
-    seen: set[str] = set()
-    return next(name for name in ids if name in seen or seen.add(name))
+    return next(name for i, name in enumerate(ids) if ids.index(name) < i)
 
 
 def _check_column(path: Path, name: str) -> None:
@@ -170,7 +170,7 @@ def narrowed(array: np.ndarray, dtype: type | None, what: str) -> np.ndarray:
     if dtype is None or array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):
-        stored = array.astype(dtype)
+        stored: np.ndarray = array.astype(dtype)
     if stored.dtype.kind == "f" and np.isinf(stored).any() and np.isfinite(array[np.isinf(stored)]).any():
         raise InputError(f"{what} is too large for {stored.dtype}; store it as it is (detector.store: float32)")
     return stored
@@ -241,7 +241,7 @@ class Ragged:
         number, row = self._rows[name]
         return self._files[number], row
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Ragged], tuple[Path]]:
         return Ragged, (self.path,)  # an open file cannot travel to a worker; its path can
 
 
@@ -252,7 +252,7 @@ class _Shard:
         self.path = path
         try:
             # torch's tensors are views of the mapped file, of which no descriptor stays open; NumPy's would be copies.
-            file = safe_open(path, "pt")
+            file: Any = safe_open(path, "pt")
             names = list(file.keys())
             self.ids: tuple[str, ...] = tuple(json.loads((file.metadata() or {})["ids"]))
             self.columns: tuple[str, ...] = tuple(name for name in names if "." not in name)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from groundgraph.data.files import UTF8, atomic_write
+from groundgraph.data.files import atomic_write, open_text
 from groundgraph.data.types import Entity, Example, GroundTruth, Mention, ParsedCaption, Triplet
 from groundgraph.errors import InputError
 
@@ -20,7 +20,7 @@ _BLOCK = 1 << 20  # bytes looked through at a time
 def write_lines(path: Path, records: Iterable[dict[str, Any]]) -> int:
     """Write one JSON object a line, see `atomic_write`; gives how many."""
     count = 0
-    with atomic_write(path) as temporary, temporary.open("w", **UTF8) as file:
+    with atomic_write(path) as temporary, open_text(temporary) as file:
         for record in records:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
@@ -62,11 +62,11 @@ class Lines(Sequence[T]):
         return len(self._starts) - 1
 
     def __getitem__(self, index: int | slice) -> Any:
-        place = range(len(self))[index]
+        rows = range(len(self))
         with self.path.open("rb") as file:
             if isinstance(index, slice):
-                return [self._read(file, i) for i in place]
-            return self._read(file, place)
+                return [self._read(file, row) for row in rows[index]]
+            return self._read(file, rows[index])
 
     def __iter__(self) -> Iterator[T]:
         return (self._of(record) for record in read_lines(self.path))
@@ -115,17 +115,7 @@ def parsed_record(image_id: str, captions: Iterable[ParsedCaption]) -> dict[str,
         "captions": [
             {
                 "text": c.text,
-                "entities": [
-                    {
-                        "text": e.text,
-                        "head": e.head,
-                        "name": e.name,
-                        "span": e.span,
-                        "head_span": e.head_span,
-                        "attributes": e.attributes,
-                    }
-                    for e in c.entities
-                ],
+                "entities": [vars(entity) for entity in c.entities],
                 "triplets": [[t.subject, t.predicate, t.object] for t in c.triplets],
             }
             for c in captions

@@ -78,15 +78,17 @@ class RegionsWriter:
 
         An image without regions still has features of the others' width, so it waits for the first that has some.
         """
-        if regions is None and self.width is None:
-            self._waiting.append(name)
-            return
-        if self.width is None:
+        if regions is None:
+            if self.width is None:
+                self._waiting.append(name)
+                return
+            regions = no_regions(self.width)
+        elif self.width is None:
             self.width = regions.features.shape[1]
             waiting, self._waiting = self._waiting, []
             for earlier in waiting:
                 self.append(earlier, None)
-        self._store.append(name, _entry(no_regions(self.width) if regions is None else regions))
+        self._store.append(name, _entry(regions))
 
     def flush(self) -> None:
         """Write what is held in memory as a shard."""
@@ -95,8 +97,8 @@ class RegionsWriter:
 
 def no_regions(width: int) -> Regions:
     """What stands for an image that could not be read; width is the other images' features'."""
-    shapes = ((0, 4), np.float32), ((0,), np.int64), ((0,), np.float32), ((0, width), np.float32)
-    return Regions(*(np.zeros(shape, dtype) for shape, dtype in shapes), size=(1, 1))
+    boxes, features = np.zeros((0, 4), np.float32), np.zeros((0, width), np.float32)
+    return Regions(boxes, np.zeros(0, np.int64), np.zeros(0, np.float32), features, size=(1, 1))
 
 
 def _entry(regions: Regions) -> dict[str, np.ndarray]:

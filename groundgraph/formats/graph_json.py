@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from groundgraph.data.files import UTF8, atomic_write
+from groundgraph.data.files import atomic_write, open_text
 from groundgraph.data.ids import whole_number
 from groundgraph.data.numbers import shortest
 from groundgraph.data.types import Graph, GroundTruth
@@ -165,7 +165,7 @@ def write_graph_json(
     """Write {"categories": [...], "predicates": [...], "graphs": {image: graph_record}}, which `groundgraph evaluate`
     reads; an image at a time. Gives counts."""
     counts: dict[str, int] = {}
-    with atomic_write(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
+    with atomic_write(Path(path)) as temporary, open_text(temporary) as file:
         listed = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))
         file.write(json.dumps(listed, ensure_ascii=False)[:-1] + ', "graphs": {')
         for name, graph in counted_images(graphs, path, counts):

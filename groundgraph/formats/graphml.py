@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from groundgraph.data.files import UTF8, atomic_write
+from groundgraph.data.files import atomic_write, open_text
 from groundgraph.data.text import plain
 from groundgraph.data.types import Graph
 from groundgraph.data.vocabulary import Vocabularies
@@ -60,7 +60,7 @@ def write_networkx(path: str | Path, graphs: Iterable[tuple[str, Graph]], vocabu
     import networkx
 
     counts: dict[str, int] = {}
-    with atomic_write(Path(path)) as temporary, temporary.open("w", **UTF8) as file:
+    with atomic_write(Path(path)) as temporary, open_text(temporary) as file:
         for converted in _converted(graphs, path, vocabularies, counts):
             file.write(json.dumps(networkx.node_link_data(converted, edges="edges"), ensure_ascii=False) + "\n")
     return counts

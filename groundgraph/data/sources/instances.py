@@ -142,5 +142,5 @@ def _frame(entry: dict[str, Any]) -> tuple[float, float] | None:
 def _same_file(one: str, other: str) -> bool:
     """Whether two names of one id can be one file's: x/1.jpg and 1.jpg, COCO_val2014_000000000139.jpg and 139.jpg."""
     first, second = (name_text(n).rpartition("/")[2].partition(".")[0] for n in (one, other))
-    numbers = [re.search(r"(\d+)$", stem) for stem in (first, second)]
-    return first == second or (all(numbers) and int(numbers[0][1]) == int(numbers[1][1]))
+    numbers = [(re.search(r"(\d+)$", stem), stem) for stem in (first, second)]
+    return first == second or len({int(number[1]) if number else stem for number, stem in numbers}) == 1

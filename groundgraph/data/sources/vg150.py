@@ -74,7 +74,7 @@ class Vg150Source:
 
     def pictures(self) -> list[Path]:
         """All files of the image folders of the setting."""
-        found = list(self._paths.values())
+        found = [path for path in self._paths.values() if path is not None]
         if self.data.setting == "coco_caption":
             folders = [pictures for _, pictures in self.data.coco_pairs() if pictures.is_dir()]
             found += [Path(entry.path) for folder in folders for entry in os.scandir(folder)]
@@ -240,13 +240,11 @@ class Vg150Source:
         pixels = pixels.clip(0, [size[0] - 1, size[1] - 1] * 2).astype(np.float32)
         names = tuple(self._graphs.categories[i] for i in labels)
         related = tuple((s, self._graphs.predicate_names[p], o) for s, o, p in relations.tolist())
-        triplets, mentions = (), ()
-        if not captions:
-            said = tuple(dict.fromkeys(related))
-            triplets = tuple((names[s], p, names[o]) for s, p, o in said)
-            mentions = tuple(
-                Mention(i, (0, 0), (box,), end) for i, (s, _, o) in enumerate(said) for end, box in enumerate((s, o))
-            )
+        distinct = () if captions else tuple(dict.fromkeys(related))
+        triplets = tuple((names[s], p, names[o]) for s, p, o in distinct)
+        mentions = tuple(
+            Mention(i, (0, 0), (box,), end) for i, (s, _, o) in enumerate(distinct) for end, box in enumerate((s, o))
+        )
         return Example(name, str(path), captions, triplets, GroundTruth(pixels, names, related, mentions))
 
     def _coco(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
