@@ -1,7 +1,7 @@
 """Makes groundgraph/language/wordnet_nouns.txt.gz from the noun files of Princeton's WordNet 3.0.
 
     apt-get download wordnet-base && dpkg -x wordnet-base_*.deb /tmp/wordnet
-    python scripts/build_wordnet.py /tmp/wordnet/usr/share/wordnet
+    python tools/build_wordnet.py /tmp/wordnet/usr/share/wordnet
 
 Reads data.noun, index.noun and cntlist.rev of any WordNet 3.0 folder (their format: WordNet's manual pages wndb(5WN)
 and cntlist(5WN)) and writes the same bytes every time. `groundgraph/language/wordnet.py` tells the table's format.

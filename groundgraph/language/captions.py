@@ -1,4 +1,4 @@
-"""Captions as `groundgraph parse` is given them: as words, as files, from standard input."""
+"""Captions from a command line's words, from files, from standard input."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ KIND = "a text file with one caption a line, or JSON lines (.jsonl) with caption
 _OTHERS = (".json", ".csv", ".tsv", ".yaml", ".html", ".xml", ".pdf", ".docx", ".xlsx", ".png", ".jpg", ".jpeg")
 
 
-def read_captions(given: Sequence[str]) -> list[str]:
-    """The captions of the words on a command line, made `plain`; empty lines of files are left out.
+def read_captions(words: Sequence[str]) -> list[str]:
+    """Return the captions of the words on a command line, made `plain`; empty lines of files are left out.
 
-    given  captions; names of files (see `KIND`), by what lies there; "-" for standard input, a caption a line
-    Raises InputError naming file and fix where a file is none of these, a folder, or absent (what is named like one).
+    Args:
+        words: Captions; names of files (see `KIND`), by what lies there; "-" for standard input, a caption a line.
+
+    Raises:
+        InputError: A file is none of these, a folder, or absent (what is named like one).
     """
     captions: list[str] = []
-    for word in given:
+    for word in words:
         try:
             path = Path(word)
-            there, folder = path.is_file(), path.is_dir() and bool(word)  # "" is the folder at work
+            is_file, is_folder = path.is_file(), path.is_dir() and bool(word)  # "" is the folder at work
         except (OSError, ValueError):  # longer than a name can be
-            there = folder = False
+            is_file = is_folder = False
         if word == "-":
             captions += _lines(_standard_input())
-        elif folder:
+        elif is_folder:
             raise InputError(f"{path.absolute()}: a folder; give captions, or {KIND}")
-        elif not there and _like_a_name(word):
+        elif not is_file and _like_a_name(word):
             raise InputError(f"{path.absolute()}: no such file; give captions, or {KIND}")
-        elif not there:
+        elif not is_file:
             captions.append(plain(word))
         elif path.suffix.lower() == ".jsonl":
             captions += _json_lines(path)
@@ -41,7 +44,7 @@ def read_captions(given: Sequence[str]) -> list[str]:
         else:
             captions += _lines(read_text(path, KIND))
     if not captions:
-        raise InputError(f"{', '.join(given)}: no caption there; give {KIND}")
+        raise InputError(f"{', '.join(words)}: no caption there; give {KIND}")
     return captions
 
 
@@ -67,8 +70,8 @@ def _json_lines(path: Path) -> list[str]:
     for number, line in enumerate(read_text(path, KIND).split("\n"), 1):
         if line.strip():
             entry = parse_json(line, path, "write one object a line", number)
-            listed = entry.get("captions", []) if isinstance(entry, dict) else None
-            if not isinstance(listed, list) or not all(isinstance(caption, str) for caption in listed):
+            texts = entry.get("captions", []) if isinstance(entry, dict) else None
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
                 raise InputError(f'{path}, line {number}: write {{"image": NAME, "captions": [TEXT, ...]}}')
-            captions += [plain(caption) for caption in listed]
+            captions += [plain(text) for text in texts]
     return captions

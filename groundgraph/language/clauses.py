@@ -19,12 +19,15 @@ class Clauses:
         self.tree = tree
 
     def is_verb(self, i: int) -> bool:
+        """Whether the word at i is a verb or a form of "be"."""
         return self.tree.tags[i][0] == "V" or self.tree.words[i] in BE
 
     def is_person(self, noun: int) -> bool:
+        """Whether the noun names people."""
         return lemma(self.tree.words[noun], "noun") in PEOPLE
 
     def is_garment(self, noun: int) -> bool:
+        """Whether the noun names what people wear."""
         return self.tree.words[noun] in GARMENTS or lemma(self.tree.words[noun], "noun") in GARMENTS
 
     def with_label(self, i: int, *labels: str) -> list[int]:
@@ -43,11 +46,8 @@ class Clauses:
             i += 1
         if i not in t.meaning:
             return [k for k in t.coordinated(i) if k in t.meaning]
-        found = [i]
-        for k in t.coordinated(i):
-            if k in t.meaning and (self.is_person(k) == self.is_person(i) or not self._has_clause(k)):
-                found.append(k)
-        return found
+        joined = [k for k in t.coordinated(i) if k in t.meaning]
+        return [i, *(k for k in joined if self.is_person(k) == self.is_person(i) or not self._has_clause(k))]
 
     def _has_clause(self, noun: int) -> bool:
         t = self.tree
@@ -63,9 +63,9 @@ class Clauses:
 
     def antecedent(self, verb: int) -> list[int]:
         """What the relative pronoun in the verb's clause stands for: the noun that the clause hangs on."""
-        t, seen = self.tree, set()
-        while verb not in seen:
-            seen.add(verb)
+        t, visited = self.tree, set()
+        while verb not in visited:
+            visited.add(verb)
             head = t.heads[verb]
             if t.deps[verb] in ("relcl", "acl"):
                 return self.doers(head, verb) if head in t.meaning else self.left_of(verb)
@@ -102,14 +102,14 @@ class Clauses:
 
     def joined(self, noun: int) -> list[int]:
         """A noun with those before it in its "and" chain: what follows the last is true of all."""
-        t, found = self.tree, [noun]
+        t, chain = self.tree, [noun]
         while t.deps[noun] == "conj" and t.heads[noun] in t.meaning:
             noun = t.heads[noun]
             if self._has_clause(noun):
                 break
-            found.append(noun)
-        rooted = t.deps[found[-1]] in ("ROOT", *SUBJECTS, "attr")
-        return found[::-1] if rooted else found[:1]
+            chain.append(noun)
+        rooted = t.deps[chain[-1]] in ("ROOT", *SUBJECTS, "attr")
+        return chain[::-1] if rooted else chain[:1]
 
     def wearer(self, noun: int) -> list[int]:
         """Who wears the garment at `noun`, where the caption says it just before; else nobody."""
@@ -128,12 +128,12 @@ class Clauses:
     def subjects(self, verb: int, depth: int = 0) -> list[int]:
         """Nouns that do what the verb says (or, of a passive, that it is done to)."""
         t = self.tree
-        given = self.with_label(verb, *SUBJECTS)
-        if not given and (t.words[verb] in BE or self.with_label(verb, "expl")):
-            given = self.with_label(verb, "attr")
-        if given:
+        children = self.with_label(verb, *SUBJECTS)
+        if not children and (t.words[verb] in BE or self.with_label(verb, "expl")):
+            children = self.with_label(verb, "attr")
+        if children:
             # Of two clauses run into one, the nearest subject is the verb's own.
-            child = self._after_marker(given[-1], verb)
+            child = self._after_marker(children[-1], verb)
             if t.words[child] in RELATIVE and child not in t.meaning:
                 return self.antecedent(verb)
             if child in t.meaning:
@@ -150,7 +150,7 @@ class Clauses:
                 return self.doers(head, verb)
             if self.is_verb(head):
                 return self.subjects(head, depth + 1)
-        if given or t.deps[verb] == "pcomp":
+        if children or t.deps[verb] == "pcomp":
             return []
         lefts = [c for c in t.children[verb] if c < verb and c in t.meaning]
         return self.things(lefts[-1]) if lefts else self.left_of(verb)
@@ -169,13 +169,13 @@ class Clauses:
         t = self.tree
         if t.tags[verb] not in ("VBN", "VBD"):
             return False
-        marks = {t.deps[c] for c in t.children[verb]}
-        if {"auxpass", "nsubjpass", "agent"} & marks:
+        labels = {t.deps[c] for c in t.children[verb]}
+        if {"auxpass", "nsubjpass", "agent"} & labels:
             return True
         if t.tags[verb] == "VBN":
-            return not {"dobj", "aux", "nsubj"} & marks
+            return not {"dobj", "aux", "nsubj"} & labels
         if lemma(t.words[verb], "verb") in COVERING:
-            return "dobj" not in marks
+            return "dobj" not in labels
         # "a sheep walked by a man": people are done by rarely, things do by people never.
         return any(self.is_person(o) for o in self.by(verb)) and not any(map(self.is_person, self.subjects(verb)))
 
@@ -225,22 +225,22 @@ class Clauses:
         """Nouns that the verb acts on."""
         t = self.tree
         direct = self.with_label(verb, *OBJECTS)
-        found = [k for c in direct for k in self.things(c)]
+        objects = [k for c in direct for k in self.things(c)]
         if any(t.words[c] in RELATIVE and c not in t.meaning for c in direct):
-            return found + self.antecedent(verb)
-        if not found and not self.stranded(verb) and not any(c in t.prepositions for c in direct):
+            return objects + self.antecedent(verb)
+        if not objects and not self.stranded(verb) and not any(c in t.prepositions for c in direct):
             reached = any(self.objects_of(c) == [] for c in t.children[verb] if c in t.prepositions)
             relative = any(
                 t.words[o] in RELATIVE for c in t.children[verb] if c in t.prepositions for o in t.children[c]
             )
-            found = [] if reached or relative else self.gap(verb)
-        if not found:
+            objects = [] if reached or relative else self.gap(verb)
+        if not objects:
             # "holding and eating an apple": the last verb's object is everyone's.
             shared = [c for c in t.coordinated(verb) if t.tags[c] == t.tags[verb]]
             own = self.with_label(verb, "prt", "advmod", "acomp", "xcomp")
             if shared and not own and not any(c in t.prepositions for c in t.children[verb]):
-                found = [k for c in self.with_label(shared[0], "dobj") for k in self.things(c)]
-        return found
+                objects = [k for c in self.with_label(shared[0], "dobj") for k in self.things(c)]
+        return objects
 
     def objects_of(self, preposition: int) -> list[int]:
         """Nouns that a preposition leads to."""

@@ -13,15 +13,14 @@ only match themselves), `same` (words people use alike), `kinds` (in that direct
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 
-from groundgraph.data.types import Entity, ParsedCaption
+from groundgraph.data.types import Entity
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.language.lemmas import PREPOSITIONS, name_lemma, predicate_lemma
 from groundgraph.language.wordnet import senses, wider
@@ -80,10 +79,10 @@ def _word_senses(name: str, key: str) -> tuple[int, ...] | None:
         return curated.senses[key]
     spaced = name_lemma(name.replace("_", " "))
     for spelling in (spaced, spaced.replace("-", " "), key, key.replace(" ", ""), key.replace(" ", "-")):
-        if found := senses(spelling):
-            return found
-    listed = [curated.senses.get(other) or senses(other) for other in curated.same.get(key, ())]
-    return tuple(dict.fromkeys(s for found in listed for s in found)) or None
+        if own := senses(spelling):
+            return own
+    others = [curated.senses.get(other) or senses(other) for other in curated.same.get(key, ())]
+    return tuple(dict.fromkeys(sense for other in others for sense in other)) or None
 
 
 @cache
@@ -115,14 +114,14 @@ def same_concept(word: str, category_name: str) -> bool:
 
 
 def match_matrix(names: Sequence[str], categories: Sequence[str]) -> np.ndarray:
-    """[len(names), len(categories)] bool: which name means which category (Eq. 6's test); a name is looked up once."""
+    """Return which name means which category (Eq. 6's test): [names, categories] bool; a name is looked up once."""
     unique = {name: i for i, name in enumerate(dict.fromkeys(names))}
     table = np.zeros((len(unique), len(categories)), bool)
     own, above = _columns(tuple(categories))
     for row, name in zip(table, unique, strict=True):
         meaning = _meaning(name)
-        for found, columns in ((meaning.up, own), (meaning.own, above)):
-            for part in found:
+        for parts, columns in ((meaning.up, own), (meaning.own, above)):
+            for part in parts:
                 if part in columns:
                     row[columns[part]] = True
     return table[[unique[name] for name in names]]
@@ -144,7 +143,12 @@ def _columns(categories: tuple[str, ...]) -> tuple[dict[str | int, list[int]], d
 
 
 class ConceptMap:
-    """Entities to categories and parsed predicates to predicates of one vocabulary; numbers are 0-based, -1 is none."""
+    """Entities to categories and parsed predicates to predicates of one vocabulary; numbers are 0-based, -1 is none.
+
+    Args:
+        categories: The vocabulary's categories.
+        predicates: The vocabulary's predicates.
+    """
 
     def __init__(self, categories: Vocabulary, predicates: Vocabulary) -> None:
         self.categories, self.predicates = categories, predicates
@@ -152,35 +156,36 @@ class ConceptMap:
         self._predicates: dict[str, int] = {}
         for i, name in enumerate(predicates.names):
             self._predicates.setdefault(predicate_lemma(name), i)
-        self._known: dict[str, int] = {}
-        self._known_predicates: dict[str, int] = {}
+        self._category_of: dict[str, int] = {}
+        self._predicate_of: dict[str, int] = {}
 
     def category(self, entity: Entity) -> int:
-        """The category that an entity's name means, see `category_of`."""
+        """Return the category that an entity's name means, see `category_of`."""
         return self.category_of(entity.name)
 
     def category_of(self, name: str) -> int:
-        """The category that a name means: by itself, a synonym, its nearest kind, or its head word.
+        """Return the category that a name means: by itself, a synonym, its nearest kind, or its head word.
 
         Else the vocabulary's only category that is a kind of it ("table" is COCO's dining table, "person" none of two).
         """
-        if name not in self._known:
+        if name not in self._category_of:
             meaning = _meaning(name)
-            listed = [self._own[part][0] for part in meaning.up if part in self._own]
+            kinds = [self._own[part][0] for part in meaning.up if part in self._own]
             below = {column for part in meaning.own for column in self._above.get(part, ())}
+            only = below.pop() if len(below) == 1 else -1
             exact = self.categories.index(name)
-            self._known[name] = exact if exact >= 0 else listed[0] if listed else below.pop() if len(below) == 1 else -1
-        return self._known[name]
+            self._category_of[name] = exact if exact >= 0 else kinds[0] if kinds else only
+        return self._category_of[name]
 
     def predicate(self, text: str) -> int:
-        """The predicate that a text means: exactly, by lemma or alias, by its verb alone, by its preposition alone.
+        """Return the predicate a text means: exactly, by lemma or alias, by its verb alone, by its preposition alone.
 
         Verbs that mean something else without their preposition ("walk on grass", "walk a dog") skip the third step.
         """
-        if text not in self._known_predicates:
+        if text not in self._predicate_of:
             exact = self.predicates.index(text)
-            self._known_predicates[text] = exact if exact >= 0 else self._find(predicate_lemma(text))
-        return self._known_predicates[text]
+            self._predicate_of[text] = exact if exact >= 0 else self._find(predicate_lemma(text))
+        return self._predicate_of[text]
 
     def _find(self, text: str) -> int:
         aliases, other_sense = _predicates()
@@ -191,16 +196,3 @@ class ConceptMap:
                 tries += [verb, *aliases.get(verb, ())]
             tries += [preposition, *aliases.get(preposition, ())]
         return next((self._predicates[t] for t in tries if t in self._predicates), -1)
-
-    def coverage(self, parsed: Iterable[ParsedCaption]) -> dict[str, int]:
-        """How many entities and triplets of captions are in the vocabulary: entities, entities_mapped, triplets, ..."""
-        counts = Counter(dict.fromkeys(("entities", "entities_mapped", "triplets", "triplets_mapped"), 0))
-        for caption in parsed:
-            mapped = [self.category(entity) >= 0 for entity in caption.entities]
-            counts["entities"] += len(mapped)
-            counts["entities_mapped"] += sum(mapped)
-            counts["triplets"] += len(caption.triplets)
-            counts["triplets_mapped"] += sum(
-                mapped[t.subject] and mapped[t.object] and self.predicate(t.predicate) >= 0 for t in caption.triplets
-            )
-        return dict(counts)

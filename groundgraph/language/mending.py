@@ -10,7 +10,14 @@ from groundgraph.language.words import BE, COLOURS, ING_NOUNS, NAMES, PEOPLE
 
 
 def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int]) -> None:
-    """Mends tags (Penn), deps and heads (positions; a root is its own head) of lower-case words in place."""
+    """Mend a parse in place.
+
+    Args:
+        words: In lower case.
+        tags: Penn's, a word each.
+        deps: Dependency labels, a word each.
+        heads: Positions of the governing words; a root is its own.
+    """
     slips = _Slips(words, tags, deps, heads)
     slips.retag()
     slips.name_nouns()
@@ -83,9 +90,9 @@ class _Slips:
         words, tags = self.words, self.tags
         for i in range(2, len(words)):
             ends = tags[i + 1 : i + 2] in ([], ["."], [","], ["IN"])
-            listed = words[i - 1] in ("and", "or") and tags[i - 2][:2] == "NN" and ends
+            in_list = words[i - 1] in ("and", "or") and tags[i - 2][:2] == "NN" and ends
             if (
-                listed
+                in_list
                 and tags[i] in ("VB", "VBP")
                 and self.is_noun(i)
                 and i not in (h for k, h in enumerate(self.heads) if k != i)
@@ -128,8 +135,11 @@ class _Slips:
         if not word.endswith("ing") or word in ING_NOUNS or not after:
             return False
         base = lemma(word, "verb")
-        known = base != word and is_base(base, "verb")
-        return known and after[0] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
+        return (
+            base != word
+            and is_base(base, "verb")
+            and after[0] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
+        )
 
     def rejoin(self) -> None:
         """ "A man with a hat and a bag": a thing joined to a person after "with" belongs to what the person has."""

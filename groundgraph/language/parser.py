@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from threadpoolctl import ThreadpoolController
 
@@ -14,14 +15,24 @@ from groundgraph.language.lemmas import MODEL
 from groundgraph.language.relations import Relations
 from groundgraph.language.tree import Tree
 
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
 LONGEST = 1000  # characters read of a caption; a longer one is no caption, and parsing time grows with length
 
 
 class RuleParser:
     """Parses captions with a spaCy model and rules.
 
-    model  name of an installed spaCy package, or a folder with a saved pipeline; ValueError when there is none
-    cut    how many captions so far were longer than what is read of one
+    Args:
+        model: Name of an installed spaCy package, or a folder with a saved pipeline.
+
+    Attributes:
+        cut: How many captions so far were longer than what is read of one.
+
+    Raises:
+        InputError: There is no such model, or it has no tagger and parser.
     """
 
     def __init__(self, model: str = MODEL) -> None:
@@ -41,23 +52,26 @@ class RuleParser:
             raise InputError(f"the spaCy model {model!r} lacks {sorted(missing)}; take one with a tagger and a parser")
 
     def parse(self, captions: Sequence[str]) -> list[ParsedCaption]:
-        """One ParsedCaption a caption, in order; spans are characters of the caption as given.
+        """Return one ParsedCaption a caption, in order; spans are characters of the caption as it stands.
 
         Equal captions are parsed once. Only the first 1000 characters are read, to a word's end; a caption without a
-        noun gives none. Raises InputError where captions are not a list of texts.
+        noun has no entities.
+
+        Raises:
+            InputError: `captions` is not a list of texts.
         """
         if isinstance(captions, str):
-            raise InputError("one text was given for a list of captions: write parse([caption])")
+            raise InputError("one text stands for a list of captions: write parse([caption])")
         for number, text in enumerate(captions):
             if not isinstance(text, str):
                 raise InputError(f"caption {number} of {len(captions)} is no text but {text!r:.100}; leave it out")
         self.cut += sum(len(text) > LONGEST for text in captions)
         unique = list(dict.fromkeys(captions))
         # Capitals alone would make every word a name.
-        read = ((text.lower() if text.isupper() and text.isascii() else text) for text in unique)
+        texts = ((text.lower() if text.isupper() and text.isascii() else text) for text in unique)
         # Products this small are slower shared out over cores, by far where the cores are busy.
         with self.libraries.limit(limits=1, user_api="blas"):
-            docs = self.nlp.pipe(map(_beginning, read), batch_size=256)
+            docs = self.nlp.pipe(map(_beginning, texts), batch_size=256)
             parsed = {text: read_tree(text, doc) for text, doc in zip(unique, docs, strict=True)}
         return [parsed[text] for text in captions]
 
@@ -70,9 +84,8 @@ def _beginning(text: str) -> str:
     return whole.group() if whole else text[:LONGEST]  # a script without spaces has none to cut at
 
 
-def _use_numpy_products(nlp) -> None:
-    """Lets NumPy multiply the network's matrices: its library knows newer processors than spaCy's own (three times
-    the speed with AVX-512); the products differ by rounding alone."""
+def _use_numpy_products(nlp: Language) -> None:
+    """Let NumPy multiply the network's matrices: three times the speed with AVX-512, equal but for rounding."""
     from thinc.api import NumpyOps
 
     products = NumpyOps(use_blis=False)
@@ -82,8 +95,8 @@ def _use_numpy_products(nlp) -> None:
                 layer.ops = products
 
 
-def read_tree(text: str, doc) -> ParsedCaption:
-    """The entities and triplets of one spaCy document whose characters are those of `text`."""
+def read_tree(text: str, doc: Doc) -> ParsedCaption:
+    """Return the entities and triplets of one spaCy document whose characters are those of `text`."""
     kept = [token for token in doc if not token.is_space]
     if not kept:
         return ParsedCaption(text)
@@ -102,5 +115,5 @@ def read_tree(text: str, doc) -> ParsedCaption:
         replace(e, text=text[e.span[0] : e.span[1]], head=text[e.head_span[0] : e.head_span[1]])
         for e in tree.entities.values()
     )
-    found = Relations(tree).found
-    return ParsedCaption(text, entities, tuple(Triplet(order[s], predicate, order[o]) for s, predicate, o in found))
+    triplets = tuple(Triplet(order[s], predicate, order[o]) for s, predicate, o in Relations(tree).triplets)
+    return ParsedCaption(text, entities, triplets)

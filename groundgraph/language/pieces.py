@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from groundgraph.data.types import ParsedCaption, Span
 from groundgraph.errors import InputError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 CHUNK = 4096  # entities whose mask is held at once
 
 
 def piece_mask(offsets: np.ndarray, captions: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """[E, T] bool: the pieces that share a character with each entity's span.
+    """Return which pieces share a character with each entity's span.
 
-    offsets   [B, T, 2] first and past-last character of each piece, as a fast tokenizer gives them; special pieces
-              and padding have none (0, 0)
-    captions  [E] which caption each entity stands in
-    spans     [E, 2] its characters [start, end)
-    A row without a True is an entity beyond the model's length (or a span without a letter).
+    Args:
+        offsets: [B, T, 2], first and past-last character of each piece, as a fast tokenizer gives them; special pieces
+            and padding have none (0, 0).
+        captions: [E], which caption each entity stands in.
+        spans: [E, 2], its characters [start, end).
+
+    Returns:
+        [E, T] bool; a row without a True is an entity beyond the model's length (or a span without a letter).
     """
     own = offsets[captions]
     start, end = own[..., 0], own[..., 1]
@@ -27,10 +34,16 @@ def piece_mask(offsets: np.ndarray, captions: np.ndarray, spans: np.ndarray) -> 
 
 
 def own_pieces(offsets: np.ndarray, captions: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`piece_mask` as a list, for sums whose memory does not grow with entities times pieces.
+    """Return `piece_mask` as a list, for sums whose memory does not grow with entities times pieces.
 
-    Gives the flat places [P] (caption * T + piece) that the entities own, one entity after the other, and each one's
-    first place in that list [E]: what `embedding_bag` takes. Equal starts tell an entity without a piece.
+    Args:
+        offsets: See `piece_mask`.
+        captions: See `piece_mask`.
+        spans: See `piece_mask`.
+
+    Returns:
+        The flat places [P] (caption * T + piece) that the entities own, one entity after the other, and each one's
+        first place in that list [E]: what `embedding_bag` takes. Equal starts tell an entity without a piece.
     """
     length, places, counts = offsets.shape[1], [], []
     for start in range(0, len(captions), CHUNK):
@@ -44,17 +57,22 @@ def own_pieces(offsets: np.ndarray, captions: np.ndarray, spans: np.ndarray) -> 
 
 
 def spans_of(captions: Sequence[ParsedCaption], pool: str = "head") -> tuple[np.ndarray, np.ndarray]:
-    """Every entity's caption number [E] and characters [E, 2]: of its head noun, or of its whole phrase ("phrase")."""
+    """Return every entity's caption number [E] and characters [E, 2]: of its head noun, or of its whole "phrase"."""
     counts = [len(caption.entities) for caption in captions]
     entities = (entity for caption in captions for entity in caption.entities)
     spans: list[Span] = [entity.head_span if pool == "head" else entity.span for entity in entities]
     return np.repeat(np.arange(len(captions)), counts), np.array(spans, np.int64).reshape(-1, 2)
 
 
-def length_limit(tokenizer, positions: int | None) -> int:
-    """How many pieces a model reads: the smaller of its positions and its tokenizer's limit.
+def length_limit(tokenizer: PreTrainedTokenizerBase, positions: int | None) -> int:
+    """Return how many pieces a model reads: the smaller of its positions and its tokenizer's limit.
 
-    Raises InputError for a tokenizer without character offsets.
+    Args:
+        tokenizer: The model's tokenizer.
+        positions: How many position embeddings the model has, if it says so.
+
+    Raises:
+        InputError: The tokenizer gives no character offsets.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(f"{type(tokenizer).__name__} gives no character offsets: entities need a fast tokenizer")

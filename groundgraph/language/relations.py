@@ -11,11 +11,15 @@ from groundgraph.language.words import ARTICLES, BE, BODY_PARTS, PLACED, SEATED,
 
 
 class Relations:
-    """Reads the (subject position, predicate, object position) triplets of a tree; `found` keeps their order."""
+    """Reads the (subject position, predicate, object position) triplets of a tree.
+
+    Attributes:
+        triplets: Its keys, in the order they were read.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self.tree, self.clauses = tree, Clauses(tree)
-        self.found: dict[tuple[int, str, int], None] = {}
+        self.triplets: dict[tuple[int, str, int], None] = {}
         for i in range(len(tree.words)):
             if self.clauses.is_verb(i) and i not in tree.inside and i not in tree.meaning:
                 self._verb(i)
@@ -32,7 +36,7 @@ class Relations:
             for o in objects:
                 s_, o_ = meaning.get(s, s), meaning.get(o, o)
                 if s_ != o_ and s_ in entities and o_ in entities:
-                    self.found[(s_, predicate, o_)] = None
+                    self.triplets[(s_, predicate, o_)] = None
 
     def _verb(self, verb: int) -> None:
         t, c = self.tree, self.clauses
@@ -165,8 +169,8 @@ class Relations:
     def _neighbours(self) -> None:
         """Two neighbouring nouns that the parse leaves unrelated are related by what stands between."""
         t = self.tree
-        reached = {o for _, _, o in self.found}
-        heads = {s for s, _, _ in self.found}
+        reached = {o for _, _, o in self.triplets}
+        heads = {s for s, _, _ in self.triplets}
         for a, b in pairwise(t.entities):
             if b in reached or b in heads:
                 continue

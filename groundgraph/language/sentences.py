@@ -8,9 +8,15 @@ from groundgraph.language.lemmas import name_lemma, predicate_lemma
 
 
 def triplet_caption(subject: str, predicate: str, object: str) -> ParsedCaption:
-    """The words in a row ("man riding horse") with the two names as entities and one triplet, without a parser.
+    """Return the words in a row ("man riding horse") with the two names as entities and one triplet, without a parser.
 
-    Spans are exact; an entity's head is the last word of its name. Raises InputError if one of the three is empty.
+    Args:
+        subject: A name; its last word is the entity's head.
+        predicate: What relates the two.
+        object: A name.
+
+    Raises:
+        InputError: One of the three is empty.
     """
     names = [" ".join(part.split()) for part in (subject, predicate, object)]
     if not all(names):

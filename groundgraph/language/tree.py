@@ -33,10 +33,18 @@ SUBJECTS = ("nsubj", "nsubjpass")
 class Tree:
     """Words of one caption with tags, labels and heads by position, and the nouns that stand for things.
 
-    words     lower case; tags (Penn), deps, heads (positions; a root is its own head), starts (first characters)
-    tokens    the words as they stand
-    prepositions  position -> (text, last position), simple and of several words; all words of one map to the same
-    nouns     position of each head noun -> first position of its compound
+    Args:
+        tokens: The words as they stand.
+        tags: Penn's, a word each.
+        deps: Dependency labels, a word each.
+        heads: Positions of the governing words; a root is its own.
+        starts: The words' first characters in the caption.
+
+    Attributes:
+        words: In lower case.
+        prepositions: Position -> (text, last position), simple and of several words.
+        inside: Position of each word of a preposition -> the preposition's first.
+        nouns: Position of each head noun -> first position of its compound.
     """
 
     def __init__(
@@ -150,18 +158,18 @@ class Tree:
     @cached_property
     def meaning(self) -> dict[int, int]:
         """Noun -> the noun that stands for it: an amount's is its thing's, a compound part's its head's."""
-        found = {}
+        meaning = {}
         for noun, first in self.nouns.items():
             for part in range(first, noun + 1):
-                found[part] = noun
+                meaning[part] = noun
         for noun in self.nouns:
             word = lemma(self.words[noun], "noun")
             after = self.words[noun + 1 : noun + 2]
             if word in AMOUNTS and after == ["of"]:
                 thing = next((k for k in self.nouns if k > noun), None)
                 if thing is not None:
-                    found[noun] = thing
-        return found
+                    meaning[noun] = thing
+        return meaning
 
     @cached_property
     def entities(self) -> dict[int, Entity]:
@@ -184,7 +192,7 @@ class Tree:
             first += 1
         name = " ".join([*(words[p] for p in parts), lemma(words[noun], "noun")])
         name = SPELLINGS.get(name, name)
-        attributes += [a for a in self._said_of(noun) if a not in attributes]
+        attributes += [a for a in self._predicated(noun) if a not in attributes]
         start, end = self.starts[first], self.starts[noun] + len(self.tokens[noun])
         shades = [a for a in attributes if any(a != b and b.endswith(" " + a) for b in attributes)]
         kept = tuple(
@@ -222,18 +230,18 @@ class Tree:
         degree = k > 0 and self.tags[k - 1] == "RB" and self.heads[k - 1] == k and self.tags[k] == "JJ"
         return f"{before} {word}" if shade or degree else word
 
-    def _said_of(self, noun: int) -> list[str]:
+    def _predicated(self, noun: int) -> list[str]:
         """Adjectives after a noun: "the dog is brown", "a bus red and white"."""
-        found = []
+        adjectives = []
         for child in self.children[noun]:
             if child > noun and self.deps[child] in ("amod", "acl", "advcl") and self.tags[child] == "JJ":
-                found += [child, *self.coordinated(child)]
+                adjectives += [child, *self.coordinated(child)]
         verb = self.heads[noun]
         if self.deps[noun] in SUBJECTS:
             complements = [c for c in self.children[verb] if self.deps[c] in ("acomp", "oprd") and c not in self.inside]
             for c in complements:
-                found += [c, *self.coordinated(c)]
-        return [self.attribute(k) for k in found if self.tags[k][:2] in ("JJ", "CD") and not self._has_place(k)]
+                adjectives += [c, *self.coordinated(c)]
+        return [self.attribute(k) for k in adjectives if self.tags[k][:2] in ("JJ", "CD") and not self._has_place(k)]
 
     def _has_place(self, adjective: int) -> bool:
         """Whether the adjective opens a relation ("full of water") instead of describing."""
@@ -241,13 +249,13 @@ class Tree:
 
     def coordinated(self, i: int) -> list[int]:
         """Positions joined to i by "and", however long the chain."""
-        found, todo = [], [i]
+        joined, todo = [], [i]
         while todo:
             for child in self.children[todo.pop()]:
-                if self.deps[child] == "conj" and child not in found:
-                    found.append(child)
+                if self.deps[child] == "conj" and child not in joined:
+                    joined.append(child)
                     todo.append(child)
-        return found
+        return joined
 
     def is_picture(self, noun: int) -> bool:
         """Whether the noun names a picture of things rather than a thing with parts."""

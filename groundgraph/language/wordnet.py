@@ -34,7 +34,7 @@ class Nouns(NamedTuple):
 
 @cache
 def nouns() -> Nouns:
-    """The table, read at the first call (0.1 to 0.4 s)."""
+    """Return the table, read at the first call (0.1 to 0.4 s)."""
     packed = (resources.files("groundgraph.language") / "wordnet_nouns.txt.gz").read_bytes()
     meant: dict[str, tuple[int, ...]] = {}
     other: dict[str, int] = {}
@@ -51,7 +51,7 @@ def nouns() -> Nouns:
 
 
 def senses(word: str) -> tuple[int, ...]:
-    """The synsets that a word in base form means of a photo, () if WordNet lacks it; "mouse#4" is that sense alone."""
+    """Return the synsets that a base form means of a photo, () if WordNet lacks it; "mouse#4" is that sense alone."""
     table = nouns()
     if word in table.other:
         return (table.other[word],)
@@ -60,11 +60,11 @@ def senses(word: str) -> tuple[int, ...]:
 
 @cache
 def wider(sense: int) -> tuple[int, ...]:
-    """The synset itself and all that it is a kind of, nearest first."""
+    """Return the synset itself and all that it is a kind of, nearest first."""
     up = nouns().up
-    found = {sense: None}
+    kinds = {sense: None}
     level = [sense]
     while level:
-        level = [above for below in level for above in up[below] if above not in found]
-        found.update(dict.fromkeys(level))
-    return tuple(found)
+        level = [above for below in level for above in up[below] if above not in kinds]
+        kinds.update(dict.fromkeys(level))
+    return tuple(kinds)

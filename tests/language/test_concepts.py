@@ -5,7 +5,7 @@ import pytest
 
 from groundgraph.data.minigenome import CATEGORIES
 from groundgraph.data.minigenome.captions import SYNONYMS
-from groundgraph.data.types import Entity, ParsedCaption, Triplet
+from groundgraph.data.types import Entity, Triplet
 from groundgraph.data.vocabulary import (
     COCO80,
     OBJECTS365,
@@ -131,13 +131,6 @@ def test_match_matrix_agrees_with_single_look_ups():
     assert found.dtype == bool
     np.testing.assert_array_equal(found, [*expected, expected[0]])
     assert match_matrix([], categories).shape == (0, 4)
-
-
-def test_coverage_counts():
-    entities = (entity("man"), entity("bike"), entity("ufo"))
-    caption = ParsedCaption("", entities, (Triplet(0, "ride", 1), Triplet(0, "juggle", 1), Triplet(0, "ride", 2)))
-    expected = {"entities": 3, "entities_mapped": 2, "triplets": 3, "triplets_mapped": 1}
-    assert SMALL.coverage([caption]) == expected
 
 
 def test_triplet_sentence():
