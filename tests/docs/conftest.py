@@ -2,13 +2,15 @@
 
 import pytest
 
+from groundgraph.formats import READERS
 from groundgraph.grounding import GROUNDERS
 from groundgraph.language import PARSERS
 from groundgraph.sgg import SGG_MODELS
+from groundgraph.stages import STAGES
 from groundgraph.teachers import VISION_LANGUAGE_MODELS
 from groundgraph.vision import DETECTORS
 
-REGISTRIES = (PARSERS, GROUNDERS, SGG_MODELS, VISION_LANGUAGE_MODELS, DETECTORS)
+REGISTRIES = (PARSERS, GROUNDERS, SGG_MODELS, VISION_LANGUAGE_MODELS, DETECTORS, STAGES, READERS)
 
 
 @pytest.fixture(autouse=True, scope="module")
