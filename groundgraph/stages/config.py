@@ -69,7 +69,7 @@ class DetectorConfig(Strict):
     store: Literal["float32", "float16"] = Field(
         "float32", description="what features are kept in: float16 takes half the room and keeps three digits"
     )
-    asked: Literal["nouns", "vocabulary"] = Field(
+    prompt: Literal["nouns", "vocabulary"] = Field(
         "nouns",
         description="what an open-vocabulary detector looks for: the nouns of the image's own captions (in images that "
         "have none, the vocabulary), or the evaluation vocabulary in all",

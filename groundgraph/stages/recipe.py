@@ -37,6 +37,7 @@ from groundgraph.vision import can_pool
 SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
 # A key that has another name now -> that name: an old recipe fails with it.
 OLD_KEYS: dict[str, str] = {
+    "detector.asked": "detector.prompt",
     "sgg.inference.images": "sgg.inference.batch_size",
     "sgg.inference.nms": "sgg.inference.nms_threshold",
     "sgg.motifs.commit": "sgg.motifs.nms_threshold",

@@ -178,7 +178,7 @@ def _load(
 def _queries(run: Run) -> tuple[tuple[str, ...], dict[str, Sequence[str]]]:
     """What an open-vocabulary detector looks for: the evaluation vocabulary, and training images' own nouns."""
     names, nouns = vocabulary(run)[0].names, {}
-    if run.recipe.detector.asked == "nouns":
+    if run.recipe.detector.prompt == "nouns":
         for image_id, captions in zip(image_ids(run, "train"), parsed(run, "train"), strict=True):
             nouns[image_id] = sorted({entity.name for entity in entities(captions)}) or names
     return names, nouns

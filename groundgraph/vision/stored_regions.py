@@ -19,13 +19,14 @@ from groundgraph.vision.detector import usable
 
 
 class FileDetector:
-    """A `Detector` that looks at no image: it has the regions that a file holds."""
+    """A `Detector` that looks at no image: it has the regions that a file holds.
+
+    Args:
+        file: Where the regions are.
+        count: The best that are kept of an image; None: all.
+    """
 
     def __init__(self, file: RegionFile, count: int | None = None) -> None:
-        """Args:
-        file: Where the regions are.
-        count: The best that are kept of an image, None for all.
-        """
         self.file, self.count = file, count
         self._owners: dict[str, str] = {}  # key -> path of the image that it fits
         self._shared: dict[str, str] = {}  # key that fits several -> path of another one
@@ -80,11 +81,17 @@ class FileDetector:
 
 
 def fit(stored: FileRegions, size: tuple[int, int], categories: int, orientation: int = 1) -> Regions:
-    """Stored regions as `Regions` of an image of `size`: best first, boxes turned and scaled with it and clipped.
+    """Return a file's regions as `Regions` of an image: best first, boxes turned and scaled with it and clipped.
 
-    orientation  the image's EXIF orientation, which `size` is after
-    Raises InputError where the shapes do not fit each other, a label is beyond the categories, or the boxes cannot be
-    those of the image.
+    Args:
+        stored: What the file holds.
+        size: The image's width and height in pixels, after its EXIF orientation.
+        categories: How many categories the file has.
+        orientation: The image's EXIF orientation.
+
+    Raises:
+        InputError: The shapes do not fit each other, a label is beyond the categories, or the boxes cannot be those of
+            the image.
     """
     boxes, features = numbers(stored.boxes, "boxes").astype(np.float64), numbers(stored.features, "features")
     if boxes.ndim != 2 or boxes.shape[1] != 4 or features.ndim != 2 or len(features) != len(boxes):
@@ -114,11 +121,17 @@ def fit(stored: FileRegions, size: tuple[int, int], categories: int, orientation
 
 
 def key_of(example: Example, keys: Container[str]) -> str | None:
-    """Which of a file's keys is an example's: its id, its file's path or a part of its end, or the number at its end.
+    """Return an example's key of a file's: its id, its image's path or a part of its end, or the number at its end.
 
-    a/COCO_val2014_000000000139.jpg is found under a/COCO_val2014_000000000139.jpg, with the ending or without, under
-    COCO_val2014_000000000139.jpg likewise, and under 139. None: it has no key. Raises InputError where its id says
-    one key and its file's name another.
+    The key of a/COCO_val2014_000000000139.jpg is a/COCO_val2014_000000000139.jpg, with the ending or without,
+    COCO_val2014_000000000139.jpg likewise, or 139. None: it has none.
+
+    Args:
+        example: The example.
+        keys: The file's.
+
+    Raises:
+        InputError: The example's id says one key and its image's name another.
     """
     parts = name_text(example.path).split("/")
     stem, dot, _ = parts[-1].rpartition(".")

@@ -31,7 +31,7 @@ def test_a_run_asks_for_the_captions_nouns_or_for_the_vocabulary(tmp_path, asked
     torch.manual_seed(0)
     (tmp_path / "model").mkdir()
     owl(tmp_path / "model", "owlvit")
-    settings = [*SMALL, f"detector.model={tmp_path / 'model'}", f"detector.asked={asked}"]
+    settings = [*SMALL, f"detector.model={tmp_path / 'model'}", f"detector.prompt={asked}"]
     out = tmp_path / "run"
     result = invoke("demo", "--out", out, *(w for s in settings for w in ("--set", s)))
     assert result.exit_code == 0, result.output
