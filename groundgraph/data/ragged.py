@@ -68,8 +68,8 @@ def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarr
     """A column as the tensors of a file."""
     kinds = {(a.dtype, a.ndim) for a in arrays}
     if len(kinds) > 1 or any(a.ndim == 0 for a in arrays):
-        found = ", ".join(sorted(f"{dtype} with {axes} axes" for dtype, axes in kinds))
-        raise InputError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {found}")
+        dtypes = ", ".join(sorted(f"{dtype} with {axes} axes" for dtype, axes in kinds))
+        raise InputError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {dtypes}")
     even = len({a.shape[1:] for a in arrays}) <= 1
     rows = arrays if even else [a.reshape(-1) for a in arrays]
     flat = np.concatenate(rows) if rows else np.zeros(0, np.float32)

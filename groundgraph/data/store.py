@@ -33,7 +33,7 @@ def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Region
 
     half  features are stored as float16. Raises InputError as `write_ragged`, or where float16 cannot hold them.
     """
-    entries = [_entry(found) for found in regions]
+    entries = [_entry(one) for one in regions]
     columns = {column: [entry[column] for entry in entries] for column in _COLUMNS}
     if half:
         columns["features"] = [narrowed(array, np.float16, f"{path}: features") for array in columns["features"]]
@@ -156,7 +156,7 @@ def counts_of(regions: Sequence[Regions]) -> np.ndarray:
     """How many regions each image has: [N] int64. Stored ones are not read for that."""
     if isinstance(regions, StoredRegions):
         return regions.counts()
-    return np.array([len(found) for found in regions], np.int64)
+    return np.array([len(one) for one in regions], np.int64)
 
 
 def regions_of(store: Ragged, name: str) -> Regions:

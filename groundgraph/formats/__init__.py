@@ -36,26 +36,29 @@ def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Side
     where one cannot be read, a side is missing, or the two do not belong together.
     """
     predictions = Path(predictions)
-    found = _read(predictions, "predictions")
+    predicted = _read(predictions, "predictions")
     if truth is None:
-        if isinstance(found, NamedPredictions) and predictions.suffix == ".safetensors":
+        if isinstance(predicted, NamedPredictions) and predictions.suffix == ".safetensors":
             truth = run_truth(predictions)
-        elif not isinstance(found, Numbered) or found.truth is None:
+        elif not isinstance(predicted, Numbered) or predicted.truth is None:
             raise InputError(f"{predictions}: holds no ground truth; give its file as second argument")
-    true = found if truth is None else _read(Path(truth), "truth")
+    true = predicted if truth is None else _read(Path(truth), "truth")
     where = str(predictions), str(truth if truth is not None else predictions)
-    if isinstance(found, NamedPredictions) and isinstance(true, NamedTruth):
-        sides = together(found, true, where)
-    elif not (isinstance(found, Numbered) and isinstance(true, Numbered)):
+    if isinstance(predicted, NamedPredictions) and isinstance(true, NamedTruth):
+        sides = together(predicted, true, where)
+    elif not (isinstance(predicted, Numbered) and isinstance(true, Numbered)):
         raise InputError(
             f"one of {where[0]} and {where[1]} numbers its categories and the other names them; give both sides in "
             "formats that name them (JSON, COCO-style, a run's), or both as numbers"
         )
     else:
-        for side, kind, file in ((found.predictions, "predictions", where[0]), (true.truth, "ground truth", where[1])):
+        for side, kind, file in (
+            (predicted.predictions, "predictions", where[0]),
+            (true.truth, "ground truth", where[1]),
+        ):
             if side is None:
                 raise InputError(f"{file}: holds no {kind}; give a file that does")
-        sides = numbered(found, true, where)
+        sides = numbered(predicted, true, where)
     notes = list(sides.notes)
     for side, file in ((sides.predictions, where[0]), (sides.truth, where[1])):
         notes += box_notes(side.boxes, side.box_offsets, sides.images, sides.sizes, file)

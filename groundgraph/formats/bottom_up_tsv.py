@@ -93,10 +93,10 @@ class BottomUpTsv(RegionFile):
         }
         labels = scores = None
         if "cls_prob" in arrays:
-            chance, listed = arrays["cls_prob"], len(self.categories)
-            named = bool(listed) and self.categories[0] in BACKGROUND  # its column is the first, whether listed or not
-            if listed and chance.shape[1] != listed + (not named):
-                raise InputError(f"{chance.shape[1]} class probabilities, {listed} names in objects_vocab.txt")
+            chance, classes = arrays["cls_prob"], len(self.categories)
+            named = bool(classes) and self.categories[0] in BACKGROUND  # its column is the first, whether listed or not
+            if classes and chance.shape[1] != classes + (not named):
+                raise InputError(f"{chance.shape[1]} class probabilities, {classes} names in objects_vocab.txt")
             labels, scores = chance[:, 1:].argmax(1) + named, chance[:, 1:].max(1)
         elif "objects_id" in arrays:
             labels, scores = arrays["objects_id"][:, 0], arrays["objects_conf"][:, 0]

@@ -161,14 +161,14 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
     ends the ids are annotations'. An annotation's "score" is its entity's share of the region. file_name is relative
     to info's "image_folder". Gives counts.
     """
-    listed = list(images)
-    if not listed:
+    labelled = list(images)
+    if not labelled:
         raise InputError(f"{path}: no image to export; finish the run first")
-    root = os.path.commonpath([Path(image.path).absolute().parent for image in listed])
+    root = os.path.commonpath([Path(image.path).absolute().parent for image in labelled])
     content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], "relations": []}
     for key, names in zip(("categories", "predicates"), vocabularies, strict=True):
         content[key] = [{"id": k + 1, "name": name} for k, name in enumerate(names)]
-    for image_id, image in zip(_written_ids([image.image_id for image in listed]), listed, strict=True):
+    for image_id, image in zip(_written_ids([image.image_id for image in labelled]), labelled, strict=True):
         width, height = image.size
         file_name = Path(os.path.relpath(Path(image.path).absolute(), root)).as_posix()
         content["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
@@ -200,10 +200,10 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
             )
     write_json(Path(path), content)
     return {
-        "images": len(listed),
+        "images": len(labelled),
         "boxes": len(content["annotations"]),
         "relations": len(content["relations"]),
-        "images without a box": sum(not len(image.boxes) for image in listed),
+        "images without a box": sum(not len(image.boxes) for image in labelled),
     }
 
 

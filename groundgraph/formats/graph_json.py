@@ -34,14 +34,14 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
     the whole triplet's. {"categories": [name, ...], "predicates": [name, ...], "graphs": {image: graph}} lists the
     vocabularies too. Raises InputError, naming file, image and entry, on anything missing.
     """
-    graphs, listed = _read(content, path, scored=True)
+    graphs, declared = _read(content, path, scored=True)
     occurring: tuple[dict[str, str], dict[str, str]] = {}, {}  # name -> the first image that it is in
     for image, graph in graphs.items():
         for name, *_ in graph.objects:
             occurring[0].setdefault(name, image)
         for _, name, *_ in graph.relations:
             occurring[1].setdefault(name, image)
-    vocabularies = listed or (tuple(occurring[0]), tuple(occurring[1]))
+    vocabularies = declared or (tuple(occurring[0]), tuple(occurring[1]))
     for names, known, what in zip(occurring, map(set, vocabularies), ("categories", "predicates"), strict=True):
         for name, image in names.items():
             if name not in known:
@@ -55,17 +55,17 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
         [[score for *_, score in g.relations] for g in graphs.values()],
         len(vocabularies[1]),
     )
-    return NamedPredictions(arrays, list(graphs), None, vocabularies, listed=listed is not None)
+    return NamedPredictions(arrays, list(graphs), None, vocabularies, listed=declared is not None)
 
 
 def graph_json_truth(content: Any, path: Path) -> NamedTruth:
     """True graphs as JSON of the same form as predicted ones; scores are not needed. Raises InputError likewise."""
-    graphs, listed = _read(content, path, scored=False)
+    graphs, declared = _read(content, path, scored=False)
     truths = [
         GroundTruth(g.boxes, tuple(name for name, _, _ in g.objects), tuple((s, p, o) for s, p, o, _ in g.relations))
         for g in graphs.values()
     ]
-    return NamedTruth(truths, list(graphs), None, listed)
+    return NamedTruth(truths, list(graphs), None, declared)
 
 
 class _Graph(NamedTuple):
@@ -89,15 +89,15 @@ def _opened(content: Any) -> tuple[Any, Mapping[str, Any]]:
 
 def _read(content: Any, path: Path, scored: bool) -> tuple[dict[str, _Graph], Vocabularies | None]:
     """(image -> graph, the vocabularies if the file lists them)."""
-    opened, listed = _opened(content)
+    opened, declared = _opened(content)
     graphs = {image: _graph(graph, f"{path}, image {image!r}", scored) for image, graph in opened.items()}
-    if not listed:
+    if not declared:
         return graphs, None
-    if not all(isinstance(listed.get(part), list) for part in ("categories", "predicates")):
+    if not all(isinstance(declared.get(part), list) for part in ("categories", "predicates")):
         raise InputError(f'{path}: give both "categories" and "predicates" as lists of names, or neither')
     try:
         categories, predicates = (
-            Vocabulary(tuple(map(name_of, listed[part]))).names for part in ("categories", "predicates")
+            Vocabulary(tuple(map(name_of, declared[part]))).names for part in ("categories", "predicates")
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -107,20 +107,20 @@ def _read(content: Any, path: Path, scored: bool) -> tuple[dict[str, _Graph], Vo
 def _graph(graph: Any, where: str, scored: bool) -> _Graph:
     if not isinstance(graph, Mapping) or "objects" not in graph:
         raise InputError(f'{where}: has no list "objects"; give {{"objects": [...], "relations": [...]}}')
-    made = _Graph([], [])
-    for part, entries, read in (("objects", made.objects, _object), ("relations", made.relations, _relation)):
+    result = _Graph([], [])
+    for part, entries, read in (("objects", result.objects, _object), ("relations", result.relations, _relation)):
         try:
-            listed = items(graph, part)
+            values = items(graph, part)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-        for i, entry in enumerate(listed):
+        for i, entry in enumerate(values):
             try:
                 entries.append(
-                    (*read(entry, len(made.objects)), number(field(entry, "score"), "score") if scored else 1.0)
+                    (*read(entry, len(result.objects)), number(field(entry, "score"), "score") if scored else 1.0)
                 )
             except InputError as error:
                 raise InputError(f"{where}, {part[:-1]} {i}: {error}") from error
-    return made
+    return result
 
 
 def _object(entry: Any, _: int) -> tuple[str, list[float]]:
@@ -166,8 +166,8 @@ def write_graph_json(
     reads; an image at a time. Gives counts."""
     counts: dict[str, int] = {}
     with atomic_write(Path(path)) as temporary, open_text(temporary) as file:
-        listed = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))
-        file.write(json.dumps(listed, ensure_ascii=False)[:-1] + ', "graphs": {')
+        header = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))
+        file.write(json.dumps(header, ensure_ascii=False)[:-1] + ', "graphs": {')
         for name, graph in counted_images(graphs, path, counts):
             record = graph_record(graph, vocabularies)
             comma = ",\n" if counts["images"] > 1 else "\n"

@@ -45,32 +45,32 @@ def dataset(place: h5py.Group, name: str, path: str | Path, axes: tuple[int, ...
     numbers lie in another file.
     """
     check_links(place, (name,), path)
-    found: Any = place.get(name)
-    if not isinstance(found, h5py.Dataset):
-        what = "a group" if isinstance(found, h5py.Group) else "missing"
+    array: Any = place.get(name)
+    if not isinstance(array, h5py.Dataset):
+        what = "a group" if isinstance(array, h5py.Group) else "missing"
         raise InputError(f"{path}: {name} is {what}, not a dataset of numbers; make the file anew")
-    if found.dtype.kind not in "biuf":
-        raise InputError(f"{path}: {name} holds {_kind(found.dtype)}, not numbers; make the file anew")
-    if not (len(found.shape or ()) in axes if axes else found.shape):
-        wanted = " or ".join(map(str, axes)) if axes else "1 or more"
-        raise InputError(f"{path}: {name} has the shape {found.shape}, not {wanted} axes; make the file anew")
-    if found.is_virtual or found.external:
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{path}: {name} holds {_kind(array.dtype)}, not numbers; make the file anew")
+    if not (len(array.shape or ()) in axes if axes else array.shape):
+        expected = " or ".join(map(str, axes)) if axes else "1 or more"
+        raise InputError(f"{path}: {name} has the shape {array.shape}, not {expected} axes; make the file anew")
+    if array.is_virtual or array.external:
         raise InputError(f"{path}: {name} is stored in another file; make one file of both (h5repack)")
-    if found.chunks and math.prod(found.chunks) * found.dtype.itemsize > _limit(found):
-        raise InputError(f"{path}: {name} has chunks of {found.chunks}, more than the file could fill; make it anew")
-    return found
+    if array.chunks and math.prod(array.chunks) * array.dtype.itemsize > _limit(array):
+        raise InputError(f"{path}: {name} has chunks of {array.chunks}, more than the file could fill; make it anew")
+    return array
 
 
-def taken(found: h5py.Dataset, part: Any, path: str | Path) -> np.ndarray:
-    """Some of a dataset, as `found[part]` gives it.
+def taken(array: h5py.Dataset, part: Any, path: str | Path) -> np.ndarray:
+    """Some of a dataset, as `array[part]` gives it.
 
     Raises InputError, naming file and dataset, where it is more than the file could fill: rows that nobody wrote take
     no room there, and are made of nothing when they are read.
     """
-    size = np.broadcast_to(np.zeros((), found.dtype), found.shape)[part].nbytes
-    if size > _limit(found):
-        raise InputError(f"{path}: {found.name} claims {size:,} bytes, more than the file could fill; make it anew")
-    return found[part]
+    size = np.broadcast_to(np.zeros((), array.dtype), array.shape)[part].nbytes
+    if size > _limit(array):
+        raise InputError(f"{path}: {array.name} claims {size:,} bytes, more than the file could fill; make it anew")
+    return array[part]
 
 
 def check_links(place: h5py.Group, names: Iterable[str], path: str | Path) -> None:
@@ -80,8 +80,8 @@ def check_links(place: h5py.Group, names: Iterable[str], path: str | Path) -> No
             raise InputError(f"{path}: {name} is a link to somewhere else; put what it means in its place (h5repack)")
 
 
-def _limit(found: h5py.Dataset) -> int:
-    return memory_of(found.file.id.get_filesize())
+def _limit(array: h5py.Dataset) -> int:
+    return memory_of(array.file.id.get_filesize())
 
 
 def _kind(dtype: Any) -> str:

@@ -43,14 +43,14 @@ def image_places(
             f"{true[0][0]!r}); name the images alike"
         )
     if by_file:
-        odd = [
+        unequal = [
             (files[1][p], files[0][t]) for t, p in enumerate(places) if p >= 0 and not _inside(files[1][p], files[0][t])
         ]
-        note = f"{len(odd)} images are in other folders in {where[0]} than in {where[1]}"
+        note = f"{len(unequal)} images are in other folders in {where[0]} than in {where[1]}"
     else:
-        odd = [(predicted[1][0], true[1][0])] if both else []
+        unequal = [(predicted[1][0], true[1][0])] if both else []
         note = f"no file name is both in {where[0]} and in {where[1]}: the images meet by their ids"
-    return places, [f"{note}, such as {odd[0][0]!r} and {odd[0][1]!r}"] if odd else []
+    return places, [f"{note}, such as {unequal[0][0]!r} and {unequal[0][1]!r}"] if unequal else []
 
 
 def _by_id(true: Names, predicted: Names) -> np.ndarray | None:

@@ -132,9 +132,9 @@ class Machine:
             raise Damaged(f"nested more than {DEPTH} deep")
         self.take(_CONTAINER)
         if isinstance(value, Built):
-            made, count = value.value(lambda part: self._plain(part, depth + 1))
+            restored, count = value.value(lambda part: self._plain(part, depth + 1))
             self.take(count)
-            return made
+            return restored
         if kind is list:
             return [self._plain(part, depth + 1) for part in value]
         if kind is tuple:

@@ -142,16 +142,18 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
 
 def numbered(predictions: Numbered, truth: Numbered, where: tuple[str, str]) -> Sides:
     """Bring two numbered sides, which stand in one order, together. Raises InputError as `together`."""
-    found, true = predictions.predictions, truth.truth
-    if found.images != true.images:
-        raise InputError(f"{where[1]} has {true.images} images and {where[0]} {found.images}; give both of the same")
+    predicted, true = predictions.predictions, truth.truth
+    if predicted.images != true.images:
+        raise InputError(
+            f"{where[1]} has {true.images} images and {where[0]} {predicted.images}; give both of the same"
+        )
     zeroshot = truth.zeroshot if truth.zeroshot is not None else predictions.zeroshot
     images = [str(i) for i in range(true.images)]
     notes = []
-    if len(found.labels) and len(true.labels) and not np.isin(found.labels, true.labels).any():
+    if len(predicted.labels) and len(true.labels) and not np.isin(predicted.labels, true.labels).any():
         notes.append(f"no label that {where[0]} predicts is in {where[1]}: number the categories alike, from 1")
     sizes = known_sizes(predictions.sizes, truth.sizes, images, where)
-    return Sides(found, true, zeroshot, notes=tuple(notes), images=images, sizes=sizes)
+    return Sides(predicted, true, zeroshot, notes=tuple(notes), images=images, sizes=sizes)
 
 
 def triplet_predictions(

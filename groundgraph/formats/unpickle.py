@@ -231,13 +231,13 @@ def _reconstruct(machine: Machine, kind: Any, *_: Any) -> _Array:
 
 
 def _from_buffer(machine: Machine, data: Any, kind: Any, shape: Any, order: Any, axes: Any = None) -> _Array:
-    made = _Array()
-    made.array = _from_bytes(machine, data, kind, shape, "C" if order == "K" else order)
+    array = _Array()
+    array.array = _from_bytes(machine, data, kind, shape, "C" if order == "K" else order)
     if order == "K":
         if type(axes) is not tuple or not all(type(n) is int for n in axes):
             raise Damaged("axes that are none")
-        made.array = made.array.transpose(axes)
-    return made
+        array.array = array.array.transpose(axes)
+    return array
 
 
 def _scalar(machine: Machine, kind: Any, data: Any) -> Any:

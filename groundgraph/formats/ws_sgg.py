@@ -44,9 +44,9 @@ def read_results(
     Raises InputError, naming file, image and fix, where it is no such file or asks to run anything.
     """
     content = read_pickle(path)
-    listed = content.items() if isinstance(content, Mapping) else _by_id(content, path)
+    entries = content.items() if isinstance(content, Mapping) else _by_id(content, path)
     images: dict[str, _Entities] = {}
-    for key, meta in listed:
+    for key, meta in entries:
         name = id_text(key)
         if name is None:
             raise InputError(f"{path}: the id of image {len(images)} is no number and no text; {_RELEASED}")
@@ -87,16 +87,16 @@ def _entities(meta: Any, where: str) -> _Entities:
             triplets = _whole(meta["relations"]).reshape(-1, 3)
             regions, scores = (list(meta[key]) for key in ("gd_boxes", "gd_scores"))
         else:
-            said = _whole(meta["gt_rels"]).reshape(-1, 3)
+            relations = _whole(meta["gt_rels"]).reshape(-1, 3)
             regions, scores = (
                 [row for ends in zip(meta[f"subject_{key}"], meta[f"object_{key}"], strict=True) for row in ends]
                 for key in ("boxes", "scores")
             )
-            if said.size and not 0 <= said[:, :2].min() <= said[:, :2].max() < len(classes):
+            if relations.size and not 0 <= relations[:, :2].min() <= relations[:, :2].max() < len(classes):
                 raise InputError("a relation points beyond gt_classes")
-            classes = classes[said[:, :2].reshape(-1)]
-            ends = 2 * np.arange(len(said))
-            triplets = np.column_stack([ends, ends + 1, said[:, 2]])
+            classes = classes[relations[:, :2].reshape(-1)]
+            ends = 2 * np.arange(len(relations))
+            triplets = np.column_stack([ends, ends + 1, relations[:, 2]])
         regions = [_whole(row).reshape(-1) for row in regions]
         scores = [np.asarray(row, np.float64).reshape(-1) for row in scores]
     except KeyError as error:

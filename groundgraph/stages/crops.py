@@ -59,7 +59,7 @@ class CropDescriber:
 
     def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
         proposals, images = regions(self.run, split)[part], examples(self.run, split)[part]
-        full = [i for i, found in enumerate(proposals) if len(found)]
+        full = [i for i, one in enumerate(proposals) if len(one)]
         pictures = [open_image(images[i].path) for i in full]
         features = dict(zip(full, self.expert.region_features(pictures, [proposals[i] for i in full]), strict=True))
         none = np.zeros((0, self.expert.width), np.float32)

@@ -65,9 +65,9 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
 
 def _inputs(run: Run, out: Path) -> list[str | Path]:
     """What a run reads and what it made, as far as `out` may be one of them."""
-    made = [run.folder / name for name in ("recipe.yaml", "metrics.json", "report.html")]
+    outputs = [run.folder / name for name in ("recipe.yaml", "metrics.json", "report.html")]
     inside = [out for parent in out.resolve().parents if (parent / manifest.NAME).is_file()]  # a stage's
-    return [need.place for need in needs(run.recipe)] + made + inside
+    return [need.place for need in needs(run.recipe)] + outputs + inside
 
 
 def _pseudo_labels(run: Run, method: str) -> Iterator[tuple[Example, list[str], PseudoLabels, Regions]]:
@@ -98,12 +98,12 @@ def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dic
     if what != "pseudo-labels":
         raise InputError(f"{what!r} is not imported: choose of {', '.join(IMPORTS)}")
     check_output(out, [source])
-    found = read_results(source, len(VG150_OBJECTS), len(VG150_PREDICATES), skipped=skipped)
+    results = read_results(source, len(VG150_OBJECTS), len(VG150_PREDICATES), skipped=skipped)
     out.parent.mkdir(parents=True, exist_ok=True)
     names = ("", *VG150_OBJECTS.names)
-    records = (pseudo_record(name, p, [names[c + 1] for c in p.categories.tolist()]) for name, p in found.items())
+    records = (pseudo_record(name, p, [names[c + 1] for c in p.categories.tolist()]) for name, p in results.items())
     return {
         "images": write_lines(out, records),
-        "entities": sum(len(p.categories) for p in found.values()),
-        "triplets": sum(len(p.triplets) for p in found.values()),
+        "entities": sum(len(p.categories) for p in results.values()),
+        "triplets": sum(len(p.triplets) for p in results.values()),
     }

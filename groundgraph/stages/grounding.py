@@ -41,15 +41,15 @@ def stage_of(method: str) -> str:
 
 def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe that grounds."""
-    stages, given = [], ("examples", "parsed", "regions")
+    stages, needed = [], ("examples", "parsed", "regions")
     for name, method in recipe.methods.items():
         if method.supervised:
             continue
         if not method.learns:
             cost = per_image(recipe.scored, "match regions: {images:,} images")
-            stages.append(Stage(stage_of(name), given, settings=None, work=partial(match, method=name), cost=cost))
+            stages.append(Stage(stage_of(name), needed, settings=None, work=partial(match, method=name), cost=cost))
             continue
-        settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*given, "text"]
+        settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*needed, "text"]
         if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and Eq. 8's temperature
             settings += [recipe.teachers.object, recipe.interaction and recipe.interaction.temperature]
             needs += ["teachers", *(["reliability"] if recipe.needs_expert else [])]

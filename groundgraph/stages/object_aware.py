@@ -15,5 +15,5 @@ def object_aware(run: Run, split: str, part: slice) -> list[np.ndarray]:
     """The object-aware targets of some of a split's images, [E, V] float32 each (Eq. 6)."""
     proposals, captions = regions(run, split)[part], parsed(run, split)[part]
     targets = ObjectTeacher(detector_categories(run), match_matrix).targets((), proposals, captions)
-    none = [np.zeros((0, len(found)), np.float32) for found in proposals]
+    none = [np.zeros((0, len(one)), np.float32) for one in proposals]
     return [np.concatenate([empty, *rows], dtype=np.float32) for empty, rows in zip(none, targets, strict=True)]

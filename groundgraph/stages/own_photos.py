@@ -32,25 +32,27 @@ def photo_settings(folder: Path, settings: Sequence[str] = ()) -> list[str]:
     Raises RecipeError where there is not one captions file, or more than one of boxes.
     """
     places = [place for place in (folder, folder / "annotations") if place.is_dir()]
-    given = dict(setting.partition("=")[::2] for setting in settings)
-    found = [
+    chosen = dict(setting.partition("=")[::2] for setting in settings)
+    candidates = [
         path for place in places for pattern in ("*.jsonl", "captions*.json") for path in sorted(place.glob(pattern))
     ]
-    if "data.captions" in given:
-        found = [Path(given["data.captions"])]
-    if not found and (folder / "recipe.yaml").is_file():
+    if "data.captions" in chosen:
+        candidates = [Path(chosen["data.captions"])]
+    if not candidates and (folder / "recipe.yaml").is_file():
         again = shlex.join(["groundgraph", "run", str(folder / "recipe.yaml"), "--out", str(folder)])
         raise RecipeError(f"{folder}: a run's folder, not one of photos; go on with the run: {again}")
-    if len(found) != 1:
+    if len(candidates) != 1:
         has = (
-            f"has {len(found)} captions files ({', '.join(p.name for p in found)})" if found else "has no captions file"
+            f"has {len(candidates)} captions files ({', '.join(p.name for p in candidates)})"
+            if candidates
+            else "has no captions file"
         )
         raise RecipeError(
             f'{folder}: {has}; put one there, captions.json as COCO has it or lines of {{"image": NAME, "captions": '
             "[TEXT, ...]} in captions.jsonl, or name one: --set data.captions=FILE"
         )
     boxes = [path for place in places for path in sorted(place.glob("instances*.json"))]
-    if len(boxes) > 1 and "data.instances" not in given:
+    if len(boxes) > 1 and "data.instances" not in chosen:
         raise RecipeError(
             f"{folder}: has {len(boxes)} instances files ({', '.join(p.name for p in boxes)}); name the one to measure "
             "against: --set data.instances=FILE, or none: --set data.instances=null"
@@ -58,9 +60,9 @@ def photo_settings(folder: Path, settings: Sequence[str] = ()) -> list[str]:
     keys = {
         "name": folder.resolve().name,
         "note": f"The photos in {folder}. All of them are trained on; no box is ever seen in training.",
-        "data.source": "jsonl" if found[0].suffix == ".jsonl" else "coco",
+        "data.source": "jsonl" if candidates[0].suffix == ".jsonl" else "coco",
         "data.images": str(folder / "images" if (folder / "images").is_dir() else folder),
-        "data.captions": str(found[0]),
+        "data.captions": str(candidates[0]),
         "data.instances": str(boxes[0]) if len(boxes) == 1 else None,
     }
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in keys.items()]

@@ -106,7 +106,7 @@ def _interaction_scores(
     captions: Sequence[list[ParsedCaption]],
 ) -> list[list[np.ndarray] | None]:
     """Scores [E, V] a caption of the images that have regions; the others have nothing to ask about."""
-    full = [i for i, found in enumerate(proposals) if len(found)]
+    full = [i for i, one in enumerate(proposals) if len(one)]
     scores: list[list[np.ndarray] | None] = [None] * len(images)
     if full:
         pictures = [open_image(images[i].path) for i in full]

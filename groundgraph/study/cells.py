@@ -36,18 +36,18 @@ def mark_of(cell: Cell, listing: list[Stage]) -> str:
     return f"{keys(listing)[last]}-{code_of(graph_figures if cell.row.graphs else grounding_figures)}"
 
 
-def read_cell(folder: Path, cell: Cell, mark: str) -> dict[str, Any] | None:
+def read_cell(folder: Path, cell: Cell, fingerprint: str) -> dict[str, Any] | None:
     """A cell's record where it is done with these settings."""
     record = read_json(folder / f"{cell.name}.json")
-    return record if isinstance(record, dict) and record.get("fingerprint") == mark else None
+    return record if isinstance(record, dict) and record.get("fingerprint") == fingerprint else None
 
 
 def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
     """Compute a cell and write its record into `folder`; its model and graphs are not kept."""
     recipe = cell.recipe
     listing, method = stages(recipe), _method(recipe)
-    mark = mark_of(cell, listing)
-    run = store.run_of(recipe, listing, f"{cell.name}-{mark}")
+    fingerprint = mark_of(cell, listing)
+    run = store.run_of(recipe, listing, f"{cell.name}-{fingerprint}")
     if cell.row.graphs:
         run.execute(with_needs(listing, ["evaluation"]))
         metrics = json.loads((run.folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
         "variant": cell.row.variant.name,
         "seed": cell.seed,
         "by hand": by_hand(cell),
-        "fingerprint": mark,
+        "fingerprint": fingerprint,
         "code": made_at(),
         "seconds": round(sum(run.seconds.get(name, 0.0) for name in (f"sgg-{method}", "evaluation")), 1),
         "figures": figures,
@@ -78,11 +78,11 @@ def by_hand(cell: Cell) -> str:
 
 def graph_figures(metrics: dict[str, Any], method: str) -> Figures:
     """A method's figures of a run's metrics.json under the names that tables use."""
-    told = metrics["methods"][method]
-    figures = {name: told["sgdet"][name] for name in (*RECALLS, "mR@50", "ngR@50")} | {"mAP50": told["mAP50"]}
-    figures |= {f"grounding {group}": told["grounding"][group] for group in GROUPS}
+    measured = metrics["methods"][method]
+    figures = {name: measured["sgdet"][name] for name in (*RECALLS, "mR@50", "ngR@50")} | {"mAP50": measured["mAP50"]}
+    figures |= {f"grounding {group}": measured["grounding"][group] for group in GROUPS}
     figures |= {f"chance {group}": metrics["chance"][group] for group in GROUPS}
-    return figures | {name: told.get("pseudo labels", {}).get(name) for name in QUALITY}
+    return figures | {name: measured.get("pseudo labels", {}).get(name) for name in QUALITY}
 
 
 def grounding_figures(run: Run, method: str) -> Figures:

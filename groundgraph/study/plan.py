@@ -289,7 +289,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
         raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
     ablation = ABLATIONS[name]
     graphs = graphs or ablation.graphs
-    listed = tuple(
+    rows = tuple(
         Row(
             "vg_caption",
             "motifs" if graphs else "none",
@@ -305,7 +305,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
             f"Ablation: {ablation.title}",
             "Grounding accuracy, and how often a right region is the best or among the three best of the training "
             "images' entities (VG Caption).",
-            listed,
+            rows,
             measured,
             "grounding all",
             f"{name}-{ablation.reference}",
@@ -318,7 +318,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
                 f"ablation-{name}-graphs",
                 f"Ablation: {ablation.title}, scene graphs",
                 "SGDet, and mAP at IoU 0.5 (VG Caption, Motifs).",
-                listed,
+                rows,
                 (*RECALLS, "mAP50"),
                 "R@50",
                 f"{name}-{ablation.reference}",

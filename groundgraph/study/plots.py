@@ -47,22 +47,22 @@ def plot_table(path: Path, spec: TableSpec, results: Results) -> bool:
     return True
 
 
-def _draw(panel, listed: list, metrics: tuple[str, ...]) -> None:
+def _draw(panel, rows: list, metrics: tuple[str, ...]) -> None:
     step = 0.7 / len(metrics)
     for k, metric in enumerate(metrics):
-        known = [(i + (k - (len(metrics) - 1) / 2) * step, line.estimates[metric]) for i, line in enumerate(listed)]
-        known = [(height, value) for height, value in known if value is not None]
+        marked = [(i + (k - (len(metrics) - 1) / 2) * step, line.estimates[metric]) for i, line in enumerate(rows)]
+        marked = [(height, value) for height, value in marked if value is not None]
         panel.errorbar(
-            [value.mean for _, value in known],
-            [height for height, _ in known],
-            xerr=[value.half or 0.0 for _, value in known],
+            [value.mean for _, value in marked],
+            [height for height, _ in marked],
+            xerr=[value.half or 0.0 for _, value in marked],
             fmt="o",
             markersize=3.5,
             capsize=2,
             linewidth=1,
             label=metric,
         )
-    panel.set_yticks(range(len(listed)), [line.row.variant.title for line in listed])
-    panel.set_ylim(len(listed) - 0.5, -0.5)
+    panel.set_yticks(range(len(rows)), [line.row.variant.title for line in rows])
+    panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.grid(axis="x", linewidth=0.4, alpha=0.5)
     panel.spines[["top", "right"]].set_visible(False)

@@ -89,10 +89,10 @@ def attempt(work: Callable[[], None]) -> str | None:
 
 def _dependants(name: str, tasks: dict[str, Task]) -> list[str]:
     """The tasks that need a task, directly or not."""
-    lost, found = {name}, True
-    while found:
-        found = {t.name for t in tasks.values() if t.name not in lost and lost & t.needs}
-        lost |= found
+    lost, dependants = {name}, True
+    while dependants:
+        dependants = {t.name for t in tasks.values() if t.name not in lost and lost & t.needs}
+        lost |= dependants
     return [task for task in tasks if task in lost]
 
 

@@ -44,24 +44,24 @@ class Claim:
 def lines(spec: TableSpec, results: Results) -> list[Line]:
     """A table's lines, in its order."""
     reference = {row.group: row for row in spec.rows if row.variant.name == spec.reference}
-    found = []
+    rows = []
     for row in spec.rows:
         other = reference.get(row.group)
         against = difference(results, row, other, spec.tested) if other not in (None, row) else None
-        found.append(Line(row, {m: estimate(_values(results, row, m)) for m in spec.metrics}, against))
-    return found
+        rows.append(Line(row, {m: estimate(_values(results, row, m)) for m in spec.metrics}, against))
+    return rows
 
 
 def claims(spec: TableSpec, results: Results) -> list[Claim]:
     """What the paper's figures say of every two rows of a group, of those that it has figures of."""
-    found = []
+    tested = []
     for one, other in combinations(spec.rows, 2):
         if one.group != other.group or not {spec.tested} <= one.paper.keys() & other.paper.keys():
             continue
         above, below = sorted((one, other), key=lambda row: -row.paper[spec.tested])
         paper = above.paper[spec.tested], below.paper[spec.tested]
-        found.append(Claim(above, below, spec.tested, paper, difference(results, above, below, spec.tested)))
-    return found
+        tested.append(Claim(above, below, spec.tested, paper, difference(results, above, below, spec.tested)))
+    return tested
 
 
 def difference(results: Results, one: Row, other: Row, metric: str) -> Comparison | None:
@@ -73,17 +73,17 @@ def difference(results: Results, one: Row, other: Row, metric: str) -> Compariso
 
 def floor(spec: TableSpec, results: Results) -> dict[str, list[float | None]]:
     """Setting -> the table's figures of chance, in per cent."""
-    found: dict[str, list[float | None]] = {}
+    values_of: dict[str, list[float | None]] = {}
     for row in spec.rows:
-        known = [_values(results, row, metric) for metric in spec.floor]
-        if any(known):
-            found.setdefault(row.setting, [values[0] if values else None for values in known])
-    return found
+        measured = [_values(results, row, metric) for metric in spec.floor]
+        if any(measured):
+            values_of.setdefault(row.setting, [values[0] if values else None for values in measured])
+    return values_of
 
 
 def _by_seed(results: Results, row: Row, metric: str) -> dict[int, float]:
-    told = {seed: figures.get(metric) for seed, figures in results.get(row, {}).items()}
-    return {seed: 100 * value for seed, value in told.items() if value is not None}
+    values = {seed: figures.get(metric) for seed, figures in results.get(row, {}).items()}
+    return {seed: 100 * value for seed, value in values.items() if value is not None}
 
 
 def _values(results: Results, row: Row, metric: str) -> Sequence[float]:

@@ -37,16 +37,16 @@ class Printed:
 
 def printed_table(spec: TableSpec, results: Results, seeds: int) -> Printed:
     """One table: mean ± half a 95 % interval, p against the reference, the paper's figures where it has any."""
-    told = lines(spec, results)
+    printed = lines(spec, results)
     reference = next((row.variant.title for row in spec.rows if row.variant.name == spec.reference), None)
     paper = [m for m in spec.metrics if any(m in row.paper for row in spec.rows)]
-    short = any(e is not None and e.count < seeds for line in told for e in line.estimates.values())
+    short = any(e is not None and e.count < seeds for line in printed for e in line.estimates.values())
     columns = [*(("Setting", "SGG model") if spec.modelled else ("Setting",)), "Method", *spec.metrics]
     if reference:
         columns += [f"{spec.tested} - {reference}", "p"]
     columns += [f"paper {metric}" for metric in paper] + (["seeds"] if short else [])
     rows = []
-    for line in told:
+    for line in printed:
         setting, model, method = _names(line.row)
         cells = [setting, model, method] if spec.modelled else [setting, method]
         cells += [_estimate(line.estimates[m]) for m in spec.metrics]
@@ -66,12 +66,12 @@ def printed_table(spec: TableSpec, results: Results, seeds: int) -> Printed:
 
 def printed_claims(plan: Plan, results: Results) -> Printed | None:
     """Where the paper's order holds; None where it says nothing of these rows."""
-    found = [(spec, claim) for spec in plan.tables for claim in claims(spec, results)]
-    if not found:
+    claimed = [(spec, claim) for spec in plan.tables for claim in claims(spec, results)]
+    if not claimed:
         return None
-    verdicts = [claim.verdict for _, claim in found]
+    verdicts = [claim.verdict for _, claim in claimed]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("holds", "reversed", "not decided") if v in verdicts)
-    rows = [(spec.title.partition(":")[0], *_claim(claim)) for spec, claim in found]
+    rows = [(spec.title.partition(":")[0], *_claim(claim)) for spec, claim in claimed]
     return Printed(
         "The paper's order",
         f"Every two rows that the paper has figures of. {counts}; p below .05 decides.",
@@ -116,8 +116,8 @@ def write_means(path: Path, plan: Plan, results: Results) -> None:
             for metric, value in line.estimates.items():
                 if value is not None:
                     half = "" if value.half is None else f"{value.half:.4f}"
-                    told = [f"{value.mean:.4f}", half, value.count, line.row.paper.get(metric, "")]
-                    rows.append([spec.name, *_keys(line.row), metric, *told])
+                    cells = [f"{value.mean:.4f}", half, value.count, line.row.paper.get(metric, "")]
+                    rows.append([spec.name, *_keys(line.row), metric, *cells])
     _write(path, columns, rows)
 
 

@@ -33,7 +33,7 @@ def read_coco(
         else:
             skipped.add(name, f"an empty caption in {captions}")
     names: set[str] = set()
-    found: dict[Path, tuple[str, Example]] = {}
+    by_path: dict[Path, tuple[str, Example]] = {}
     for name, file, _ in entries(listing, "images", {"id": image_id, "file_name": text}, captions, skipped):
         if name in names:
             skipped.add(name, f"image id {name} is listed twice in {captions}; the first counts")
@@ -46,12 +46,12 @@ def read_coco(
             continue
         if name not in spoken:
             skipped.add(name, f"{file} is listed without a caption in {captions}")
-        elif path in found:
-            first, example = found[path]
+        elif path in by_path:
+            first, example = by_path[path]
             skipped.add(name, f"{file} is image {example.image_id} in {captions} too; its captions are taken as that's")
-            found[path] = first, replace(example, captions=(*example.captions, *spoken[name]))
+            by_path[path] = first, replace(example, captions=(*example.captions, *spoken[name]))
         else:
-            found[path] = file, Example(name, str(path), tuple(spoken[name]))
+            by_path[path] = file, Example(name, str(path), tuple(spoken[name]))
     unlisted = [name for name in spoken if name not in names]
     if names and unlisted and len(unlisted) == len(spoken):
         raise InputError(
@@ -60,5 +60,5 @@ def read_coco(
         )
     for name in unlisted:
         skipped.add(name, f"{len(spoken[name])} captions of an image that {captions} does not list")
-    examples = list(found.values())
+    examples = list(by_path.values())
     return [example for _, example in examples] if instances is None else add_truth(examples, instances, skipped)

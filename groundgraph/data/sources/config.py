@@ -126,12 +126,12 @@ class Vg150Data(_Data):
 
     def annotations(self) -> list[Path]:
         """The h5 file, its dictionary, the image list, and the captions of the setting."""
-        found = [self.place(name) for name in (self.graphs, self.dictionary, self.image_list)]
+        files = [self.place(name) for name in (self.graphs, self.dictionary, self.image_list)]
         if self.setting == "vg_caption":
-            found.append(self.place(self.captions))
+            files.append(self.place(self.captions))
         if self.setting == "coco_caption":
-            found += [captions for captions, _ in self.coco_pairs()]
-        return found
+            files += [captions for captions, _ in self.coco_pairs()]
+        return files
 
 
 Data = Annotated[MiniGenomeData | PhotoData | Vg150Data, Field(discriminator="source")]

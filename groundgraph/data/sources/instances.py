@@ -67,12 +67,12 @@ def read_instances(instances: str | Path, skipped: Skipped) -> list[Annotated]:
 
 
 def add_truth(
-    listed: Sequence[tuple[str, Example]], instances: str | Path, skipped: Skipped, ids: bool = True
+    captioned: Sequence[tuple[str, Example]], instances: str | Path, skipped: Skipped, ids: bool = True
 ) -> list[Example]:
     """Examples with their boxes from an instances file.
 
-    listed  (file name as it is listed, example)
-    ids     whether an example's id is one that the instances file may have; file names count first
+    captioned  (file name as it is listed, example)
+    ids        whether an example's id is one that the instances file may have; file names count first
     Left out and recorded: boxes outside their picture; all boxes of an image whose frame is not the picture's; images
     that the instances file does not list are counted. Raises InputError as `read_instances`, and where the file lists
     none of the images, or has boxes and none of them fits.
@@ -81,7 +81,7 @@ def add_truth(
     by_name, by_id = {name_text(a.file_name): a for a in annotated}, {a.image_id: a for a in annotated}
     examples, counts, absent = [], np.zeros(3, np.int64), []
     why = Skipped()
-    for file, example in listed:
+    for file, example in captioned:
         own = by_name.get(name_text(file))
         if own is None and ids and example.image_id in by_id:
             own = by_id[example.image_id]
@@ -93,10 +93,10 @@ def add_truth(
         truth = None if own is None else _truth(own, example, instances, why, counts)
         examples.append(replace(example, truth=truth))
     total, kept, outside = counts.tolist()
-    if listed and len(absent) == len(listed):
+    if captioned and len(absent) == len(captioned):
         raise InputError(
-            f"{instances}: none of its {len(annotated)} images is among the {len(listed)} with captions ({absent[0]}); "
-            "give the file that belongs to them, or none: --set data.instances=null"
+            f"{instances}: none of its {len(annotated)} images is among the {len(captioned)} with captions "
+            f"({absent[0]}); give the file that belongs to them, or none: --set data.instances=null"
         )
     if total and (not kept or 2 * outside > total):
         raise InputError(
@@ -105,7 +105,7 @@ def add_truth(
         )
     skipped.items.extend(why.items)
     if absent:
-        note = f"{len(absent)} of {len(listed)} images are not in it, so nothing is measured on them: {absent[0]}"
+        note = f"{len(absent)} of {len(captioned)} images are not in it, so nothing is measured on them: {absent[0]}"
         skipped.add(Path(instances).name, note)
     return examples
 

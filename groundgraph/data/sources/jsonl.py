@@ -43,7 +43,7 @@ def read_jsonl(
     if others:
         keys = ", ".join(f"`{plain(key)}` in {count} lines" for key, count in others.most_common(MOST_KEYS))
         skipped.add(str(lines), f"keys that are not read: {keys}; read are {', '.join(f'`{key}`' for key in KEYS)}")
-    found: dict[Path, tuple[list[str], list[Words]]] = {}
+    by_path: dict[Path, tuple[list[str], list[Words]]] = {}
     for name in captions:
         try:
             path = locate(images, name)
@@ -51,15 +51,15 @@ def read_jsonl(
             skipped.add(name, str(error))
             continue
         if captions[name] or triplets[name]:
-            said, related = found.setdefault(path, ([], []))
-            said += captions[name]
+            texts, related = by_path.setdefault(path, ([], []))
+            texts += captions[name]
             related += triplets[name]
         else:
             skipped.add(name, f"listed without a caption or triplet in {lines}")
     examples = []
-    for path, (said, related) in found.items():
+    for path, (texts, related) in by_path.items():
         name = path.relative_to(images).as_posix()
-        examples.append((name, Example(plain(name), str(path), tuple(said), tuple(related))))
+        examples.append((name, Example(plain(name), str(path), tuple(texts), tuple(related))))
     if instances is None:
         return [example for _, example in examples]
     return add_truth(examples, instances, skipped, ids=False)

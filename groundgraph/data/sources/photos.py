@@ -25,8 +25,8 @@ class PhotoSource:
     def needs(self) -> list[Need]:
         """The folder and the files that the recipe names."""
         data = self.data
-        found = [Need("images", data.images, "your own"), Need("captions", data.captions, "your own")]
-        return found + ([Need("true boxes", data.instances, "your own")] if data.instances else [])
+        required = [Need("images", data.images, "your own"), Need("captions", data.captions, "your own")]
+        return required + ([Need("true boxes", data.instances, "your own")] if data.instances else [])
 
     def pictures(self) -> list[Path]:
         """The images that the captions file names."""
@@ -36,13 +36,13 @@ class PhotoSource:
         else:
             listing = read_listing(captions, ("images",))
             names = [name for name, _ in entries(listing, "images", {"file_name": text}, captions, Skipped())]
-        found = []
+        paths = []
         for name in names:
             try:
-                found.append(locate(images, name))
+                paths.append(locate(images, name))
             except ImageError:  # not there, or no name of a picture: it may come to be
-                found.append(Path(images, name))
-        return found
+                paths.append(Path(images, name))
+        return paths
 
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """All of them, whatever the split. Raises InputError where the folder or a file is missing or broken."""

@@ -45,7 +45,7 @@ class Vg150Source:
     def needs(self) -> list[Need]:
         """The published files of the setting, with the pages they come from."""
         data = self.data
-        found = [
+        required = [
             Need("scene graphs", str(data.place(data.graphs)), _SGB, "about 0.15 GB"),
             Need("their names", str(data.place(data.dictionary)), _SGB, "30 kB"),
             Need("list of images", str(data.place(data.image_list)), f"{_VG} (image meta data)", "17 MB"),
@@ -53,14 +53,14 @@ class Vg150Source:
         ]
         if data.setting == "vg_caption":
             where = f"{_VG} (region descriptions)"
-            found.append(Need("VG captions", str(data.place(data.captions)), where, "about 0.7 GB"))
+            required.append(Need("VG captions", str(data.place(data.captions)), where, "about 0.7 GB"))
         if data.setting == "coco_caption":
             for captions, pictures in data.coco_pairs():
                 sizes = ("92 MB", "18 GB") if "train" in pictures.name else ("4 MB", "0.8 GB")
                 where = f"{_COCO} (2017 train/val annotations)"
-                found.append(Need("COCO captions", str(captions), where, sizes[0]))
-                found.append(Need("COCO images", str(pictures), f"{_COCO} ({pictures.name})", sizes[1]))
-        return found
+                required.append(Need("COCO captions", str(captions), where, sizes[0]))
+                required.append(Need("COCO images", str(pictures), f"{_COCO} ({pictures.name})", sizes[1]))
+        return required
 
     def _pictures(self) -> Need:
         """The image folders: here as soon as a picture is, since all may lie in one; with how many there are."""
@@ -74,11 +74,11 @@ class Vg150Source:
 
     def pictures(self) -> list[Path]:
         """All files of the image folders of the setting."""
-        found = [path for path in self._paths.values() if path is not None]
+        paths = [path for path in self._paths.values() if path is not None]
         if self.data.setting == "coco_caption":
             folders = [pictures for _, pictures in self.data.coco_pairs() if pictures.is_dir()]
-            found += [Path(entry.path) for folder in folders for entry in os.scandir(folder)]
-        return sorted(found)
+            paths += [Path(entry.path) for folder in folders for entry in os.scandir(folder)]
+        return sorted(paths)
 
     def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
         """A split's examples, in the order of the published files; COCO's in the order of its lists.
@@ -181,11 +181,11 @@ class Vg150Source:
         bar: Bar,
     ) -> list[Example]:
         """At most `most` examples of h5 rows: with captions where phrases are given, else with their relations."""
-        found: list[Example] = []
+        examples: list[Example] = []
         drop = phrases is None and split == "train" and self.data.overlapping
         with bar(f"reading {split} images", len(rows)) as advance:
             for row in rows.tolist():
-                if most is not None and len(found) == most:
+                if most is not None and len(examples) == most:
                     break
                 advance(1)
                 name = self._listed[row].id
@@ -195,8 +195,8 @@ class Vg150Source:
                     continue
                 example = self._example(row, captions, drop, skipped)
                 if example is not None:
-                    found.append(example)
-        return found
+                    examples.append(example)
+        return examples
 
     def _example(self, row: int, captions: tuple[str, ...], drop: bool, skipped: Skipped) -> Example | None:
         """An h5 row as an example, with its relations as triplets where there are no captions; None: recorded.
@@ -257,8 +257,8 @@ class Vg150Source:
             )
         held = {numbers[row]: row for row in self._validation.tolist() if numbers[row]}
         banned = {number for number, test in zip(numbers, self._graphs.test.tolist(), strict=True) if test}
-        in_vg, known, names = set(numbers), False, set[str]()
-        found: list[Example] = []
+        in_vg, any_in_vg, names = set(numbers), False, set[str]()
+        examples: list[Example] = []
         pairs = self.data.coco_pairs()
         with bar(f"reading {split} captions", len(pairs)) as advance:
             for captions, pictures in pairs:
@@ -270,21 +270,21 @@ class Vg150Source:
                         skipped.add(example.image_id, f"in {captions} and in a file before it; the first counts")
                         continue
                     names.add(example.image_id)
-                    known = known or example.image_id in in_vg
+                    any_in_vg = any_in_vg or example.image_id in in_vg
                     if split == "train" and example.image_id not in banned and example.image_id not in held:
-                        found.append(example)
+                        examples.append(example)
                     elif split == "validation" and example.image_id in held:
                         row = held[example.image_id]
                         own = self._example(row, example.captions, False, skipped)
                         if own is not None:
-                            found.append(own)
+                            examples.append(own)
                 advance(1)
-        if not known:
+        if not any_in_vg:
             raise InputError(
                 f"{self.data.place(self.data.image_list)}: no coco_id is one of COCO's images here, so the photos of "
                 "VG's test split cannot be kept out of training; give both as they are published"
             )
-        return found
+        return examples
 
 
 def _same_number(example: Example, captions: Path) -> None:

@@ -71,10 +71,10 @@ class VgGraphs:
         pairs = self.relations[c:d] - a
         return self.boxes[a:b], self.usable[a:b], self.labels[a:b], np.column_stack([pairs, self.predicates[c:d]])
 
-    def outside(self, listed: list[ListedImage]) -> int:
+    def outside(self, images: list[ListedImage]) -> int:
         """How many images have a box that does not lie in the picture of the size that is listed in their row."""
         owner, rows = _spans(self.box_rows)
-        sizes = np.array([image.size or (np.nan, np.nan) for image in listed], np.float64)[owner]
+        sizes = np.array([image.size or (np.nan, np.nan) for image in images], np.float64)[owner]
         boxes = self.boxes[rows] * sizes.max(1, keepdims=True)
         out = self.usable[rows] & np.isfinite(sizes[:, 0]) & ~inside(boxes, sizes)
         return len(np.unique(owner[out]))
@@ -104,7 +104,7 @@ def read_image_list(path: str | Path) -> list[ListedImage]:
 def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(categories, predicates) of VG-SGG-dicts*.json in the order of their numbers, which begin with 1."""
     raw = read_json(path, "VG-SGG-dicts.json of Visual Genome")
-    listed = []
+    vocabularies = []
     for key in ("label_to_idx", "predicate_to_idx"):
         numbers = raw.get(key) if isinstance(raw, dict) else None
         if not isinstance(numbers, dict):
@@ -124,8 +124,8 @@ def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         count = len(numbers) - ("__background__" in numbers)
         if set(named) != set(range(1, count + 1)):
             raise InputError(f"{path}: `{key}` does not number its names 1 to {count}; fetch the file again")
-        listed.append(tuple(named[number] for number in range(1, count + 1)))
-    return listed[0], listed[1]
+        vocabularies.append(tuple(named[number] for number in range(1, count + 1)))
+    return vocabularies[0], vocabularies[1]
 
 
 def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
@@ -209,7 +209,7 @@ def _arrays(path: str | Path) -> tuple[dict[str, np.ndarray], int]:
             if missing:
                 raise InputError(f"{path}: holds no {', '.join(missing)}; give VG-SGG.h5 or VG-SGG-with-attri.h5")
             sets = {name: dataset(file, name, path, axes[name]) for name in axes}
-            arrays = {name: whole(taken(found, (), path), f"{path}: {name}") for name, found in sets.items()}
+            arrays = {name: whole(taken(array, (), path), f"{path}: {name}") for name, array in sets.items()}
             return arrays | {"boxes": taken(dataset(file, f"boxes_{side}", path, (2,)), (), path)}, side
     except InputError:
         raise

@@ -36,24 +36,24 @@ def write_vg150(folder: str | Path, images: Iterable[AnnotatedImage], vocabulari
     """
     folder = Path(folder)
     _check_folder(folder)
-    listed = list(images)
-    if not listed:
+    labelled = list(images)
+    if not labelled:
         raise InputError(f"{folder}: no image to export; finish the run first")
-    numbers = _numbers([image.image_id for image in listed])
-    boxes = np.array([len(image.boxes) for image in listed])
-    relations = np.array([len(image.relations) for image in listed])
+    numbers = _numbers([image.image_id for image in labelled])
+    boxes = np.array([len(image.boxes) for image in labelled])
+    relations = np.array([len(image.relations) for image in labelled])
     first = np.cumsum(boxes) - boxes
-    ends = np.concatenate([i.relations[:, :2] + start for i, start in zip(listed, first, strict=True)])
-    labels = np.concatenate([image.labels for image in listed])
-    predicates = np.concatenate([image.relations[:, 2] for image in listed])
+    ends = np.concatenate([i.relations[:, :2] + start for i, start in zip(labelled, first, strict=True)])
+    labels = np.concatenate([image.labels for image in labelled])
+    predicates = np.concatenate([image.relations[:, 2] for image in labelled])
     arrays = {
-        **{f"boxes_{side}": np.concatenate([_encoded(i, side) for i in listed]) for side in (1024, 512)},
+        **{f"boxes_{side}": np.concatenate([_encoded(i, side) for i in labelled]) for side in (1024, 512)},
         "labels": labels.astype(np.int64)[:, None],
         "attributes": np.zeros((len(labels), 10), np.int64),
         "active_object_mask": np.ones((len(labels), 1), bool),
         "relationships": ends.astype(np.int32),
         "predicates": predicates.astype(np.int64)[:, None],
-        "split": np.zeros(len(listed), np.int32),
+        "split": np.zeros(len(labelled), np.int32),
         **_ranges("box", boxes),
         **_ranges("rel", relations),
     }
@@ -61,16 +61,16 @@ def write_vg150(folder: str | Path, images: Iterable[AnnotatedImage], vocabulari
     write_json(folder / NAMES, _dictionary(vocabularies, labels, predicates))
     entries = [
         {"image_id": number, "width": image.size[0], "height": image.size[1], "coco_id": None, "name": image.image_id}
-        for number, image in zip(numbers, listed, strict=True)
+        for number, image in zip(numbers, labelled, strict=True)
     ]
     write_json(folder / IMAGES, entries)
     links = folder / "images"
     links.mkdir(exist_ok=True)
-    for number, image in zip(numbers, listed, strict=True):
+    for number, image in zip(numbers, labelled, strict=True):
         with atomic_write(links / f"{number}.jpg", sync=False) as link:
             link_or_copy(Path(image.path), link)
     return {
-        "images": len(listed),
+        "images": len(labelled),
         "boxes": len(labels),
         "relations": len(predicates),
         "images without a box": int((boxes == 0).sum()),
