@@ -15,7 +15,8 @@ from groundgraph.errors import InputError
 from groundgraph.evaluation.evaluate import METRICS, TASKS, EvaluationTask, check_choices, evaluate
 from groundgraph.evaluation.notes import overlap_notes, zeroshot_notes
 from groundgraph.evaluation.recall import Convention
-from groundgraph.formats import read_sides, read_zeroshot
+from groundgraph.formats import read_sides
+from groundgraph.formats.zeroshot import read_zeroshot
 from groundgraph.terminal import Console
 
 _CHANCE = 0.01  # metrics below it are what chance gives

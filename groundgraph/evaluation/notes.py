@@ -9,7 +9,7 @@ from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.errors import InputError
 from groundgraph.evaluation.evaluate import count_unseen
 from groundgraph.evaluation.matching import join
-from groundgraph.formats import Sides
+from groundgraph.formats.sides import Sides
 
 _FEW = 0.1  # of all true boxes; chance finds some, any detector more
 _CELLS = 2_000_000  # pairs of boxes compared

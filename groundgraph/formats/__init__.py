@@ -1,39 +1,55 @@
-"""Every foreign format, in and out. Here: predicted and true graphs from files, whoever wrote them."""
+"""Every foreign format, in and out: one file a format, and the one safe unpickler.
+
+A new format is a file and a line for each way it goes. Here too: predicted and true graphs from files, whoever wrote
+them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from groundgraph.errors import InputError
 from groundgraph.formats.frames import box_notes
-from groundgraph.formats.json_graphs import read_json_graphs
-from groundgraph.formats.npz import read_npz
-from groundgraph.formats.run_folder import read_examples, read_run_graphs, run_truth
-from groundgraph.formats.scene_graph_benchmark import read_eval_results
+from groundgraph.formats.run_folder import run_truth
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, Numbered, Side, Sides, numbered, together
-from groundgraph.formats.zeroshot import read_zeroshot
+from groundgraph.registry import lookup
 
-__all__ = ["READERS", "Sides", "read_sides", "read_zeroshot"]
-
-# How a file of graphs ends -> who reads it; the first line of a reader's docstring says of what.
-READERS: dict[str, Callable[[Path, Side], Numbered | NamedPredictions | NamedTruth]] = {
-    ".npz": read_npz,
-    ".pytorch": read_eval_results,
-    ".pth": read_eval_results,
-    ".pt": read_eval_results,
-    ".safetensors": read_run_graphs,
-    ".jsonl": read_examples,
-    ".json": read_json_graphs,
+# How a file of graphs ends -> who reads it, (path, side) -> Numbered, NamedPredictions or NamedTruth; the first line of
+# a reader's docstring says of what.
+READERS = {
+    ".npz": "groundgraph.formats.npz:read_npz",
+    ".pytorch": "groundgraph.formats.scene_graph_benchmark:read_eval_results",
+    ".pth": "groundgraph.formats.scene_graph_benchmark:read_eval_results",
+    ".pt": "groundgraph.formats.scene_graph_benchmark:read_eval_results",
+    ".safetensors": "groundgraph.formats.run_folder:read_run_graphs",
+    ".jsonl": "groundgraph.formats.run_folder:read_examples",
+    ".json": "groundgraph.formats.json_graphs:read_json_graphs",
 }
+# Who writes predicted graphs, (path, (image id, Graph) of each image, vocabularies) -> counts; annotations, (path,
+# AnnotatedImages, vocabularies) -> counts; and pseudo labels with all that is known of them, (path, lines) -> counts.
+GRAPH_WRITERS = {
+    "json": "groundgraph.formats.graph_json:write_graph_json",
+    "graphml": "groundgraph.formats.graphml:write_graphml",
+    "networkx": "groundgraph.formats.graphml:write_networkx",
+}
+ANNOTATION_WRITERS = {
+    "vg150": "groundgraph.formats.vg150:write_vg150",
+    "coco": "groundgraph.formats.coco:write_coco",
+}
+PSEUDO_LABEL_WRITERS = {"jsonl": "groundgraph.formats.pseudo_jsonl:write_pseudo_lines"}
+FOLDERS = {"vg150", "graphml"}  # which of them write a folder, not a file
 
 
 def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Sides:
     """Predictions and ground truth from one file that holds both, or from two.
 
-    READERS lists the formats, its functions' docstrings describe them. Raises InputError, naming the file and the fix,
-    where one cannot be read, a side is missing, or the two do not belong together.
+    Args:
+        predictions: A file of one of the formats in READERS, whose functions' docstrings describe them.
+        truth: The file of the ground truth; None: it is in the same file, or that run's.
+
+    Raises:
+        InputError: A file cannot be read, a side is missing, or the two do not belong together; names file and fix.
     """
     predictions = Path(predictions)
     predicted = _read(predictions, "predictions")
@@ -67,11 +83,13 @@ def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Side
 
 def _read(path: Path, side: Side) -> Numbered | NamedPredictions | NamedTruth:
     """What a file holds; a named one is read as the side that is asked for."""
-    formats = "\n".join(f"{suffix:<14}{(reader.__doc__ or '').splitlines()[0]}" for suffix, reader in READERS.items())
-    if not path.is_file():
-        why = "a folder, no file" if path.is_dir() else "no such file"
-        raise InputError(f"{path.absolute()}: {why}; give one of\n{formats}")
     suffix = path.suffix.lower()
-    if suffix not in READERS:
+    if path.is_file() and suffix in READERS:
+        graphs: Numbered | NamedPredictions | NamedTruth = lookup(READERS, suffix, "reader")(path, side)
+        return graphs
+    readers = {ending: lookup(READERS, ending, "reader") for ending in READERS}
+    formats = "\n".join(f"{ending:<14}{(reader.__doc__ or '').splitlines()[0]}" for ending, reader in readers.items())
+    if path.is_file():
         raise InputError(f"{path}: {side} are not read from {suffix or 'such'} files; give one of\n{formats}")
-    return READERS[suffix](path, side)
+    why = "a folder, no file" if path.is_dir() else "no such file"
+    raise InputError(f"{path.absolute()}: {why}; give one of\n{formats}")

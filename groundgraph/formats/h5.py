@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from groundgraph.errors import InputError
-from groundgraph.formats.pickle_machine import memory_of
+from groundgraph.formats.untrusted import memory_of
 
 # What h5py raises while it reads.
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, MemoryError)

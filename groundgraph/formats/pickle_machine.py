@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import codecs
 import struct
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from groundgraph.formats.untrusted import Built, Damaged, Name, Refused, memory_of
 
 DEPTH = 64  # containers within containers; the field's files have six
 LONGEST_NUMBER = 255  # bytes
@@ -24,39 +24,6 @@ _SCALARS = (str, bytes, int, float, complex, bool, type(None))
 _KEYS = (str, bytes, int, float, bool, type(None))  # hashed in no time, whatever their value
 # Rounded up from CPython's sizes, in bytes.
 _CONTAINER, _SET, _ENTRY, _SLOT = 64, 216, 100, 8
-
-
-def memory_of(size: int) -> int:
-    """Bytes of memory that a file of `size` bytes may become: compressed features and lists of numbers need tenfold."""
-    return 2**25 + 32 * size
-
-
-class Refused(Exception):
-    """Something that plain data do not need; its text names it."""
-
-
-class Damaged(ValueError):
-    """A file that contradicts itself, or becomes more than it may."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A name that a pickle asks for. `call`, a function of ours, is what calling it gives; None: it is only named."""
-
-    text: str
-    call: Callable[..., Any] | None
-
-
-class Built(ABC):
-    """What a pickle makes in two steps: it is there first, and gets its state later."""
-
-    @abstractmethod
-    def build(self, machine: Machine, state: Any) -> None:
-        """Take a state, nothing of which has been checked."""
-
-    @abstractmethod
-    def value(self, plain: Callable[[Any], Any]) -> tuple[Any, int]:
-        """The plain value and its bytes; `plain` makes one of what it holds."""
 
 
 class Machine:

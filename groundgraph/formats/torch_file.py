@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 import torch
 
 from groundgraph.errors import InputError
-from groundgraph.formats.pickle_machine import Built, Damaged, Machine, Name, Refused
+from groundgraph.formats.pickle_machine import Machine
 from groundgraph.formats.unpickle import NUMPY, count_of, read_file
+from groundgraph.formats.untrusted import Built, Damaged, Name, Refused
 
 _LEGACY = 0x1950A86A20F9469CFC6C  # what torch's older form, pickles with the storages' bytes behind, begins with
 _RECORD = 30  # bytes of a zip record's own header, before its name

@@ -21,7 +21,8 @@ import numpy as np
 
 from groundgraph.data.text import plain
 from groundgraph.errors import InputError
-from groundgraph.formats.pickle_machine import Built, Damaged, Machine, Name, Refused, memory_of
+from groundgraph.formats.pickle_machine import Machine
+from groundgraph.formats.untrusted import Built, Damaged, Name, Refused, memory_of
 
 EMPTY_AXIS = 2**16  # the longest axis of an array without an element, which no bytes vouch for
 _MAGIC = b"\x93NUMPY"

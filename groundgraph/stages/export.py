@@ -13,22 +13,19 @@ from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.formats.coco import write_coco
-from groundgraph.formats.graph_json import write_graph_json
-from groundgraph.formats.graphml import write_graphml, write_networkx
-from groundgraph.formats.pseudo_jsonl import pseudo_line, write_pseudo_lines
-from groundgraph.formats.vg150 import write_vg150
+from groundgraph.formats import ANNOTATION_WRITERS, FOLDERS, GRAPH_WRITERS, PSEUDO_LABEL_WRITERS
+from groundgraph.formats.pseudo_jsonl import pseudo_line
 from groundgraph.formats.ws_sgg import read_results
 from groundgraph.grounding import method_of
 from groundgraph.grounding.annotations import annotations_of
 from groundgraph.grounding.pseudo_labels import pseudo_of, pseudo_record
 from groundgraph.grounding.released import released_grounder
+from groundgraph.registry import lookup
 from groundgraph.stages import artifacts, pseudo_labels, sgg
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import run_recipe
 
-FORMATS = {"pseudo-labels": ("vg150", "coco", "jsonl"), "predictions": ("json", "graphml", "networkx")}
-_FOLDERS = ("vg150", "graphml")
+FORMATS = {"pseudo-labels": ANNOTATION_WRITERS | PSEUDO_LABEL_WRITERS, "predictions": GRAPH_WRITERS}
 IMPORTS = ("pseudo-labels", "grounder")
 
 
@@ -39,7 +36,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     method      whose, by its grounder's name; None: the recipe's first
     Gives counts. Raises InputError, naming the fix, where `folder` is no run or has not come that far.
     """
-    if form not in FORMATS.get(what, ()):
+    if form not in FORMATS.get(what, {}):
         choices = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in FORMATS.items())
         raise InputError(f"{what} are not exported as {form!r}: choose of {choices}")
     run = Run(run_recipe(folder), folder)
@@ -47,20 +44,20 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     stage = (pseudo_labels if what == "pseudo-labels" else sgg).stage_of(method)
     if run.record(stage) is None:
         raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
-    if form not in _FOLDERS:
+    if form not in FOLDERS:
         check_output(out, _inputs(run, out))
+    write = lookup(FORMATS[what], form, "format")
     vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
         graphs = zip(names, artifacts.graphs(run, method), strict=True)
-        writers = {"json": write_graph_json, "graphml": write_graphml, "networkx": write_networkx}
-        return writers[form](out, graphs, vocabularies)
+        return write(out, graphs, vocabularies)
     rows = _pseudo_labels(run, method)
-    if form == "jsonl":
+    if form in PSEUDO_LABEL_WRITERS:
         lines = (pseudo_line(e.image_id, e.path, nouns, p, r, vocabularies) for e, nouns, p, r in rows)
-        return write_pseudo_lines(out, lines)
+        return write(out, lines)
     images = (annotations_of(e.image_id, e.path, p, r, every=method_of(method).every_match) for e, _, p, r in rows)
-    return {"vg150": write_vg150, "coco": write_coco}[form](out, images, vocabularies)
+    return write(out, images, vocabularies)
 
 
 def _inputs(run: Run, out: Path) -> list[str | Path]:

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.evaluation.files import evaluate_files
-from groundgraph.formats import read_sides, read_zeroshot
+from groundgraph.formats import read_sides
+from groundgraph.formats.zeroshot import read_zeroshot
 
 TRUE = {
     "beach.jpg": {

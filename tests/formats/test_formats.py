@@ -15,7 +15,8 @@ from groundgraph.data.store import write_ragged
 from groundgraph.data.types import Example, GroundTruth
 from groundgraph.evaluation.evaluate import METRICS, evaluate
 from groundgraph.evaluation.files import evaluate_files
-from groundgraph.formats import read_sides, read_zeroshot
+from groundgraph.formats import read_sides
+from groundgraph.formats.zeroshot import read_zeroshot
 
 CATEGORIES, PREDICATES = ("man", "horse", "hat"), ("riding", "wearing", "near")
 BOXES = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], np.float32)

@@ -33,11 +33,12 @@ from groundgraph.data.store import StoredRegions, write_regions
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
-from groundgraph.formats import read_sides, read_zeroshot
+from groundgraph.formats import read_sides
 from groundgraph.formats.json_stream import read_objects
 from groundgraph.formats.unpickle import read_npy, read_pickle
 from groundgraph.formats.vg150.reading import read_graphs, read_image_list, read_names
 from groundgraph.formats.ws_sgg import read_checkpoint, read_results
+from groundgraph.formats.zeroshot import read_zeroshot
 from groundgraph.sgg.uniter_checkpoint import read_uniter
 from groundgraph.vision import load_detector
 
