@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import PaddedSet, Sampled
+from groundgraph.grounding.data import GroundingSet, PaddedSet
 from groundgraph.training.processes import ALONE, Ranks
 
 
@@ -30,21 +30,21 @@ class Step(NamedTuple):
         return Step(images, images if self.entities is self.images else self.entities.to(device), self.epoch)
 
 
-def steps_an_epoch(data: Sampled, config: GroundingConfig) -> int:
+def steps_an_epoch(data: GroundingSet, config: GroundingConfig) -> int:
     """How many steps `batches` gives."""
     if config.scheme == "entities":
         return max(1, -(-int(data.entities.sum()) // config.entity_batch_size))
     return max(1, len(data) // config.batch_size)
 
 
-def shuffled(data: Sampled, config: GroundingConfig, generator: torch.Generator) -> Tensor:
+def shuffled(data: GroundingSet, config: GroundingConfig, generator: torch.Generator) -> Tensor:
     """An epoch's order: a permutation of the images, or of the entities, as the scheme has it."""
     count = len(data) if config.scheme == "images" else int(data.entities.sum())
     return torch.randperm(count, generator=generator)
 
 
 def batches(
-    data: Sampled,
+    data: GroundingSet,
     config: GroundingConfig,
     epoch: int,
     generator: torch.Generator,

@@ -64,7 +64,7 @@ class GroundingImage:
 LIMIT = 4 * 2**30  # bytes that a padded set may take
 
 
-class Sampled(ABC):
+class GroundingSet(ABC):
     """Images to draw batches from.
 
     Attributes:
@@ -121,7 +121,7 @@ class Sampled(ABC):
 
 
 @dataclass(frozen=True)
-class PaddedSet(Sampled):
+class PaddedSet(GroundingSet):
     """Images padded to the largest of them.
 
     Attributes:
@@ -152,11 +152,11 @@ class PaddedSet(Sampled):
 
     @property
     def widths(self) -> tuple[int, int]:
-        """See `Sampled`."""
+        """See `GroundingSet`."""
         return self.embeddings.shape[-1], self.features.shape[-1]
 
     def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """See `Sampled.take`."""
+        """See `GroundingSet.take`."""
         widest = int(self.regions[images].sum(1).max())
         most = int(self.triplet_mask[images].sum(1).max()) if self.triplet_mask.shape[1] else 0
         share = Share(ranks, len(images))
@@ -229,7 +229,7 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
     return out
 
 
-class PagedSet(Sampled):
+class PagedSet(GroundingSet):
     """The same from images that are read when a batch asks for them: what does not fit into memory.
 
     Args:
@@ -247,16 +247,16 @@ class PagedSet(Sampled):
 
     @property
     def widths(self) -> tuple[int, int]:
-        """See `Sampled`."""
+        """See `GroundingSet`."""
         return self._widths
 
     def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """See `Sampled.take`."""
+        """See `GroundingSet.take`."""
         page = pad([self._images[int(row)] for row in self._rows[images.numpy()]])
         return page.take(torch.arange(len(images)), torch.where(real, chosen, 0), real, ranks)
 
 
-def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> Sampled:
+def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> GroundingSet:
     """A data set to draw batches from: padded in memory, or read batch by batch where that would exceed `limit` bytes.
 
     Raises:

@@ -25,7 +25,6 @@ from groundgraph.training.trainer import Curves, Progress, seeded, train
 class Learned:
     """A grounder that learns, around a module of `kind`, a `Trainable`: train, score, save, load."""
 
-    every_match = False  # an entity's candidates are its best K regions
     model: nn.Module
 
     def __init__(self, kind: Callable[[int, int, GroundingConfig], nn.Module], config: GroundingConfig) -> None:

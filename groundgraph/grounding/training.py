@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from groundgraph.errors import InputError
 from groundgraph.grounding.batches import Step, batches, shuffled, steps_an_epoch
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import PaddedSet, Sampled
+from groundgraph.grounding.data import GroundingSet, PaddedSet
 from groundgraph.models.device import device_of_model
 from groundgraph.training.processes import Ranks
 from groundgraph.training.task import TrainingTask
@@ -47,7 +47,13 @@ class GroundingTask(TrainingTask[Step]):
     """
 
     def __init__(
-        self, model: nn.Module, config: GroundingConfig, train: Sampled, validation: Sampled, seed: int, ranks: Ranks
+        self,
+        model: nn.Module,
+        config: GroundingConfig,
+        train: GroundingSet,
+        validation: GroundingSet,
+        seed: int,
+        ranks: Ranks,
     ) -> None:
         identity = {"model": type(model).__name__, "images": len(train)}
         super().__init__(model, steps_an_epoch(train, config), identity, seed)

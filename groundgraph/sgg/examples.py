@@ -38,27 +38,6 @@ class Examples:
     sizes: Sizes
     unions: Unions | None = None
 
-    def batch(
-        self, chosen: Sequence[int], config: LossConfig, rng: np.random.Generator, generator: torch.Generator
-    ) -> tuple[Batch, Tensor]:
-        """Labels of the chosen images, drawn, and pairs, sampled.
-
-        Args:
-            chosen: The images' places.
-            config: How pairs are sampled.
-            rng: Of the labels.
-            generator: Of the pairs.
-
-        Returns:
-            A batch with targets and pairs, and the pairs' predicates: [Q] int64, or [Q, 1 + P] distributions where
-            labels are soft.
-
-        Raises:
-            InputError: Labels do not fit the regions or the sizes, or some are soft and some hard.
-        """
-        whole = [slice(0, len(chosen))]
-        return self.parts(chosen, config, rng, generator, whole)[0][0]
-
     def parts(
         self,
         chosen: Sequence[int],
@@ -67,10 +46,24 @@ class Examples:
         generator: torch.Generator,
         rows: Sequence[slice],
     ) -> tuple[list[tuple[Batch, Tensor]], Weights]:
-        """`batch` in parts, each of some `rows` of it, and the weights of all its targets.
+        """Labels of the chosen images, drawn, and pairs, sampled, as a batch in parts.
 
         Labels and pairs of all images are drawn, whatever the parts, so that the numbers do not depend on how a batch
         is divided, nor on which process has which part; features are read for the parts alone.
+
+        Args:
+            chosen: The images' places.
+            config: How pairs are sampled.
+            rng: Of the labels.
+            generator: Of the pairs.
+            rows: Of the batch, one part each.
+
+        Returns:
+            A batch with targets and pairs for each part, with its pairs' predicates ([Q] int64, or [Q, 1 + P]
+            distributions where labels are soft); and the weights of the whole batch's targets.
+
+        Raises:
+            InputError: Labels do not fit the regions or the sizes, or some are soft and some hard.
         """
         drawn = [self.draw(int(i), rng) for i in chosen]
         regions = [self.regions[int(i)] for i in chosen]

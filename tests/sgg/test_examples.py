@@ -21,7 +21,8 @@ def examples(**changes):
 
 def batch(which=(0, 1), examples_=None, **options):
     generator = torch.Generator().manual_seed(0)
-    return (examples_ or examples()).batch(which, LossConfig(**options), np.random.default_rng(0), generator)
+    config, whole = LossConfig(**options), [slice(0, len(which))]
+    return (examples_ or examples()).parts(which, config, np.random.default_rng(0), generator, whole)[0][0]
 
 
 def test_a_batch_holds_distributions_and_their_likeliest_labels():

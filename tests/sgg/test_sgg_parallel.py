@@ -131,7 +131,7 @@ def test_no_image_or_pair_is_repeated_or_lost(labels, world):
     def drawn():
         return LossConfig(), np.random.default_rng(0), torch.Generator().manual_seed(0)
 
-    whole, predicates = examples.batch(chosen, *drawn())
+    ((whole, predicates),), _ = examples.parts(chosen, *drawn(), [slice(0, 7)])
     rows = [Ranks(rank, world).part(7) for rank in range(world)]
     assert [r.stop for r in rows[:-1]] == [r.start for r in rows[1:]] and rows[-1].stop == 7
     found, weights = [], None
