@@ -11,9 +11,10 @@ from pathlib import Path
 from groundgraph.data.files import write_text
 from groundgraph.engine import lock
 from groundgraph.engine.code import made_at
+from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
 from groundgraph.stages import stages
-from groundgraph.study.cells import compute_cell, mark_of, read_cell, shared_stages
+from groundgraph.study.cells import compute_cell, fingerprint_of, last_stage, read_cell, shared_stages
 from groundgraph.study.plan import Cell, Plan
 from groundgraph.study.plots import plot_table
 from groundgraph.study.schedule import Task, perform
@@ -30,19 +31,21 @@ from groundgraph.study.writing import (
 )
 from groundgraph.terminal import Console
 
-# Seconds of one core for 1,500 training images; what is not named takes next to none. Only for the time left.
-COSTS = {"examples": 5, "parsed": 3, "regions": 24, "text": 3, "teachers": 10, "crops": 16}
-COSTS |= {"grounding-ours": 12, "grounding-mil": 12, "grounding-wsgm": 15, "grounding-lsws": 36, "grounding-vspnet": 31}
-SMALL = 0.5
-MODEL = {"motifs": 33, "uniter": 30, "none": 1}
-
 
 def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, str]:
     """Compute what the plan lacks and write its tables: NAME.md, NAME.csv (means), NAME-cells.csv and a plot a table.
 
-    out  gets these files, a small JSON a cell in cells/, and in store/ what the cells share
-    Gives the failures, as `perform` does: their cells are left out of the tables. Raises InputError where another study
-    works in the folder, or where no cell is done.
+    Args:
+        plan: Its tables and cells.
+        out: Gets these files, a small JSON a cell in cells/, and in store/ what the cells share.
+        jobs: Processes that work side by side.
+        console: Where progress is shown.
+
+    Returns:
+        The failures, as of `perform`: their cells are left out of the tables.
+
+    Raises:
+        InputError: Another study works in the folder, or no cell could be computed.
     """
     store = Store(out / "store")
     tables = [out / f"{plan.name}{ending}" for ending in (".md", ".csv", "-cells.csv")]
@@ -51,18 +54,18 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
     out.mkdir(parents=True, exist_ok=True)
     with lock.held(out):
         folder = out / "cells"
-        marks = {cell: mark_of(cell, stages(cell.recipe)) for cell in plan.cells}
-        due = [cell for cell, mark in marks.items() if not read_cell(folder, cell, mark)]
+        fingerprints = {cell: fingerprint_of(cell, stages(cell.recipe)) for cell in plan.cells}
+        due = [cell for cell, fingerprint in fingerprints.items() if not read_cell(folder, cell, fingerprint)]
         tasks = tasks_of(due, store, folder)
-        console.print(f"{len(marks)} cells, {len(marks) - len(due)} of them done before")
+        console.print(f"{len(fingerprints)} cells, {len(fingerprints) - len(due)} of them done before")
         try:
             failed = perform(tasks, jobs, console)
         except KeyboardInterrupt:
             console.print("stopped; what is done stays, and the same command goes on from there")
             raise
         results: Results = {}
-        for cell, mark in marks.items():
-            if record := read_cell(folder, cell, mark):
+        for cell, fingerprint in fingerprints.items():
+            if record := read_cell(folder, cell, fingerprint):
                 results.setdefault(cell.row, {})[cell.seed] = record["figures"]
         if not results:
             raise InputError(f"no cell could be computed: {'; '.join(f'{w}: {why}' for w, why in failed.items())}")
@@ -75,18 +78,26 @@ def tasks_of(cells: Sequence[Cell], store: Store, folder: Path) -> list[Task]:
     tasks: dict[str, Task] = {}
     for cell in cells:
         listing = stages(cell.recipe)
-        named, shared = keys(listing), shared_stages(cell, listing)
+        key_of, shared = keys(listing), shared_stages(cell, listing)
         for stage in shared:
-            key = named[stage.name]
+            key = key_of[stage.name]
             if key in tasks or store.holds(key):
                 continue
             work = partial(compute_stage, store.folder, cell, stage.name)
-            needs = frozenset(named[name] for name in stage.needs)
-            tasks[key] = Task(key, needs, COSTS.get(stage.name, SMALL), f"{stage.name} ({cell.name})", work)
-        needs = frozenset(named[stage.name] for stage in shared)
-        work = partial(compute_cell, store, folder, cell)
-        tasks[cell.name] = Task(cell.name, needs, MODEL[cell.row.model], cell.name, work)
+            needs = frozenset(key_of[name] for name in stage.needs)
+            tasks[key] = Task(key, needs, _seconds(cell, [stage]), f"{stage.name} ({cell.name})", work)
+        needs = frozenset(key_of[stage.name] for stage in shared)
+        own = [stage for stage in with_needs(listing, [last_stage(cell)]) if not stage.reusable]
+        tasks[cell.name] = Task(
+            cell.name, needs, _seconds(cell, own), cell.name, partial(compute_cell, store, folder, cell)
+        )
     return list(tasks.values())
+
+
+def _seconds(cell: Cell, listing: Sequence[Stage]) -> float:
+    """What these stages take about, on one core."""
+    costs = [stage.cost for stage in listing if stage.cost]
+    return 0.5 + sum(cost.seconds * cost.images(cell.images) / 1000 for cost in costs)
 
 
 def compute_stage(folder: Path, cell: Cell, name: str) -> None:

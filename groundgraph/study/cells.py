@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,27 @@ from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.evaluation.grounding import grounding_accuracy
 from groundgraph.evaluation.pseudo_labels import label_quality
-from groundgraph.stages import stages
+from groundgraph.stages import evaluation, grounding, stages
 from groundgraph.stages.evaluation import GROUPS, grounded, labelled
-from groundgraph.stages.recipe import Recipe
 from groundgraph.study.plan import QUALITY, RECALLS, SETTINGS, Cell
 from groundgraph.study.store import Store, keys, read_json
 
 Figures = dict[str, float | None]
-LAST = ("evaluation", "report", "matches")  # neither is shared: a cell's own, and what no figure comes from
+
+
+def last_stage(cell: Cell) -> str:
+    """The name of the stage that a cell's figures come from."""
+    return evaluation.NAME if cell.row.graphs else grounding.stage_of(cell.method)
 
 
 def shared_stages(cell: Cell, listing: list[Stage]) -> list[Stage]:
     """The stages of a cell that others may need too: all before its scene-graph model."""
-    method = _method(cell.recipe)
-    if not cell.row.graphs:
-        return with_needs(listing, [f"grounding-{method}"])
-    return [stage for stage in listing if stage.name not in (*LAST, f"sgg-{method}")]
+    return [stage for stage in with_needs(listing, [last_stage(cell)]) if stage.reusable]
 
 
-def mark_of(cell: Cell, listing: list[Stage]) -> str:
+def fingerprint_of(cell: Cell, listing: list[Stage]) -> str:
     """The fingerprint of a cell's figures, by the settings, the data and all code that makes them."""
-    last = "evaluation" if cell.row.graphs else f"grounding-{_method(cell.recipe)}"
-    return f"{keys(listing)[last]}-{code_of(graph_figures if cell.row.graphs else grounding_figures)}"
+    return f"{keys(listing)[last_stage(cell)]}-{code_of(graph_figures if cell.row.graphs else grounding_figures)}"
 
 
 def read_cell(folder: Path, cell: Cell, fingerprint: str) -> dict[str, Any] | None:
@@ -45,16 +43,11 @@ def read_cell(folder: Path, cell: Cell, fingerprint: str) -> dict[str, Any] | No
 def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
     """Compute a cell and write its record into `folder`; its model and graphs are not kept."""
     recipe = cell.recipe
-    listing, method = stages(recipe), _method(recipe)
-    fingerprint = mark_of(cell, listing)
+    listing = stages(recipe)
+    fingerprint, own = fingerprint_of(cell, listing), with_needs(listing, [last_stage(cell)])
     run = store.run_of(recipe, listing, f"{cell.name}-{fingerprint}")
-    if cell.row.graphs:
-        run.execute(with_needs(listing, ["evaluation"]))
-        metrics = json.loads((run.folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
-        figures = graph_figures(metrics, method)
-    else:
-        run.execute(with_needs(listing, [f"grounding-{method}"]))
-        figures = grounding_figures(run, method)
+    run.execute(own)
+    figures = graph_figures(run, cell.method) if cell.row.graphs else grounding_figures(run, cell.method)
     record = {
         "setting": cell.row.setting,
         "model": cell.row.model,
@@ -63,7 +56,7 @@ def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
         "by hand": by_hand(cell),
         "fingerprint": fingerprint,
         "code": made_at(),
-        "seconds": round(sum(run.seconds.get(name, 0.0) for name in (f"sgg-{method}", "evaluation")), 1),
+        "seconds": round(sum(run.seconds.get(stage.name, 0.0) for stage in own if not stage.reusable), 1),
         "figures": figures,
     }
     write_json(folder / f"{cell.name}.json", record, indent=1)
@@ -76,13 +69,14 @@ def by_hand(cell: Cell) -> str:
     return " ".join(["groundgraph run", SETTINGS[cell.row.setting][0], *words])
 
 
-def graph_figures(metrics: dict[str, Any], method: str) -> Figures:
-    """A method's figures of a run's metrics.json under the names that tables use."""
-    measured = metrics["methods"][method]
-    figures = {name: measured["sgdet"][name] for name in (*RECALLS, "mR@50", "ngR@50")} | {"mAP50": measured["mAP50"]}
-    figures |= {f"grounding {group}": measured["grounding"][group] for group in GROUPS}
+def graph_figures(run: Run, method: str) -> Figures:
+    """A method's figures of a run under the names that tables use, as fractions of 1."""
+    metrics = evaluation.metrics(run)
+    own = metrics["methods"][method]
+    figures = {name: own["sgdet"][name] for name in (*RECALLS, "mR@50", "ngR@50")} | {"mAP50": own["mAP50"]}
+    figures |= {f"grounding {group}": own["grounding"][group] for group in GROUPS}
     figures |= {f"chance {group}": metrics["chance"][group] for group in GROUPS}
-    return figures | {name: measured.get("pseudo labels", {}).get(name) for name in QUALITY}
+    return figures | {name: own.get("pseudo labels", {}).get(name) for name in QUALITY}
 
 
 def grounding_figures(run: Run, method: str) -> Figures:
@@ -91,7 +85,3 @@ def grounding_figures(run: Run, method: str) -> Figures:
     figures = {f"grounding {group}": accuracy["accuracy"][group] for group in GROUPS}
     figures |= {f"chance {group}": accuracy["chance"][group] for group in GROUPS}
     return figures | {name: quality[name] for name in QUALITY}
-
-
-def _method(recipe: Recipe) -> str:
-    return recipe.grounder[0]

@@ -1,7 +1,7 @@
 """What the study computes: methods as changes of a recipe, the paper's tables as rows of them, named ablations.
 
 A cell is one row with one seed. What it computes is a bundled recipe with some keys changed, so that every cell can be
-run by hand: `groundgraph run minigenome --set grounder=ours --set grounding.fusing=average --set seed=3`.
+run by hand: `groundgraph run minigenome --set grounder=two-teachers --set grounding.fusing=average --set seed=3`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,19 @@ QUICK = ("data.train=600", "data.validation=100", "data.test=300", "sgg.training
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to get scene graphs from captions: what it changes in the recipe. Its name is a file's name too."""
+    """A way to get scene graphs from captions: what it changes in the recipe.
+
+    Attributes:
+        name: A file's name too.
+        title: In tables.
+        settings: Keys of the recipe with their values.
+        recipe: What the paper's recipes of it are called after the setting; "": its name.
+    """
 
     name: str
     title: str
     settings: tuple[str, ...]
+    recipe: str = ""
 
 
 VARIANTS = {
@@ -44,17 +52,17 @@ VARIANTS = {
         Variant("wsgm", "WSGM", ("grounder=wsgm",)),
         Variant("lsws", "LSWS's grounder", ("grounder=lsws",)),
         Variant("vspnet", "VSPNet's grounder", ("grounder=vspnet",)),
-        Variant("ours", "this method", ("grounder=ours",)),
+        Variant("two-teachers", "this method", ("grounder=two-teachers",), "ours"),
         Variant("mil", "MIL alone", ("grounder=mil",)),
-        Variant("object", "MIL + object-aware", ("grounder=ours", "teachers.interaction=null")),
-        Variant("interaction", "MIL + interaction-aware", ("grounder=ours", "teachers.object=false")),
-        Variant("average", "MIL + both, averaged", ("grounder=ours", "grounding.fusing=average")),
-        Variant("self", "MIL + both, self-guided", ("grounder=ours", "grounding.fusing=self")),
-        Variant("soft", "this method, soft labels", ("grounder=ours", "pseudo_labels.kind=soft")),
+        Variant("object", "MIL + object-aware", ("grounder=two-teachers", "teachers.interaction=null")),
+        Variant("interaction", "MIL + interaction-aware", ("grounder=two-teachers", "teachers.object=false")),
+        Variant("average", "MIL + both, averaged", ("grounder=two-teachers", "grounding.fusing=average")),
+        Variant("self", "MIL + both, self-guided", ("grounder=two-teachers", "grounding.fusing=self")),
+        Variant("soft", "this method, soft labels", ("grounder=two-teachers", "pseudo_labels.kind=soft")),
         Variant("full", "full supervision", ("grounder=full",)),
     )
 }
-SYSTEMS = ("sgnls", "wsgm", "lsws", "vspnet", "ours")
+SYSTEMS = ("sgnls", "wsgm", "lsws", "vspnet", "two-teachers")
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Row:
     def paper(self) -> dict[str, float]:
         """The paper's figures of this row, in per cent; empty where it has none."""
         ending = "" if self.model == "motifs" else f"-{self.model}"
-        name = f"{SETTINGS[self.setting][1]}-{self.variant.name}{ending}"
+        name = f"{SETTINGS[self.setting][1]}-{self.variant.recipe or self.variant.name}{ending}"
         return dict(load_recipe(find_recipe(name)).paper) if name in bundled_recipes() else {}
 
 
@@ -103,6 +111,17 @@ class Cell:
         """What is run."""
         return load_recipe(find_recipe(SETTINGS[self.row.setting][0]), self.settings)
 
+    @property
+    def method(self) -> str:
+        """The one method of its recipe."""
+        return self.recipe.grounder[0]
+
+    @property
+    def images(self) -> dict[str, int]:
+        """How many of MiniGenome's images each split has."""
+        recipe = self.recipe
+        return {split: getattr(recipe.data, split) for split in recipe.splits}
+
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -120,7 +139,7 @@ class TableSpec:
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
     tested: str
-    reference: str = "ours"
+    reference: str = "two-teachers"
     floor: tuple[str, ...] = ()
     modelled: bool = True
 
@@ -185,7 +204,7 @@ def paper_tables(
             "table3",
             f"Table 3: fusing strategies ({both})",
             'SGDet. "This method" is expert-guided.',
-            rows(one, motifs, kept("average", "self", "ours")),
+            rows(one, motifs, kept("average", "self", "two-teachers")),
             RECALLS,
             "R@50",
         ),
@@ -205,7 +224,7 @@ def paper_tables(
             "bounds",
             "Soft labels, and full supervision as the upper bound (VG Caption)",
             "SGDet, and mAP at IoU 0.5.",
-            rows(one, models, kept("ours", "soft", "full")),
+            rows(one, models, kept("two-teachers", "soft", "full")),
             (*RECALLS, "mAP50"),
             "R@50",
         ),
@@ -293,7 +312,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
         Row(
             "vg_caption",
             "motifs" if graphs else "none",
-            Variant(f"{name}-{value}", value, ("grounder=ours", *ablation.base, setting)),
+            Variant(f"{name}-{value}", value, ("grounder=two-teachers", *ablation.base, setting)),
             graphs,
         )
         for value, setting in ablation.values.items()

@@ -6,11 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from multiprocessing import get_context
 from typing import Any
 
@@ -29,9 +30,12 @@ ALL_STUDY = 24 * 3600  # seconds over which the bar takes the speed: steps come 
 class Task:
     """One thing to compute.
 
-    name    unique; needs: tasks that come before it (a name of no task counts as done)
-    cost    how long it takes, in any unit; label: what it is, for a person
-    work    called without arguments in another process, so a module's function or a partial of one
+    Attributes:
+        name: Unique.
+        needs: Tasks that come before it; a name of no task counts as done.
+        cost: How long it takes, in any unit.
+        label: What it is, for a person.
+        work: Called without arguments in another process, so a module's function or a partial of one.
     """
 
     name: str
@@ -44,35 +48,47 @@ class Task:
 def perform(tasks: Sequence[Task], jobs: int, console: Console) -> dict[str, str]:
     """Work off all tasks, an earlier one first where several could start; a bar shows progress and time left.
 
-    jobs  processes, each with its share of the cores; 1: this process itself
-    Gives what failed: label -> why. What needs a failed task is left out, the rest goes on. An interruption stops all.
-    Raises InputError where a process was killed from outside.
+    What needs a failed task is left out, the rest goes on. An interruption stops all.
+
+    Args:
+        tasks: In any order.
+        jobs: Processes, each with its share of the cores; 1: this process itself.
+        console: Where the bar is.
+
+    Returns:
+        What failed: label -> why.
+
+    Raises:
+        InputError: A process was killed from outside.
     """
-    waiting = {task.name: task for task in tasks}
+    by_name = {task.name: task for task in tasks}
+    place = {name: i for i, name in enumerate(by_name)}
+    sorter = TopologicalSorter({task.name: task.needs & by_name.keys() for task in tasks})
+    sorter.prepare()
     failed: dict[str, str] = {}
     running: dict[Future, Task] = {}
+    left, ready = set(by_name), list(sorter.get_ready())
     with _bar(console) as bar, _workers(jobs) as pool:
         line = bar.add_task("", total=sum(task.cost for task in tasks))
-        while waiting or running:
-            for task in list(waiting.values()):
-                if len(running) == jobs:
-                    break
-                if not task.needs & (waiting.keys() | {t.name for t in running.values()}):
-                    del waiting[task.name]
-                    running[pool.submit(attempt, task.work)] = task
-                    names = ", ".join(t.label for t in running.values())
-                    bar.update(line, description=f"{len(waiting) + len(running)} of {len(tasks)} left: {names}")
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+        while ready or running:
+            ready.sort(key=place.__getitem__)
+            while ready and len(running) < jobs:
+                task = by_name[ready.pop(0)]
+                running[pool.submit(attempt, task.work)] = task
+                labels = ", ".join(t.label for t in running.values())
+                bar.update(line, description=f"{len(left)} of {len(tasks)} left: {labels}")
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
                 task = running.pop(future)
+                left.discard(task.name)
                 bar.advance(line, task.cost)
                 if (reason := future.result()) is None:
+                    sorter.done(task.name)
                     continue
-                failed[task.label] = reason
-                lost = _dependants(task.name, waiting)
-                bar.advance(line, sum(waiting.pop(name).cost for name in lost))
-                if lost:
-                    failed[task.label] += f" ({len(lost)} steps that need it are left out)"
+                lost = _dependants(task.name, by_name) & left
+                left -= lost
+                bar.advance(line, sum(by_name[name].cost for name in lost))
+                failed[task.label] = reason + (f" ({len(lost)} steps that need it are left out)" if lost else "")
+            ready += sorter.get_ready()
     return failed
 
 
@@ -87,13 +103,13 @@ def attempt(work: Callable[[], None]) -> str | None:
     return None
 
 
-def _dependants(name: str, tasks: dict[str, Task]) -> list[str]:
+def _dependants(name: str, tasks: Mapping[str, Task]) -> set[str]:
     """The tasks that need a task, directly or not."""
-    lost, dependants = {name}, True
-    while dependants:
-        dependants = {t.name for t in tasks.values() if t.name not in lost and lost & t.needs}
-        lost |= dependants
-    return [task for task in tasks if task in lost]
+    dependants: set[str] = set()
+    for other in TopologicalSorter({task.name: task.needs & tasks.keys() for task in tasks.values()}).static_order():
+        if tasks[other].needs & {name, *dependants}:
+            dependants.add(other)
+    return dependants
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Stages computed once: each is kept under its fingerprint, where every cell that needs the same one finds it.
 
 A stage's fingerprint is `groundgraph run`'s own. A cell that reads a stage has it linked into its working folder, and
-`Run.execute` itself then sees that it is done and unchanged.
+the run itself then sees that it is done and unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from groundgraph.terminal import Console
 
 def keys(listing: Sequence[Stage]) -> dict[str, str]:
     """Stage name -> the name of its folder in a store: its own and its fingerprint."""
-    return {name: f"{name}-{mark}" for name, mark in fingerprints(listing).items()}
+    return {name: f"{name}-{fingerprint}" for name, fingerprint in fingerprints(listing).items()}
 
 
 class Store:

@@ -60,7 +60,7 @@ def test_broken_off_gone_on_with_and_nothing_twice(tmp_path, log, monkeypatch):
     # Shared: the data once; a grounder once a method and seed, for both scene-graph models; the rule draws nothing.
     stages = [name.split()[0] for name in log if "of" in name.split()]
     assert all(stages.count(name) == 1 for name in ("examples", "regions", "teachers", "crops", "reliability"))
-    assert stages.count("grounding-ours") == 2 and stages.count("grounding-sgnls") == 1
+    assert stages.count("grounding-two-teachers") == 2 and stages.count("grounding-sgnls") == 1
     assert not list((tmp_path / "store" / "work").iterdir())
 
     before, text = list(log), (tmp_path / "study.md").read_text()
@@ -87,7 +87,7 @@ def test_broken_off_gone_on_with_and_nothing_twice(tmp_path, log, monkeypatch):
 
 
 def test_a_cell_is_what_the_command_line_gives(tmp_path):
-    plan = tiny_plan(variants=("ours", "average"))
+    plan = tiny_plan(variants=("two-teachers", "average"))
     study.run_study(plan, tmp_path / "study", 1, QUIET)
     record = json.loads((tmp_path / "study" / "cells" / "vg_caption-motifs-average-1.json").read_text())
     words = shlex.split(record["by hand"])
@@ -95,7 +95,7 @@ def test_a_cell_is_what_the_command_line_gives(tmp_path):
     result = CliRunner().invoke(app, [*words[1:], "--out", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    told = metrics["methods"]["ours"]
+    told = metrics["methods"]["two-teachers"]
     assert record["figures"]["grounding all"] == told["grounding"]["all"]
     assert record["figures"]["R@100"] == told["sgdet"]["R@100"] and record["figures"]["mAP50"] == told["mAP50"]
     assert record["figures"]["box recall@3"] == told["pseudo labels"]["box recall@3"]

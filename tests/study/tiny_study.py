@@ -14,7 +14,7 @@ SIZE = (
 )  # fmt: skip
 
 
-def tiny_plan(models=("motifs",), variants=("sgnls", "ours")):
+def tiny_plan(models=("motifs",), variants=("sgnls", "two-teachers")):
     return Plan("study", paper_tables(["vg_caption"], models, variants), SIZE, 2)
 
 
