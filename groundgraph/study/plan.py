@@ -127,10 +127,12 @@ class Cell:
 class TableSpec:
     """A table of means over seeds.
 
-    metrics    the columns, as named in a cell's figures
-    reference  the variant that the others of its group are tested against, in the figure `tested`
-    floor      figures of chance, for the note
-    modelled   false: the figures are the grounder's, the same under every SGG model
+    Attributes:
+        metrics: The columns, as named in a cell's figures.
+        tested: The figure in which others are tested against the reference.
+        reference: The variant that the others of its group are tested against.
+        floor: Figures of chance, for the note.
+        modelled: False: the figures are the grounder's, the same under every scene-graph model.
     """
 
     name: str
@@ -171,7 +173,12 @@ def paper_tables(
 ) -> tuple[TableSpec, ...]:
     """The paper's Tables 1 to 4, then grounding accuracy, soft labels and the supervised bound.
 
-    settings, models, variants  leave some out. What the paper tried on VG Caption with Motifs is tried there alone.
+    What the paper tried on VG Caption with Motifs is tried there alone.
+
+    Args:
+        settings: Keys of SETTINGS.
+        models: Of MODELS.
+        variants: Keys of VARIANTS.
     """
 
     def kept(*names: str) -> tuple[str, ...]:
@@ -242,8 +249,11 @@ def paper_plan(seeds: int | None = None, quick: bool = False) -> Plan:
 class Ablation:
     """One thing varied in this method on VG Caption.
 
-    values  name -> what it sets; base: settings of all; reference: the value the others are tested against
-    graphs  it acts on scene graphs alone, so that those are always measured
+    Attributes:
+        values: Name -> what it sets.
+        reference: The value that the others are tested against.
+        base: Settings of all.
+        graphs: It acts on scene graphs alone, so that those are always measured.
     """
 
     title: str
@@ -303,12 +313,22 @@ ABLATIONS = {
 
 
 def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, graphs: bool = False) -> Plan:
-    """One ablation, by its name; graphs: scene graphs are measured too. Raises InputError for an unknown name."""
+    """One ablation.
+
+    Args:
+        name: A key of ABLATIONS.
+        seeds: How many; None: five, or two of a quick one.
+        quick: On a few hundred images.
+        graphs: Scene graphs are measured too.
+
+    Raises:
+        InputError: For an unknown name.
+    """
     if name not in ABLATIONS:
         raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
     ablation = ABLATIONS[name]
     graphs = graphs or ablation.graphs
-    rows = tuple(
+    ablated = tuple(
         Row(
             "vg_caption",
             "motifs" if graphs else "none",
@@ -324,7 +344,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
             f"Ablation: {ablation.title}",
             "Grounding accuracy, and how often a right region is the best or among the three best of the training "
             "images' entities (VG Caption).",
-            rows,
+            ablated,
             measured,
             "grounding all",
             f"{name}-{ablation.reference}",
@@ -337,7 +357,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
                 f"ablation-{name}-graphs",
                 f"Ablation: {ablation.title}, scene graphs",
                 "SGDet, and mAP at IoU 0.5 (VG Caption, Motifs).",
-                rows,
+                ablated,
                 (*RECALLS, "mAP50"),
                 "R@50",
                 f"{name}-{ablation.reference}",

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from groundgraph.data.files import atomic_write
 from groundgraph.study.plan import TableSpec
-from groundgraph.study.tables import Results, lines
+from groundgraph.study.tables import Line, Results, lines
 from groundgraph.study.writing import MODEL_TITLES, SETTING_TITLES
 
 
 def plot_table(path: Path, spec: TableSpec, results: Results) -> bool:
     """Write a table's plot: a panel a setting and SGG model, a line a method, a colour a figure.
 
-    Gives whether there was anything to show. The text stays text; the same figures give the same file.
+    The text stays text; the same figures give the same file.
+
+    Returns:
+        Whether there was anything to show.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    groups: dict[tuple[str, str], list] = {}
+    groups: dict[tuple[str, str], list[Line]] = {}
     for line in lines(spec, results):
         if any(line.estimates.values()):
             groups.setdefault(line.row.group, []).append(line)
@@ -47,22 +52,22 @@ def plot_table(path: Path, spec: TableSpec, results: Results) -> bool:
     return True
 
 
-def _draw(panel, rows: list, metrics: tuple[str, ...]) -> None:
+def _draw(panel: Any, table_lines: Sequence[Line], metrics: tuple[str, ...]) -> None:
     step = 0.7 / len(metrics)
     for k, metric in enumerate(metrics):
-        marked = [(i + (k - (len(metrics) - 1) / 2) * step, line.estimates[metric]) for i, line in enumerate(rows)]
-        marked = [(height, value) for height, value in marked if value is not None]
+        shift = (k - (len(metrics) - 1) / 2) * step
+        points = [(i + shift, e) for i, line in enumerate(table_lines) if (e := line.estimates[metric]) is not None]
         panel.errorbar(
-            [value.mean for _, value in marked],
-            [height for height, _ in marked],
-            xerr=[value.half or 0.0 for _, value in marked],
+            [value.mean for _, value in points],
+            [height for height, _ in points],
+            xerr=[value.half or 0.0 for _, value in points],
             fmt="o",
             markersize=3.5,
             capsize=2,
             linewidth=1,
             label=metric,
         )
-    panel.set_yticks(range(len(rows)), [line.row.variant.title for line in rows])
-    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.set_yticks(range(len(table_lines)), [line.row.variant.title for line in table_lines])
+    panel.set_ylim(len(table_lines) - 0.5, -0.5)
     panel.grid(axis="x", linewidth=0.4, alpha=0.5)
     panel.spines[["top", "right"]].set_visible(False)

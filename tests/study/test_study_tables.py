@@ -77,7 +77,10 @@ def test_csv(tmp_path):
     assert len(cells) == 8 and cells[0]["variant"] == "sgnls" and float(cells[1]["R@50"]) == 0.11
     assert cells[0]["mAP50"] == ""
     means = {(r["variant"], r["metric"]): r for r in csv.DictReader((tmp_path / "means.csv").open())}
-    assert float(means["two-teachers", "R@50"]["mean"]) == pytest.approx(13.0) and means["two-teachers", "R@50"]["paper"] == "10.5"
+    assert (
+        float(means["two-teachers", "R@50"]["mean"]) == pytest.approx(13.0)
+        and means["two-teachers", "R@50"]["paper"] == "10.5"
+    )
     assert ("sgnls", "mAP50") not in means and means["lsws", "R@50"]["seeds"] == "2"
 
 
