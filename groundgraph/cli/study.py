@@ -30,7 +30,8 @@ def study(
 ) -> None:
     """The paper's tables on MiniGenome, with error bars; what is done is kept, so it can be broken off."""
     from groundgraph.study import run_study
-    from groundgraph.study.plan import ablation_plan, paper_plan
+    from groundgraph.study.ablations import ablation_plan
+    from groundgraph.study.plan import paper_plan
 
     hide_library_bars()
     plan = ablation_plan(ablate, seeds, quick, graphs) if ablate else paper_plan(seeds, quick)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import groundgraph.study as study
 from groundgraph.cli import app
-from groundgraph.study.plan import ABLATIONS, Ablation, ablation_plan
+from groundgraph.study.ablations import ABLATIONS, Ablation, ablation_plan
 from groundgraph.study.store import Store
 
 QUIET = Console(quiet=True)

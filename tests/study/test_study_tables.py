@@ -5,7 +5,8 @@ import csv
 import pytest
 
 from groundgraph.stages.recipe import find_recipe, load_recipe
-from groundgraph.study.plan import ABLATIONS, VARIANTS, Plan, Row, TableSpec, ablation_plan, paper_plan
+from groundgraph.study.ablations import ABLATIONS, ablation_plan
+from groundgraph.study.plan import VARIANTS, Plan, Row, TableSpec, paper_plan
 from groundgraph.study.plots import plot_table
 from groundgraph.study.tables import claims, lines
 from groundgraph.study.writing import markdown, printed_claims, printed_table, write_cells, write_means

@@ -1,0 +1,129 @@
+"""Named ablations: one thing varied in this method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from groundgraph.errors import InputError
+from groundgraph.study.plan import FULL, GROUNDING, QUALITY, QUICK, RECALLS, Plan, Row, TableSpec, Variant
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One thing varied in this method on VG Caption.
+
+    Attributes:
+        values: Name -> what it sets.
+        reference: The value that the others are tested against.
+        base: Settings of all.
+        graphs: It acts on scene graphs alone, so that those are always measured.
+    """
+
+    title: str
+    values: dict[str, str]
+    reference: str
+    base: tuple[str, ...] = ()
+    graphs: bool = False
+
+
+_PROMPTS = {
+    "noun": '["{name}"]',
+    "phrase": '["{text}"]',
+    "photo": '["a photo of a {name}"]',
+    "several": '["a photo of a {name}", "a picture of a {name}", "{text}"]',
+}
+
+
+def _each(key: str, *values: float | str) -> dict[str, str]:
+    return {str(value): f"{key}={value}" for value in values}
+
+
+ABLATIONS = {
+    "K": Ablation(
+        "regions an entity keeps as candidates (K)", _each("pseudo_labels.top", 1, 2, 3, 5, 10), "3", graphs=True
+    ),
+    "alpha": Ablation("margin of L_MIL (alpha1, Eq. 5)", _each("grounding.margin", 0.05, 0.1, 0.2, 0.4, 0.8), "0.2"),
+    "alpha2": Ablation(
+        "margin of L_adp (alpha2, Eq. 13), self-guided",
+        _each("grounding.adaptor_margin", 0.05, 0.1, 0.2, 0.4, 0.8),
+        "0.2",
+        ("grounding.fusing=self",),
+    ),
+    "layer": Ablation(
+        "text layer whose Grad-CAM is taken, by the average of both teachers",
+        {
+            "2": "teachers.interaction.layer=null",
+            "3": "teachers.interaction.layer=3",
+        },  # null: the bundled model's own, 2
+        "2",
+        ("grounding.fusing=average",),
+    ),
+    "temperature": Ablation(
+        "temperature of Eq. 8", _each("teachers.interaction.temperature", 0.25, 0.5, 1.0, 2.0, 4.0), "1.0"
+    ),
+    "prompts": Ablation(
+        "sentences the image-text model is asked with",
+        {name: f"teachers.expert.prompts={value}" for name, value in _PROMPTS.items()},
+        "photo",
+    ),
+    "negatives": Ablation(
+        "negatives of the adaptor (Eq. 13), self-guided",
+        _each("grounding.negatives", "random", "lowest"),
+        "random",
+        ("grounding.fusing=self",),
+    ),
+}
+
+
+def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, graphs: bool = False) -> Plan:
+    """One ablation.
+
+    Args:
+        name: A key of ABLATIONS.
+        seeds: How many; None: five, or two of a quick one.
+        quick: On a few hundred images.
+        graphs: Scene graphs are measured too.
+
+    Raises:
+        InputError: For an unknown name.
+    """
+    if name not in ABLATIONS:
+        raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
+    ablation = ABLATIONS[name]
+    graphs = graphs or ablation.graphs
+    ablated = tuple(
+        Row(
+            "vg_caption",
+            "motifs" if graphs else "none",
+            Variant(f"{name}-{value}", value, ("grounder=two-teachers", *ablation.base, setting)),
+            graphs,
+        )
+        for value, setting in ablation.values.items()
+    )
+    measured = (*GROUNDING, *QUALITY[:2])
+    tables = [
+        TableSpec(
+            f"ablation-{name}",
+            f"Ablation: {ablation.title}",
+            "Grounding accuracy, and how often a right region is the best or among the three best of the training "
+            "images' entities (VG Caption).",
+            ablated,
+            measured,
+            "grounding all",
+            f"{name}-{ablation.reference}",
+            modelled=False,
+        )
+    ]
+    if graphs:
+        tables.append(
+            TableSpec(
+                f"ablation-{name}-graphs",
+                f"Ablation: {ablation.title}, scene graphs",
+                "SGDet, and mAP at IoU 0.5 (VG Caption, Motifs).",
+                ablated,
+                (*RECALLS, "mAP50"),
+                "R@50",
+                f"{name}-{ablation.reference}",
+            )
+        )
+    return Plan(f"ablation-{name}", tuple(tables), QUICK if quick else FULL, seeds or (2 if quick else 5))
