@@ -58,7 +58,7 @@ class Predictor:
         placement = {"device": recipe.device, "precision": recipe.precision}
         self.detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
         self.config = recipe.sgg.inference
-        self.unions_of = union_features(self.model.config.union, lambda: self.detector)
+        self.unions_of = union_features(self.model.config, lambda: self.detector)
 
     def graphs(self, images: Sequence[str | Path], skipped: Skipped | None = None) -> Iterator[tuple[Path, Graph]]:
         """Find the scene graph of each image.

@@ -1,15 +1,17 @@
 """Stage 2: scene-graph models trained on pseudo labels (METHOD.md section 5).
 
-A model is a `batch.SggModel`; a new one is a file and a line here.
+A model is a `batch.SggModel`; a new one is a file and a line here, and a recipe's `sgg` has a key of its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import BaseModel
+
 from groundgraph.sgg.batch import SggModel, Sizes
-from groundgraph.sgg.motifs import Motifs, MotifsConfig
-from groundgraph.sgg.uniter import Uniter, UniterConfig
+from groundgraph.sgg.motifs import Motifs
+from groundgraph.sgg.uniter import Uniter
 
 SGG_MODELS: dict[str, type[SggModel]] = {
     "motifs": Motifs,
@@ -17,7 +19,7 @@ SGG_MODELS: dict[str, type[SggModel]] = {
 }
 
 
-def new_model(config: MotifsConfig | UniterConfig, sizes: Sizes, names: Sequence[str] = ()) -> SggModel:
+def new_model(config: BaseModel, sizes: Sizes, names: Sequence[str] = ()) -> SggModel:
     """An untrained model of a configuration's kind, started from the checkpoint that the configuration names, if any.
 
     Args:

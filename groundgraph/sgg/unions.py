@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel
 
 from groundgraph.data.images import open_image
 from groundgraph.data.types import Example, Regions
-from groundgraph.sgg.pairs import UnionKind
 
 
 class PoolingDetector(Protocol):
@@ -62,11 +62,16 @@ UnionsOf = Callable[[Sequence[Example], Sequence[Regions]], UnionFeatures | None
 """(images, the regions of each) -> the features of their union boxes, or None for a model that asks for none."""
 
 
-def union_features(union: UnionKind, load: Callable[[], PoolingDetector]) -> UnionsOf:
+def reads_unions(config: BaseModel) -> bool:
+    """Whether a scene-graph model of a configuration reads union features: `union: visual`."""
+    return getattr(config, "union", None) == "visual"
+
+
+def union_features(config: BaseModel, load: Callable[[], PoolingDetector]) -> UnionsOf:
     """What gives a model the union features of some images.
 
     Args:
-        union: Of the model's configuration; where it is not "visual", there are none.
-        load: Gives the detector; called once, where it is needed.
+        config: The model's.
+        load: Gives the detector; called once, where the model reads union features.
     """
-    return partial(UnionFeatures, load()) if union == "visual" else lambda examples, regions: None
+    return partial(UnionFeatures, load()) if reads_unions(config) else lambda examples, regions: None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from groundgraph.errors import InputError
 from groundgraph.language import PARSERS
+from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.inference import InferenceConfig
-from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.training import TrainingConfig
-from groundgraph.sgg.uniter import UniterConfig
+from groundgraph.sgg.unions import reads_unions
 from groundgraph.teachers.expert import PROMPTS
 from groundgraph.vision import DETECTORS
 
@@ -144,14 +144,20 @@ class PseudoLabelConfig(Strict):
         return self
 
 
-class SggConfig(Strict):
+_ModelConfigs = create_model(  # a key of a model's name with its settings, for each
+    "_ModelConfigs",
+    __base__=Strict,
+    model=(
+        Literal[tuple(SGG_MODELS)],
+        Field("motifs", description="which is trained; the other's settings count for nothing"),
+    ),
+    **{name: (kind.Config, kind.Config()) for name, kind in SGG_MODELS.items()},
+)
+
+
+class SggConfig(_ModelConfigs):
     """The scene-graph model: which is trained, how, and what is measured."""
 
-    model: Literal["motifs", "uniter"] = Field(
-        "motifs", description="which is trained; the other's settings count for nothing"
-    )
-    motifs: MotifsConfig = MotifsConfig()
-    uniter: UniterConfig = UniterConfig()
     tasks: tuple[Literal["predcls", "sgcls"], ...] = Field(
         (), description="measured besides SGDet: boxes are given, and the detector pools their features"
     )
@@ -161,9 +167,9 @@ class SggConfig(Strict):
     @property
     def pools_boxes(self) -> bool:
         """Whether the detector has to pool given boxes: annotated ones, or those around pairs."""
-        return bool(self.tasks) or self.chosen.union == "visual"
+        return bool(self.tasks) or reads_unions(self.chosen)
 
     @property
-    def chosen(self) -> MotifsConfig | UniterConfig:
+    def chosen(self) -> BaseModel:
         """The configuration of the model that is trained."""
         return getattr(self, self.model)

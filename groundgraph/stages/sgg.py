@@ -105,7 +105,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     config, proposals, categories = run.recipe.sgg, regions(run, "train"), detector_categories(run)
     objects, predicates = vocabulary(run)
     training, seed = config.training, run.recipe.seed
-    unions_of = union_features(config.chosen.union, lambda: pooling_detector(run.recipe.detector, **run.placement))
+    unions_of = union_features(config.chosen, lambda: pooling_detector(run.recipe.detector, **run.placement))
     unions = unions_of(examples(run, "train"), proposals)
     width = proposals[0].features.shape[1]
     sizes = Sizes(width, len(categories), len(objects), len(predicates), unions.width if unions else 0)

@@ -9,7 +9,9 @@ from PIL import Image
 from groundgraph.data.types import Example, Regions
 from groundgraph.engine.run import Run
 from groundgraph.predictor import Predictor
+from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.unions import UnionFeatures, union_features
+from groundgraph.sgg.uniter import UniterConfig
 from groundgraph.stages import stages
 from groundgraph.stages.examples import examples
 from groundgraph.stages.recipe import RecipeError, find_recipe, load_recipe
@@ -60,8 +62,8 @@ def test_a_model_without_the_feature_loads_no_detector(images):
     def load():
         raise AssertionError("not needed")
 
-    assert union_features("spatial", load)(images, []) is None
-    assert union_features("none", load)(images, []) is None
+    assert union_features(MotifsConfig(), load)(images, []) is None
+    assert union_features(UniterConfig(union="none"), load)(images, []) is None
 
 
 def test_a_run_trains_and_predicts_with_the_detectors_features(tmp_path):
