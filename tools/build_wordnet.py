@@ -1,7 +1,7 @@
 """Makes groundgraph/language/wordnet_nouns.txt.gz from the noun files of Princeton's WordNet 3.0.
 
     apt-get download wordnet-base && dpkg -x wordnet-base_*.deb /tmp/wordnet
-    python tools/build_wordnet.py /tmp/wordnet/usr/share/wordnet
+    python -m tools.build_wordnet /tmp/wordnet/usr/share/wordnet
 
 Reads data.noun, index.noun and cntlist.rev of any WordNet 3.0 folder (their format: WordNet's manual pages wndb(5WN)
 and cntlist(5WN)) and writes the same bytes every time. `groundgraph/language/wordnet.py` tells the table's format.
@@ -61,13 +61,13 @@ def read(folder: Path) -> tuple[dict[str, Synset], dict[str, list[str]], dict[tu
     for line in _lines(folder / "index.noun"):
         fields = line.split()
         index[fields[0]] = fields[-int(fields[2]) :]
-    seen = {}
+    counts = {}
     for line in _lines(folder / "cntlist.rev"):
         key, number, times = line.split()
         word, _, rest = key.partition("%")
         if rest.startswith("1:"):
-            seen[word, int(number)] = int(times)
-    return synsets, index, seen
+            counts[word, int(number)] = int(times)
+    return synsets, index, counts
 
 
 def _lines(path: Path) -> list[str]:
@@ -79,7 +79,7 @@ def _lines(path: Path) -> list[str]:
 
 def table(folder: Path) -> str:
     """The whole text of the table: a synset a line, hypernyms before their kinds."""
-    synsets, index, seen = read(folder)
+    synsets, index, counts = read(folder)
     synsets = {offset: s for offset, s in synsets.items() if not s.instance}
 
     @cache
@@ -96,12 +96,12 @@ def table(folder: Path) -> str:
 
     def linked(offset: str) -> dict[str, None]:
         """The nearest hypernyms that say something; those above a skipped one stand in (pizza, nutriment, food)."""
-        found: dict[str, None] = {}
+        nearest: dict[str, None] = {}
         for u in synsets[offset].hypernyms:
             if u in synsets:
                 skipped = u in broad or (synsets[offset].words[0], synsets[u].words[0]) in _NOT_KINDS
-                found |= linked(u) if skipped else {u: None}
-        return found
+                nearest |= linked(u) if skipped else {u: None}
+        return nearest
 
     def default(word: str, senses: list[tuple[int, str]]) -> set[int]:
         """The numbers of the senses that a caption means: one, or flesh and animal where flesh is first (lobster)."""
@@ -112,7 +112,7 @@ def table(folder: Path) -> str:
             group = 0 if file in _THINGS else 1 if file in _STUFF else 2
             # What is eaten is in the picture more often than the plant that bears it.
             inedible = file == _PLANT and _FOOD in files.values()
-            return group, inedible, -seen.get((word, number), 0), file == _PERSON, number
+            return group, inedible, -counts.get((word, number), 0), file == _PERSON, number
 
         ranked = sorted(files, key=likely)
         beast = [number for number in ranked if files[number] == _ANIMAL]

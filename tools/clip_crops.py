@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from groundgraph.data.minigenome import CATEGORIES
 from groundgraph.data.minigenome.drawing import GARMENTS
@@ -22,7 +21,6 @@ from groundgraph.teachers.pixels import normalise
 from tools.corpus import Corpus
 from tools.train_vl import PREPARATION, TagHead
 from tools.vl_parsing import NOUNS, parse
-from tools.workbench import Budget
 
 CANDIDATES = 800  # random boxes a batch of pictures
 BEST, ALIKE = 15, 0.3  # the best boxes, where they overlap the very best by this IoU, are averaged into one crop
@@ -77,7 +75,7 @@ class Crops:
 def read_tags(corpus: Corpus, least: int = 20) -> Tags:
     """Parse a corpus's captions into tags; coloured ones seen in fewer than `least` pictures are left out."""
     parsed = iter(parse([text for captions in corpus.texts for text in captions]))
-    said: list[set[Tag]] = []
+    tags_of: list[set[Tag]] = []
     words: dict[str, Counter[str]] = {name: Counter() for name in CATEGORIES}
     for captions in corpus.texts:
         here: set[Tag] = set()
@@ -86,40 +84,15 @@ def read_tags(corpus: Corpus, least: int = 20) -> Tags:
                 if (name := NOUNS.get(entity.name)) is not None:
                     words[name][entity.name] += 1
                     here |= {(name, "")} | {(name, colour) for colour in entity.attributes if colour in COLOURS}
-        said.append(here)
-    counts = Counter(tag for here in said for tag in here)
+        tags_of.append(here)
+    counts = Counter(tag for here in tags_of for tag in here)
     coloured = sorted(tag for tag, count in counts.items() if tag[1] and count >= least)
     tags = (*((name, "") for name in CATEGORIES), *coloured)
     number = {tag: i for i, tag in enumerate(tags)}
     labels = torch.zeros(len(corpus.texts), len(tags))
-    for row, here in enumerate(said):
+    for row, here in enumerate(tags_of):
         labels[row, [number[tag] for tag in here if tag in number]] = 1
     return Tags(tags, labels, words)
-
-
-def train_tags(
-    model: AlbefModel, images: torch.Tensor, tags: Tags, minutes: float, rng: np.random.Generator, size: int = 64
-) -> tuple[TagHead, Budget]:
-    """Teach the vision-language model's tower the tags; the model is changed, its new head is returned."""
-    head = TagHead(model.config.text_config.hidden_size, len(tags.tags))
-    tower = [*model.tower.parameters(), *model.adapter.parameters()]
-    groups = [{"params": tower, "lr": 5e-4}, {"params": list(head.parameters()), "lr": 3e-3}]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.02)
-    budget = Budget("tags", minutes, warm_up=100)
-    model.to(memory_format=torch.channels_last).train()
-    for _ in budget.steps(optimiser):
-        chosen = torch.from_numpy(rng.integers(0, len(images), size))
-        pixels = normalise(PREPARATION, images[chosen])
-        pixels = pixels.flip(-1) if rng.random() < 0.5 else pixels
-        with torch.autocast("cpu", torch.bfloat16):
-            cells = head(model.image_states(pixels.contiguous(memory_format=torch.channels_last)).states)
-        loss = head.loss(cells, tags.labels[chosen])
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_([*tower, *head.parameters()], 5.0)
-        optimiser.step()
-        budget.note(loss=loss.item())
-    return head, budget
 
 
 def random_boxes(count: int, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -145,15 +118,15 @@ def find_crops(
         pixels = normalise(PREPARATION, images[start : start + batch])
         image = model.image_states(pixels.contiguous(memory_format=torch.channels_last))
         cells = head(image.states)
-        wanted = tags.labels[start : start + batch] > 0
-        wanted |= (cells.logsumexp(1) > SURE) & ~coloured
+        named = tags.labels[start : start + batch] > 0
+        named |= (cells.logsumexp(1) > SURE) & ~coloured
         evidence = (cells - TAME * tags.log_odds).sigmoid()
         # A garment without its colour is where any of its colours is.
         for g in torch.nonzero(garments)[:, 0].tolist():
             own = coloured & (noun == g)
             if own.any():
                 evidence[..., g] = evidence[..., own].amax(-1)
-        picture, tag = torch.nonzero(wanted, as_tuple=True)
+        picture, tag = torch.nonzero(named, as_tuple=True)
         boxes = torch.from_numpy(random_boxes(CANDIDATES, side, rng))
         box = best_boxes(evidence[picture, :, tag], boxes, coverage(boxes, image.grid, side), power[tag])
         taken.append((picture + start, box, tag))
@@ -181,9 +154,9 @@ def best_boxes(evidence: torch.Tensor, boxes: torch.Tensor, covered: torch.Tenso
     area = covered.sum(1).clamp(min=0.5)
     share = evidence @ covered.T / evidence.sum(1, keepdim=True).clamp(min=1e-9)
     best = (share / area[None] ** power[:, None]).topk(min(BEST, len(boxes)), 1).indices
-    found = boxes[best]  # [R, BEST, 4]
-    first, size = found[:, :1], (found[..., 2:] - found[..., :2]).prod(-1)
-    low, high = torch.maximum(first[..., :2], found[..., :2]), torch.minimum(first[..., 2:], found[..., 2:])
+    near = boxes[best]  # [R, BEST, 4]
+    first, size = near[:, :1], (near[..., 2:] - near[..., :2]).prod(-1)
+    low, high = torch.maximum(first[..., :2], near[..., :2]), torch.minimum(first[..., 2:], near[..., 2:])
     both = (high - low).clamp(min=0).prod(-1)
     weight = (both / (size[:, :1] + size - both) >= ALIKE).float()[..., None]
-    return (found * weight).sum(1) / weight.sum(1)
+    return (near * weight).sum(1) / weight.sum(1)

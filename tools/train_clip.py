@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import AutoModel, AutoTokenizer, VisionTextDualEncoderConfig, VisionTextDualEncoderModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    VisionTextDualEncoderConfig,
+    VisionTextDualEncoderModel,
+)
 
 from groundgraph.data.minigenome import CATEGORIES, UNSEEN
 from groundgraph.data.minigenome.captions import SYNONYMS
@@ -23,12 +30,14 @@ from groundgraph.models import FOLDER, resolve
 from groundgraph.teachers.albef import AlbefModel
 from groundgraph.teachers.flat_resnet import FlatResNetConfig
 from groundgraph.teachers.pixels import image_processor
-from tools.clip_crops import Crops, Tags, find_crops, read_tags, train_tags
+from groundgraph.training.trainer import seeded
+from tools.clip_crops import Crops, Tags, find_crops, read_tags
 from tools.corpus import Corpus, article, draw
-from tools.workbench import Budget, card, command_line, save
+from tools.train_vl import PICTURES_A_TAG_STEP, TagHead, TagTask
+from tools.workbench import ExpertTask, card, command_line, fit, save, scratch_of
 
 PICTURES, HELD_OUT = 12_000, 1_000
-TAG_SHARE = 0.3  # of the time
+STEPS, TAG_SHARE = 2_000, 0.3  # of the steps
 SIDE = 48  # pixels of a crop, whatever its aspect was
 COLOURED = 48  # coloured phrases a step
 PREPARATION = image_processor((SIDE, SIDE), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -154,65 +163,94 @@ def evaluate(model: VisionTextDualEncoderModel, tokenizer, corpus: Corpus, count
     }
 
 
-def step_loss(
-    model: VisionTextDualEncoderModel,
-    tokenizer,
-    images: torch.Tensor,
-    crops: Crops,
-    tags: Tags,
-    chosen: torch.Tensor,
-    rng: np.random.Generator,
-) -> torch.Tensor:
-    """The contrast of the chosen crops with every noun and with some of the crops' own coloured nouns."""
-    box = crops.box[chosen]
-    # The boxes are guesses; a shake keeps the tower from resting on their edges.
-    box = box + 0.1 * torch.randn(box.shape) * (box[:, 2:] - box[:, :2]).repeat(1, 2)
-    pixels = cut(images[crops.picture[chosen]], box)
-    pixels = pixels.flip(-1) if rng.random() < 0.5 else pixels
-    shown = [tags.tags[t] for t in crops.tag[chosen].tolist()]
-    coloured = sorted({tag for tag in shown if tag[1]})
-    some = rng.permutation(len(coloured))[:COLOURED]
-    asked = [*((name, "") for name in CATEGORIES), *(coloured[i] for i in some)]
-    said = [phrase(name, colour, tags.words[name], rng) for name, colour in asked]
-    with torch.autocast("cpu", torch.bfloat16):
-        seen, told = see(model, pixels), read(model, tokenizer, said)
-    logits = model.logit_scale.exp().clamp(max=50) * seen @ told.T
-    return contrast(logits, tuple(np.array(shown).T), tuple(np.array(asked).T))
+class ClipTask(ExpertTask[list[int]]):
+    """The contrast of crops with every noun and with some of their own coloured nouns.
+
+    Args:
+        model: what is trained.
+        tokenizer: of the phrases.
+        images: [N, side, side, 3] uint8.
+        crops: of the images.
+        tags: what the crops show.
+        batch_size: crops of a step.
+        steps, seed: see `ExpertTask`.
+    """
+
+    def __init__(
+        self,
+        model: VisionTextDualEncoderModel,
+        tokenizer: PreTrainedTokenizerBase,
+        images: torch.Tensor,
+        crops: Crops,
+        tags: Tags,
+        batch_size: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        super().__init__("clip", model, steps, seed, crops=len(crops), batch_size=batch_size)
+        self.clip, self.tokenizer, self.images, self.crops, self.tags = model, tokenizer, images, crops, tags
+        self.batch_size = batch_size
+        # Rare nouns are drawn more often than they occur.
+        noun = tags.noun[crops.tag].numpy()
+        chances = np.bincount(noun)[noun] ** -0.5
+        self.chances = chances / chances.sum()
+
+    def draw(self, places: list[int]) -> list[int]:
+        """Crops, drawn anew at each step."""
+        return list(self.rng.choice(len(self.crops), self.batch_size, p=self.chances).tolist())
+
+    def losses(self, batch: list[int]) -> dict[str, torch.Tensor]:
+        """CLIP's loss."""
+        box = self.crops.box[batch]
+        # The boxes are guesses; a shake keeps the tower from resting on their edges.
+        shake = 0.1 * torch.randn(box.shape, generator=self.generator)
+        pixels = cut(self.images[self.crops.picture[batch]], box + shake * (box[:, 2:] - box[:, :2]).repeat(1, 2))
+        pixels = pixels.flip(-1) if self.rng.random() < 0.5 else pixels
+        shown = [self.tags.tags[t] for t in self.crops.tag[batch].tolist()]
+        coloured = sorted({tag for tag in shown if tag[1]})
+        some = self.rng.permutation(len(coloured))[:COLOURED]
+        named = [*((name, "") for name in CATEGORIES), *(coloured[i] for i in some)]
+        phrases = [phrase(name, colour, self.tags.words[name], self.rng) for name, colour in named]
+        with torch.autocast("cpu", torch.bfloat16):
+            crops, words = see(self.clip, pixels), read(self.clip, self.tokenizer, phrases)
+        logits = self.clip.logit_scale.exp().clamp(max=50) * crops @ words.T
+        return {"loss": contrast(logits, tuple(np.array(shown).T), tuple(np.array(named).T))}
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """The text encoder, which is trained already, learns more slowly."""
+        words = list(self.clip.text_model.parameters())
+        rest = [p for name, p in self.clip.named_parameters() if not name.startswith("text_model.")]
+        return [{"params": rest, "lr": 1e-3}, {"params": words, "lr": 5e-4}]
 
 
 def train_clip(
     out: Path,
-    minutes: float = 20,
+    steps: int = STEPS,
     seed: int = 0,
     pictures: int = PICTURES,
     text_model: str = "bundled:text",
     vl_model: str = "bundled:vl",
-    size: int = 256,
+    batch_size: int = 256,
 ) -> dict[str, float]:
     """Train and save the image-text model; returns its held-out figures. Boxes are read by the evaluation alone."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     corpus, held_out = draw("expert", pictures), draw("heldout", min(HELD_OUT, pictures))
     images, tags = torch.from_numpy(corpus.images), read_tags(corpus)
-    teacher = AlbefModel.from_pretrained(resolve(vl_model), dtype=torch.float32)
-    head, first = train_tags(teacher, images, tags, TAG_SHARE * minutes, rng)
-    tag_seconds = first.elapsed
-    crops = find_crops(teacher, head, images, tags, rng)
-    print(f"{len(crops)} crops of {len(tags.tags)} nouns and coloured nouns", flush=True)
-    tokenizer = AutoTokenizer.from_pretrained(resolve(text_model))
-    model = build(text_model, teacher).to(memory_format=torch.channels_last).train()
-    # Rare nouns are drawn more often than they occur.
-    noun = tags.noun[crops.tag].numpy()
-    chances = np.bincount(noun)[noun] ** -0.5
-    chances /= chances.sum()
-    vision, words = list(model.vision_model.parameters()), list(model.text_model.parameters())
-    rest = [p for name, p in model.named_parameters() if not name.startswith(("vision_model.", "text_model."))]
-    groups = [{"params": [*vision, *rest], "lr": 1e-3}, {"params": words, "lr": 5e-4}]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.05)
-    budget = Budget("clip", (1 - TAG_SHARE) * minutes, warm_up=100)
-    figures: dict[str, float] = {}
-
-    def write() -> None:
+    tag_steps = max(1, round(TAG_SHARE * steps))
+    with scratch_of(out) as scratch, seeded(seed, torch.device("cpu")):
+        teacher = AlbefModel.from_pretrained(resolve(vl_model), dtype=torch.float32)
+        teacher = teacher.to(memory_format=torch.channels_last)
+        head = TagHead(teacher.config.text_config.hidden_size, len(tags.tags))
+        first = TagTask(
+            teacher, head, images, lambda chosen: tags.labels[torch.from_numpy(chosen)], (5e-4, 3e-3), tag_steps, seed
+        )
+        fit(first, scratch, weight_decay=0.02, max_grad_norm=5.0, precision="bf16")
+        crops = find_crops(teacher, head, images, tags, np.random.default_rng(seed))
+        print(f"{len(crops)} crops of {len(tags.tags)} nouns and coloured nouns", flush=True)
+        tokenizer = AutoTokenizer.from_pretrained(resolve(text_model))
+        model = build(text_model, teacher).to(memory_format=torch.channels_last)
+        task = ClipTask(model, tokenizer, images, crops, tags, batch_size, max(1, steps - tag_steps), seed)
+        fit(task, scratch, weight_decay=0.05, max_grad_norm=1.0)
+        figures = evaluate(model, tokenizer, held_out)
         what = (
             "A dual encoder (`get_image_features`, `get_text_features`): a small ResNet over crops of 48 px and the "
             "bundled BERT. It knows MiniGenome's drawings and words only. No box was used: the crops are random boxes, "
@@ -220,30 +258,15 @@ def train_clip(
             "nouns and coloured nouns, sees a noun."
         )
         facts = {
-            "pictures": len(images), "crops": len(crops), "boxes": 0, "tag steps (64 pictures)": first.step,
-            f"steps ({size} crops)": budget.step, "minutes": round((tag_seconds + budget.elapsed) / 60),
-            "processor threads": torch.get_num_threads(), "seed": seed,
+            "pictures": len(images), "crops": len(crops), "boxes": 0,
+            f"tag steps ({PICTURES_A_TAG_STEP} pictures)": first.steps, f"steps ({batch_size} crops)": task.steps,
+            "seed": seed,
         }  # fmt: skip
-        command = f"python -m tools.train_clip --minutes {minutes:g} --seed {seed}"
-        save(
-            out, model, tokenizer, card("Image-text model", what, facts, figures, command), PREPARATION.save_pretrained
-        )
-
-    for _ in budget.steps(optimiser):
-        chosen = torch.from_numpy(rng.choice(len(crops), size, p=chances))
-        loss = step_loss(model, tokenizer, images, crops, tags, chosen, rng)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        budget.note(loss=loss.item())
-        if budget.due(120):
-            print(evaluate(model, tokenizer, held_out, 200), flush=True)
-            write()
-    figures |= evaluate(model, tokenizer, held_out)
-    write()
+        command = f"python -m tools.train_clip --steps {steps} --seed {seed}"
+        text = card("Image-text model", what, facts, figures, command)
+        save(out, model, tokenizer, text, PREPARATION.save_pretrained)
     return figures
 
 
 if __name__ == "__main__":
-    command_line(train_clip, __doc__, 20, FOLDER / "clip")
+    command_line(train_clip, __doc__, STEPS, FOLDER / "clip")

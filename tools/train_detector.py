@@ -19,14 +19,15 @@ from groundgraph.data.minigenome import CATEGORIES, EXPERT_SEED, HELDOUT_SEED, U
 from groundgraph.data.types import Graph, GroundTruth, Regions
 from groundgraph.evaluation.detection import detection_map
 from groundgraph.models import FOLDER
+from groundgraph.training.trainer import seeded
 from groundgraph.vision.small_faster_rcnn import SmallConfig, small_faster_rcnn
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
-from tools.workbench import Budget, card, command_line, replacing, threads
+from tools.workbench import ExpertTask, card, command_line, fit, replacing, scratch_of, threads
 
 SEEN = tuple(name for name in CATEGORIES if name not in UNSEEN)
-IMAGES, HELDOUT, BATCH, RATE = 24_000, 600, 16, 1e-3
+IMAGES, HELDOUT, BATCH, RATE, STEPS = 24_000, 600, 16, 1e-3, 4_000
 REGIONS = {"count": 36, "objectness_weight": 0.3, "nms_threshold": 0.65, "label_threshold": 0.6}
-COMMAND = "groundgraph experts train detector"
+COMMAND = "python -m tools.train_detector"
 
 
 @dataclass(frozen=True)
@@ -135,40 +136,46 @@ def save(folder: Path, model: torch.nn.Module, config: SmallConfig, text: str) -
         (scratch / "README.md").write_text(text, encoding="utf-8")
 
 
-def train_detector(out: Path, minutes: float, seed: int = 0, images: int = IMAGES, heldout: int = HELDOUT) -> dict:
-    """Trains for `minutes` (drawing the images not counted), writes the folder `out`, returns its held-out figures."""
-    torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
-    config = SmallConfig()
-    model = small_faster_rcnn(config, len(SEEN)).to(memory_format=torch.channels_last)
-    scenes = gather(images, threads())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-3)
-    budget = Budget("detector", minutes, warm_up=300)
-    order = np.empty(0, np.int64)
-    model.train()
-    for _ in budget.steps(optimiser):
-        if len(order) < BATCH:
-            order = random.permutation(len(scenes))
-        chosen, order = order[:BATCH], order[BATCH:]
-        losses = loss_of(model, *batch([scenes[i] for i in chosen], random.random(BATCH) < 0.5))
-        loss = sum(losses.values())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimiser.step()
-        budget.note(**{name.removeprefix("loss_"): value.item() for name, value in losses.items()})
-        if budget.due(300):
-            save(out, model, config, f"# Unfinished detector, after {budget.elapsed / 60:.0f} minutes\n")
-    facts = {
-        "images": f"{len(scenes)} of MiniGenome (world seed {EXPERT_SEED}), mirrored at random",
-        "categories": f"{len(SEEN)} taught; never seen: {', '.join(sorted(UNSEEN))}",
-        "steps": f"{budget.step} of {BATCH} images, AdamW, {RATE:g}, cosine",
-        "minutes": f"{minutes:g} on {torch.get_num_threads()} processor threads",
-        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
-    }
-    save(out, model, config, "# Detector, not measured yet\n")
-    figures = evaluate(TorchvisionDetector.load(out), [draw((HELDOUT_SEED, index)) for index in range(heldout)])
-    save(out, model, config, describe(facts, figures, heldout))
+class DetectorTask(ExpertTask[tuple[list[Tensor], list[dict[str, Tensor]]]]):
+    """torchvision's losses on scenes, half of them mirrored, all of them once before any is seen again."""
+
+    def __init__(self, model: FasterRCNN, scenes: Sequence[Drawn], batch_size: int, steps: int, seed: int) -> None:
+        super().__init__("detector", model, steps, seed, images=len(scenes), batch_size=batch_size)
+        self.detector, self.scenes, self.batch_size = model, scenes, batch_size
+
+    def order(self) -> list[int]:
+        """Permutations of the scenes, one after the other."""
+        rounds = -(-self.steps * self.batch_size // len(self.scenes))
+        whole = np.concatenate([self.rng.permutation(len(self.scenes)) for _ in range(rounds)])
+        return list(whole[: self.steps * self.batch_size].tolist())
+
+    def draw(self, places: list[int]) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+        """The scenes' images and targets."""
+        return batch([self.scenes[i] for i in places], self.rng.random(len(places)) < 0.5)
+
+    def losses(self, batch: tuple[list[Tensor], list[dict[str, Tensor]]]) -> dict[str, Tensor]:
+        """The four losses, without torchvision's prefix."""
+        return {name.removeprefix("loss_"): value for name, value in loss_of(self.detector, *batch).items()}
+
+
+def train_detector(
+    out: Path, steps: int = STEPS, seed: int = 0, images: int = IMAGES, heldout: int = HELDOUT, batch_size: int = BATCH
+) -> dict[str, float]:
+    """Train and save the detector; returns its held-out figures."""
+    config, scenes = SmallConfig(), gather(images, threads())
+    with scratch_of(out) as scratch, seeded(seed, torch.device("cpu")):
+        model = small_faster_rcnn(config, len(SEEN)).to(memory_format=torch.channels_last)
+        task = DetectorTask(model, scenes, batch_size, steps, seed)
+        fit(task, scratch, learning_rate=RATE, weight_decay=1e-3, warmup=0.07, max_grad_norm=5.0)
+        save(out, model, config, "# Detector, not measured yet\n")
+        figures = evaluate(TorchvisionDetector.load(out), [draw((HELDOUT_SEED, index)) for index in range(heldout)])
+        facts = {
+            "images": f"{len(scenes)} of MiniGenome (world seed {EXPERT_SEED}), mirrored at random",
+            "categories": f"{len(SEEN)} taught; never seen: {', '.join(sorted(UNSEEN))}",
+            "steps": f"{steps} of {batch_size} images, AdamW, {RATE:g}, cosine",
+            "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        }
+        save(out, model, config, describe(facts, figures, heldout))
     return figures
 
 
@@ -183,4 +190,4 @@ def describe(facts: dict[str, str], figures: dict[str, float], heldout: int) -> 
 
 
 if __name__ == "__main__":
-    command_line(train_detector, __doc__, 25, FOLDER / "detector")
+    command_line(train_detector, __doc__, STEPS, FOLDER / "detector")

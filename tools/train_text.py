@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -12,12 +12,13 @@ from torch.nn import functional
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 
 from groundgraph.models import FOLDER
+from groundgraph.training.trainer import seeded
 from tools.corpus import world_captions
-from tools.workbench import Budget, card, command_line, save
+from tools.workbench import ExpertTask, card, command_line, fit, save, scratch_of
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = 1500
-SCENES = 12_000
+SCENES, BATCH, STEPS = 12_000, 128, 6_000
 
 
 def train_tokenizer(captions: Sequence[str], pieces: int = PIECES) -> BertTokenizer:
@@ -45,7 +46,7 @@ def mask_words(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """BERT's corruption: of `share` of the pieces, 80 % become [MASK], 10 % a random piece, 10 % stay.
 
-    ids [B, T], special [B, T] bool (never masked) -> corrupted ids [B, T], labels [B, T] (-100 where not asked).
+    ids [B, T], special [B, T] bool (never masked) -> corrupted ids [B, T], labels [B, T] (-100 where not masked).
     """
     chosen = (torch.rand(ids.shape, generator=generator) < share) & ~special
     how = torch.rand(ids.shape, generator=generator)
@@ -67,7 +68,7 @@ def pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
 def evaluate(model: BertForMaskedLM, rows: Sequence[Sequence[int]], mask_id: int) -> dict[str, float]:
     """Accuracy and perplexity on held-out captions, every 7th piece masked in turn."""
     model.eval()
-    right = asked = 0
+    right = masked = 0
     loss = 0.0
     with torch.inference_mode():
         for start in range(0, len(rows), 250):
@@ -77,25 +78,66 @@ def evaluate(model: BertForMaskedLM, rows: Sequence[Sequence[int]], mask_id: int
             logits = model(ids.masked_fill(chosen, mask_id), attention_mask=(ids > 0).long()).logits[chosen]
             right += int((logits.argmax(-1) == ids[chosen]).sum())
             loss += float(functional.cross_entropy(logits, ids[chosen], reduction="sum"))
-            asked += len(logits)
+            masked += len(logits)
     model.train()
     return {
-        "masked pieces told right": right / asked,
-        "perplexity of a masked piece": float(torch.tensor(loss / asked).exp()),
+        "masked pieces predicted right": right / masked,
+        "perplexity of a masked piece": float(torch.tensor(loss / masked).exp()),
     }
 
 
-def train_text(out: Path, minutes: float = 8, seed: int = 0, scenes: int = SCENES) -> dict[str, float]:
+class TextTask(ExpertTask[torch.Tensor]):
+    """Masked words of captions.
+
+    Args:
+        model: what is trained.
+        tokenizer: whose pieces the captions consist of.
+        rows: the captions' pieces, the shortest first.
+        batch_size: captions of a step.
+        steps, seed: see `ExpertTask`.
+    """
+
+    def __init__(
+        self,
+        model: BertForMaskedLM,
+        tokenizer: BertTokenizer,
+        rows: list[list[int]],
+        batch_size: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        super().__init__("text", model, steps, seed, captions=len(rows))
+        self.bert, self.tokenizer, self.rows, self.batch_size = model, tokenizer, rows, batch_size
+
+    def draw(self, places: list[int]) -> torch.Tensor:
+        """Captions of like length, from a window of eight batches: little padding, and another batch every time."""
+        window = 8 * self.batch_size
+        start = int(self.rng.integers(max(1, len(self.rows) - window)))
+        near = self.rows[start : start + window]
+        chosen = self.rng.choice(len(near), min(self.batch_size, len(near)), replace=False)
+        return pad([near[i] for i in chosen])
+
+    def losses(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The cross-entropy of the masked pieces."""
+        special, mask_id = batch < len(SPECIAL), self.tokenizer.mask_token_id
+        corrupted, labels = mask_words(batch, special, mask_id, len(self.tokenizer), self.generator)
+        hidden = self.bert.bert(corrupted, attention_mask=(batch > 0).long()).last_hidden_state
+        masked = labels >= 0
+        return {"loss": functional.cross_entropy(self.bert.cls(hidden[masked]).float(), labels[masked])}
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """All, with the short memory that BERTs are trained with."""
+        return [{"params": list(self.model.parameters()), "betas": (0.9, 0.98)}]
+
+
+def train_text(out: Path, steps: int = STEPS, seed: int = 0, scenes: int = SCENES) -> dict[str, float]:
     """Train and save the text encoder; returns its held-out figures.
 
     Captions of all three styles (regions, whole scenes, sentences made of triplets) count alike, since the encoder
     serves all three settings.
     """
-    torch.manual_seed(seed)
-    generator, shuffle = torch.Generator().manual_seed(seed), random.Random(seed)
     captions, held_out = world_captions("expert", scenes), world_captions("heldout", max(50, scenes // 20))
     tokenizer = train_tokenizer(captions)
-    rows = sorted(encode(tokenizer, captions), key=len)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -105,49 +147,27 @@ def train_text(out: Path, minutes: float = 8, seed: int = 0, scenes: int = SCENE
         max_position_embeddings=64,
         pad_token_id=0,
     )
-    model = BertForMaskedLM(config).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    budget = Budget("text", minutes)
-    mask_id, size = tokenizer.mask_token_id, 128
-    held_rows = encode(tokenizer, held_out)
-    figures: dict[str, float] = {}
-    what = (
-        "A small BERT (4 layers of 128), trained with masked words on captions of MiniGenome's expert world. It knows "
-        "no other words: for captions of real photos take a text encoder that knows English."
-    )
-
-    def write() -> None:
-        facts = {
-            "captions": len(captions), "word pieces": len(tokenizer), "steps": budget.step,
-            "captions a step": size, "minutes": round(budget.elapsed / 60, 1), "seed": seed,
-        }  # fmt: skip
-        command = f"python -m tools.train_text --minutes {minutes:g} --seed {seed}"
+    with scratch_of(out) as scratch, seeded(seed, torch.device("cpu")):
+        model = BertForMaskedLM(config)
+        rows = sorted(encode(tokenizer, captions), key=len)
+        task = TextTask(model, tokenizer, rows, BATCH, steps, seed)
+        fit(task, scratch, learning_rate=1e-3, weight_decay=0.01, warmup=0.03, max_grad_norm=1.0, precision="bf16")
+        figures = evaluate(model, encode(tokenizer, held_out), tokenizer.mask_token_id)
         # A whole BertModel, pooler and all, so that loading it finds every weight; nothing trained the pooler.
         whole = BertModel(config)
         whole.load_state_dict(model.bert.state_dict(), strict=False)
+        what = (
+            "A small BERT (4 layers of 128), trained with masked words on captions of MiniGenome's expert world. It "
+            "knows no other words: for captions of real photos take a text encoder that knows English."
+        )
+        facts = {
+            "captions": len(captions), "word pieces": len(tokenizer), "steps": steps, "captions a step": BATCH,
+            "seed": seed,
+        }  # fmt: skip
+        command = f"python -m tools.train_text --steps {steps} --seed {seed}"
         save(out, whole, tokenizer, card("Text encoder", what, facts, figures, command))
-
-    for _ in budget.steps(optimiser):
-        # A window of captions of like length: little padding, and still a different batch every time.
-        start = shuffle.randrange(max(1, len(rows) - 8 * size))
-        ids = pad(shuffle.sample(rows[start : start + 8 * size], min(size, len(rows))))
-        corrupted, labels = mask_words(ids, ids < len(SPECIAL), mask_id, len(tokenizer), generator)
-        asked = labels >= 0
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = model.bert(corrupted, attention_mask=(ids > 0).long()).last_hidden_state
-            logits = model.cls(hidden[asked])
-        loss = functional.cross_entropy(logits.float(), labels[asked])
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        budget.note(loss=loss.item())
-        if budget.due(120):
-            write()
-    figures |= evaluate(model, held_rows, mask_id)
-    write()
     return figures
 
 
 if __name__ == "__main__":
-    command_line(train_text, __doc__, 8, FOLDER / "text")
+    command_line(train_text, __doc__, STEPS, FOLDER / "text")

@@ -1,74 +1,86 @@
-"""What the experts' training scripts share: a time budget, atomic folders, cards, a command line."""
+"""What the experts' training scripts share: the trainer's task, atomic folders, cards, a command line."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import shutil
 import tempfile
-import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Generic
 
-import numpy as np
 import torch
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from groundgraph.training.config import OptimConfig
+from groundgraph.training.task import Batch, TrainingTask
+from groundgraph.training.trainer import train
 
 
-class Budget:
-    """A training's time: steps, the learning rate's factor, log lines, a progress bar.
+class ExpertTask(TrainingTask[Batch], Generic[Batch]):
+    """An expert, or a phase of its training: so many steps, each on a batch that is drawn for it.
 
-    minutes    how long to train; the schedule follows the clock, so that a slower machine still ends its cooling
-    warm_up    steps over which the rate rises
-    log_every  steps between two printed lines
+    Args:
+        name: of the phase, shown while it is trained.
+        model: all that is learnt.
+        steps: how many.
+        seed: of all draws.
+        facts: plain values that a checkpoint's training must have in common with this one.
     """
 
-    def __init__(self, name: str, minutes: float, warm_up: int = 200, log_every: int = 100):
-        self.name, self.seconds, self.warm_up, self.log_every = name, 60.0 * minutes, warm_up, log_every
-        self.start, self.step = time.monotonic(), 0
-        self.losses: dict[str, list[float]] = {}
+    def __init__(self, name: str, model: nn.Module, steps: int, seed: int, **facts: Any) -> None:
+        super().__init__(model, steps, {"phase": name} | facts, seed)
+        self.name = name
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.start
+    @abstractmethod
+    def draw(self, places: list[int]) -> Batch:
+        """A step's batch; places: its part of `order`."""
 
-    def factor(self) -> float:
-        """The learning rate's factor now: a linear rise, then half a cosine down to 1 % over the time given."""
-        part = min(1.0, self.elapsed / self.seconds)
-        return min(1.0, (self.step + 1) / self.warm_up) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+    def order(self) -> list[int]:
+        """The examples of all steps; none where `draw` chooses them itself."""
+        return []
 
-    def steps(self, optimiser: torch.optim.Optimizer) -> Iterator[int]:
-        """Yield step numbers until the time is up, the optimiser's rates set for each (`base` of every group)."""
-        for group in optimiser.param_groups:
-            group["base"] = group["lr"]
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), transient=True) as bar:
-            task = bar.add_task(self.name, total=self.seconds)
-            while self.elapsed < self.seconds:
-                for group in optimiser.param_groups:
-                    group["lr"] = group["base"] * self.factor()
-                yield self.step
-                self.step += 1
-                bar.update(task, completed=self.elapsed)
-                if self.step % self.log_every == 0:
-                    means = "  ".join(f"{k} {np.mean(v[-self.log_every :]):.3f}" for k, v in self.losses.items())
-                    bar.console.print(f"{self.name} step {self.step}  {self.elapsed:.0f} s  {means}")
+    def batches(self, epoch: int, order: list[int], done: int) -> Iterator[tuple[Batch]]:
+        """Each step's batch, in one part."""
+        size = len(order) // self.steps
+        for step in range(done, self.steps):
+            yield (self.draw(order[step * size : (step + 1) * size]),)
 
-    def note(self, **losses: float) -> None:
-        """Remember a step's losses for the next log line."""
-        for key, value in losses.items():
-            self.losses.setdefault(key, []).append(float(value))
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """As `TrainingTask.losses`."""
 
-    def due(self, every: float) -> bool:
-        """Whether `every` seconds have gone by since this last was true (the first time: since the start)."""
-        last = getattr(self, "_last", 0.0)
-        if self.elapsed - last < every:
-            return False
-        self._last = self.elapsed
-        return True
+
+def fit(task: ExpertTask[Batch], scratch: Path, **options: Any) -> None:
+    """Train an expert with a bar that shows its losses.
+
+    Args:
+        task: what is trained.
+        scratch: a folder for its checkpoint, from which a training that was stopped goes on; see `scratch_of`.
+        options: of `OptimConfig`.
+    """
+    config = OptimConfig(epochs=1, optimizer="adamw", **options)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn()) as bar:
+        row = bar.add_task(task.name, total=task.steps)
+
+        def show(done: int, total: int, losses: dict[str, float]) -> None:
+            values = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            bar.update(row, completed=done, description=f"{task.name}  {values}")
+
+        train(task, config, show, checkpoint=scratch / f"{task.name}.pt")
+
+
+@contextmanager
+def scratch_of(folder: Path) -> Iterator[Path]:
+    """A folder beside the one to write, for checkpoints; it goes when the block has ended without an error."""
+    scratch = Path(folder).absolute().with_name(f".{Path(folder).name}-training")
+    yield scratch
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -129,14 +141,14 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def command_line(train: Callable[..., dict], description: str, minutes: float, folder: Path) -> None:
-    """The scripts' command line: --minutes, --out, --seed, --threads."""
+def command_line(train_expert: Callable[..., dict[str, Any]], description: str, steps: int, folder: Path) -> None:
+    """The scripts' command line: --steps, --out, --seed, --threads."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--minutes", type=float, default=minutes, help="training time (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=steps, help="training steps (default %(default)s)")
     parser.add_argument("--out", type=Path, default=folder, help="folder to write (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=threads(), help="processor threads (default %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    for key, value in train(arguments.out, arguments.minutes, seed=arguments.seed).items():
+    for key, value in train_expert(arguments.out, arguments.steps, seed=arguments.seed).items():
         print(f"{key}: {value}")

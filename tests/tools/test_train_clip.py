@@ -73,10 +73,10 @@ def test_random_boxes_lie_inside():
 
 def test_phrases_use_the_words_of_captions():
     rng = np.random.default_rng(0)
-    said = {phrase("bike", "orange", Counter(bicycle=2), rng) for _ in range(200)}
-    wanted = {f"{prompt} {word}" for prompt in ("a photo of an orange", "an orange") for word in ("bike", "bicycle")}
-    wanted |= {f"{start}orange {word}" for start in ("the ", "") for word in ("bike", "bicycle")}
-    assert said == wanted and len(wanted) == 2 * len(PROMPTS)
+    phrases = {phrase("bike", "orange", Counter(bicycle=2), rng) for _ in range(200)}
+    expected = {f"{prompt} {word}" for prompt in ("a photo of an orange", "an orange") for word in ("bike", "bicycle")}
+    expected |= {f"{start}orange {word}" for start in ("the ", "") for word in ("bike", "bicycle")}
+    assert phrases == expected and len(expected) == 2 * len(PROMPTS)
 
 
 def test_contrast_by_hand():
@@ -109,7 +109,7 @@ def test_another_colour_is_wrong():
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_short_training_leaves_a_model_and_its_card(tmp_path):
-    figures = train_clip(tmp_path / "clip", minutes=0.02, pictures=40, size=16)
+    figures = train_clip(tmp_path / "clip", steps=6, pictures=40, batch_size=16)
     assert figures["true crops"] > 40 and 0 <= figures["category of a true crop among all categories"] <= 1
     card = (tmp_path / "clip" / "README.md").read_text()
     assert "| pictures | 40 |" in card and "| boxes | 0 |" in card

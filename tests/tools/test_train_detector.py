@@ -56,8 +56,7 @@ def test_average_precision_of_the_seen_categories():
 @pytest.mark.usefixtures("one_thread")
 def test_a_short_training_leaves_a_detector_and_its_card(tmp_path, monkeypatch):
     monkeypatch.setattr(train_detector, "threads", lambda: 1)
-    monkeypatch.setattr(train_detector, "BATCH", 4)
-    figures = train_detector.train_detector(tmp_path / "d", 0.05, images=12, heldout=6)
+    figures = train_detector.train_detector(tmp_path / "d", 3, images=12, heldout=6, batch_size=4)
     assert 0 <= figures["AP50, seen categories"] <= 1
     described = json.loads((tmp_path / "d" / "config.json").read_text())
     assert UNSEEN.isdisjoint(described["categories"]) and described["regions"]["count"] == 36
