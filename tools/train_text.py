@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 from groundgraph.models import FOLDER
 from groundgraph.training.trainer import seeded
 from tools.corpus import world_captions
-from tools.workbench import ExpertTask, card, command_line, fit, save, scratch_of
+from tools.workbench import ExpertTask, card, command_line, fit, replacing, save, scratch_of
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = 1500
@@ -39,6 +39,14 @@ def train_tokenizer(captions: Sequence[str], pieces: int = PIECES) -> BertTokeni
     for letter in letters:  # continuations of every letter, for words the captions never had
         ordered.setdefault(f"##{letter}", len(ordered))
     return BertTokenizer(vocab=ordered, model_max_length=64)
+
+
+def stored_tokenizer(folder: Path, captions: Sequence[str]) -> BertTokenizer:
+    """A tokenizer trained once and kept: of pieces that are equally frequent, another training takes others."""
+    if not folder.is_dir():
+        with replacing(folder) as scratch:
+            train_tokenizer(captions).save_pretrained(scratch)
+    return BertTokenizer.from_pretrained(folder)
 
 
 def mask_words(
@@ -137,17 +145,17 @@ def train_text(out: Path, steps: int = STEPS, seed: int = 0, scenes: int = SCENE
     serves all three settings.
     """
     captions, held_out = world_captions("expert", scenes), world_captions("heldout", max(50, scenes // 20))
-    tokenizer = train_tokenizer(captions)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        intermediate_size=512,
-        max_position_embeddings=64,
-        pad_token_id=0,
-    )
     with scratch_of(out) as scratch, seeded(seed, torch.device("cpu")):
+        tokenizer = stored_tokenizer(scratch / "tokenizer", captions)
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=512,
+            max_position_embeddings=64,
+            pad_token_id=0,
+        )
         model = BertForMaskedLM(config)
         rows = sorted(encode(tokenizer, captions), key=len)
         task = TextTask(model, tokenizer, rows, BATCH, steps, seed)

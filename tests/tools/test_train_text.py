@@ -6,7 +6,8 @@ from transformers import AutoModel
 
 from tools import train_text as script
 from tools import workbench
-from tools.train_text import train_text
+from tools.corpus import world_captions
+from tools.train_text import train_text, train_tokenizer
 
 
 @pytest.mark.slow
@@ -24,6 +25,8 @@ def test_a_stopped_training_goes_on_and_leaves_a_model_and_its_card(tmp_path, mo
     def kept_each_step(*arguments, **options):
         return train(*arguments, interval=1, **options)
 
+    tokenizer = train_tokenizer(world_captions("expert", 20))  # which two trainings make differently
+    monkeypatch.setattr(script, "train_tokenizer", lambda captions: tokenizer)
     train = workbench.train
     monkeypatch.setattr(workbench, "train", kept_each_step)
     whole = train_text(tmp_path / "whole", 6, scenes=20)
