@@ -25,13 +25,13 @@ def show_dry_run(console: Console, run: Run) -> None:
     with console.status("trying the stages on a few images"):
         rows, why = estimate(run)
     table = Table("stage", "state", title=escape(f"{run.recipe.name} in {run.folder}"))
-    known = any(row.what for row in rows)
-    if known:
+    with_counts = any(row.what for row in rows)
+    if with_counts:
         table.add_column("what it does")
         for name in ("time", "memory", "disk"):
             table.add_column(name, no_wrap=True, justify="right")
     for row in rows:
-        cells = (escape(row.what), _time(row.seconds), _size(row.memory), _size(row.disk)) if known else ()
+        cells = (escape(row.what), _time(row.seconds), _size(row.memory), _size(row.disk)) if with_counts else ()
         table.add_row(row.stage, "[green]done[/]" if row.done else "due", *cells)
     due = [row for row in rows if not row.done and row.seconds is not None]
     disk = sum(row.disk for row in due)

@@ -13,9 +13,9 @@ from groundgraph.terminal import Console
 
 def show_needs(console: Console, run: Run) -> bool:
     """What a run needs, present or missing, a line each; gives whether all of its data are here."""
-    listed = needs(run.recipe)
-    whys = obstacles(need.source for need in listed if need.source and not need.present)
-    for need in listed:
+    required = needs(run.recipe)
+    whys = obstacles(need.source for need in required if need.source and not need.present)
+    for need in required:
         why = whys.get(need.source)
         fetch = "[red]can't be fetched[/]" if why else "[yellow]to fetch[/]"
         state = "[green]present[/]" if need.present else fetch if need.source else "[red]missing[/]"
@@ -24,6 +24,6 @@ def show_needs(console: Console, run: Run) -> bool:
         if not need.present and need.origin:
             text = f"{why}, {ways(need)}" if why else need.origin
             console.print(f"\t[dim]{escape(text)}[/]")
-    missing = sum(not need.present and (not need.source or need.source in whys) for need in listed)
-    console.print(f"{missing} of {len(listed)} missing" if missing else "nothing is missing")
+    missing = sum(not need.present and (not need.source or need.source in whys) for need in required)
+    console.print(f"{missing} of {len(required)} missing" if missing else "nothing is missing")
     return all(need.present for need in open_source(run.recipe.data, run.folder).needs())

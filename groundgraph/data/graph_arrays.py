@@ -145,9 +145,9 @@ def truth_arrays(truths: Sequence[GroundTruth], categories: Sequence[str], predi
     for truth, numbers in zip(truths, labels, strict=True):
         numbered = [(s, o, predicate.get(name, 0)) for s, name, o in truth.relations]
         rows = np.array(numbered, np.int64).reshape(-1, 3)
-        known = (numbers[rows[:, 0]] > 0) & (numbers[rows[:, 1]] > 0) & (rows[:, 2] > 0)
+        rows = rows[(numbers[rows[:, 0]] > 0) & (numbers[rows[:, 1]] > 0) & (rows[:, 2] > 0)]
         place = np.cumsum(numbers > 0) - 1
-        relations.append(np.column_stack([place[rows[known, 0]], place[rows[known, 1]], rows[known, 2]]))
+        relations.append(np.column_stack([place[rows[:, 0]], place[rows[:, 1]], rows[:, 2]]))
     boxes = [np.reshape(t.boxes, (-1, 4))[n > 0] for t, n in zip(truths, labels, strict=True)]
     labels = [n[n > 0] for n in labels]
     return TruthArrays(

@@ -49,13 +49,13 @@ class Lines(Sequence[T]):
 
     def __init__(self, path: Path, of: Callable[[dict[str, Any]], T]) -> None:
         self.path, self._of = path, of
-        ends, seen = [np.zeros(1, np.int64)], 0
+        ends, offset = [np.zeros(1, np.int64)], 0
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
-                ends.append(np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1 + seen)
-                seen += len(block)
+                ends.append(np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1 + offset)
+                offset += len(block)
         self._starts = np.concatenate(ends)
-        if self._starts[-1] != seen:
+        if self._starts[-1] != offset:
             raise InputError(f"{path}, line {len(self)}: cut off; delete the folder and run again")
 
     def __len__(self) -> int:

@@ -131,9 +131,9 @@ def _numbered(entries: list[Any], path: Path, part: str) -> tuple[tuple[str, ...
         raise InputError(f"{path}, {part}: {error}") from error
 
 
-def _new(entry: Any, known: Container[str]) -> str:
+def _new(entry: Any, taken: Container[str]) -> str:
     ident = identifier(field(entry, "id"))
-    if ident in known:
+    if ident in taken:
         raise InputError(f"the id {shortened(entry['id'])} occurs twice")
     return ident
 

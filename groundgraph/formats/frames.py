@@ -60,8 +60,8 @@ def box_notes(
         sides = sizes[image]
         spare = np.maximum(2, BEYOND * sides)
         outside = ((boxes[:, :2] < -spare) | (boxes[:, 2:] > sides + spare)).any(1)
-        known = np.isfinite(sides).all(1)
-        if outside.sum() > _MANY * known.sum():
+        sized = np.isfinite(sides).all(1)
+        if outside.sum() > _MANY * sized.sum():
             raise InputError(f"{sentence(outside, 'reach beyond their picture')}; give pixels of the picture listed")
         if outside.any():
             notes.append(sentence(outside, "reach beyond their picture"))

@@ -42,9 +42,9 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
         for _, name, *_ in graph.relations:
             occurring[1].setdefault(name, image)
     vocabularies = declared or (tuple(occurring[0]), tuple(occurring[1]))
-    for names, known, what in zip(occurring, map(set, vocabularies), ("categories", "predicates"), strict=True):
+    for names, vocabulary, what in zip(occurring, map(set, vocabularies), ("categories", "predicates"), strict=True):
         for name, image in names.items():
-            if name not in known:
+            if name not in vocabulary:
                 raise InputError(f'{path}, image {image!r}: {name!r} is not among the file\'s "{what}"; list it there')
     category, predicate = ({name: i + 1 for i, name in enumerate(part)} for part in vocabularies)
     arrays = triplet_predictions(

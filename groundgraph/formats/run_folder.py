@@ -67,8 +67,9 @@ def read_examples(path: Path, side: Side) -> NamedTruth:
     if side == "predictions":
         raise InputError(f"{path}: holds ground truth; a run's predictions are RUN/sgg-METHOD/graphs.safetensors")
     try:
-        known = [e for record in read_lines(path) if (e := example_of(record, path.parent.parent)).truth is not None]
-        for truth in (e.truth for e in known):
+        examples = (example_of(record, path.parent.parent) for record in read_lines(path))
+        annotated = [example for example in examples if example.truth is not None]
+        for truth in (e.truth for e in annotated):
             ends = [end for subject, _, object_ in truth.relations for end in (subject, object_)]
             if len(truth.boxes) != len(truth.labels) or not all(0 <= end < len(truth.labels) for end in ends):
                 raise ValueError("boxes, labels and relations do not fit each other")
@@ -76,6 +77,6 @@ def read_examples(path: Path, side: Side) -> NamedTruth:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a run's examples ({error!r}); give RUN/examples/SPLIT.jsonl") from error
-    if not known:
+    if not annotated:
         raise InputError(f"{path}: no image has ground truth")
-    return NamedTruth([e.truth for e in known], [str(e.image_id) for e in known], [e.path for e in known])
+    return NamedTruth([e.truth for e in annotated], [str(e.image_id) for e in annotated], [e.path for e in annotated])

@@ -35,11 +35,11 @@ def read_eval_results(path: Path, side: Side) -> Numbered:
         raise InputError(
             f"{path}: holds no groundtruths and predictions; give Scene-Graph-Benchmark's eval_results file"
         )
-    truths, found = content["groundtruths"], content["predictions"]
-    if not isinstance(truths, list) or not isinstance(found, list) or len(truths) != len(found):
+    truths, predictions = content["groundtruths"], content["predictions"]
+    if not isinstance(truths, list) or not isinstance(predictions, list) or len(truths) != len(predictions):
         raise InputError(f"{path}: groundtruths and predictions must be lists of one BoxList an image")
     true, predicted, sizes = [], [], []
-    for i, (truth, prediction) in enumerate(zip(truths, found, strict=True)):
+    for i, (truth, prediction) in enumerate(zip(truths, predictions, strict=True)):
         where = f"{path}, image {i}"
         side = f"{where}, ground truth"
         labels, relations = _field(truth, "labels", side), _field(truth, "relation_tuple", side, 3)

@@ -67,8 +67,8 @@ class SgnlsDetections(RegionFile):
             )
         path = self._path("_score", key, "npy")
         scores = read_npy(path) if path.is_file() else chance[:, 1:].max(1)
-        known = np.isfinite(chance).all(1)
-        return FileRegions(boxes, features, np.where(known, chance[:, 1:].argmax(1), -1), scores)
+        finite = np.isfinite(chance).all(1)
+        return FileRegions(boxes, features, np.where(finite, chance[:, 1:].argmax(1), -1), scores)
 
     def _path(self, part: str, key: str, ending: str) -> Path:
         """Where a part of an image's detections lies: called as its features are."""

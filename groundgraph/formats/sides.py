@@ -120,13 +120,13 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
         if count:
             notes.append(f"{count} {what}")
     predicted = np.isfinite(arrays.predicate_scores[:, 1:]).any(0) if len(arrays.pairs) else ()
-    for kind, own, numbers, known in (
+    for kind, own, numbers, vocabulary in (
         ("categories", predictions.vocabularies[0], np.unique(arrays.labels[arrays.labels > 0]) - 1, vocabularies[0]),
         ("predicates", predictions.vocabularies[1], np.flatnonzero(predicted), vocabularies[1]),
     ):
-        other = [own[i] for i in numbers if own[i] not in set(known)]
+        other = [own[i] for i in numbers if own[i] not in set(vocabulary)]
         if other:
-            notes.append(f"{len(other)} predicted {kind} are not in the truth, {_spelling(other, known)}")
+            notes.append(f"{len(other)} predicted {kind} are not in the truth, {_spelling(other, vocabulary)}")
     sizes = None
     if predictions.sizes is not None:
         sizes = np.where(places[:, None] >= 0, predictions.sizes[places], np.nan)
@@ -196,17 +196,17 @@ def _occurring(truths: Sequence[GroundTruth]) -> Vocabularies:
     return tuple(categories), tuple(sorted({name for t in truths for _, name, _ in t.relations}))
 
 
-def _spelling(other: Sequence[str], known: Sequence[str]) -> str:
+def _spelling(other: Sequence[str], vocabulary: Sequence[str]) -> str:
     """Names that match nothing by an example, and the known name that may have been meant."""
-    alike = {name.casefold(): name for name in known}
+    alike = {name.casefold(): name for name in vocabulary}
     example = next((name for name in other if name.casefold() in alike), other[0])
     meant = alike.get(example.casefold())
     return f"such as {example!r}: they match nothing" + (f" (the truth has {meant!r})" if meant else "")
 
 
 def _such(truths: Sequence[GroundTruth], categories: Sequence[str]) -> str:
-    known = set(categories)
-    example = next((name for truth in truths for name in truth.labels if name not in known), None)
+    vocabulary = set(categories)
+    example = next((name for truth in truths for name in truth.labels if name not in vocabulary), None)
     return "" if example is None else f", such as {example!r}"
 
 

@@ -66,10 +66,10 @@ class BoxList(Built):
 
     def value(self, plain: Callable[[Any], Any]) -> tuple[Any, int]:
         """See `Built.value`."""
-        made = BoxList()
+        boxes = BoxList()
         for name, part in vars(self).items():
-            setattr(made, name, plain(part))
-        return made, 0
+            setattr(boxes, name, plain(part))
+        return boxes, 0
 
 
 def read_torch(path: str | Path) -> Any:

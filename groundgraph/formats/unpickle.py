@@ -209,10 +209,10 @@ class _Array(Built):
             raise Damaged("an array without values")
         if self.array.dtype.kind != "O":
             return self.array, self.array.nbytes
-        made = np.empty(self.array.size, object)
-        for place, part in enumerate(self.objects[: made.size]):  # one by one: NumPy would look into lists
-            made[place] = plain(part)
-        return made.reshape(self.array.shape), made.nbytes  # NumPy lists objects in C's order, also Fortran's
+        objects = np.empty(self.array.size, object)
+        for place, part in enumerate(self.objects[: objects.size]):  # one by one: NumPy would look into lists
+            objects[place] = plain(part)
+        return objects.reshape(self.array.shape), objects.nbytes  # NumPy lists objects in C's order, also Fortran's
 
 
 def _from_bytes(machine: Machine, data: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:

@@ -62,11 +62,11 @@ def _numbers(rows: list[Any], vocabularies: Vocabularies | None, path: Path, not
         if not isinstance(row, list) or len(row) != 3 or not all(isinstance(n, str) for n in row):
             raise InputError(f"{path}: holds no rows of [subject, object, predicate], three names each: triplet {i}")
         named.append([plain(n) for n in row])
-    known = [
+    numbered = [
         [(category.get(s, 0), category.get(o, 0), predicate.get(p, 0)) for s, o, p in order]
         for order in (named, [(s, o, p) for s, p, o in named], [(s, o, p) for p, s, o in named])
     ]
-    fitting = [sum(all(row) for row in order) for order in known]
+    fitting = [sum(all(row) for row in order) for order in numbered]
     if not fitting[0] or fitting[0] < max(fitting):
         meant = ("", "[subject, predicate, object]", "[predicate, subject, object]")[int(np.argmax(fitting))]
         hint = f", but {max(fitting)} in the order {meant}" if meant else f", such as {named[0]}"
@@ -75,9 +75,9 @@ def _numbers(rows: list[Any], vocabularies: Vocabularies | None, path: Path, not
             f"[subject, object, predicate]{hint}; give that order and those names"
         )
     if fitting[0] < len(named):
-        first = next(n for n, numbers in zip(named, known[0], strict=True) if not all(numbers))
+        first = next(n for n, numbers in zip(named, numbered[0], strict=True) if not all(numbers))
         notes.append(
             f"{len(named) - fitting[0]} of {len(named)} triplets of {path} have names outside the vocabulary, such as "
             f"{first}: left out"
         )
-    return [list(row) for row in known[0] if all(row)]
+    return [list(row) for row in numbered[0] if all(row)]

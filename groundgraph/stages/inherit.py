@@ -33,7 +33,7 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
     chain: list[Path] = []
     contents: list[dict[str, Any]] = []
     while True:
-        if any(path.samefile(seen) for seen in chain if path.exists()):
+        if any(path.samefile(earlier) for earlier in chain if path.exists()):
             circle = " -> ".join(p.name for p in [*chain, path])
             raise RecipeError(f"{chain[0]}: recipes extend each other in a circle ({circle}); take one `extends` out")
         content = _mapping(path)

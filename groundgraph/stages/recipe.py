@@ -251,8 +251,8 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
 def _said_by(where: Sequence[str | int], settings: Sequence[str]) -> str:
     """The last setting that gave a key or a part of it, as it was written; empty where the recipe did."""
     key = ".".join(str(part) for i, part in enumerate(where) if (i, where[0]) != (1, "data"))
-    given = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
-    return f"--set {given[-1][:200]}" if given else ""
+    matching = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
+    return f"--set {matching[-1][:200]}" if matching else ""
 
 
 _SHORT = Repr()  # a value that refers to itself ten times ten times over is not written out

@@ -54,7 +54,7 @@ def stage_of(method: str) -> str:
 
 def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe."""
-    labels, given = recipe.pseudo_labels, ("examples", "regions", "vocabulary")
+    labels, needed = recipe.pseudo_labels, ("examples", "regions", "vocabulary")
     settings = [recipe.sgg.model_dump(), recipe.seed]
     if recipe.sgg.pools_boxes:
         settings.append(recipe.detector.model_dump())
@@ -63,7 +63,7 @@ def build(recipe: Recipe) -> list[Stage]:
     return [
         Stage(
             stage_of(name),
-            needs=given if method.supervised else (*given, pseudo_labels.stage_of(name)),
+            needs=needed if method.supervised else (*needed, pseudo_labels.stage_of(name)),
             settings=settings if method.supervised else [*settings, labels.kind, labels.top, labels.draw],
             files=lambda: [model_identity(model) for model in models],
             work=partial(learn, method=name),
@@ -137,13 +137,13 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     measured = regions(run, run.recipe.measured)
     with run.progress(f"finding scene graphs ({method})", len(measured)) as advance:
         unions = unions_of(examples(run, run.recipe.measured), measured)
-        found = predict(model, measured, config.inference, done_of(advance), unions=unions)
-    _write_graphs(folder / "graphs.safetensors", run, found)
+        graphs = predict(model, measured, config.inference, done_of(advance), unions=unions)
+    _write_graphs(folder / "graphs.safetensors", run, graphs)
     for task in config.tasks:
         _write_graphs(folder / f"{task}.safetensors", run, _graphs_of_given_boxes(run, model, task, unions_of))
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "graphs": len(found),
+        "graphs": len(graphs),
         "precision": precision_of(model, training.precision, next(model.parameters()).device),
     }
 
@@ -232,7 +232,7 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
     return predict(model, pooled, run.recipe.sgg.inference, task=task, labels=task_labels, unions=unions)
 
 
-def _write_graphs(path: Path, run: Run, found: list[Graph]) -> None:
+def _write_graphs(path: Path, run: Run, graphs: list[Graph]) -> None:
     fields = ("boxes", "labels", "scores", "pairs", "predicate_scores")
-    columns = {field: [getattr(graph, field) for graph in found] for field in fields}
+    columns = {field: [getattr(graph, field) for graph in graphs] for field in fields}
     write_ragged(path, image_ids(run, run.recipe.measured), columns)

@@ -21,8 +21,8 @@ def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> 
     Returns:
         [..., E, V].
     """
-    says = torch.stack([object_target.sum(-1) > 0, interaction_target.sum(-1) > 0], -1)
-    shares = weights * says
+    speaks = torch.stack([object_target.sum(-1) > 0, interaction_target.sum(-1) > 0], -1)
+    shares = weights * speaks
     shares = shares / shares.sum(-1, keepdim=True).clamp(min=1e-12)
     return shares[..., :1] * object_target + shares[..., 1:] * interaction_target
 
