@@ -50,7 +50,7 @@ from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = [
     "data.train=100", "data.validation=8", "data.test=16", "grounding.dimension=32", "grounding.epochs=4",
-    "sgg.training.epochs=3", "sgg.training.batch_size=8", "grounder=[ours, mil]",
+    "sgg.training.epochs=3", "sgg.training.batch_size=8", "grounder=[two-teachers, mil]",
 ]  # fmt: skip
 RECIPE = load_recipe(find_recipe("demo"), SETTINGS)
 COMMAND = [sys.executable, "-c", "import sys; from groundgraph.cli import app; sys.argv[0] = 'groundgraph'; app()"]
@@ -106,7 +106,7 @@ def kills(base: Path, place: Path, count: int) -> dict[str, Any]:
 def signals(base: Path, place: Path) -> dict[str, Any]:
     """SIGINT and SIGTERM to the command itself."""
     tried = good = 0
-    for stage in ("regions", "teachers", "sgg-ours"):
+    for stage in ("regions", "teachers", "sgg-two-teachers"):
         for number in (signal.SIGINT, signal.SIGTERM):
             folder = place / f"{stage}-{number.name}"
             words = [w for s in SETTINGS for w in ("--set", s)]
@@ -273,7 +273,7 @@ def moved(base: Path, place: Path) -> dict[str, bool]:
         commands = {
             "status": ["status", folder, "--verify"],
             "predict": ["predict", folder, image, "--out", place / "drawn"],
-            "evaluate": ["evaluate", folder / "sgg-ours" / "graphs.safetensors"],
+            "evaluate": ["evaluate", folder / "sgg-two-teachers" / "graphs.safetensors"],
             "export": ["export", folder, place / "labels.jsonl", "--what", "pseudo-labels", "--format", "jsonl"],
             "run": ["run", folder / "recipe.yaml", "--out", folder],
         }

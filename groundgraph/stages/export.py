@@ -81,7 +81,7 @@ def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dic
     """Read a file that the authors released, and write it as a run has it.
 
     "pseudo-labels"  a pickle of grounding results under VG150's numbers -> JSON lines as RUN/pseudo-METHOD/train.jsonl
-    "grounder"       grounder_best.pth -> a folder as RUN/grounding-ours, model.safetensors and grounder.json
+    "grounder"       grounder_best.pth -> a folder as RUN/grounding-METHOD, model.safetensors and grounder.json
     Gives counts. Raises InputError naming file and fix.
     """
     if what == "grounder":

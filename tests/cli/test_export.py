@@ -129,9 +129,9 @@ def test_import(tmp_path):
     sizes |= {"classifier": (1, 5), "adaptor": (1, 5)}
     weights = {f"{k}.weight": torch.randn(s) for k, s in sizes.items()}
     torch.save(weights | {f"{k}.bias": torch.randn(s[0]) for k, s in sizes.items()}, tmp_path / "grounder_best.pth")
-    code, output = invoke("import", "grounder", tmp_path / "grounder_best.pth", tmp_path / "grounding-ours")
+    code, output = invoke("import", "grounder", tmp_path / "grounder_best.pth", tmp_path / "grounding-two-teachers")
     assert code == 0, output
-    grounder = build_grounder("ours").load(tmp_path / "grounding-ours")
+    grounder = build_grounder("two-teachers").load(tmp_path / "grounding-two-teachers")
     assert torch.equal(grounder.model.attend.weight, weights["classifier.weight"])
     code, output = invoke("import", "detector", tmp_path / "r.pkl", tmp_path / "x")
     assert code == 2 and "choose of pseudo-labels, grounder" in output

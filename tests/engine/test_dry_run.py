@@ -26,7 +26,12 @@ from groundgraph.stages.recipe import find_recipe, load_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = ["data.train=30", "data.validation=4", "data.test=8", "grounding.dimension=16", "grounding.epochs=3"]
-RICH = ["grounder=[full, lsws, ours, sgnls]", "pseudo_labels.kind=soft", "grounding.official=true", "sgg.model=uniter"]
+RICH = [
+    "grounder=[full, lsws, two-teachers, sgnls]",
+    "pseudo_labels.kind=soft",
+    "grounding.official=true",
+    "sgg.model=uniter",
+]
 RICH += ["sgg.tasks=[predcls]", "sgg.training.patience=1", "vocabulary.name=induced"]
 EXTRACTION = ("examples", "parsed", "regions", "text", "teachers", "crops", "reliability")
 
@@ -51,7 +56,7 @@ def photos(tmp_path_factory):
     (folder / "captions.jsonl").write_text("\n".join(lines))
     data = {"source": "jsonl", "images": str(folder), "captions": str(folder / "captions.jsonl")}
     detector = "detector={kind: torchvision, model: 'bundled:detector'}"
-    return folder, [f"data={json.dumps(data)}", detector, "text.model=bundled:text", "grounder=ours"]
+    return folder, [f"data={json.dumps(data)}", detector, "text.model=bundled:text", "grounder=two-teachers"]
 
 
 def test_a_line_has_a_constant_and_a_slope_of_which_neither_is_negative():
@@ -72,11 +77,11 @@ def test_amounts_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_tr
     amounts = {stage.name: amount(recipe, stage.name, images) for stage in stages(recipe)}
     assert all(amounts[stage] == (2200, 0) for stage in ("examples", "parsed", "regions", "text"))
     assert amounts["crops"] == amounts["reliability"] == (1700, 0)  # what is measured is not taught
-    assert amounts["grounding-ours"] == (2000, 22500) and amounts["sgg-ours"] == (500, 12000)
+    assert amounts["grounding-two-teachers"] == (2000, 22500) and amounts["sgg-two-teachers"] == (500, 12000)
     assert amounts["pseudo-mil"] == (1500, 0) and amounts["evaluation"] == (2000, 0)
     told = {stage.name: described(recipe, stage.name, images) for stage in stages(recipe)}
     assert told["regions"] == "find regions: 2,200 images"
-    assert told["sgg-ours"] == "train motifs: 752 steps of 16 images"  # 8 epochs of 94, the last of 12 images
+    assert told["sgg-two-teachers"] == "train motifs: 752 steps of 16 images"  # 8 epochs of 94, the last of 12 images
     assert told["grounding-mil"] == "train mil: 15 epochs of 1,500 images"
     assert told["grounding-sgnls"] == "match regions: 2,000 images"
     own = load_recipe(find_recipe("own-photos"))
@@ -88,17 +93,23 @@ def seen(seconds, training=0.0, memory=0, disk=0, arrays=0):
 
 
 def test_rows_are_extrapolated_from_the_tries(tmp_path):
-    run = run_of("demo", tmp_path / "run", "data.train=1000", "grounding.epochs=10", "grounder=ours")
+    run = run_of("demo", tmp_path / "run", "data.train=1000", "grounding.epochs=10", "grounder=two-teachers")
     recipe = trial._shortened(run.recipe, {"train": 4, "validation": 2, "test": 2})
     assert recipe.grounding.epochs == trial.EPOCHS == 2 and recipe.data.train == 4
     few, many = {"train": 4, "validation": 2, "test": 2}, {"train": 100, "validation": 20, "test": 50}
     sample = trial.Sample({"train": 1000, "validation": 200, "test": 500})
     tries = [
         trial.Trial(
-            recipe, tmp_path, images=few, seen={"regions": seen(9.0, disk=800), "grounding-ours": seen(1.0, 0.4)}
+            recipe,
+            tmp_path,
+            images=few,
+            seen={"regions": seen(9.0, disk=800), "grounding-two-teachers": seen(1.0, 0.4)},
         ),
         trial.Trial(
-            recipe, tmp_path, images=few, seen={"regions": seen(3.0, disk=800), "grounding-ours": seen(1.0, 0.4)}
+            recipe,
+            tmp_path,
+            images=few,
+            seen={"regions": seen(3.0, disk=800), "grounding-two-teachers": seen(1.0, 0.4)},
         ),
         trial.Trial(
             recipe,
@@ -106,7 +117,7 @@ def test_rows_are_extrapolated_from_the_tries(tmp_path):
             images=many,
             seen={
                 "regions": seen(3.0 + 162 * 0.1, memory=5, disk=170 * 100),
-                "grounding-ours": seen(1.0, 0.4 + 192 * 0.01, 1000, 50, 2000),
+                "grounding-two-teachers": seen(1.0, 0.4 + 192 * 0.01, 1000, 50, 2000),
             },
         ),
     ]
@@ -117,12 +128,14 @@ def test_rows_are_extrapolated_from_the_tries(tmp_path):
     assert regions.disk == pytest.approx(1700 * 100) and regions.memory == pytest.approx(5 + 1530 * 100)
     large = [trial.Trial(recipe, tmp_path, images=many, seen={"regions": seen(1.0, memory=5, disk=2**30)})]
     assert arithmetic._row(run, "regions", False, sample, large).memory == 5
-    grounding = arithmetic._row(run, "grounding-ours", False, sample, tries)
+    grounding = arithmetic._row(run, "grounding-two-teachers", False, sample, tries)
     # 8 passes took .4, 200 took 1.92 more: 10,000 take .32 + 100. Scores and sets grow with 1,500 images for 150.
     assert grounding.seconds == pytest.approx(1 + 0.32 + 100)
     assert grounding.memory == pytest.approx(1000 + 2 * (line([(6, 0), (150, 50)], 1500) - 50) + 18000)
-    big = [trial.Trial(recipe, tmp_path, images=many, seen={"grounding-ours": seen(1, 1, 1000, 0, 2**30)})]
-    assert arithmetic._row(run, "grounding-ours", False, sample, big).memory == 1000  # 10 GiB are read batch by batch
+    big = [trial.Trial(recipe, tmp_path, images=many, seen={"grounding-two-teachers": seen(1, 1, 1000, 0, 2**30)})]
+    assert (
+        arithmetic._row(run, "grounding-two-teachers", False, sample, big).memory == 1000
+    )  # 10 GiB are read batch by batch
     assert arithmetic._row(run, "text", False, sample, tries).seconds is None  # it came to nothing
 
 
@@ -180,7 +193,13 @@ def test_a_dry_run_says_all_of_every_stage_and_leaves_nothing(tmp_path):
 @pytest.mark.slow
 def test_the_estimate_is_near_what_the_run_takes(tmp_path):
     """Disk within a quarter; time within a factor of 3, for the machine may be shared and a dry run takes seconds."""
-    settings = ("data.train=120", "data.validation=20", "data.test=40", "grounding.dimension=64", "grounder=ours")
+    settings = (
+        "data.train=120",
+        "data.validation=20",
+        "data.test=40",
+        "grounding.dimension=64",
+        "grounder=two-teachers",
+    )
     run = run_of("demo", tmp_path / "run", *settings, "grounding.epochs=4", "sgg.training.epochs=3")
     rows = {row.stage: row for row in estimate(run)[0]}
     began = time.perf_counter()
@@ -219,7 +238,7 @@ def test_without_the_data_or_with_models_to_fetch_nothing_is_estimated(tmp_path,
     result = CliRunner().invoke(app, ["run", "own-photos", "--dry-run"])
     assert result.exit_code == 0 and list(tmp_path.iterdir()) == [], result.output
     assert "nothing is estimated before all is here: 2 missing, 1 to fetch" in result.output
-    assert "grounding-ours" in result.output and "what it does" not in result.output
+    assert "grounding-two-teachers" in result.output and "what it does" not in result.output
     folder, settings = photos
     before = content(folder)
     rows, why = estimate(run_of("own-photos", folder / "run", *settings, "text.model=nobody/nothing"))

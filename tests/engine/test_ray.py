@@ -27,7 +27,7 @@ from groundgraph.stages import artifacts, stages
 from groundgraph.stages import text as text_stage
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
-SETTINGS = ["data.train=150", "data.validation=20", "data.test=30", "grounder=ours"]
+SETTINGS = ["data.train=150", "data.validation=20", "data.test=30", "grounder=two-teachers"]
 
 
 def new_run(folder, engine=None):

@@ -38,20 +38,24 @@ def demo(tmp_path_factory):
 def test_every_artifact_is_there(demo):
     folder, output = demo
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics["methods"]) == {"ours", "sgnls", "mil"} and set(metrics) == {"methods", "chance", "counts"}
+    assert set(metrics["methods"]) == {"two-teachers", "sgnls", "mil"} and set(metrics) == {
+        "methods",
+        "chance",
+        "counts",
+    }
     for figures in metrics["methods"].values():
         assert set(figures["grounding"]) == {"all", "ambiguous", "unseen"}
         assert {"R@20", "R@50", "R@100", "mR@50", "ngR@50"} <= set(figures["sgdet"])
         for value in (*figures["grounding"].values(), *figures["sgdet"].values(), figures["mAP50"]):
             assert 0 <= value <= 1
     assert 0 < metrics["chance"]["all"] < 0.5
-    assert metrics["counts"]["grounding-mil: precision"] == metrics["counts"]["sgg-ours: precision"] == "fp32"
+    assert metrics["counts"]["grounding-mil: precision"] == metrics["counts"]["sgg-two-teachers: precision"] == "fp32"
     assert "MiniGenome" in output and "SGDet" in output
     assert (folder / "report.html").stat().st_size > 10_000
     run = Run(load_recipe(folder / "recipe.yaml"), folder)
     assert len(artifacts.examples(run, "test")) == 16
     for scores, found, captions in zip(
-        artifacts.scores(run, "test", "ours"),
+        artifacts.scores(run, "test", "two-teachers"),
         artifacts.regions(run, "test"),
         artifacts.parsed(run, "test"),
         strict=True,
@@ -63,7 +67,7 @@ def test_every_artifact_is_there(demo):
         assert (abs(image.reliability.sum(1) - 1) < 1e-5).all()
     weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train", True)])
     assert weights.std() > 0.01  # the image-text model has something to say
-    quality = metrics["methods"]["ours"]["pseudo labels"]
+    quality = metrics["methods"]["two-teachers"]["pseudo labels"]
     assert quality["entities"] > 50 and quality["box recall@1"] <= quality["box recall@3"] <= quality["best region"]
     assert 0 < quality["better teacher"] <= quality["best region"] and 0 <= quality["triplet precision"] <= 1
 
@@ -74,8 +78,8 @@ def test_a_second_run_does_nothing_and_a_change_only_what_it_touches(demo):
     again = invoke("demo", "--out", folder, *(w for s in SMALL for w in ("--set", s)))
     assert again.exit_code == 0 and "nothing had changed" in again.output
     changed = invoke("demo", "--out", folder, *(w for s in [*SMALL, "pseudo_labels.top=2"] for w in ("--set", s)))
-    assert changed.exit_code == 0 and "done pseudo-ours" in changed.output
-    assert "done regions" not in changed.output and "done grounding-ours" not in changed.output
+    assert changed.exit_code == 0 and "done pseudo-two-teachers" in changed.output
+    assert "done regions" not in changed.output and "done grounding-two-teachers" not in changed.output
     assert (folder / "regions" / "train").stat().st_mtime_ns == stamp
 
 
@@ -98,7 +102,7 @@ def test_predict_draws_and_writes(demo, tmp_path):
     }
     assert Image.open(tmp_path / "out" / f"{images[0].stem}.png").width >= 600
     result = invoke("predict", folder, images[0], "--method", "magic")
-    assert result.exit_code == 2 and "ours" in result.output
+    assert result.exit_code == 2 and "two-teachers" in result.output
     result = invoke("predict", tmp_path, images[0])
     assert result.exit_code == 2 and "no run's folder" in result.output
 
@@ -128,12 +132,12 @@ def test_soft_labels_and_fusing_without_an_expert(demo):
         "pseudo_labels.top=null",
         "grounding.fusing=self",
         "teachers.expert=null",
-        "grounder=ours",
+        "grounder=two-teachers",
     ]
     result = invoke("demo", "--out", folder, *(w for s in [*SMALL, *changes] for w in ("--set", s)))
     assert result.exit_code == 0, result.output
-    assert "done grounding-ours" in result.output and "done teachers" not in result.output
-    line = json.loads((folder / "pseudo-ours" / "train.jsonl").read_text().splitlines()[0])
+    assert "done grounding-two-teachers" in result.output and "done teachers" not in result.output
+    line = json.loads((folder / "pseudo-two-teachers" / "train.jsonl").read_text().splitlines()[0])
     shares = [sum(e["weights"]) for e in line["entities"]]
     assert all(0.9 < share < 1.0001 for share in shares) and len(line["entities"][0]["regions"]) > 3
 
@@ -211,7 +215,7 @@ def photos(tmp_path):
 OWN = [
     "data.source=jsonl", "detector.kind=torchvision", "detector.model=bundled:detector", "text.model=bundled:text",
     "vocabulary.minimum=1", "grounding.dimension=32", "grounding.epochs=2", "sgg.training.epochs=1",
-    "grounder=ours",
+    "grounder=two-teachers",
 ]  # fmt: skip
 
 
@@ -229,7 +233,7 @@ def test_own_photos_skip_count_and_lose_nothing_else(photos, tmp_path):
     said = " ".join(f"{what} {why}" for what, why in skipped)
     assert "corrupt" in said and "absent" in said and "dull" in said
     assert "skipped" in result.output
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["methods"]["ours"]["mAP50"] is None
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["methods"]["two-teachers"]["mAP50"] is None
 
 
 def test_invalid_json_names_file_and_line(photos, tmp_path):
@@ -258,7 +262,7 @@ def test_every_bundled_recipe_loads_and_spells_itself_out(tmp_path):
         ("data.train=many", "data.train"),
         ("data.train=5000", "4000"),
         ("grounder=magic", "grounder"),
-        ("grounder=[ours, ours]", "named twice"),
+        ("grounder=[two-teachers, ours]", "named twice"),
         ("teachers.expert=null", "fuse by average"),
         ("data.train", "key=value"),
         ("seed: [", "key=value"),

@@ -32,10 +32,10 @@ def run(folder, *launcher):
 def test_two_processes_run_a_recipe_as_one_does(tmp_path):
     two = run(tmp_path / "two", *TORCHRUN)
     assert two.returncode == 0, two.stdout + two.stderr
-    assert two.stdout.count("done sgg-ours") == 1 and "stages run" in two.stdout
+    assert two.stdout.count("done sgg-two-teachers") == 1 and "stages run" in two.stdout
     one = run(tmp_path / "one")
     assert one.returncode == 0, one.stdout + one.stderr
-    for stage in ("grounding-ours", "grounding-mil", "sgg-ours", "sgg-sgnls", "sgg-mil"):
+    for stage in ("grounding-two-teachers", "grounding-mil", "sgg-two-teachers", "sgg-sgnls", "sgg-mil"):
         curves = [json.loads((tmp_path / name / stage / "curves.json").read_text()) for name in ("one", "two")]
         assert curves[0].keys() == curves[1].keys()
         for name, values in curves[0].items():

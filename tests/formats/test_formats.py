@@ -121,10 +121,10 @@ def run_graphs(folder, names=("a", "b", "c"), categories=CATEGORIES, predicates=
         for n, (w, t) in width.items()
     }
     columns["predicate_scores"] = [np.asarray(f["rel_scores"], np.float32).reshape(-1, 4) for f in FOUND]
-    write_ragged(folder / "sgg-ours" / "graphs.safetensors", names, columns)
+    write_ragged(folder / "sgg-two-teachers" / "graphs.safetensors", names, columns)
     extra = {"extra": {"categories": list(categories), "predicates": list(predicates)}}
-    (folder / "sgg-ours" / "config.json").write_text(json.dumps(extra))
-    return folder / "sgg-ours" / "graphs.safetensors"
+    (folder / "sgg-two-teachers" / "config.json").write_text(json.dumps(extra))
+    return folder / "sgg-two-teachers" / "graphs.safetensors"
 
 
 def test_a_run_s_graphs_and_examples(tmp_path):
@@ -183,7 +183,7 @@ def test_images_that_only_one_side_has(tmp_path):
 
 def test_broken_run_files_are_named(tmp_path):
     graphs, truth = run_graphs(tmp_path), examples(tmp_path)
-    (tmp_path / "sgg-ours" / "config.json").write_text("{}")
+    (tmp_path / "sgg-two-teachers" / "config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"config.json: does not name"):
         evaluate_files(graphs)
     truth.write_text('{"id": 1}\n')

@@ -15,11 +15,11 @@ from groundgraph.training.processes import ALONE, Ranks
 
 LEARNED = [name for name, method in GROUNDERS.items() if method.learns and name != "ours"]
 KINDS = {
-    "average": ("ours", {"fusing": "average"}),
-    "self": ("ours", {"fusing": "self"}),
+    "average": ("two-teachers", {"fusing": "average"}),
+    "self": ("two-teachers", {"fusing": "self"}),
     # The last batch of entities has 1, so that a process has none; 19 images leave a batch of 1 to validation.
     "official": (
-        "ours",
+        "two-teachers",
         {"official": True, "entity_batch_size": 28, "entities": 2, "least_entities": 2, "validate_every": 2},
     ),
     "mil": ("mil", {}),
@@ -37,7 +37,7 @@ def train(ranks, kind="self", stop=None, checkpoint=None, **options):
     """The curves, and the weights."""
     name, own = KINDS[kind]
     config = GroundingConfig(**({"dimension": 16, "dropout": 0.0, "epochs": 2, "batch_size": 6} | own | options))
-    images = (world if name in ("ours", "mil") else world_of_triplets)(19, 0)[0]
+    images = (world if name in ("two-teachers", "mil") else world_of_triplets)(19, 0)[0]
 
     def progress(done, total, losses):
         if done == stop:

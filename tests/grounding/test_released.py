@@ -144,7 +144,7 @@ def test_the_released_checkpoint_scores_as_the_released_code_does(tmp_path):
     golden = np.load(GOLDEN)["score"]
     assert np.allclose(np.concatenate(grounder.scores(images)), golden, atol=1e-5)
     grounder.save(tmp_path)
-    again = build_grounder("ours").load(tmp_path)
+    again = build_grounder("two-teachers").load(tmp_path)
     assert np.allclose(np.concatenate(again.scores(images)), golden, atol=1e-5)
 
 

@@ -24,7 +24,7 @@ def silent(image):
 
 def test_teachers_are_learnt_and_carried_to_new_images():
     train, _ = world(120, 0)
-    grounder = build_grounder("ours", CONFIG)
+    grounder = build_grounder("two-teachers", CONFIG)
     curves = grounder.train(train, train[:20], seed=1)
     data, answers = world(40, 9)
     assert accuracy(grounder, data, answers) > 0.9
@@ -59,7 +59,7 @@ def test_the_weights_decide_which_teacher_is_followed():
             GroundingImage(i.embeddings, i.features, i.object, i.interaction, np.tile(np.float32(weights), (3, 1)))
             for i in train
         ]
-        grounder = build_grounder("ours", GroundingConfig(**SHORT, epochs=15, fusing="expert"))
+        grounder = build_grounder("two-teachers", GroundingConfig(**SHORT, epochs=15, fusing="expert"))
         grounder.train(told, told[:20], seed=1)
         found[name] = accuracy(grounder, data, answers)
     assert found["right"] > 0.9 and found["wrong"] < 0.8  # MIL still pulls the right way
@@ -68,7 +68,7 @@ def test_the_weights_decide_which_teacher_is_followed():
 def test_self_guided_prefers_the_teacher_whose_regions_fit():
     train, _ = world(200, 0)
     train = one_wrong(train, 3)
-    grounder = build_grounder("ours", GroundingConfig(**SHORT, epochs=25, fusing="self"))
+    grounder = build_grounder("two-teachers", GroundingConfig(**SHORT, epochs=25, fusing="self"))
     curves = grounder.train(train, train[:20], seed=1)
     assert curves["adaptor"][-1] < curves["adaptor"][0]
     batch = pad(train)
@@ -85,7 +85,7 @@ def test_official_runs_with_batches_of_entities():
     config = GroundingConfig(
         official=True, dimension=16, epochs=8, entity_batch_size=50, batch_size=8, entities=3, least_entities=2
     )
-    grounder = build_grounder("ours", config)
+    grounder = build_grounder("two-teachers", config)
     curves = grounder.train(train, train[:10], seed=1)
     assert {"mil", "kd", "adaptor"} < set(curves) and len(curves["kd"]) == 8
     assert curves["kd"][-1] < curves["kd"][0]
@@ -125,7 +125,7 @@ def test_same_seed_same_grounder():
     train, _ = world(30, 0)
     states = []
     for _ in range(2):
-        grounder = build_grounder("ours", GroundingConfig(dimension=32, epochs=2, batch_size=8, fusing="self"))
+        grounder = build_grounder("two-teachers", GroundingConfig(dimension=32, epochs=2, batch_size=8, fusing="self"))
         grounder.train(train, train, seed=3)
         states.append(grounder.model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
@@ -135,7 +135,7 @@ def test_padding_changes_nothing():
     data, _ = world(2, 0)
     more = GroundingImage(np.ones((4, 8), np.float32), np.ones((7, 8), np.float32), np.zeros((4, 7), np.float32))
     torch.manual_seed(0)
-    grounder = build_grounder("ours", CONFIG)
+    grounder = build_grounder("two-teachers", CONFIG)
     grounder.model = TwoTeachers(8, 8, CONFIG).eval()
     for a, b in zip(grounder.scores(data), grounder.scores([*data, more]), strict=False):
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -186,7 +186,7 @@ def test_images_without_entities_or_regions_are_left_out_and_get_no_scores():
     data, _ = world(1, 0)
     nothing = GroundingImage(np.zeros((0, 8), np.float32), np.ones((3, 8), np.float32), np.zeros((0, 3), np.float32))
     blind = GroundingImage(np.ones((2, 8), np.float32), np.zeros((0, 8), np.float32), np.zeros((2, 0), np.float32))
-    grounder = build_grounder("ours", CONFIG)
+    grounder = build_grounder("two-teachers", CONFIG)
     grounder.model = TwoTeachers(8, 8, CONFIG)
     assert [f.shape for f in grounder.scores([nothing, data[0], blind])] == [(0, 3), (3, 5), (2, 0)]
     assert len(pad([nothing, data[0], blind])) == 1
@@ -204,9 +204,9 @@ def test_every_learned_grounder_is_stored_and_read_again(tmp_path):
         again = build_grounder(name).load(tmp_path / name)
         for a, b in zip(grounder.scores(train), again.scores(train), strict=True):
             np.testing.assert_array_equal(a, b)
-    (tmp_path / "ours" / "model.safetensors").write_bytes(b"cut off")
+    (tmp_path / "two-teachers" / "model.safetensors").write_bytes(b"cut off")
     with pytest.raises(ValueError, match=r"model\.safetensors"):
-        build_grounder("ours").load(tmp_path / "ours")
+        build_grounder("two-teachers").load(tmp_path / "two-teachers")
 
 
 def test_an_unknown_grounder_is_refused():
@@ -226,7 +226,7 @@ def test_sgnls_prefers_no_match_to_another():
     assert build_grounder("sgnls").scores([image])[0].tolist() == [[1, 0, 1], [0, 0, 0]]
 
 
-@pytest.mark.parametrize(("name", "given"), [("ours", {"fusing": "self", "average_epochs": 3}), ("mil", {})])
+@pytest.mark.parametrize(("name", "given"), [("two-teachers", {"fusing": "self", "average_epochs": 3}), ("mil", {})])
 def test_looks_are_of_one_definition_whatever_changes_over_the_epochs(name, given):
     """A model that stays as it is has one validation loss, and the first look is the best there is."""
     train, _ = world(24, 0)
@@ -257,7 +257,7 @@ def test_losses_are_computed_in_fp32_whatever_the_model_runs_in(name, dropout_on
         dimension=8, precision="bf16", dropout_on=dropout_on, fusing="self" if name == "self" else "average",
         official=name == "released",
     )  # fmt: skip
-    model = GROUNDERS[name if name in LEARNED else "ours"].grounder(8, 8, config)
+    model = GROUNDERS[name if name in LEARNED else "two-teachers"].grounder(8, 8, config)
     batch, noted = pad(world(4, 0)[0]), Losses()
     with noted, autocast(config, torch.device("cpu")):
         terms = model.losses(Step(batch, batch, 0), torch.Generator().manual_seed(0))

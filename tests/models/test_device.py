@@ -28,12 +28,12 @@ from groundgraph.stages.recipe import bundled_recipes, find_recipe, load_recipe
 ALL = EXPERTS | TRAINED
 GPUS = devices.gpu_count  # the real count, which the tests' conftest hides
 SMALL = (
-    "data.train=24", "data.validation=4", "data.test=6", "grounder=[ours, mil, full]", "grounding.dimension=16",
+    "data.train=24", "data.validation=4", "data.test=6", "grounder=[two-teachers, mil, full]", "grounding.dimension=16",
     "grounding.epochs=1", "grounding.dropout=0", "sgg.training.epochs=1", "sgg.motifs.dropout=0", "sgg.tasks=[sgcls]",
 )  # fmt: skip
 BY_EXPERTS = {
     "regions": "features", "text": "embeddings", "teachers": "scores", "crops": "features",
-    "reliability": "weights", "grounding-ours": "scores",
+    "reliability": "weights", "grounding-two-teachers": "scores",
 }  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def test_on_a_real_gpu_graphs_are_learnt_in_reduced_precision(model, precision, 
 
 
 @real_gpu
-@pytest.mark.parametrize("name", ["ours", "mil", "wsgm", "lsws", "vspnet"])
+@pytest.mark.parametrize("name", ["two-teachers", "mil", "wsgm", "lsws", "vspnet"])
 def test_on_a_real_gpu_grounders_learn_in_bf16(name, tmp_path):
     found = grounder(name, precision="bf16", dropout=0.2)(tmp_path, device="cuda")
     assert all(np.isfinite(array).all() for array in found)
@@ -144,8 +144,8 @@ def test_a_training_goes_on_on_another_device(tmp_path):
     for one, two in (("cuda", "cpu"), ("cpu", "cuda")):
         path = tmp_path / f"{one}.pt"
         with pytest.raises(KeyboardInterrupt):
-            build_grounder("ours", config).train(data, data, 0, stop, checkpoint=path, device=one)
-        made = build_grounder("ours", config)
+            build_grounder("two-teachers", config).train(data, data, 0, stop, checkpoint=path, device=one)
+        made = build_grounder("two-teachers", config)
         curves = made.train(data, data, 0, checkpoint=path, device=two)
         assert next(made.model.parameters()).device.type == two and len(curves["validation"]) == 3
 
@@ -207,7 +207,7 @@ def test_every_stage_that_has_a_model_runs_it_on_the_gpu(tmp_path, gpu):
 
     work = Watched(load_recipe(find_recipe("demo"), list(SMALL)), tmp_path / "gpu", Console(file=io.StringIO()))
     work.execute(stages(work.recipe))
-    modelled = {*BY_EXPERTS, "grounding-mil", "sgg-ours", "sgg-mil", "sgg-full"}
+    modelled = {*BY_EXPERTS, "grounding-mil", "sgg-two-teachers", "sgg-mil", "sgg-full"}
     assert modelled <= {name for name, count in done.items() if count > 50}, done
     before = gpu.work
     image = tmp_path / "photo.png"
@@ -218,7 +218,7 @@ def test_every_stage_that_has_a_model_runs_it_on_the_gpu(tmp_path, gpu):
     plain, ran = executed(tmp_path / "cpu", "device=cpu")
     assert len(ran) == len(done) and gpu.work == before
     for stage, column in BY_EXPERTS.items():
-        path = f"{stage}/train" + (".safetensors" if stage == "grounding-ours" else "")
+        path = f"{stage}/train" + (".safetensors" if stage == "grounding-two-teachers" else "")
         one, two = (Ragged(run.folder / path) for run in (work, plain))
         same(stage, [one.column(n, column) for n in one], [two.column(n, column) for n in two], rtol=1e-2, atol=1e-3)
     # A run goes on where it was, whatever it runs on.

@@ -45,8 +45,8 @@ def small_case(i: int, rng: np.random.Generator) -> Case:
         Image.fromarray(rng.integers(0, 255, (112, 112, 3), dtype=np.uint8)),
         f"a man rides a horse {i}" if i else f"a man rides a horse {EVIL}",
         [(2, 5), (14, 19)],
-        {"truth": regions[:2].tolist(), "ours": regions[2:4].tolist(), "mil": [None, regions[5].tolist()]},
-        {"ours": [True, i % 2 == 0], "mil": [False, True]},
+        {"truth": regions[:2].tolist(), "two-teachers": regions[2:4].tolist(), "mil": [None, regions[5].tolist()]},
+        {"two-teachers": [True, i % 2 == 0], "mil": [False, True]},
         [(0, "ride", 1)],
         i % 2 == 0,
         regions,
@@ -69,12 +69,12 @@ def report(tmp_path_factory):
     path, rng = tmp_path_factory.mktemp("report") / "report.html", np.random.default_rng(0)
     data = ReportData(
         "A run",
-        {"methods": {"ours": {"grounding": {"all": 0.5}}}},
-        methods={"ours": "This method"},
+        {"methods": {"two-teachers": {"grounding": {"all": 0.5}}}},
+        methods={"two-teachers": "This method"},
         cases=[small_case(i, rng) for i in range(EXAMPLES)],
         graphs=[small_graph(i, rng) for i in range(EXAMPLES)],
         curves={"grounding": {"loss": [3.0, 2.0, 1.0]}},
-        predicates=PredicateRecall(["on", "in"], [9, 2], {"ours": [0.5, None]}),
+        predicates=PredicateRecall(["on", "in"], [9, 2], {"two-teachers": [0.5, None]}),
         cases_note=EVIL,
     )
     write_report(path, data)
@@ -233,12 +233,12 @@ def test_dark_and_light_and_a_narrow_window(opened):
 
 def test_nothing_found_and_nothing_known(opened, tmp_path):
     image = Image.new("RGB", (30, 20))
-    bare = Case(image, "a dog", [(2, 5)], {"ours": [None]})
+    bare = Case(image, "a dog", [(2, 5)], {"two-teachers": [None]})
     empty = GraphPicture(image, "nothing", {"objects": [], "relations": []})
     data = ReportData(
         "A run",
         {},
-        {"ours": "This method"},
+        {"two-teachers": "This method"},
         cases=[bare, Case(image, "", [], {})],
         graphs=[empty],
         curves={"loss": {"a": []}},

@@ -18,12 +18,12 @@ def test_a_long_curve_is_averaged():
 
 
 def test_predicates_by_hand():
-    figures = PredicateRecall(["on", "in"], [9, 2], {"ours": [0.5, None], "x": [0.12345, 0]}, k=20)
-    record = predicate_record(figures, {"ours": "This method"})
+    figures = PredicateRecall(["on", "in"], [9, 2], {"two-teachers": [0.5, None], "x": [0.12345, 0]}, k=20)
+    record = predicate_record(figures, {"two-teachers": "This method"})
     assert record["methods"] == [
         {"name": "This method", "values": [50.0, None]},
         {"name": "x", "values": [12.3, 0.0]},
     ]
     assert record["k"] == 20 and record["counts"] == [9, 2]
-    with pytest.raises(ValueError, match="2 predicates have 1 values of ours"):
-        predicate_record(PredicateRecall(["on", "in"], [9, 2], {"ours": [0.5]}), {})
+    with pytest.raises(ValueError, match="2 predicates have 1 values of two-teachers"):
+        predicate_record(PredicateRecall(["on", "in"], [9, 2], {"two-teachers": [0.5]}), {})

@@ -13,7 +13,7 @@ from groundgraph.report.cases import Case
 from groundgraph.report.charts import PredicateRecall
 from groundgraph.report.html import GraphPicture, ReportData, Table, write_report
 
-TITLES = {"ours": "This method", "sgnls": "SGNLS rule", "mil": "MIL alone"}
+TITLES = {"two-teachers": "This method", "sgnls": "SGNLS rule", "mil": "MIL alone"}
 VOID = {"meta", "img", "link", "br"}
 METRICS = {
     "methods": {
@@ -22,7 +22,7 @@ METRICS = {
             "sgdet": {"R@20": 0.01, "R@50": 0.02, "R@100": 0.0304},
             "mAP50": 0.1,
         },
-        "ours": {
+        "two-teachers": {
             "grounding": {"all": 0.7004, "ambiguous": 0.6551, "unseen": 0.5},
             "sgdet": {"R@20": 0.09, "R@50": 0.12, "R@100": 0.15},
             "mAP50": 0.2,
@@ -130,11 +130,11 @@ def test_chance_keyed_as_a_method(written):
 
 def test_rows_and_columns_without_a_figure_are_left_out_and_notes_say_why(written):
     nothing = {"grounding": dict.fromkeys(("all", "ambiguous", "unseen")), "sgdet": {}, "mAP50": None}
-    metrics = {"methods": {"ours": nothing | {"mAP50": 0.5}, "mil": nothing}, "chance": dict.fromkeys(("all",))}
+    metrics = {"methods": {"two-teachers": nothing | {"mAP50": 0.5}, "mil": nothing}, "chance": dict.fromkeys(("all",))}
     page = written(metrics=metrics | {"notes": ["no SGDet recall: no relation is annotated"]})
     assert [row[1:] for row in page.tables["headline"]] == [["mAP50"], ["*50.0*"]]
     assert "no SGDet recall: no relation is annotated." in page.text
-    assert "headline" not in written(metrics={"methods": {"ours": nothing}, "chance": {"all": None}}).tables
+    assert "headline" not in written(metrics={"methods": {"two-teachers": nothing}, "chance": {"all": None}}).tables
 
 
 def test_counts_seconds_and_config(written):
@@ -185,7 +185,7 @@ def test_a_case_and_a_graph_as_the_script_gets_them(written):
     assert shown["words"] == ["man", "horse"] and shown["good"] is False
     assert graph["names"] == ["man 1", "hat", "man 2"] and graph["relations"] == [[2, "wearing", 1, 0.25]]
     assert graph["boxes"][0] == [0.1, 0.1, 0.4, 0.3] and graph["size"] == [10, 20]
-    assert len(content["palette"]) == 10 and content["names"]["ours"] == "This method"
+    assert len(content["palette"]) == 10 and content["names"]["two-teachers"] == "This method"
 
 
 def test_a_case_of_unequal_lengths_is_an_error(written):
@@ -217,7 +217,7 @@ def test_markup_comes_out_as_text(written):
 def test_curves_and_predicates_have_their_figures_in_words_too(written):
     page = written(
         curves={"loss": {"train": [4.0, 2.0, float("nan"), 0.0], "validation": [1.0]}},
-        predicates=PredicateRecall(["on", "in"], [9, 2], {"ours": [0.5, None]}),
+        predicates=PredicateRecall(["on", "in"], [9, 2], {"two-teachers": [0.5, None]}),
     )
     labels = [canvas["aria-label"] for canvas in page.all("canvas")]
     assert labels[1] == "loss; train from 4 to 0; validation from 1 to 1" and all(labels)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.engine.run import Run
 from groundgraph.stages.preflight import dry_run, needs
-from groundgraph.stages.recipe import RecipeError, bundled_recipes, find_recipe, load_recipe
+from groundgraph.stages.recipe import OLD_KEYS, RecipeError, bundled_recipes, find_recipe, load_recipe
 
 METHOD = Path(__file__).parents[2].parent / "shared" / "METHOD.md"
 
@@ -50,8 +50,9 @@ def test_every_row_of_the_papers_table_is_a_recipe_with_its_figures():
     )
     assert len(rows) == 16
     for setting, model, method, *figures in rows:
-        method = "ours" if method == "this method" else method.lower()
-        name = f"{SETTINGS[setting]}-{method}" + ("-uniter" if model == "Uniter" else "")
+        own = method == "this method"
+        method = "two-teachers" if own else method.lower()
+        name = f"{SETTINGS[setting]}-{'ours' if own else method}" + ("-uniter" if model == "Uniter" else "")
         recipe = load_recipe(find_recipe(name))
         assert recipe.grounder == (method,) and recipe.sgg.model == ("uniter" if model == "Uniter" else "motifs")
         assert recipe.data.setting == {"unlocalized": "unlocalized_graph"}.get(
@@ -132,7 +133,7 @@ def test_a_broken_extension_is_explained(tmp_path, text, message):
 def test_recipes_lists_the_papers_figures_above_yours(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "vg-caption-ours").mkdir(parents=True)
-    figures = {"methods": {"ours": {"sgdet": {"R@20": 0.0811, "R@50": 0.1, "R@100": None}}}}
+    figures = {"methods": {"two-teachers": {"sgdet": {"R@20": 0.0811, "R@50": 0.1, "R@100": None}}}}
     (tmp_path / "runs" / "vg-caption-ours" / "metrics.json").write_text(json.dumps(figures))
     result = CliRunner().invoke(app, ["recipes"])
     assert result.exit_code == 0, result.output
@@ -171,3 +172,13 @@ def test_paths_are_relative_to_the_file_that_has_them_and_those_of_settings_to_t
     other = load_recipe(write(sub, "vg", "name: vg\ndata: {source: vg150}\ndetector: {model: 'bundled:detector'}"))
     assert other.data.folder == str(tmp_path / "elsewhere" / "data" / "vg")  # said by no file
     assert other.detector.model == "bundled:detector"
+
+
+def test_the_method_s_name_before_is_accepted_and_an_old_key_says_its_new_name():
+    recipe = load_recipe(find_recipe("demo"), ["grounder=ours"])
+    assert recipe.methods["ours"] is load_recipe(find_recipe("demo")).methods["two-teachers"] and recipe.taught
+    with pytest.raises(RecipeError, match="named twice"):
+        load_recipe(find_recipe("demo"), ["grounder=[ours, two-teachers]"])
+    for old, new in OLD_KEYS.items():
+        with pytest.raises(RecipeError, match=f"`{old}` is called `{new}` now"):
+            load_recipe(find_recipe("demo"), [f"{old}=1"])

@@ -18,7 +18,7 @@ from groundgraph.stages.recipe import load_recipe
 
 SMALL = [
     "data.train=30", "data.validation=6", "data.test=20", "grounding.dimension=32", "grounding.epochs=2",
-    "sgg.training.epochs=1", "grounder=[ours, sgnls]",
+    "sgg.training.epochs=1", "grounder=[two-teachers, sgnls]",
 ]  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def test_cases_of_the_measured_images_with_all_that_was_asked_about_them(folder)
     captions = {c for e in artifacts.examples(run, "test") for c in e.captions}
     for case in shown["cases"]:
         words = len(case["words"])
-        assert case["caption"] in captions and set(case["answers"]) == {"truth", "ours", "sgnls"}
-        assert case["good"] == all(case["correct"]["ours"]) and len(case["correct"]["sgnls"]) == words
+        assert case["caption"] in captions and set(case["answers"]) == {"truth", "two-teachers", "sgnls"}
+        assert case["good"] == all(case["correct"]["two-teachers"]) and len(case["correct"]["sgnls"]) == words
         assert not (case["good"] and all(case["correct"]["sgnls"]))  # then it would tell nothing apart
         assert len(case["maps"]) == words and len(case["labels"]) == len(case["regions"])
         for target, weights in zip(case["targets"]["object"], case["weights"], strict=True):
@@ -68,7 +68,7 @@ def test_asked_about_a_taught_split_the_teachers_say_what_is_stored(folder, monk
     listed = artifacts.examples(run, "validation")
     images = artifacts.grounding_images(run, "validation", True)
     monkeypatch.setattr(cases, "scores", lambda run, split, method: [np.zeros_like(image.object) for image in images])
-    chosen = cases._chosen(run, ["ours"])
+    chosen = cases._chosen(run, ["two-teachers"])
     assert chosen
     for one, taught in zip(chosen, cases.teach_cases(run, chosen), strict=True):
         stored = images[one.image]
@@ -90,7 +90,7 @@ def test_cases_of_photos_whose_true_boxes_nobody_knows(folder, monkeypatch):
     shown, note = cases.choose_cases(run)
     assert len(shown) == 20 and "Nobody knows" in note
     for case in shown:
-        assert case.good is None and not case.correct and set(case.answers) == {"ours", "sgnls"}
+        assert case.good is None and not case.correct and set(case.answers) == {"two-teachers", "sgnls"}
         assert len(case.spans) >= 2 and len(case.teaching.maps) == len(case.spans)
 
 
@@ -107,7 +107,7 @@ def test_other_ways_of_fusing(folder):
 def test_each_predicate_s_recall_averages_to_mean_recall(folder):
     run = demo(folder)
     figures = summary.predicate_recall(run)
-    assert figures.counts == sorted(figures.counts, reverse=True) and set(figures.recall) == {"ours", "sgnls"}
+    assert figures.counts == sorted(figures.counts, reverse=True) and set(figures.recall) == {"two-teachers", "sgnls"}
     objects, predicates = (v.names for v in artifacts.vocabulary(run))
     truth = truth_arrays([e.truth for e in artifacts.examples(run, "test")], objects, predicates)
     for method, values in figures.recall.items():

@@ -82,13 +82,13 @@ def package(tmp_path, monkeypatch):
         ("language/encoder.py", {"text"}, {"examples", "regions"}),
         ("teachers/gradcam.py", {"teachers"}, {"regions", "text", "crops", "grounding-sgnls"}),
         ("teachers/expert.py", {"crops", "reliability"}, {"teachers", "text"}),
-        ("grounding/two_teachers.py", {"grounding-ours"}, {"teachers", "reliability"}),
-        ("grounding/pseudo_labels.py", {"pseudo-ours"}, {"grounding-ours"}),
-        ("sgg/uniter_checkpoint.py", {"sgg-ours"}, {"pseudo-ours"}),
-        ("evaluation/matching.py", {"evaluation"}, {"pseudo-ours", "grounding-ours"}),
-        ("stages/evaluation.py", {"evaluation"}, {"sgg-ours"}),
-        ("report/html.py", {"report"}, {"evaluation", "sgg-ours"}),
-        ("report/report.js", {"report"}, {"evaluation", "sgg-ours"}),
+        ("grounding/two_teachers.py", {"grounding-two-teachers"}, {"teachers", "reliability"}),
+        ("grounding/pseudo_labels.py", {"pseudo-two-teachers"}, {"grounding-two-teachers"}),
+        ("sgg/uniter_checkpoint.py", {"sgg-two-teachers"}, {"pseudo-two-teachers"}),
+        ("evaluation/matching.py", {"evaluation"}, {"pseudo-two-teachers", "grounding-two-teachers"}),
+        ("stages/evaluation.py", {"evaluation"}, {"sgg-two-teachers"}),
+        ("report/html.py", {"report"}, {"evaluation", "sgg-two-teachers"}),
+        ("report/report.js", {"report"}, {"evaluation", "sgg-two-teachers"}),
     ],
 )
 def test_a_stage_is_due_when_the_code_that_it_runs_has_changed(package, file, first, untouched):
@@ -187,7 +187,7 @@ def test_every_file_that_a_stage_reads_counts(tmp_path):
     (words / "deep").mkdir(parents=True)
     (words / "deep" / "vocab.txt").write_text("1")
     uniter = ("sgg.model=uniter", f"sgg.uniter.checkpoint={model}", f"sgg.uniter.tokenizer={words}", "grounder=sgnls")
-    looker = (f"teachers.interaction.model={model}", f"teachers.interaction.tokenizer={words}", "grounder=ours")
+    looker = (f"teachers.interaction.model={model}", f"teachers.interaction.tokenizer={words}", "grounder=two-teachers")
     regions = ("detector.kind=bottom-up-h5", f"detector.model={table}", f"detector.features={words}", "grounder=sgnls")
     for settings, path, first, before in (
         (uniter, model, "sgg-sgnls", "pseudo-sgnls"),
@@ -245,13 +245,13 @@ def recording():
 @pytest.mark.parametrize(
     "settings",
     [
-        ["grounder=[ours, sgnls]"],
+        ["grounder=[two-teachers, sgnls]"],
         ["grounder=full", "sgg.training.patience=1", "sgg.tasks=[predcls, sgcls]", "sgg.motifs.union=visual"],
         ["grounder=[wsgm, full]"],
         ["grounder=[mil, lsws, vspnet]"],
-        ["grounder=ours", "grounding.fusing=self", "teachers.expert=null"],
-        ["grounder=ours", "teachers.interaction=null"],
-        ["grounder=ours", "teachers.object=false"],
+        ["grounder=two-teachers", "grounding.fusing=self", "teachers.expert=null"],
+        ["grounder=two-teachers", "teachers.interaction=null"],
+        ["grounder=two-teachers", "teachers.object=false"],
     ],
     ids=lambda settings: settings[0] + settings[-1],
 )
@@ -300,10 +300,17 @@ def test_only_what_a_grounder_uses_is_asked(tmp_path, monkeypatch):
 
 
 def test_another_temperature_asks_no_teacher_again(tmp_path):
-    demo(tmp_path / "run", "grounder=ours")
-    output = demo(tmp_path / "run", "grounder=ours", "teachers.interaction.temperature=4")
+    demo(tmp_path / "run", "grounder=two-teachers")
+    output = demo(tmp_path / "run", "grounder=two-teachers", "teachers.interaction.temperature=4")
     ran = {line.split()[1] for line in output.splitlines() if line.startswith("done ")}
-    assert ran == {"reliability", "grounding-ours", "pseudo-ours", "sgg-ours", "evaluation", "report"}
+    assert ran == {
+        "reliability",
+        "grounding-two-teachers",
+        "pseudo-two-teachers",
+        "sgg-two-teachers",
+        "evaluation",
+        "report",
+    }
     run = Run(load_recipe(tmp_path / "run" / "recipe.yaml"), tmp_path / "run")
     teacher = InteractionTeacher(temperature=4.0)
     from groundgraph.data.images import open_image

@@ -44,7 +44,7 @@ detector: {{kind: precomputed, model: {folder / "regions.npz"}}}
 text: {{model: bundled:text}}
 teachers: {{object: true, interaction: null}}
 vocabulary: {{name: vg150}}
-grounder: [ours, sgnls]
+grounder: [two-teachers, sgnls]
 grounding: {{dimension: 16, epochs: 2, fusing: average}}
 sgg: {{training: {{epochs: 1}}}}
 """
