@@ -10,7 +10,7 @@ import numpy as np
 
 Span = tuple[int, int]
 # (what is done, how much there is) -> a progress bar to enter; it gives a function to call with how much more is done.
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from groundgraph.data.records import Lines, example_of, example_record, write_lines
 from groundgraph.data.sources import Source, open_source
-from groundgraph.data.types import Bar, Example, Skipped
+from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, file_identity, file_states
 from groundgraph.errors import InputError
@@ -50,7 +50,7 @@ def collect(run: Run, folder: Path) -> dict[str, Any]:
     return {name: count for name, count in counts.items() if count}
 
 
-def read_examples(source: Source, split: str, skipped: Skipped, progress: Bar) -> list[Example]:
+def read_examples(source: Source, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
     """A source's examples of a split.
 
     Raises:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from groundgraph.data.images import ImageError, locate
-from groundgraph.data.sources.coco_json import entries, image_id, read_listing, text
-from groundgraph.data.sources.instances import add_truth
+from groundgraph.data.sources.coco_truth import add_truth
 from groundgraph.data.text import plain
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.coco_annotations import entries, image_id, read_listing, text
 
 
 def read_coco(
@@ -20,7 +20,7 @@ def read_coco(
 
     captions   JSON with `images` (id, file_name) and `annotations` (image_id, caption)
     images     the folder that file_name is relative to
-    instances  as `instances.add_truth` takes it
+    instances  as `coco_truth.add_truth` takes it
     Left out and recorded: images that are missing, without a caption, listed twice or outside the folder; captions
     that are empty or no text; captions of images not listed. One picture listed under two ids is one image, recorded.
     Raises InputError, naming file and fix, where a file is not such JSON, or no caption is of a listed image.

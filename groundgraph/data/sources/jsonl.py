@@ -8,7 +8,7 @@ from reprlib import repr  # of a value that is long or nested deep, its beginnin
 from typing import Any
 
 from groundgraph.data.images import ImageError, locate
-from groundgraph.data.sources.instances import add_truth
+from groundgraph.data.sources.coco_truth import add_truth
 from groundgraph.data.text import parse_json, plain, read_text
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
@@ -27,7 +27,7 @@ def read_jsonl(
     lines      {"image": NAME, "captions": [TEXT, ...]}, {"image": NAME, "caption": TEXT} or {"image": NAME, "triplets":
                [[SUBJECT, PREDICATE, OBJECT], ...]}; several lines of one image are joined
     images     the folder that NAME is relative to
-    instances  COCO JSON whose file_name is NAME, see `instances.add_truth`
+    instances  COCO JSON whose file_name is NAME, see `coco_truth.add_truth`
     Left out and recorded: images that are missing, outside the folder or without a caption or triplet; captions that
     are empty or no text; triplets that are not three words or phrases; other keys, in one entry. Raises InputError
     naming file, line and fix for anything else.

@@ -7,7 +7,7 @@ from pathlib import Path
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.sources.config import MiniGenomeData
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.types import Bar, Example, Skipped
+from groundgraph.data.types import Example, ProgressBar, Skipped
 
 
 class MiniGenomeSource:
@@ -24,8 +24,8 @@ class MiniGenomeSource:
         """None: they are drawn."""
         return []
 
-    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+    def examples(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
         """The split's first so many images."""
         drawn = MiniGenome(split, self.data.setting, self.images, getattr(self.data, split))
-        with bar(f"drawing {split} images", len(drawn)) as advance:
+        with progress(f"drawing {split} images", len(drawn)) as advance:
             return [(advance(1), drawn[i])[1] for i in range(len(drawn))]

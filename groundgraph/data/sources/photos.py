@@ -6,12 +6,12 @@ from pathlib import Path
 
 from groundgraph.data.images import ImageError, locate
 from groundgraph.data.sources.coco import read_coco
-from groundgraph.data.sources.coco_json import entries, read_listing, text
 from groundgraph.data.sources.config import PhotoData
 from groundgraph.data.sources.jsonl import read_jsonl, read_rows
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.types import Bar, Example, Skipped
+from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.coco_annotations import entries, read_listing, text
 
 READERS = {"coco": read_coco, "jsonl": read_jsonl}
 
@@ -44,7 +44,7 @@ class PhotoSource:
                 paths.append(Path(images, name))
         return paths
 
-    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+    def examples(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
         """All of them, whatever the split. Raises InputError where the folder or a file is missing or broken."""
         data = self.data
         if not Path(data.images).is_dir():

@@ -27,7 +27,7 @@ from groundgraph.data.images import image_frame
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.types import Bar, Example, GroundTruth, Mention, Skipped
+from groundgraph.data.types import Example, GroundTruth, Mention, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.vg150 import ListedImage, VgGraphs, read_graphs, read_image_list, read_phrases
 
@@ -80,18 +80,19 @@ class Vg150Source:
             paths += [Path(entry.path) for folder in folders for entry in os.scandir(folder)]
         return sorted(paths)
 
-    def examples(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+    def examples(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
         """A split's examples, in the order of the published files; COCO's in the order of its lists.
 
         Left out and recorded: images that are missing or broken, or without a caption or triplet. Raises InputError,
         naming file and fix, where a published file is missing, damaged or does not go with the others.
         """
-        rows = {"train": self._train, "validation": self._validation, "test": self._test}[split]
+        test = np.flatnonzero(self._graphs.test & self._graphs.related)
+        rows = {"train": self._train, "validation": self._validation, "test": test}[split]
         most = {"train": self.data.train, "test": self.data.test}.get(split)
         if split != "test" and self.data.setting == "coco_caption":
-            return self._coco(split, skipped, bar)[:most]
+            return self._coco(split, skipped, progress)[:most]
         captioned = split != "test" and self.data.setting == "vg_caption"
-        return self._read(rows, split, self._phrases(skipped) if captioned else None, most, skipped, bar)
+        return self._read(rows, split, self._phrases(skipped) if captioned else None, most, skipped, progress)
 
     @cached_property
     def _listed(self) -> list[ListedImage]:
@@ -138,10 +139,6 @@ class Vg150Source:
         return rows[~np.isin(rows, self._validation)]
 
     @property
-    def _test(self) -> np.ndarray:
-        return np.flatnonzero(self._graphs.test & self._graphs.related)
-
-    @property
     def _folders(self) -> list[Path]:
         return [Path(self.data.folder).expanduser() / name for name in self.data.images]
 
@@ -178,12 +175,12 @@ class Vg150Source:
         phrases: dict[int, tuple[str, ...]] | None,
         most: int | None,
         skipped: Skipped,
-        bar: Bar,
+        progress: ProgressBar,
     ) -> list[Example]:
         """At most `most` examples of h5 rows: with captions where phrases are given, else with their relations."""
         examples: list[Example] = []
         drop = phrases is None and split == "train" and self.data.overlapping
-        with bar(f"reading {split} images", len(rows)) as advance:
+        with progress(f"reading {split} images", len(rows)) as advance:
             for row in rows.tolist():
                 if most is not None and len(examples) == most:
                     break
@@ -247,7 +244,7 @@ class Vg150Source:
         )
         return Example(name, str(path), captions, triplets, GroundTruth(pixels, names, related, mentions))
 
-    def _coco(self, split: str, skipped: Skipped, bar: Bar) -> list[Example]:
+    def _coco(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
         """COCO's captioned images: those in neither VG's test split nor its validation images; or the latter."""
         numbers = [None if image.coco_id is None else str(image.coco_id) for image in self._listed]
         if not any(numbers):
@@ -260,7 +257,7 @@ class Vg150Source:
         in_vg, any_in_vg, names = set(numbers), False, set[str]()
         examples: list[Example] = []
         pairs = self.data.coco_pairs()
-        with bar(f"reading {split} captions", len(pairs)) as advance:
+        with progress(f"reading {split} captions", len(pairs)) as advance:
             for captions, pictures in pairs:
                 if not pictures.is_dir():
                     raise InputError(f"{pictures}: no such image folder; `groundgraph data check` says where to get it")

@@ -1,13 +1,17 @@
-"""COCO's JSON as strangers write it: its lists, and of every entry the values that are what they should be."""
+"""COCO's annotation files as strangers write them: their lists, the values that are what they should be, instances."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundgraph.data.ids import id_text
+import numpy as np
+
+from groundgraph.data.boxes import sound
+from groundgraph.data.ids import id_text, name_text, whole_number
 from groundgraph.data.text import plain, read_json
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
@@ -72,6 +76,61 @@ def number(value: Any) -> float:
         return float(value) if isinstance(value, int | float | str) else math.nan
     except (ValueError, OverflowError):
         return math.nan
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An image of an instances file: its boxes [G, 4] xyxy in pixels of a picture of `frame`; None: it does not say."""
+
+    image_id: str
+    file_name: str
+    frame: tuple[float, float] | None
+    boxes: np.ndarray
+    labels: tuple[str, ...]
+
+
+def read_instances(instances: str | Path, skipped: Skipped) -> list[CocoImage]:
+    """Every image listed with its boxes and their categories' names; crowds are left out.
+
+    Args:
+        instances: JSON with `images` (id, file_name, width, height), `categories` (id, name) and `annotations`
+            (image_id, bbox xywh in pixels, category_id, iscrowd).
+        skipped: Gets boxes without area, boxes of unknown categories and images listed twice, which are left out.
+
+    Raises:
+        InputError: The file is not such JSON, or a category's id stands for two names; names file and fix.
+    """
+    listing = read_listing(instances, ("images", "annotations", "categories"))
+    names: dict[str, str] = {}
+    for key, category, _ in entries(listing, "categories", {"id": image_id, "name": name}, instances, skipped):
+        if names.setdefault(key, category) != category:
+            raise InputError(f"{instances}: category id {key} is {names[key]!r} and {category!r}; give each its own id")
+    noted: dict[str, list[tuple[list[float], str]]] = {}
+    readers = {"image_id": image_id, "bbox": box, "category_id": image_id}
+    for image, (x, y, width, height), category, note in entries(listing, "annotations", readers, instances, skipped):
+        if note.get("iscrowd") is True or whole_number(note.get("iscrowd")):
+            continue
+        corners = [x, y, x + width, y + height]
+        if sound(np.array(corners))[0] and category in names:
+            noted.setdefault(image, []).append((corners, names[category]))
+        else:
+            skipped.add(image, f"a box without area or of an unknown category in {instances}")
+    annotated: dict[str, CocoImage] = {}
+    files: set[str] = set()
+    for key, file, entry in entries(listing, "images", {"id": image_id, "file_name": text}, instances, skipped):
+        if key in annotated or name_text(file) in files:
+            skipped.add(key, f"id {key} or {file} is listed twice in {instances}; the first counts")
+            continue
+        files.add(name_text(file))
+        boxes = noted.get(key, [])
+        array = np.array([corners for corners, _ in boxes], np.float64).reshape(-1, 4)
+        annotated[key] = CocoImage(key, file, _frame(entry), array, tuple(label for _, label in boxes))
+    return list(annotated.values())
+
+
+def _frame(entry: dict[str, Any]) -> tuple[float, float] | None:
+    width, height = (number(entry.get(key)) for key in ("width", "height"))
+    return None if math.isnan(width) or math.isnan(height) else (width, height)
 
 
 def _kind(entry: dict[str, Any], key: str) -> str:

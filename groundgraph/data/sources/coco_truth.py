@@ -1,69 +1,20 @@
-"""COCO's instances as ground truth: which annotated image is which listed one, and its boxes in upright pixels."""
+"""COCO's instances as ground truth: which annotated image is which captioned one, and its boxes in upright pixels."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from groundgraph.data.boxes import inside, shares, sound, upright
-from groundgraph.data.ids import name_text, whole_number
+from groundgraph.data.boxes import inside, shares, upright
+from groundgraph.data.ids import name_text
 from groundgraph.data.images import ImageError, image_frame
-from groundgraph.data.sources.coco_json import box, entries, image_id, name, number, read_listing, text
 from groundgraph.data.types import Example, GroundTruth, Skipped
 from groundgraph.errors import InputError
-
-
-@dataclass(frozen=True)
-class Annotated:
-    """An image of an instances file: its boxes [G, 4] xyxy in pixels of a picture of `frame`, None: not said."""
-
-    image_id: str
-    file_name: str
-    frame: tuple[float, float] | None
-    boxes: np.ndarray
-    labels: tuple[str, ...]
-
-
-def read_instances(instances: str | Path, skipped: Skipped) -> list[Annotated]:
-    """Every image listed with its boxes and their categories' names; crowds are left out.
-
-    instances  JSON with `images` (id, file_name, width, height), `categories` (id, name) and `annotations` (image_id,
-               bbox xywh in pixels, category_id, iscrowd)
-    Left out and recorded: boxes without area and boxes of unknown categories; images listed twice. Raises InputError,
-    naming file and fix, where the file is not such JSON, or a category's id stands for two names.
-    """
-    listing = read_listing(instances, ("images", "annotations", "categories"))
-    names: dict[str, str] = {}
-    for key, category, _ in entries(listing, "categories", {"id": image_id, "name": name}, instances, skipped):
-        if names.setdefault(key, category) != category:
-            raise InputError(f"{instances}: category id {key} is {names[key]!r} and {category!r}; give each its own id")
-    noted: dict[str, list[tuple[list[float], str]]] = {}
-    readers = {"image_id": image_id, "bbox": box, "category_id": image_id}
-    for image, (x, y, width, height), category, note in entries(listing, "annotations", readers, instances, skipped):
-        if note.get("iscrowd") is True or whole_number(note.get("iscrowd")):
-            continue
-        corners = [x, y, x + width, y + height]
-        if sound(np.array(corners))[0] and category in names:
-            noted.setdefault(image, []).append((corners, names[category]))
-        else:
-            skipped.add(image, f"a box without area or of an unknown category in {instances}")
-    annotated: dict[str, Annotated] = {}
-    files: set[str] = set()
-    for key, file, entry in entries(listing, "images", {"id": image_id, "file_name": text}, instances, skipped):
-        if key in annotated or name_text(file) in files:
-            skipped.add(key, f"id {key} or {file} is listed twice in {instances}; the first counts")
-            continue
-        files.add(name_text(file))
-        boxes = noted.get(key, [])
-        array = np.array([corners for corners, _ in boxes], np.float64).reshape(-1, 4)
-        annotated[key] = Annotated(key, file, _frame(entry), array, tuple(label for _, label in boxes))
-    return list(annotated.values())
+from groundgraph.formats.coco_annotations import CocoImage, read_instances
 
 
 def add_truth(
@@ -111,7 +62,7 @@ def add_truth(
 
 
 def _truth(
-    own: Annotated, example: Example, instances: str | Path, skipped: Skipped, counts: np.ndarray
+    own: CocoImage, example: Example, instances: str | Path, skipped: Skipped, counts: np.ndarray
 ) -> GroundTruth | None:
     """An image's boxes in pixels of its upright picture; counts: boxes there are, kept, outside their picture."""
     try:
@@ -132,11 +83,6 @@ def _truth(
         skipped.add(example.image_id, f"{(~good).sum()} boxes of {instances} left out: outside the image of {pixels}")
     boxes = boxes[good].clip(0, np.array([*size, *size])).astype(np.float32)
     return GroundTruth(boxes, tuple(label for label, fits in zip(own.labels, good, strict=True) if fits))
-
-
-def _frame(entry: dict[str, Any]) -> tuple[float, float] | None:
-    width, height = (number(entry.get(key)) for key in ("width", "height"))
-    return None if math.isnan(width) or math.isnan(height) else (width, height)
 
 
 def _same_file(one: str, other: str) -> bool:
