@@ -24,7 +24,7 @@ def test_the_architecture_names_registries_that_there_are():
     from importlib import import_module
 
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = re.findall(r"\| `([\w.]+)\.([A-Z_]+)` \|", text)
+    rows = re.findall(r"\| `([\w.]+)\.([A-Z_]+)`", text)
     assert len(rows) == 10
     for module, name in rows:
         assert isinstance(getattr(import_module(f"groundgraph.{module}"), name), dict), name
