@@ -2,7 +2,7 @@
 
     python benchmarks/evaluation.py [FILE.npz ...]
 
-FILE is of the golden layout (see groundgraph.data.graph_arrays); by default ../shared/golden's, or, where these are
+FILE is of the golden layout (see groundgraph.data.graph_checks); by default ../shared/golden's, or, where these are
 not there, a seeded set of their size. The loop does what the published evaluators do: one image after the other, all
 labels against all labels, boxes relation by relation, a full sort of all scores, and for every K the union of what was
 found. `evaluate` is timed with all it does besides: checking its input and the tables by predicate; and once more

@@ -9,16 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import (
-    PredictionArrays,
-    Predictions,
-    Truth,
-    TruthArrays,
-    as_predictions,
-    as_triplets,
-    as_truth,
-    owners,
-)
+from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners
+from groundgraph.data.graph_checks import Predictions, Truth, as_predictions, as_triplets, as_truth
 from groundgraph.errors import InputError
 from groundgraph.evaluation.bootstrap import intervals
 from groundgraph.evaluation.detection import average_precisions, mean_precision

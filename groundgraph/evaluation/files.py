@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.data.files import check_output, write_json
-from groundgraph.data.graph_arrays import as_triplets
+from groundgraph.data.graph_checks import as_triplets
 from groundgraph.errors import InputError
 from groundgraph.evaluation.evaluate import METRICS, TASKS, EvaluationTask, check_choices, evaluate
 from groundgraph.evaluation.notes import overlap_notes, zeroshot_notes

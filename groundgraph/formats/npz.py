@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from groundgraph.data.graph_arrays import as_predictions, as_truth
+from groundgraph.data.graph_checks import as_predictions, as_truth
 from groundgraph.errors import InputError
 from groundgraph.formats import unpickle
 from groundgraph.formats.sides import Numbered, Side

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundgraph.data.graph_arrays import as_predictions, as_truth
+from groundgraph.data.graph_checks import as_predictions, as_truth
 from groundgraph.errors import InputError
 from groundgraph.formats.sides import Numbered, Side
 from groundgraph.formats.torch_file import BoxList, read_torch

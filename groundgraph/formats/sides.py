@@ -12,16 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import (
-    PredictionArrays,
-    TruthArrays,
-    as_predictions,
-    as_truth,
-    joined,
-    offsets_of,
-    owners,
-    truth_arrays,
-)
+from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, joined, offsets_of, owners, truth_arrays
+from groundgraph.data.graph_checks import as_predictions, as_truth
 from groundgraph.data.types import GroundTruth
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError

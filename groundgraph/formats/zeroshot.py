@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundgraph.data.graph_arrays import as_triplets
+from groundgraph.data.graph_checks import as_triplets
 from groundgraph.data.text import plain, read_json
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError

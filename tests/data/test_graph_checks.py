@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundgraph.data.graph_arrays import as_predictions, as_truth
+from groundgraph.data.graph_checks import as_predictions, as_truth
 
 BOXES = [[0, 0, 9, 9], [20, 0, 29, 9]]
 TRUE = [
