@@ -42,6 +42,6 @@ def whole_number(value: Any) -> int | None:
 
 
 def name_text(name: str) -> str:
-    """A file's name as text: `./a/1.JPG` and `a\\1.jpg` are both "a/1.jpg"."""
+    r"""A file's name as text: `./a/1.JPG` and `a\1.jpg` are both "a/1.jpg"."""
     path = PurePosixPath(name.replace("\\", "/"))
     return str(path.with_suffix(path.suffix.lower()) if path.suffix else path)

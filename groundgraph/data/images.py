@@ -32,7 +32,7 @@ class ImageError(InputError):
 
 
 def locate(folder: str | Path, name: str) -> Path:
-    """The path of an image that an annotation names, inside `folder`; a\\1.JPG finds a/1.jpg where it is alone.
+    r"""The path of an image that an annotation names, inside `folder`; a\1.JPG finds a/1.jpg where it is alone.
 
     Links inside the folder are the user's own and followed. Raises ImageError where the name leads out of the folder
     or no file is there.
@@ -52,7 +52,7 @@ def locate(folder: str | Path, name: str) -> Path:
 
 
 def _spellings(folder: Path, name: str) -> Iterator[Path]:
-    """a Windows program's backslashes; with its ending in small or capital letters."""
+    """A Windows program's backslashes; with its ending in small or capital letters."""
     for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
         path = folder / spelled
         yield path

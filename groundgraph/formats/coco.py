@@ -66,7 +66,7 @@ def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
     boxes, labels, scores, relations, values = ([[] for _ in place] for _ in range(5))
     where_is: dict[str, tuple[int, int]] = {}
     for i, entry in enumerate(content["annotations"]):
-        with _naming(path, "annotations", i):
+        with _Naming(path, "annotations", i):
             ident = _new(entry, where_is)
             image = _known(entry, "image_id", place)
             where_is[ident] = image, len(boxes[image])
@@ -74,7 +74,7 @@ def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
             labels[image].append(_known(entry, "category_id", category))
             scores[image].append(number(field(entry, "score"), "score") if scored else 1.0)
     for i, entry in enumerate(content["relations"]):
-        with _naming(path, "relations", i):
+        with _Naming(path, "relations", i):
             image = _known(entry, "image_id", place)
             ends = [_known(entry, key, where_is) for key in ("subject_id", "object_id")]
             if any(owner != image for owner, _ in ends):
@@ -86,7 +86,7 @@ def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
     return images, vocabularies, arrays, labels, scores, relations, values
 
 
-class _naming:
+class _Naming:
     """Puts file, list and entry before what an InputError says; a class, since a generator costs more an entry."""
 
     def __init__(self, path: Path, part: str, i: int) -> None:
@@ -106,7 +106,7 @@ def _images(entries: list[Any], path: Path) -> _Images:
     files: dict[str, int] = {}
     sizes = np.full((len(entries), 2), np.nan)
     for i, entry in enumerate(entries):
-        with _naming(path, "images", i):
+        with _Naming(path, "images", i):
             ids[_new(entry, ids)] = None
             file = entry.get("file_name")
             if isinstance(file, str) and file.strip():
@@ -122,7 +122,7 @@ def _numbered(entries: list[Any], path: Path, part: str) -> tuple[tuple[str, ...
     """The names of a list, and number 1.. of each id."""
     names, numbers = [], {}
     for i, entry in enumerate(entries):
-        with _naming(path, part, i):
+        with _Naming(path, part, i):
             names.append(name(field(entry, "name")))
             numbers[_new(entry, numbers)] = i + 1
     try:

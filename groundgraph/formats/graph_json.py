@@ -27,9 +27,9 @@ def is_graph_json(content: Any) -> bool:
 
 
 def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
-    """Predicted graphs as JSON: {image: {"objects": [{"category", "box", "score"}], "relations": [{"subject",
-    "predicate", "object", "score"}]}}, what `groundgraph predict` writes.
+    """Predicted graphs as JSON, as `groundgraph predict` writes them.
 
+    {image: {"objects": [{"category", "box", "score"}], "relations": [{"subject", "predicate", "object", "score"}]}}:
     box is [x1, y1, x2, y2] in pixels; subject and object are places in `objects`; relations rank by `score`, which is
     the whole triplet's. {"categories": [name, ...], "predicates": [name, ...], "graphs": {image: graph}} lists the
     vocabularies too. Raises InputError, naming file, image and entry, on anything missing.
@@ -139,9 +139,10 @@ def _relation(entry: Any, objects: int) -> tuple[int, str, int]:
 
 
 def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dict[str, Any]]]:
-    """A graph whole: {"objects": [{"category", "score", "box": [x1, y1, x2, y2] in pixels}] in the graph's order,
-    "relations": [{"subject", "predicate", "object", "score"}] best first}.
+    """A graph whole, as JSON.
 
+    {"objects": [{"category", "score", "box": [x1, y1, x2, y2] in pixels}] in the graph's order,
+    "relations": [{"subject", "predicate", "object", "score"}] best first}:
     subject and object are places in "objects". A pair has one relation, its best predicate; its score is subject score
     x predicate score x object score, as the evaluation ranks.
     """
@@ -162,8 +163,10 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
 def write_graph_json(
     path: str | Path, graphs: Iterable[tuple[str, Graph]], vocabularies: Vocabularies
 ) -> dict[str, int]:
-    """Write {"categories": [...], "predicates": [...], "graphs": {image: graph_record}}, which `groundgraph evaluate`
-    reads; an image at a time. Gives counts."""
+    """Write graphs as JSON that `groundgraph evaluate` reads, an image at a time; gives counts.
+
+    {"categories": [...], "predicates": [...], "graphs": {image: graph_record}}
+    """
     counts: dict[str, int] = {}
     with atomic_write(Path(path)) as temporary, open_text(temporary) as file:
         header = dict(zip(("categories", "predicates"), map(list, vocabularies), strict=True))

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 def to_networkx(name: str, graph: Graph, vocabularies: Vocabularies) -> networkx.MultiDiGraph:
-    """A graph for networkx: nodes 0.. are objects with category, score and x1, y1, x2, y2 in pixels; an edge from
-    subject to object has predicate and score. `graph.graph["image"]` is the image's id."""
+    """A graph for networkx.
+
+    Nodes 0.. are objects with category, score and x1, y1, x2, y2 in pixels; an edge from subject to object has
+    predicate and score. `graph.graph["image"]` is the image's id.
+    """
     import networkx
 
     record = graph_record(graph, vocabularies)

@@ -17,9 +17,12 @@ from groundgraph.errors import InputError
 def pseudo_line(
     image_id: str, path: str, nouns: Sequence[str], pseudo: PseudoLabels, regions: Regions, vocabularies: Vocabularies
 ) -> dict[str, Any]:
-    """One image: {"id", "file", "width", "height", "regions": how many it has, "entities": [{"text", "category": name
+    """One image with all that is known of its labels, as JSON.
+
+    {"id", "file", "width", "height", "regions": how many it has, "entities": [{"text", "category": name
     or null, "candidates": [{"region": its number, "box": [x1, y1, x2, y2] in pixels, "score": a_ij, "weight": its
-    share of the softmax over all regions}], best first}], "triplets": [[entity, predicate, entity]]}."""
+    share of the softmax over all regions}], best first}], "triplets": [[entity, predicate, entity]]}.
+    """
     categories, predicates = vocabularies
     boxes = shortest(regions.boxes)
     entities = []

@@ -78,7 +78,7 @@ _Entities = tuple[np.ndarray, list[np.ndarray], list[np.ndarray], np.ndarray]
 
 
 def _entities(meta: Any, where: str) -> _Entities:
-    """classes [E], each entity's regions and scores, triplets [T, 3] (subject entity, object entity, predicate)."""
+    """Classes [E], each entity's regions and scores, triplets [T, 3] (subject entity, object entity, predicate)."""
     if not isinstance(meta, Mapping):
         raise InputError(f"{where}: not grounding results but a {type(meta).__name__}; {_RELEASED}")
     try:

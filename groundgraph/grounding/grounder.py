@@ -24,7 +24,7 @@ class Grounder(nn.Module):
         config: Its choices; the paper's form by default.
     """
 
-    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         super().__init__()
         self.config = config or GroundingConfig()
         d = self.config.dimension

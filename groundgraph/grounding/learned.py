@@ -49,7 +49,10 @@ class Learned:
             images: what is learnt from.
             validation: what the best weights are chosen on.
             seed: of the first weights, dropout and all draws; torch's global generators are left as they were.
-            progress, checkpoint, interval, ranks: see `trainer.train`.
+            progress: see `trainer.train`.
+            checkpoint: see `trainer.train`.
+            interval: see `trainer.train`.
+            ranks: see `trainer.train`.
             device: where one process alone trains (`models.device`).
 
         Returns:

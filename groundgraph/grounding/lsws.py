@@ -33,7 +33,7 @@ class GraphContext(nn.Module):
     with entities as they are (ours: with few captions a random context drowns the noun).
     """
 
-    def __init__(self, d: int, share: float):
+    def __init__(self, d: int, share: float) -> None:
         super().__init__()
         self.share = share
         self.message, self.weigh = nn.Linear(3 * d, d), nn.Linear(3 * d, 1)
@@ -83,7 +83,7 @@ class Lsws(nn.Module):
     one before. The last one's probabilities are the grounding.
     """
 
-    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         super().__init__()
         self.config = config or GroundingConfig()
         d, own = self.config.dimension, self.config.lsws

@@ -101,7 +101,7 @@ class TwoTeachers(Grounder):
 class Mil(TwoTeachers):
     """The same without a teacher: what image-caption pairs alone teach (L_MIL of Eq. 5)."""
 
-    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         super().__init__(text_size, visual_size, (config or GroundingConfig()).model_copy(update={"fusing": "average"}))
 
     def distil(

@@ -46,7 +46,7 @@ class RolePassing(nn.Module):
     from the alignment alone.
     """
 
-    def __init__(self, d: int, predicates: int, rounds: int):
+    def __init__(self, d: int, predicates: int, rounds: int) -> None:
         super().__init__()
         self.rounds, self.d = rounds, d
         self.start = nn.Parameter(torch.rand(predicates, d))
@@ -106,7 +106,7 @@ class Vspnet(nn.Module):
     over the vocabulary (`batch_vocabulary`) say what it stands for.
     """
 
-    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         super().__init__()
         self.config = config or GroundingConfig()
         d, own = self.config.dimension, self.config.vspnet

@@ -28,7 +28,7 @@ class Wsgm(nn.Module):
     captions may speak of the same region.
     """
 
-    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None):
+    def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         super().__init__()
         self.config = config or GroundingConfig()
         self.text = mlp(text_size, self.config.dimension)

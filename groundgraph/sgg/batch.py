@@ -96,7 +96,7 @@ class SggModel(nn.Module):
     name: ClassVar[str]
     Config: ClassVar[type[BaseModel]]
 
-    def __init__(self, sizes: Sizes, config: Any):
+    def __init__(self, sizes: Sizes, config: Any) -> None:
         super().__init__()
         self.sizes, self.config = sizes, config
 

@@ -66,7 +66,7 @@ class Motifs(SggModel):
     name = "motifs"
     Config = MotifsConfig
 
-    def __init__(self, sizes: Sizes, config: MotifsConfig | None = None):
+    def __init__(self, sizes: Sizes, config: MotifsConfig | None = None) -> None:
         super().__init__(sizes, config or MotifsConfig())
         c, labels = self.config, 1 + sizes.categories
         region = c.hidden + 2 * c.embedded
@@ -183,7 +183,7 @@ class Motifs(SggModel):
 
 
 def _take(values: Tensor, order: Tensor) -> Tensor:
-    """values [B, V, ...] in the order [B, V]."""
+    """Values [B, V, ...] in the order [B, V]."""
     return values.gather(1, order.reshape(*order.shape, *[1] * (values.dim() - 2)).expand_as(values))
 
 

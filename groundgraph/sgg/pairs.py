@@ -28,7 +28,7 @@ class UnionFeature(nn.Module):
         InputError: "visual", and the data has no union features.
     """
 
-    def __init__(self, kind: UnionKind, sizes: Sizes, embedded: int, width: int):
+    def __init__(self, kind: UnionKind, sizes: Sizes, embedded: int, width: int) -> None:
         super().__init__()
         self.visual: nn.Module | None = None
         self.spatial = nn.Sequential(nn.Linear(15, embedded), nn.ReLU(), nn.Linear(embedded, width))
@@ -58,7 +58,7 @@ class UnionFeature(nn.Module):
 class FrequencyBias(nn.Module):
     """The log frequency of predicates between two labels, a start that training goes on from (Zellers et al. 2018)."""
 
-    def __init__(self, sizes: Sizes):
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         labels = 1 + sizes.categories
         self.table = nn.Parameter(torch.zeros(labels, labels, 1 + sizes.predicates))

@@ -122,7 +122,10 @@ def train_sgg(
         validate: a figure of the model, higher is better (recall, say).
         seed: of dropout and all draws; torch's global generators are left as they were.
         unions: the detector's features of the boxes around pairs, for a model with `union: visual`.
-        progress, checkpoint, interval, ranks: see `trainer.train`.
+        progress: see `trainer.train`.
+        checkpoint: see `trainer.train`.
+        interval: see `trainer.train`.
+        ranks: see `trainer.train`.
 
     Returns:
         Curves: the mean "objects" and "predicates" loss of each epoch; "validation".

@@ -62,7 +62,7 @@ class UniterConfig(BaseModel):
 class TextEmbeddings(nn.Module):
     """Names, positions and token types, as UNITER's `embeddings`; the words are the categories' names."""
 
-    def __init__(self, words: int, config: UniterConfig):
+    def __init__(self, words: int, config: UniterConfig) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(words, config.hidden)
         self.position_embeddings = nn.Embedding(config.positions, config.hidden)
@@ -79,7 +79,7 @@ class TextEmbeddings(nn.Module):
 class ImageEmbeddings(nn.Module):
     """Region features and 7-d boxes, as UNITER's `img_embeddings`."""
 
-    def __init__(self, features: int, config: UniterConfig):
+    def __init__(self, features: int, config: UniterConfig) -> None:
         super().__init__()
         self.img_linear = nn.Linear(features, config.hidden)
         self.img_layer_norm = nn.LayerNorm(config.hidden, eps=1e-12)
@@ -106,7 +106,7 @@ class Uniter(SggModel):
     Config = UniterConfig
     sequences = 512  # of pairs, encoded at once: bounds the memory of `sequence: pair`
 
-    def __init__(self, sizes: Sizes, config: UniterConfig | None = None):
+    def __init__(self, sizes: Sizes, config: UniterConfig | None = None) -> None:
         super().__init__(sizes, config or UniterConfig())
         # transformers takes seconds to import, and who reads a recipe needs only the configuration.
         from transformers import BertConfig

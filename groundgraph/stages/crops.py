@@ -58,6 +58,7 @@ class CropDescriber:
         self.run, self.expert = run, ImageTextModel(run.recipe.teachers.expert.model, **run.placement)
 
     def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
+        """The features of a slice's regions of a split."""
         proposals, images = regions(self.run, split)[part], examples(self.run, split)[part]
         full = [i for i, one in enumerate(proposals) if len(one)]
         pictures = [open_image(images[i].path) for i in full]

@@ -94,6 +94,7 @@ class RegionFinder:
         write_json(folder / "categories.json", list(self.detector.categories))
 
     def __call__(self, split: str, part: slice) -> Iterable[Regions | None]:
+        """The regions of a slice of a split."""
         return self.detector.detect(examples(self.run, split)[part], self.run.skipped)
 
 

@@ -66,6 +66,7 @@ class Weigher:
         self.temperature = config.temperature
 
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
+        """The weights of a slice's entities of a split."""
         ids, features = image_ids(self.run, split)[part], crops(self.run, split)
         words = [entities(captions) for captions in parsed(self.run, split)[part]]
         sentences = self.expert.entity_features([entity for own in words for entity in own])

@@ -83,6 +83,7 @@ class Teachers:
         return self.interaction.truncated if self.interaction else 0
 
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
+        """The targets of a slice's entities of a split."""
         targets = object_aware(self.run, split, part)
         scores: list[list[np.ndarray] | None] = [None] * len(targets)
         if self.interaction:

@@ -66,6 +66,7 @@ class TextReader:
         return self.encoder.truncated
 
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
+        """The embeddings of a slice's words of a split."""
         images = parsed(self.run, split)[part]
         predicates = dict.fromkeys(t.predicate for captions in images for c in captions for t in c.triplets)
         # Read again with every slice: what a word's embedding is must not depend on who read which slice before.

@@ -45,7 +45,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def compare(one: Sequence[float], other: Sequence[float]) -> Comparison | None:
-    """one - other, a pair a seed; p by scipy's `ttest_rel`. None of no pair.
+    """One - other, a pair a seed; p by scipy's `ttest_rel`. None of no pair.
 
     Raises InputError where the two are not equally long.
     """

@@ -65,7 +65,7 @@ def claims(spec: TableSpec, results: Results) -> list[Claim]:
 
 
 def difference(results: Results, one: Row, other: Row, metric: str) -> Comparison | None:
-    """one - other over the seeds that both have, in points of a per cent; None of no seed."""
+    """One - other over the seeds that both have, in points of a per cent; None of no seed."""
     first, second = (_by_seed(results, row, metric) for row in (one, other))
     seeds = sorted(first.keys() & second.keys())
     return compare([first[s] for s in seeds], [second[s] for s in seeds])

@@ -6,6 +6,8 @@ Importing this module makes the model type known, so that `from_pretrained` find
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import AutoConfig, AutoModel, ResNetConfig, ResNetModel
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
@@ -22,7 +24,7 @@ class FlatResNetModel(ResNetModel):
 
     config_class = FlatResNetConfig
 
-    def forward(self, pixel_values: torch.Tensor, **kwargs) -> BaseModelOutputWithPoolingAndNoAttention:
+    def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPoolingAndNoAttention:
         """[B, 3, H, W] -> last_hidden_state [B, C, h, w] and pooler_output [B, C]."""
         out = super().forward(pixel_values, return_dict=True)
         return BaseModelOutputWithPoolingAndNoAttention(

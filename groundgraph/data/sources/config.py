@@ -62,9 +62,11 @@ class PhotoData(_Data):
 
     @property
     def data_set(self) -> str:
+        """Which data these are, for a person."""
         return f"the photos in {Path(self.images).expanduser().resolve()}"
 
     def annotations(self) -> list[Path]:
+        """The files that say what is in the pictures."""
         return [Path(name) for name in (self.captions, self.instances) if name]
 
 
@@ -106,6 +108,7 @@ class Vg150Data(_Data):
 
     @property
     def data_set(self) -> str:
+        """Which data these are, for a person."""
         return f"Visual Genome in {Path(self.folder).expanduser().resolve()}"
 
     def place(self, name: str) -> Path:

@@ -21,8 +21,9 @@ MOST_KEYS = 8  # named of those that are not read
 def read_jsonl(
     lines: str | Path, images: str | Path, skipped: Skipped, instances: str | Path | None = None
 ) -> list[Example]:
-    """The examples of a JSONL file, in the order their images first occur; an image's id is its path in
-    the folder (`./a\\1.jpg` is a/1.jpg).
+    r"""The examples of a JSONL file, in the order their images first occur.
+
+    An image's id is its path in the folder (`./a\1.jpg` is a/1.jpg).
 
     lines      {"image": NAME, "captions": [TEXT, ...]}, {"image": NAME, "caption": TEXT} or {"image": NAME, "triplets":
                [[SUBJECT, PREDICATE, OBJECT], ...]}; several lines of one image are joined

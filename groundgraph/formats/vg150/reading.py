@@ -66,7 +66,7 @@ class VgGraphs:
         return (self.box_rows[:, 1] > self.box_rows[:, 0]) & (self.relation_rows[:, 1] > self.relation_rows[:, 0])
 
     def image(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """boxes [G, 4], usable [G], labels [G] and relations [K, 3] (subject, object: among the boxes; predicate)."""
+        """Boxes [G, 4], usable [G], labels [G] and relations [K, 3] (subject, object: among the boxes; predicate)."""
         (a, b), (c, d) = self.box_rows[row], self.relation_rows[row]
         pairs = self.relations[c:d] - a
         return self.boxes[a:b], self.usable[a:b], self.labels[a:b], np.column_stack([pairs, self.predicates[c:d]])
