@@ -39,9 +39,10 @@ from rich.console import Console
 
 from groundgraph.data.minigenome import dataset
 from groundgraph.data.records import example_record, parsed_record, write_lines
-from groundgraph.engine import ownership
+from groundgraph.engine.execute import execute
 from groundgraph.engine.executors.ray import RayExecutor
 from groundgraph.engine.extraction import extract
+from groundgraph.engine.folder import claim
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.language import load_parser
@@ -59,10 +60,10 @@ def prepare(folder: Path, images: int) -> None:
     parser = load_parser("rules")
     (folder / "examples").mkdir()
     write_lines(folder / "examples" / "train.jsonl", (example_record(e, folder) for e in drawn))
-    for split in ("validation", "test"):  # a detector is costs of all splits
+    for split in ("validation", "test"):  # a detector asks about all splits
         (folder / "examples" / f"{split}.jsonl").touch()
     run = Run(load_recipe(find_recipe("demo")), folder)
-    ownership.claim(folder, run.recipe)
+    claim(folder, run.recipe)
     (folder / "parsed").mkdir()
     examples = artifacts.examples(run, "train")
     write_lines(
@@ -91,7 +92,7 @@ def measure(engine: str, folder: Path) -> dict[str, Any]:
         peak |= dict.fromkeys(peak, 0)
         began = time.perf_counter()
         work = partial(extract, extraction=part.EXTRACTION, images=ids_by_split(run, ["train"]))
-        run.execute([Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
+        execute(run, [Stage(name, (), "benchmark", lambda run, folder, work=work: {"beyond": work(run, folder)})])
         costs[name] = {"seconds": round(time.perf_counter() - began, 2)} | steady(marks)
         costs[name] |= {f"{whose} MiB": size >> 10 for whose, size in peak.items() if size}
     if run.executor:

@@ -42,6 +42,7 @@ from rich.console import Console
 
 from groundgraph.engine import extraction as streaming
 from groundgraph.engine import record as manifest
+from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.engine.status import states
@@ -63,7 +64,7 @@ def new_run(folder: Path) -> Run:
 
 def whole(run: Run, truth: Path) -> bool:
     """Whether a run is done, each file is what its checksum says, and its figures are the unbroken run's."""
-    done = all(s.state == "done" for s in states(run, verify=True))
+    done = all(s.state == "done" for s in states(run.folder, stages(RECIPE), {}, verify=True))
     return done and (run.folder / "metrics.json").read_bytes() == truth.read_bytes()
 
 
@@ -84,18 +85,18 @@ def fork(work: Callable[[], Any]) -> int:
 def kills(base: Path, place: Path, count: int) -> dict[str, Any]:
     """kill -9 at moments spread over the whole run; each in a run of its own."""
     began = time.perf_counter()
-    os.waitpid(fork(lambda: new_run(place / "timed").execute(stages(RECIPE))), 0)
+    os.waitpid(fork(lambda: execute(new_run(place / "timed"), stages(RECIPE))), 0)
     lasts = time.perf_counter() - began
     shutil.rmtree(place / "timed")
     same, where, rng = 0, [], random.Random(0)
     for i in range(count):
         folder, moment = place / f"kill-{i}", lasts * (i + rng.random()) / count
-        child = fork(lambda folder=folder: new_run(folder).execute(stages(RECIPE)))
+        child = fork(lambda folder=folder: execute(new_run(folder), stages(RECIPE)))
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         stage, run = unfinished(folder), new_run(folder)
-        ran = run.execute(stages(RECIPE))
+        ran = execute(run, stages(RECIPE))
         good = whole(run, base / "metrics.json")
         same, where = same + good, [*where, stage]
         print(f"kill    at {moment:5.2f} s in {stage:<18} {len(ran):>2} stages run then; the same: {good}", flush=True)
@@ -162,9 +163,9 @@ def damage(base: Path, place: Path) -> dict[str, Any]:
             path = by_kind(folder)[kind]  # a shard made anew has another name
             harm(path)
             stage, run = path.relative_to(folder).parts[0], new_run(folder)
-            bad = [s for s in states(run) if s.state == "damaged"]
+            bad = [s for s in states(run.folder, stages(RECIPE), {}) if s.state == "damaged"]
             is_named = [s.stage for s in bad] == [stage] and str(path) in bad[0].detail
-            ran = run.execute(stages(RECIPE))
+            ran = execute(run, stages(RECIPE))
             good = ran == [stage] and str(path) in run.console.file.getvalue() and whole(run, base / "metrics.json")
             tried, named, mended = tried + 1, named + is_named, mended + good
             if not (is_named and good):
@@ -198,7 +199,7 @@ def checkpoints(base: Path, place: Path) -> dict[str, Any]:
         (trial / path.relative_to(folder)).write_bytes(harmed)
         run = new_run(trial)
         try:
-            run.execute(stages(RECIPE))
+            execute(run, stages(RECIPE))
             good = whole(run, base / "metrics.json")
             same += good
             if not good:
@@ -246,19 +247,21 @@ def full(base: Path, place: Path) -> dict[str, Any]:
 
                 run = new_run(folder)
                 try:
-                    run.execute([*stages(RECIPE)[:i], replace(stage, work=work)])
+                    execute(run, [*stages(RECIPE)[:i], replace(stage, work=work)])
                     error = ""
                 except Exception as caught:  # whatever a user would see
                     error = str(caught)
                 (disk / "ballast").unlink(missing_ok=True)
                 before = [
-                    s for s in states(new_run(folder), verify=True) if s.state not in ("due", "failed", "stopped")
+                    s
+                    for s in states(folder, stages(RECIPE), {}, verify=True)
+                    if s.state not in ("due", "failed", "stopped")
                 ]
                 good = [s.state for s in before] == ["done"] * i
                 tried, named, kept = tried + 1, named + (error.startswith(f"{folder}: the disk is full")), kept + good
                 if not error.startswith(f"{folder}: the disk is full") or not good:
                     print(f"full    {stage.name} with {left} of {size} bytes left: {error[:300]!r}; whole: {good}")
-            new_run(folder).execute(stages(RECIPE)[: i + 1])
+            execute(new_run(folder), stages(RECIPE)[: i + 1])
         same = whole(new_run(folder), base / "metrics.json")
     print(f"full    {tried} times in {i + 1} stages: {named} named so, {kept} without harm; at last the same: {same}")
     return {"full": tried, "named": named, "nothing_harmed": kept, "same_metrics": same}
@@ -302,7 +305,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         base = place / "unbroken"
-        os.waitpid(fork(lambda: new_run(base).execute(stages(RECIPE))), 0)  # models stay out of this process
+        os.waitpid(fork(lambda: execute(new_run(base), stages(RECIPE))), 0)  # models stay out of this process
         report["kill"] = kills(base, place, count)
         report["signal"] = signals(base, place)
         report["damage"] = damage(base, place)

@@ -12,8 +12,9 @@ from typing import Any, overload
 from rich.markup import escape
 
 from groundgraph.data.types import ParsedCaption
+from groundgraph.engine.execute import execute
 from groundgraph.engine.executors import open_executor
-from groundgraph.engine.ownership import default_folder
+from groundgraph.engine.folder import default_folder
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.files import evaluate_files as evaluate
 from groundgraph.language import load_parser
@@ -102,7 +103,7 @@ def run(
         if work.recipe.note:
             work.console.print(escape(work.recipe.note))
         require(work)
-        computed = work.execute(stages(work.recipe))
+        computed = execute(work, stages(work.recipe))
     work.processes.leave()
     if work.processes.first:
         publish(work, work.folder / "report")  # done before, but perhaps deleted since

@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from groundgraph.cli.needs import show_needs
-from groundgraph.engine.estimate import estimate
 from groundgraph.engine.run import Run
 from groundgraph.stages import stages
+from groundgraph.stages.dry_run import estimate
 from groundgraph.terminal import Console
 
 

@@ -74,9 +74,15 @@ def status(
     verify: Annotated[bool, typer.Option(help="Read every file and compare its checksum.")] = False,
 ) -> None:
     """What of a run is done, running, stopped, failed or damaged, and the command that goes on with it."""
+    from groundgraph.engine.run import Run
     from groundgraph.engine.status import show_status
+    from groundgraph.stages import stages
+    from groundgraph.stages.examples import image_counts
+    from groundgraph.stages.recipe import run_recipe
 
-    if not show_status(console, folder, verify):
+    work = Run(run_recipe(folder), folder, console)
+    listing, images = stages(work.recipe), image_counts(work)
+    if not show_status(console, work.recipe.name, folder, listing, images, verify):
         raise typer.Exit(1)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+
+from groundgraph.data.skipped import Skipped as Skipped
 
 Span = tuple[int, int]
 # (what is done, how much there is) -> a progress bar to enter; it gives a function to call with how much more is done.
@@ -180,15 +182,3 @@ class Graph:
     scores: np.ndarray
     pairs: np.ndarray
     predicate_scores: np.ndarray
-
-
-@dataclass
-class Skipped:
-    """What was left out and why; every stage adds to it and the report prints it."""
-
-    items: list[tuple[str, str]] = field(default_factory=list)
-
-    def add(self, what: str, why: str) -> None:
-        """Records it; characters that no file can hold (lone surrogates, which JSON allows) are written as escapes."""
-        what, why = (text.encode("utf-8", "backslashreplace").decode() for text in (what, why))
-        self.items.append((what, why))

@@ -22,7 +22,7 @@ PACKAGE = "groundgraph"
 ROOT = Path(__file__).resolve().parents[1]
 STAGED = f"{PACKAGE}.stages", f"{PACKAGE}.engine", f"{PACKAGE}.study"
 # What carries out any stage; all that a result depends on of it is in the stage's settings.
-BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("engine.run", "stages.recipe", "engine.stage")}
+BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("engine.run", "engine.stage", "engine.fingerprints", "stages.recipe")}
 _NAMED = re.compile(rf"({PACKAGE}(?:\.\w+)+)(?::(\w+))?")
 _IMPORT = re.compile(
     rf"^\s*from ({PACKAGE}[\w.]*) import (\([^)]*\)|[^\n]*)|^\s*import ({PACKAGE}[\w.]*)"
@@ -67,7 +67,7 @@ def files_of(module: str, name: str) -> tuple[Path, ...]:
             waiting += _referred(path, *reference)
         else:
             waiting += _imported(path)
-    modules = {_place(reached_module) for reached_module, _ in reached}
+    modules = {path for reached_module, _ in reached if (path := _place(reached_module))}
     folders = {path.parent for path in modules}
     return tuple(sorted(modules | {path for folder in folders for path in _data(folder)}))
 

@@ -168,7 +168,7 @@ def entries_of(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, ta
     """A slice's entries, with all that is to be known of them on the disk: what was skipped, and the tally."""
     counted = tally.count() if tally else 0
     entries = list(make(part))
-    run.keep_skipped()  # before the images that it is about
+    run.skipped.keep()  # before the images that it is about
     trim_memory()
     if tally:
         tally.note(part.start, tally.count() - counted)

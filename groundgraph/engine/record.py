@@ -16,6 +16,7 @@ from typing import Any
 from groundgraph.data.files import write_json
 from groundgraph.errors import InputError
 
+Record = dict[str, Any]  # what stage.json holds
 Files = dict[str, list[Any]]  # a file's path inside its stage's folder -> size, time of change in ns, SHA-256
 NAME = "stage.json"
 SCRATCH = "scratch"  # what of a stage's folder is no part of its result
@@ -40,20 +41,20 @@ def damaged(folder: Path, files: Files, thorough: bool = False) -> list[str]:
     A file that has its size and its checksum, but another time, gets that time in `files`, so that it is read once.
     thorough  read all of them, whatever their times
     """
-    found = []
+    lost = []
     for name, (size, time, digest) in files.items():
         try:
             now = _state(folder / name)
         except OSError:
-            found.append(name)
+            lost.append(name)
             continue
         if now[0] == size and now[1] == time and not thorough:
             continue
         if now[0] != size or checksum(folder / name) != digest:
-            found.append(name)
+            lost.append(name)
         else:
             files[name] = [*now, digest]
-    return found
+    return lost
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -70,7 +71,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """What `write_record` wrote, None where there is nothing. Raises InputError where it is damaged."""
     path = folder / NAME
     try:
-        record = json.loads(path.read_bytes())
+        record: Record = json.loads(path.read_bytes())
         seal = record.pop("seal", None)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -14,11 +14,11 @@ from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged
 from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples, ids_by_split
-from groundgraph.stages.needs import need_model
+from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions

@@ -12,8 +12,9 @@ from typing import Any
 from groundgraph.data.records import Lines, example_of, example_record, write_lines
 from groundgraph.data.sources import Source, open_source
 from groundgraph.data.types import Example, ProgressBar, Skipped
+from groundgraph.engine.fingerprints import file_identity, file_states
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, file_identity, file_states
+from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.reading import kept
@@ -77,6 +78,12 @@ def image_ids(run: Run, split: str) -> tuple[str, ...]:
 def ids_by_split(run: Run, splits: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The same of several splits, as `engine.extraction.extract` takes them."""
     return {split: image_ids(run, split) for split in splits}
+
+
+def image_counts(run: Run) -> dict[str, int]:
+    """How many images each split has, by the stage's record; {} where it is not done."""
+    counts = (run.record("examples") or {"counts": {}})["counts"]
+    return {split: counts[f"{split} images"] for split in run.recipe.splits if f"{split} images" in counts}
 
 
 def _photos(source: Source) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from groundgraph.data.sources.needs import Need
+from groundgraph.engine.fingerprints import file_identity, file_states
 from groundgraph.errors import InputError
 from groundgraph.models import resolve
 from groundgraph.models.hub import cached, torchvision_weights
@@ -63,3 +65,18 @@ def need_torchvision(what: str, name: str, key: str) -> Need:
     except ValueError:
         return Need(what, name, "neither a folder nor a network of torchvision", key=key, there=False)
     return Need(what, name, "torchvision, by itself when it is first used", "", key, url, place.is_file())
+
+
+def model_identity(model: str) -> Any:
+    """What a model's name stands for, for a fingerprint: the files where it is local, the name where it is a hub id.
+
+    A folder that is no model's, but of regions, is too large to read: its files' sizes and times stand for it.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        return file_states(sorted(p for p in path.rglob("*") if p.is_file()))
+    try:
+        place = path if path.is_file() else Path(resolve(model))
+    except ValueError:  # `preflight.require` says what is missing, and so does the stage that loads it
+        return [model, "absent"]
+    return file_identity(place) if place.exists() else model

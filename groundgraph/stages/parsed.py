@@ -20,11 +20,12 @@ from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Entity, Example, ParsedCaption
 from groundgraph.engine.extraction import CHUNK, beyond
 from groundgraph.engine.run import Advance, Run
-from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.engine.stage import Stage
 from groundgraph.language import load_parser
 from groundgraph.language.sentences import triplet_caption
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples
+from groundgraph.stages.needs import model_identity
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 

@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 
 from groundgraph.data.sources.needs import Need
-from groundgraph.engine.ownership import require_own
+from groundgraph.engine.dry_run import done_stages
+from groundgraph.engine.execute import execute
+from groundgraph.engine.folder import require_own
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, fingerprints, with_needs
+from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
 from groundgraph.models.hub import obstacles, torchvision_weights
 from groundgraph.stages import stages
@@ -35,7 +37,8 @@ def require(run: Run) -> None:
     listing = stages(run.recipe)
     if all(need.present for need in _needs_of(listing)):
         return
-    done = dict(dry_run(run))
+    require_own(run.folder, run.recipe, [stage.name for stage in listing])
+    done = done_stages(run, listing)
     require_all(_needs_of([stage for stage in listing if not done[stage.name]]))
 
 
@@ -67,19 +70,8 @@ def ways(need: Need) -> str:
     )
 
 
-def dry_run(run: Run) -> list[tuple[str, bool]]:
-    """The stages of a run in order, each with whether it is done and unchanged. Computes and writes nothing."""
-    fingerprint_of = fingerprints(stages(run.recipe))
-    require_own(run.folder, run.recipe, fingerprint_of)
-    records = {name: run.record(name) for name in fingerprint_of}
-    return [
-        (name, bool(records[name]) and records[name]["fingerprint"] == fingerprint)
-        for name, fingerprint in fingerprint_of.items()
-    ]
-
-
 def count_supervision(run: Run) -> dict[str, int]:
     """Run the stages up to the concept map in the run's folder (the run itself then skips them) and give its counts."""
-    run.execute(with_needs(stages(run.recipe), ["concepts"]))
+    execute(run, with_needs(stages(run.recipe), ["concepts"]))
     counts = run.record("examples")["counts"] | run.record("concepts")["counts"]
     return {name: count for name, count in counts.items() if isinstance(count, int)}

@@ -168,6 +168,15 @@ class Recipe(Strict):
         """The splits that teachers are asked about: all but the measured one of a data set that has others."""
         return tuple(split for split in self.splits if split == "train" or split != self.measured)
 
+    @property
+    def data_set(self) -> str:
+        """What data it is on, in words: a run's folder belongs to one data set."""
+        return self.data.data_set
+
+    def data_set_of(self, path: Path) -> str:
+        """The data set of a recipe's file."""
+        return load_recipe(path).data_set
+
     def yaml(self) -> str:
         """The recipe as a file, every default spelled out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -17,14 +17,15 @@ from groundgraph.data.sources.needs import Need
 from groundgraph.data.store import NoRegions, RegionsWriter, StoredRegions, write_regions
 from groundgraph.data.types import Regions
 from groundgraph.engine.extraction import Extraction, extract
+from groundgraph.engine.fingerprints import file_identity
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, file_identity, model_identity
+from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import DetectorConfig
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples, ids_by_split, image_ids
-from groundgraph.stages.needs import need_file, need_model, need_torchvision
+from groundgraph.stages.needs import model_identity, need_file, need_model, need_torchvision
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.places import MODEL_DETECTORS
 from groundgraph.stages.reading import kept

@@ -22,7 +22,7 @@ from groundgraph.data.store import StoredRegions
 from groundgraph.data.types import Graph
 from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Cost, Stage, model_identity
+from groundgraph.engine.stage import Cost, Stage
 from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
@@ -38,7 +38,7 @@ from groundgraph.sgg.training import train_sgg
 from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
 from groundgraph.stages.examples import examples, image_ids
-from groundgraph.stages.needs import need_file, need_model
+from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe

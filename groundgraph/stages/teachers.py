@@ -19,12 +19,12 @@ from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Example, ParsedCaption, Regions
 from groundgraph.engine.extraction import Columns, Extraction, beyond, extract
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import InteractionConfig
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples, ids_by_split, image_ids
-from groundgraph.stages.needs import need_model
+from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import parsed
 from groundgraph.stages.places import WEIGHT_FILES

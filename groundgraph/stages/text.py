@@ -16,12 +16,12 @@ from groundgraph.data.ragged import Ragged
 from groundgraph.data.types import Entity, ParsedCaption
 from groundgraph.engine.extraction import CHUNK, Columns, Extraction, beyond, extract
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, model_identity
+from groundgraph.engine.stage import Stage
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.models.hub import TOKENIZER, WEIGHTS
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import ids_by_split
-from groundgraph.stages.needs import need_model
+from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.parsed import parsed
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe

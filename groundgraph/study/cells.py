@@ -7,6 +7,7 @@ from typing import Any
 
 from groundgraph.data.files import write_json
 from groundgraph.engine.code import code_of, made_at
+from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.evaluation.grounding import grounding_accuracy
@@ -46,7 +47,7 @@ def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
     listing = stages(recipe)
     fingerprint, own = fingerprint_of(cell, listing), with_needs(listing, [last_stage(cell)])
     run = store.run_of(recipe, listing, f"{cell.name}-{fingerprint}")
-    run.execute(own)
+    execute(run, own)
     figures = graph_figures(run, cell.method) if cell.row.graphs else grounding_figures(run, cell.method)
     record = {
         "setting": cell.row.setting,

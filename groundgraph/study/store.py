@@ -14,9 +14,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from groundgraph.engine.ownership import claim
+from groundgraph.engine.execute import execute
+from groundgraph.engine.fingerprints import fingerprints
+from groundgraph.engine.folder import claim
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, fingerprints, with_needs
+from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.stages.recipe import Recipe
 from groundgraph.system import link_or_copy
 from groundgraph.terminal import Console
@@ -57,7 +59,7 @@ class Store:
         """Compute one stage of a recipe, and what it reads where the store lacks it, and keep it."""
         key = keys(listing)[name]
         run = self.run_of(recipe, listing, key)
-        run.execute(with_needs(listing, [name]))
+        execute(run, with_needs(listing, [name]))
         os.replace(run.folder / name, self.folder / key)
         self.discard(run)
 

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.cli import dry_run as show
 from groundgraph.data.minigenome.dataset import MiniGenome
-from groundgraph.engine import estimate as arithmetic
-from groundgraph.engine import trial
-from groundgraph.engine.estimate import amount, described, estimate, line
+from groundgraph.engine.dry_run import Try, Usage, estimates, sentence, try_stages
+from groundgraph.engine.execute import execute
 from groundgraph.engine.extraction import in_process
 from groundgraph.engine.run import Run
+from groundgraph.stages import dry_run as sampling
 from groundgraph.stages import stages
+from groundgraph.stages.dry_run import estimate
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,111 +60,71 @@ def photos(tmp_path_factory):
     return folder, [f"data={json.dumps(data)}", detector, "text.model=bundled:text", "grounder=two-teachers"]
 
 
-def test_a_line_has_a_constant_and_a_slope_of_which_neither_is_negative():
-    # 2 + .5 an item: 4 at 4, 52 at 100, 502 at 1000
-    assert line([(4, 4.0), (100, 52.0)], 1000) == pytest.approx(502)
-    # It shrinks with more images: the slope is 0, so the last value stays.
-    assert line([(4, 3.0), (100, 2.0)], 1000) == pytest.approx(2)
-    # The constant would be 10 - 100 * 10/96 < 0: proportional instead.
-    assert line([(4, 0.0), (100, 10.0)], 1000) == pytest.approx(100)
-    assert line([(4, 2.0)], 1000) == pytest.approx(500)  # one size
-    assert line([(4, 9.0), (4, 2.0)], 1000) == pytest.approx(500)  # the same size twice: the last counts
-    assert line([(4, 4.0), (100, 52.0)], 100) == pytest.approx(52)
-
-
-def test_amounts_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_train_images():
-    recipe = load_recipe(find_recipe("demo"), ["sgg.training.epochs=8", "grounding.epochs=15"])
+def test_costs_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_train_images():
+    settings = ["sgg.training.epochs=8", "grounding.epochs=15", "grounder=[two-teachers, mil, sgnls]"]
     images = {"train": 1500, "validation": 200, "test": 500}
-    amounts = {stage.name: amount(recipe, stage.name, images) for stage in stages(recipe)}
-    assert all(amounts[stage] == (2200, 0) for stage in ("examples", "parsed", "regions", "text"))
-    assert amounts["crops"] == amounts["reliability"] == (1700, 0)  # what is measured is not taught
-    assert amounts["grounding-two-teachers"] == (2000, 22500) and amounts["sgg-two-teachers"] == (500, 12000)
-    assert amounts["pseudo-mil"] == (1500, 0) and amounts["evaluation"] == (2000, 0)
-    told = {stage.name: described(recipe, stage.name, images) for stage in stages(recipe)}
-    assert told["regions"] == "find regions: 2,200 images"
-    assert told["sgg-two-teachers"] == "train motifs: 752 steps of 16 images"  # 8 epochs of 94, the last of 12 images
-    assert told["grounding-mil"] == "train mil: 15 epochs of 1,500 images"
-    assert told["grounding-sgnls"] == "match regions: 2,000 images"
-    own = load_recipe(find_recipe("own-photos"))
-    assert amount(own, "crops", {"train": 7}) == amount(own, "evaluation", {"train": 7}) == (7, 0)
+    costs = {s.name: s.cost for s in stages(load_recipe(find_recipe("demo"), settings))}
+    counts = {name: cost.images(images) for name, cost in costs.items()}
+    assert all(counts[stage] == 2200 for stage in ("examples", "parsed", "regions", "text"))
+    assert counts["crops"] == counts["reliability"] == 1700  # what is measured is not taught
+    assert counts["sgg-mil"] == 8 * 1500 + 500 and counts["pseudo-mil"] == 1500 and counts["evaluation"] == 2000
+    words = {name: cost.words(images) for name, cost in costs.items()}
+    assert words["regions"] == "find regions: 2,200 images"
+    assert words["sgg-mil"] == "train motifs: 752 steps of 16 images"  # 8 epochs of 94, the last of 12 images
+    assert words["grounding-mil"] == "train mil: 15 epochs of 1,500 images"
+    assert words["grounding-sgnls"] == "match regions: 2,000 images"
+    own = {s.name: s.cost for s in stages(load_recipe(find_recipe("own-photos")))}
+    assert own["crops"].images({"train": 7}) == own["evaluation"].images({"train": 7}) == 7
 
 
-def seen(seconds, training=0.0, memory=0, disk=0, arrays=0):
-    return trial.Seen(seconds, training, memory, disk, arrays)
+def usage(seconds, memory=0, **files):
+    return Usage(seconds, memory, files)
 
 
-def test_rows_are_extrapolated_from_the_tries(tmp_path):
+def a_try(recipe, images, **taken):
+    return Try(recipe, stages(recipe), images, {name.replace("_", "-"): one for name, one in taken.items()})
+
+
+def test_rows_are_images_times_the_seconds_of_one_in_the_last_try(tmp_path):
     run = run_of("demo", tmp_path / "run", "data.train=1000", "grounding.epochs=10", "grounder=two-teachers")
-    recipe = trial._shortened(run.recipe, {"train": 4, "validation": 2, "test": 2})
-    assert recipe.grounding.epochs == trial.EPOCHS == 2 and recipe.data.train == 4
+    recipe = sampling._shortened(run.recipe, {"train": 4, "validation": 2, "test": 2})
+    assert recipe.grounding.epochs == sampling.EPOCHS == 2 and recipe.data.train == 4
     few, many = {"train": 4, "validation": 2, "test": 2}, {"train": 100, "validation": 20, "test": 50}
-    sample = trial.Sample({"train": 1000, "validation": 200, "test": 500})
+    images = {"train": 1000, "validation": 200, "test": 500}
     tries = [
-        trial.Trial(
-            recipe,
-            tmp_path,
-            images=few,
-            seen={"regions": seen(9.0, disk=800), "grounding-two-teachers": seen(1.0, 0.4)},
-        ),
-        trial.Trial(
-            recipe,
-            tmp_path,
-            images=few,
-            seen={"regions": seen(3.0, disk=800), "grounding-two-teachers": seen(1.0, 0.4)},
-        ),
-        trial.Trial(
-            recipe,
-            tmp_path,
-            images=many,
-            seen={
-                "regions": seen(3.0 + 162 * 0.1, memory=5, disk=170 * 100),
-                "grounding-two-teachers": seen(1.0, 0.4 + 192 * 0.01, 1000, 50, 2000),
-            },
-        ),
+        a_try(recipe, few, regions=usage(9.0, shard=800), grounding_two_teachers=usage(1.0, model=60, scores=1)),
+        a_try(recipe, many, regions=usage(17, 5, shard=17000), grounding_two_teachers=usage(3, 9, model=61, scores=20)),
     ]
-    regions = arithmetic._row(run, "regions", False, sample, tries)
-    # 8 and 170 images: .1 s each and 2.2 once a stage; 6 once a process, which the second try did not take.
-    assert regions.items == 1700 and regions.seconds == pytest.approx(6 + 2.2 + 170)
-    # What is found stays in memory until it is a shard, of 128 MiB: 1,530 images more than in the try.
-    assert regions.disk == pytest.approx(1700 * 100) and regions.memory == pytest.approx(5 + 1530 * 100)
-    large = [trial.Trial(recipe, tmp_path, images=many, seen={"regions": seen(1.0, memory=5, disk=2**30)})]
-    assert arithmetic._row(run, "regions", False, sample, large).memory == 5
-    grounding = arithmetic._row(run, "grounding-two-teachers", False, sample, tries)
-    # 8 passes took .4, 200 took 1.92 more: 10,000 take .32 + 100. Scores and sets grow with 1,500 images for 150.
-    assert grounding.seconds == pytest.approx(1 + 0.32 + 100)
-    assert grounding.memory == pytest.approx(1000 + 2 * (line([(6, 0), (150, 50)], 1500) - 50) + 18000)
-    big = [trial.Trial(recipe, tmp_path, images=many, seen={"grounding-two-teachers": seen(1, 1, 1000, 0, 2**30)})]
-    assert (
-        arithmetic._row(run, "grounding-two-teachers", False, sample, big).memory == 1000
-    )  # 10 GiB are read batch by batch
-    assert arithmetic._row(run, "text", False, sample, tries).seconds is None  # it came to nothing
+    rows = {row.stage: row for row in estimates(run, stages(run.recipe), images, tries)}
+    regions, grounding = rows["regions"], rows["grounding-two-teachers"]
+    assert (regions.images, regions.seconds, regions.memory, regions.disk) == (1700, pytest.approx(170), 5, 170_000)
+    # 2 epochs of 100 images and 50 measured took 3; 10 epochs of 1,000 and 500 measured come.
+    cost = {s.name: s.cost for s in stages(recipe)}["grounding-two-teachers"]
+    assert grounding.seconds == pytest.approx(3 * grounding.images / cost.images(many))
+    assert (grounding.memory, grounding.disk) == (9, 61 + 20 * 10)  # the model's file does not grow
+    assert rows["text"].seconds is None and rows["text"].what  # it came to nothing
+    assert not {row.what for row in estimates(run, stages(run.recipe), {}, [])} - {""}
 
 
-def test_the_sentence_says_of_how_many_images_the_figures_are(tmp_path):
+def test_the_sentence_says_of_how_many_images_the_figures_are():
     def of(*sizes, failed=""):
-        return [trial.Trial(None, tmp_path, images={"train": n, "test": 2}, failed=failed) for n in sizes]
+        return [Try(None, (), {"train": n, "test": 2}, failed=failed) for n in sizes]
 
-    assert arithmetic._sentence(of(4, 4, 100), 900, 12.4).startswith(
-        "tried on 4 and 100 images in 12 s on this machine;"
-    )
-    assert "so it is too much" in arithmetic._sentence(of(4), 900, 70)
-    assert "too much" not in arithmetic._sentence(of(4, 4), 4, 7)  # these are all there are
-    assert arithmetic._sentence(of(4, failed="text failed on 4 images: why"), 9, 7).endswith(
-        "; text failed on 4 images: why"
-    )
+    assert sentence(of(4, 100), 900, 12.4).startswith("tried on 4 and 100 images in 12 s on this machine: what")
+    assert "so time is too much" in sentence(of(4), 900, 70)
+    assert "too much" not in sentence(of(4, 4), 4, 7)  # these are all there are
+    assert sentence(of(4, failed="text failed on 4 images: why"), 9, 7).endswith("; text failed on 4 images: why")
 
 
-def test_tries_get_smaller_the_longer_they_take(tmp_path, monkeypatch):
+def test_the_second_try_is_smaller_the_longer_the_first_took(tmp_path, monkeypatch):
     def sizes(seconds, images):
-        asked = []
-        attempt = lambda recipe, sample, due, place, most: (  # noqa: E731
-            asked.append(most) or trial.Trial(recipe, tmp_path, seen={"text": seen(seconds)})
-        )
-        monkeypatch.setattr(trial, "_attempt", attempt)
-        trial.try_stages(None, trial.Sample({"train": images, "test": 2}), {"text"}, tmp_path)
-        return asked
+        sizes = []
+        monkeypatch.setattr(Try, "perform", lambda self, due, place: self.usage.update(text=usage(seconds)))
+        small = lambda most: sizes.append(most) or Try(None, (), {"train": most})  # noqa: E731
+        try_stages(small, {"text"}, images, tmp_path)
+        return sizes
 
-    assert sizes(2.0, 1000) == [4, 4, 100] and sizes(2.0, 30) == [4, 4, 30] and sizes(2.0, 3) == [4, 4]
+    assert sizes(2.0, 1000) == [4, 100] and sizes(2.0, 30) == [4, 30] and sizes(2.0, 3) == [4, 3]
     assert sizes(12.0, 1000) == [4, 20]  # 60 s for 4 * 60 / 12 images
     assert sizes(40.0, 1000) == [4]  # 6 would tell little more
 
@@ -185,7 +146,7 @@ def test_a_dry_run_says_all_of_every_stage_and_leaves_nothing(tmp_path):
     rows, why = estimate(run)
     assert [row.stage for row in rows] == [stage.name for stage in stages(run.recipe)] and "tried on" in why
     for row in rows:
-        assert not row.done and row.what and row.items > 0 and row.seconds > 0 and row.disk > 0, row
+        assert not row.done and row.what and row.images > 0 and row.seconds > 0 and row.disk > 0, row
         assert 100 * 2**20 < row.memory < 8 * 2**30, row
     assert list(tmp_path.iterdir()) == [] and huggingface_hub.is_offline_mode() == offline
 
@@ -193,17 +154,13 @@ def test_a_dry_run_says_all_of_every_stage_and_leaves_nothing(tmp_path):
 @pytest.mark.slow
 def test_the_estimate_is_near_what_the_run_takes(tmp_path):
     """Disk within a quarter; time within a factor of 3, for the machine may be shared and a dry run takes seconds."""
-    settings = (
-        "data.train=120",
-        "data.validation=20",
-        "data.test=40",
-        "grounding.dimension=64",
-        "grounder=two-teachers",
+    settings = ("data.train=120", "data.validation=20", "data.test=40", "grounding.dimension=64")
+    run = run_of(
+        "demo", tmp_path / "run", *settings, "grounding.epochs=4", "sgg.training.epochs=3", "grounder=two-teachers"
     )
-    run = run_of("demo", tmp_path / "run", *settings, "grounding.epochs=4", "sgg.training.epochs=3")
     rows = {row.stage: row for row in estimate(run)[0]}
     began = time.perf_counter()
-    run.execute(stages(run.recipe))
+    execute(run, stages(run.recipe))
     took = time.perf_counter() - began
     for stage in EXTRACTION:
         real = sum(size for size, *_ in run.record(stage)["files"].values())
@@ -214,27 +171,31 @@ def test_the_estimate_is_near_what_the_run_takes(tmp_path):
 
 def test_what_is_done_is_told_and_not_tried_again(tmp_path, monkeypatch):
     run = run_of("demo", tmp_path / "run", *TINY)
-    run.execute(stages(run.recipe)[:3])
+    execute(run, stages(run.recipe)[:3])
     before, asked = content(tmp_path), []
-    monkeypatch.setattr(arithmetic, "try_stages", lambda recipe, sample, due, place: asked.append((sample, due)) or [])
+    monkeypatch.setattr(
+        sampling, "try_stages", lambda small, due, most, place: asked.append((small, due)) or [small(4)]
+    )
     rows, _ = estimate(run)
     record = run.record("parsed")
     assert rows[1].done and rows[1].seconds == record["seconds"] and rows[1].memory is None
     assert rows[1].disk == sum(p.stat().st_size for p in (run.folder / "parsed").glob("*.jsonl"))
     assert "captions" in rows[1].what and [row.done for row in rows[:4]] == [True, True, True, False]
-    ((sample, due),) = asked
-    assert due == {row.stage for row in rows[3:]} and sample.images == {"train": 30, "validation": 4, "test": 8}
-    assert sample.listed["test"][7].image_id == "test-vg-00007"  # the run's own examples are taken
+    ((small, due),) = asked
+    assert due == {row.stage for row in rows[3:]}
     assert content(tmp_path) == before
-    tried = trial._attempt(run.recipe, sample, {"concepts"}, tmp_path / "trial", 4)
-    assert list(tried.seen) == ["examples", "parsed", "vocabulary", "concepts"] and not tried.failed
-    monkeypatch.setattr(arithmetic, "dry_run", lambda run: [("examples", True), ("parsed", True)])
+    tried = small(4)
+    tried.perform({"concepts"}, tmp_path / "trial")
+    assert list(tried.usage) == ["examples", "parsed", "vocabulary", "concepts"] and not tried.failed
+    lines = (tmp_path / "trial" / "examples" / "test.jsonl").read_text().splitlines()
+    assert [json.loads(line)["image_id"] for line in lines] == ["test-vg-00000", "test-vg-00001"]  # the run's own
+    monkeypatch.setattr(sampling, "done_stages", lambda run, stages: dict.fromkeys([s.name for s in stages], True))
     assert estimate(run)[1] == "" and len(asked) == 1
 
 
 def test_without_the_data_or_with_models_to_fetch_nothing_is_estimated(tmp_path, monkeypatch, photos):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(arithmetic, "try_stages", None)
+    monkeypatch.setattr(sampling, "try_stages", None)
     result = CliRunner().invoke(app, ["run", "own-photos", "--dry-run"])
     assert result.exit_code == 0 and list(tmp_path.iterdir()) == [], result.output
     assert "nothing is estimated before all is here: 2 missing, 1 to fetch" in result.output
@@ -243,12 +204,12 @@ def test_without_the_data_or_with_models_to_fetch_nothing_is_estimated(tmp_path,
     before = content(folder)
     rows, why = estimate(run_of("own-photos", folder / "run", *settings, "text.model=nobody/nothing"))
     assert why.endswith("here: 1 to fetch") and content(folder) == before
-    assert (rows[3].what, rows[3].items, rows[3].seconds) == ("find regions: 12 images", 12, None)
+    assert (rows[3].what, rows[3].images, rows[3].seconds) == ("find regions: 12 images", 12, None)
 
 
 def test_nothing_is_fetched_while_stages_are_tried(tmp_path):
     before = huggingface_hub.is_offline_mode()
-    with trial.offline():
+    with sampling._offline():
         assert huggingface_hub.is_offline_mode()
         with pytest.raises(ValueError, match=r"https://example.org/a.pth would have to be fetched"):
             torch.hub.load_state_dict_from_url("https://example.org/a.pth", model_dir=str(tmp_path))
@@ -266,7 +227,7 @@ def test_a_stage_that_fails_on_a_few_images_is_named_and_the_rest_is_listed(tmp_
     run = run_of("own-photos", tmp_path / "run", *settings)
     rows, why = estimate(run)
     known = {row.stage for row in rows if row.seconds is not None}
-    assert known == {"examples", "parsed", "vocabulary"} and rows[3].items == 12
+    assert known == {"examples", "parsed", "vocabulary"} and rows[3].images == 12
     assert "tried on 4 and 12 images" in why and "regions failed on 12 images: no train image gave a region" in why
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
     (broken / "captions.jsonl").write_text('{"image": "nowhere.png", "captions": ["a dog"]}')

@@ -8,6 +8,7 @@ import pytest
 from groundgraph.data.store import Ragged, RaggedWriter, RegionsWriter, StoredRegions
 from groundgraph.data.types import Regions
 from groundgraph.engine import extraction as streaming
+from groundgraph.engine.execute import execute
 from groundgraph.engine.extraction import Extraction, Tally, fill
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
@@ -67,13 +68,13 @@ def new_run(folder):
 @pytest.mark.parametrize("stop_at", [0, 3, 8, 12, 22])
 def test_a_broken_off_stage_goes_on_with_the_same_batches_and_skips(tmp_path, stop_at):
     whole = new_run(tmp_path / "whole")
-    whole.execute([stage([])])
+    execute(whole, [stage([])])
     run, first, second = new_run(tmp_path / "broken"), [], []
     with pytest.raises(Killed):
-        run.execute([stage(first, stop_at)])
+        execute(run, [stage(first, stop_at)])
     assert not (run.folder / "regions").exists()
     run = new_run(run.folder)  # as another process
-    assert run.execute([stage(second)]) == ["regions"]
+    assert execute(run, [stage(second)]) == ["regions"]
     assert second == [slice(s, min(s + SIZE, 23)) for s in range(stop_at // SIZE * SIZE, 23, SIZE)]
     assert run.record("regions")["skipped"] == whole.record("regions")["skipped"] == [[NAMES[7], "broken"]]
     assert run.skipped.items == [(NAMES[7], "broken")] and not (run.folder / "regions" / "scratch").exists()
@@ -139,9 +140,9 @@ def test_shards_come_by_time_too_and_a_kill_loses_no_more(tmp_path, monkeypatch)
 def test_other_settings_take_nothing_over(tmp_path):
     run, slices = new_run(tmp_path), []
     with pytest.raises(Killed):
-        run.execute([stage([], 12)])
+        execute(run, [stage([], 12)])
     other = stage(slices)
-    assert run.execute([Stage("regions", (), "other settings", other.work)]) == ["regions"]
+    assert execute(run, [Stage("regions", (), "other settings", other.work)]) == ["regions"]
     assert len(slices) == 5 and run.skipped.items == [(NAMES[7], "broken")]
 
 
@@ -155,4 +156,4 @@ def test_no_region_anywhere_says_why(tmp_path, monkeypatch):
     settings = ["data.train=4", "data.validation=2", "data.test=2"]
     run = Run(load_recipe(find_recipe("demo"), settings), tmp_path)
     with pytest.raises(ValueError, match=r"no train image gave a region: .*too dark"):
-        run.execute([s for s in stages(run.recipe) if s.name in ("examples", "regions")])
+        execute(run, [s for s in stages(run.recipe) if s.name in ("examples", "regions")])

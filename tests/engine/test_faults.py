@@ -16,10 +16,13 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.engine import lock
 from groundgraph.engine import record as manifest
+from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.engine.signals import Stopped
 from groundgraph.engine.stage import Stage
 from groundgraph.engine.status import states
+from groundgraph.stages import stages
+from groundgraph.stages.examples import image_counts
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SMALL = [
@@ -50,6 +53,11 @@ def new_run(folder):
     return Run(load_recipe(find_recipe("demo")), folder)
 
 
+def states_of(folder):
+    run = Run(load_recipe(folder / "recipe.yaml"), folder)
+    return states(folder, stages(run.recipe), image_counts(run))
+
+
 def flip(path):
     content = bytearray(path.read_bytes())
     content[len(content) * 3 // 4] ^= 1
@@ -73,7 +81,7 @@ def test_a_damaged_file_is_named_and_made_anew(whole, copy, file, damage):
     stage = path.relative_to(copy).parts[0]
     shown = invoke("status", copy)
     assert shown.exit_code == 1 and f"{len(list(copy.glob('*/stage.json'))) - 1} of" in shown.output
-    damaged = [s for s in states(Run(load_recipe(copy / "recipe.yaml"), copy)) if s.state == "damaged"]
+    damaged = [s for s in states_of(copy) if s.state == "damaged"]
     assert [s.stage for s in damaged] == [stage] and str(path) in damaged[0].detail
     result = invoke("run", copy / "recipe.yaml", "--out", copy)
     assert result.exit_code == 0 and path.name in result.output.replace("\n", "")
@@ -109,7 +117,7 @@ def test_a_stage_that_fails_over_a_damaged_file_names_it(tmp_path, named):
     """Where its error names the file or, without that, where the file's time has changed."""
     run = new_run(tmp_path)
     first = Stage("first", (), 0, lambda run, folder: (folder / "a.txt").write_text("12") and {"files": 1})
-    run.execute([first])
+    execute(run, [first])
     place, times = tmp_path / "first" / "a.txt", (tmp_path / "first" / "a.txt").stat()
 
     def damage(run, folder):
@@ -126,9 +134,9 @@ def test_a_stage_that_fails_over_a_damaged_file_names_it(tmp_path, named):
 
     second = Stage("second", ("first",), 0, read)
     with pytest.raises(ValueError, match=r"first/a\.txt: not what first wrote.*Delete it"):
-        run.execute([first, Stage("between", (), 0, damage), second])
+        execute(run, [first, Stage("between", (), 0, damage), second])
     place.unlink()
-    assert run.execute([first, second]) == ["first", "second"]
+    assert execute(run, [first, second]) == ["first", "second"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -147,26 +155,24 @@ def test_a_signal_stops_between_two_batches_and_says_how_to_go_on(tmp_path, numb
     run, stage = new_run(tmp_path), Stage("one", (), 0, work)
     before = signal.getsignal(number)
     with pytest.raises(Stopped) as stopped:
-        run.execute([stage])
+        execute(run, [stage])
     assert done == [0, 1, 2, 3, 4] and stopped.value.number == number and signal.getsignal(number) is before
     said = capsys.readouterr().out.replace("\n", "")
     assert f"stopped by {number.name}" in said and f"groundgraph run {tmp_path}/recipe.yaml --out {tmp_path}" in said
     assert manifest.read_record(tmp_path / "one.part")["stopped"] and lock.holder(tmp_path) is None
-    assert run.execute([stage]) == ["one"] and done == list(range(10))
+    assert execute(run, [stage]) == ["one"] and done == list(range(10))
 
 
 def test_the_command_line_stops_with_the_signals_exit_code(tmp_path, monkeypatch):
-    execute = Run.execute
-
-    def interrupted(self, stages):
+    def interrupted(run, stages):
         def work(run, folder):
             signal.raise_signal(signal.SIGTERM)
             with run.progress("", 1) as advance:
                 advance(1)
 
-        return execute(self, [Stage("one", (), 0, work)])
+        return execute(run, [Stage("one", (), 0, work)])
 
-    monkeypatch.setattr(Run, "execute", interrupted)
+    monkeypatch.setattr("groundgraph.api.execute", interrupted)
     result = invoke("demo", "--out", tmp_path, *WORDS)
     assert result.exit_code == 128 + signal.SIGTERM and "Go on with: groundgraph run" in result.output
 
@@ -178,7 +184,7 @@ def test_the_second_signal_stops_at_once(tmp_path):
         raise AssertionError("not here")
 
     with pytest.raises(Stopped):
-        new_run(tmp_path).execute([Stage("one", (), 0, work)])
+        execute(new_run(tmp_path), [Stage("one", (), 0, work)])
 
 
 def test_a_full_disk_is_said_and_the_stage_goes_on_when_there_is_room(tmp_path):
@@ -192,10 +198,10 @@ def test_a_full_disk_is_said_and_the_stage_goes_on_when_there_is_room(tmp_path):
 
     run, stage = new_run(tmp_path), Stage("one", (), 0, work)
     with pytest.raises(ValueError, match=r"the disk is full, and one could not be written .* make room"):
-        run.execute([stage])
+        execute(run, [stage])
     assert not (tmp_path / "one").exists() and "disk is full" in manifest.read_record(tmp_path / "one.part")["ended"]
     room.append(True)
-    assert run.execute([stage]) == ["one"] and run.record("one")["counts"] == {"found": 1}
+    assert execute(run, [stage]) == ["one"] and run.record("one")["counts"] == {"found": 1}
 
 
 def fork(work):
@@ -216,18 +222,18 @@ def test_a_second_run_is_refused_and_a_killed_ones_lock_is_recognised(tmp_path, 
         time.sleep(60)
 
     stage = Stage("one", (), 0, work)
-    child = fork(lambda: new_run(tmp_path).execute([stage]))
+    child = fork(lambda: execute(new_run(tmp_path), [stage]))
     try:
         while not (tmp_path / "one.part" / "begun").exists():
             time.sleep(0.01)
         with pytest.raises(ValueError, match=rf"process {child} on .*, since .* is at work in this folder"):
-            new_run(tmp_path).execute([stage])
+            execute(new_run(tmp_path), [stage])
         assert str(child) in lock.holder(tmp_path)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert lock.holder(tmp_path) is None
-    assert new_run(tmp_path).execute([Stage("one", (), 0, lambda run, folder: {})]) == ["one"]
+    assert execute(new_run(tmp_path), [Stage("one", (), 0, lambda run, folder: {})]) == ["one"]
     assert f"broken off (process {child}" in capsys.readouterr().out.replace("\n", " ")
 
 
@@ -248,7 +254,7 @@ def test_a_file_system_without_locks_holds_nobody_up(tmp_path, monkeypatch, numb
 
 def test_status_says_what_is_running_stopped_failed_and_due(copy):
     run = Run(load_recipe(copy / "recipe.yaml"), copy)
-    assert {s.state for s in states(run)} == {"done"}
+    assert {s.state for s in states_of(copy)} == {"done"}
     mark = run.record("sgg-mil")["fingerprint"]
     shutil.rmtree(copy / "sgg-mil")
     part = copy / "sgg-mil.part"
@@ -256,15 +262,15 @@ def test_status_says_what_is_running_stopped_failed_and_due(copy):
     begun = {"fingerprint": mark, "seconds": 1.0}
     manifest.write_record(part, begun)
     with lock.held(copy):
-        assert ("sgg-mil", "running", "16 of 16 test images") in states(run)
+        assert ("sgg-mil", "running", "16 of 16 test images") in states_of(copy)
         assert "is at work here" in invoke("status", copy).output
-    assert ("sgg-mil", "stopped", "16 of 16 test images") in states(run)
+    assert ("sgg-mil", "stopped", "16 of 16 test images") in states_of(copy)
     manifest.write_record(part, begun | {"ended": "SIGINT", "stopped": True})
-    assert ("sgg-mil", "stopped", "SIGINT; 16 of 16 test images") in states(run)
+    assert ("sgg-mil", "stopped", "SIGINT; 16 of 16 test images") in states_of(copy)
     manifest.write_record(part, begun | {"ended": "no sense", "stopped": False})
-    assert ("sgg-mil", "failed", "no sense; 16 of 16 test images") in states(run)
+    assert ("sgg-mil", "failed", "no sense; 16 of 16 test images") in states_of(copy)
     shutil.rmtree(part)
-    assert ("sgg-mil", "due", "") in states(run)
+    assert ("sgg-mil", "due", "") in states_of(copy)
     output = invoke("status", copy).output
     assert shlex.join(["groundgraph", "run", str(copy / "recipe.yaml"), "--out", str(copy)]) in output
     assert invoke("status", copy / "regions").exit_code == 2

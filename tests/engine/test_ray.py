@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.store import Ragged, RaggedWriter, StoredRegions
+from groundgraph.engine.execute import execute
 from groundgraph.engine.executors import open_executor
 from groundgraph.engine.executors import ray as executor_module
 from groundgraph.engine.executors.ray_worker import Due
@@ -51,7 +52,7 @@ def engine():
 def drawn(folder, engine=None):
     """A run whose examples are there, with one picture that cannot be read."""
     run = new_run(folder, engine)
-    run.execute(first_stages(run)[:1])
+    execute(run, first_stages(run)[:1])
     listed = artifacts.examples(run, "train")
     Path(listed[70].path).write_bytes(b"no picture")
     return run
@@ -69,7 +70,7 @@ def equal(one, two):
 def test_two_workers_write_what_one_process_writes(tmp_path, engine):
     alone, many = drawn(tmp_path / "alone"), drawn(tmp_path / "many", engine)
     for run in (alone, many):
-        run.execute(first_stages(run))
+        execute(run, first_stages(run))
     for stage in [s.name for s in stages(alone.recipe) if s.spread]:
         one, two = alone.record(stage), many.record(stage)
         assert one["counts"] == two["counts"] and one["fingerprint"] == two["fingerprint"]
@@ -82,7 +83,7 @@ def test_two_workers_write_what_one_process_writes(tmp_path, engine):
     assert StoredRegions(many.folder / "regions" / "train").counts().tolist().count(0) == 1
     # Three slices of 64 images and less, each a task of its own: more than one process wrote.
     assert len(list((many.folder / "regions" / "train").glob("*.safetensors"))) >= 3
-    assert new_run(many.folder).execute(first_stages(many)) == []  # the engine is no part of a fingerprint
+    assert execute(new_run(many.folder), first_stages(many)) == []  # the engine is no part of a fingerprint
 
 
 class Numbers:
@@ -150,7 +151,7 @@ def seen(folder):
 @pytest.mark.slow
 def test_an_actor_that_dies_is_replaced_and_its_task_done_again(numbered, work):
     (numbered.folder / "die-12").touch()
-    assert numbered.execute([work]) == ["counts"] and whole(numbered.folder)
+    assert execute(numbered, [work]) == ["counts"] and whole(numbered.folder)
     assert not (numbered.folder / "die-12").exists()
     # The second slice of its task: the first had been computed, and was not written.
     assert seen(numbered.folder) == [0, 4, 8, 8, 12, 12, 16, 20, 24, 28]
@@ -164,11 +165,11 @@ def test_images_that_kill_every_reader_are_named_and_the_rest_is_done(numbered, 
     with pytest.raises(
         ValueError, match=r"^train images 8 to 15: workers died 4 times .* the next run tries these again"
     ):
-        numbered.execute([work])
+        execute(numbered, [work])
     assert set(Ragged(numbered.folder / "counts.part" / "train")) == {str(i) for i in [*range(8), *range(16, COUNT)]}
     assert seen(numbered.folder).count(12) == 4
     (numbered.folder / "die-always-12").unlink()
-    assert numbered.execute([work]) == ["counts"] and whole(numbered.folder)
+    assert execute(numbered, [work]) == ["counts"] and whole(numbered.folder)
 
 
 def processes(folder):
@@ -180,7 +181,7 @@ def test_actors_stay_for_the_next_stage_and_end_before_a_training(numbered, work
     def stage(name):
         for place in numbered.folder.glob("seen-*"):
             place.unlink()
-        assert numbered.execute([replace(work, name=name)]) == [name] and whole(numbered.folder, name)
+        assert execute(numbered, [replace(work, name=name)]) == [name] and whole(numbered.folder, name)
         return processes(numbered.folder)
 
     first = stage("one")
@@ -188,7 +189,7 @@ def test_actors_stay_for_the_next_stage_and_end_before_a_training(numbered, work
     actors = list(engine.actors)
     stage("two")
     assert engine.actors == actors
-    numbered.execute([Stage("training", (), 0, lambda run, folder: {"actors": len(engine.actors)}, shared=True)])
+    execute(numbered, [Stage("training", (), 0, lambda run, folder: {"actors": len(engine.actors)}, shared=True)])
     assert numbered.record("training")["counts"] == {"actors": 0}
     assert not stage("three") & first
 
@@ -197,11 +198,11 @@ def test_actors_stay_for_the_next_stage_and_end_before_a_training(numbered, work
 def test_it_goes_on_with_what_another_attempt_left(numbered, work):
     part = numbered.folder / "counts.part"
     with pytest.raises(ZeroDivisionError):
-        numbered.execute([Stage("counts", (), "settings", lambda run, folder: 1 / 0)])
+        execute(numbered, [Stage("counts", (), "settings", lambda run, folder: 1 / 0)])
     with RaggedWriter(part / "train", "x", "y") as writer:  # in one process: two slices and a half
         for i in range(10):
             writer.append(str(i), {"x": np.full((i % 3, 2), i, np.float32), "y": np.arange(i)})
-    numbered.execute([work])
+    execute(numbered, [work])
     assert whole(numbered.folder) and seen(numbered.folder) == [8, 12, 16, 20, 24, 28]
 
 
@@ -209,7 +210,7 @@ def test_it_goes_on_with_what_another_attempt_left(numbered, work):
 def test_what_an_actor_raises_is_told_as_the_local_run_tells_it(numbered, work):
     (numbered.folder / "fail").touch()
     with pytest.raises(ValueError, match=r"^model\.safetensors: missing; fetch it$"):
-        numbered.execute([work])
+        execute(numbered, [work])
 
 
 @pytest.mark.slow
@@ -224,7 +225,7 @@ def test_a_signal_ends_it_while_actors_are_at_work(numbered, work):
     threading.Thread(target=interrupt, daemon=True).start()
     began = time.monotonic()
     with pytest.raises(Stopped):
-        numbered.execute([work])
+        execute(numbered, [work])
     assert time.monotonic() - began < 40  # an actor dawdles for 60 s a slice
 
 

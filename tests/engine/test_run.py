@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine import lock
+from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.sgg.training import train_sgg
@@ -295,12 +296,12 @@ def test_a_broken_off_stage_runs_again_and_a_held_folder_is_refused(tmp_path):
     stage = Stage("one", (), {"a": 1}, work)
     run = Run(load_recipe(find_recipe("demo")), tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        run.execute([stage])
+        execute(run, [stage])
     assert not (tmp_path / "run" / "one").exists()
-    assert run.execute([stage]) == ["one"] and run.execute([stage]) == [] and calls == ["one.part"] * 2
-    assert run.execute([Stage("one", (), {"a": 2}, work)]) == ["one"]
+    assert execute(run, [stage]) == ["one"] and execute(run, [stage]) == [] and calls == ["one.part"] * 2
+    assert execute(run, [Stage("one", (), {"a": 2}, work)]) == ["one"]
     with lock.held(run.folder), pytest.raises(ValueError, match="at work in this folder"):
-        Run(run.recipe, run.folder).execute([stage])
+        execute(Run(run.recipe, run.folder), [stage])
 
 
 def test_parse_prints_triplets():

@@ -1,6 +1,7 @@
 """Where models run: the one answer, a GPU that is not there, reduced precision, and a real GPU where there is one."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from typer.testing import CliRunner
 from groundgraph.cli import app
 from groundgraph.data.ragged import Ragged
 from groundgraph.data.types import Skipped
+from groundgraph.engine.execute import execute
+from groundgraph.engine.fingerprints import fingerprints
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import fingerprints
 from groundgraph.errors import InputError
 from groundgraph.grounding import GroundingConfig, build_grounder
 from groundgraph.models import device as devices
@@ -193,20 +195,23 @@ def test_an_expert_computes_in_reduced_precision_and_gives_float32(name, precisi
 def executed(folder, *settings):
     """A run of all stages, with what each stage did on the GPU that is there."""
     work = Run(load_recipe(find_recipe("demo"), [*SMALL, *settings]), folder, Console(file=io.StringIO()))
-    return work, work.execute(stages(work.recipe))
+    return work, execute(work, stages(work.recipe))
 
 
 def test_every_stage_that_has_a_model_runs_it_on_the_gpu(tmp_path, gpu):
     done = {}
 
-    class Watched(Run):
-        def _perform(self, stage, *rest):
+    def watched(stage):
+        def perform(run, folder):
             before = gpu.work
-            super()._perform(stage, *rest)
+            counts = stage.work(run, folder)
             done[stage.name] = gpu.work - before
+            return counts
 
-    work = Watched(load_recipe(find_recipe("demo"), list(SMALL)), tmp_path / "gpu", Console(file=io.StringIO()))
-    work.execute(stages(work.recipe))
+        return replace(stage, work=perform)
+
+    work = Run(load_recipe(find_recipe("demo"), list(SMALL)), tmp_path / "gpu", Console(file=io.StringIO()))
+    execute(work, [watched(stage) for stage in stages(work.recipe)])
     modelled = {*BY_EXPERTS, "grounding-mil", "sgg-two-teachers", "sgg-mil", "sgg-full"}
     assert modelled <= {name for name, count in done.items() if count > 50}, done
     before = gpu.work
@@ -223,7 +228,7 @@ def test_every_stage_that_has_a_model_runs_it_on_the_gpu(tmp_path, gpu):
         same(stage, [one.column(n, column) for n in one], [two.column(n, column) for n in two], rtol=1e-2, atol=1e-3)
     # A run goes on where it was, whatever it runs on.
     again = Run(work.recipe.model_copy(update={"device": "cpu"}), work.folder, work.console)
-    assert again.execute(stages(again.recipe)) == []
+    assert execute(again, stages(again.recipe)) == []
 
 
 def test_one_answer_where_models_run(monkeypatch):
@@ -286,7 +291,7 @@ def test_recipes_of_real_data_store_features_as_float16(tmp_path):
             tmp_path / kind,
             Console(file=io.StringIO()),
         )
-        work.execute([stage for stage in stages(work.recipe) if stage.name in ("examples", "regions")])
+        execute(work, [stage for stage in stages(work.recipe) if stage.name in ("examples", "regions")])
         folders.append(Ragged(work.folder / "regions" / "train"))
     for name in folders[0]:
         one, two = (store.column(name, "features") for store in folders)

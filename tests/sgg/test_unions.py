@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from groundgraph.data.types import Example, Regions
+from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.predictor import Predictor
 from groundgraph.sgg.motifs import MotifsConfig
@@ -70,7 +71,7 @@ def test_a_run_trains_and_predicts_with_the_detectors_features(tmp_path):
     run = Run(
         load_recipe(find_recipe("demo"), [*VISUAL, "sgg.tasks=[sgcls]", "sgg.training.patience=1"]), tmp_path / "run"
     )
-    run.execute(stages(run.recipe))
+    execute(run, stages(run.recipe))
     model = json.loads((run.folder / "sgg-full" / "config.json").read_text())
     assert model["sizes"]["unions"] == model["sizes"]["features"] > 0  # one detector describes both
     predictor = Predictor(run.folder)

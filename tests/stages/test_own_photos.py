@@ -16,6 +16,8 @@ from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.sources.config import PhotoData
 from groundgraph.data.sources.photos import PhotoSource
 from groundgraph.data.types import Skipped
+from groundgraph.engine.execute import execute
+from groundgraph.engine.folder import command
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.stages.examples import read_examples
@@ -122,7 +124,7 @@ def test_images_of_one_name_in_two_slices_share_no_regions(tmp_path):
     np.savez(tmp_path / "r.npz", file_names=["1.png", "2.png"], categories=["dog"], **arrays)
     settings = ["detector.kind=precomputed", f"detector.model={tmp_path / 'r.npz'}", "text.model=bundled:text"]
     run = Run(open_recipe(str(tmp_path), settings), tmp_path / "run")
-    run.execute([stage for stage in stages(run.recipe) if stage.name == "examples"])
+    execute(run, [stage for stage in stages(run.recipe) if stage.name == "examples"])
     run.assist(tmp_path / "run" / "regions.part")
     (tmp_path / "run" / "regions.part").mkdir()
     finder = RegionFinder(run, tmp_path / "run" / "regions.part")
@@ -199,6 +201,6 @@ def test_a_run_is_finished_from_any_folder(tmp_path, monkeypatch):
     told = CliRunner().invoke(app, ["status", str(tmp_path / "r")]).output
     assert re.search(r"(\d+) of \1 stages done", told), told
     run = Run(load_recipe(tmp_path / "r" / "recipe.yaml"), Path(os.path.relpath(tmp_path / "r")))
-    command = shlex.split(run.command())
+    words = shlex.split(command(run.folder))
     monkeypatch.chdir(tmp_path / "photos")
-    assert "nothing had changed" in CliRunner().invoke(app, command[1:]).output
+    assert "nothing had changed" in CliRunner().invoke(app, words[1:]).output

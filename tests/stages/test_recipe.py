@@ -9,8 +9,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
+from groundgraph.engine.dry_run import done_stages
 from groundgraph.engine.run import Run
-from groundgraph.stages.preflight import dry_run, needs
+from groundgraph.stages import stages as stages_of
+from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import OLD_KEYS, RecipeError, bundled_recipes, find_recipe, load_recipe
 
 METHOD = Path(__file__).parents[2].parent / "shared" / "METHOD.md"
@@ -21,7 +23,7 @@ def test_every_bundled_recipe_loads_and_dry_runs(name, tmp_path):
     recipe = load_recipe(find_recipe(name))
     assert recipe.name == name and recipe.note
     run = Run(recipe, tmp_path / "run", Console(quiet=True))
-    stages = [stage for stage, done in dry_run(run)]
+    stages = list(done_stages(run, stages_of(recipe)))
     wanted = ["examples", "parsed", "vocabulary", "regions", "concepts", "matches"]
     wanted += ["text"] * recipe.needs_text + ["teachers"] * recipe.needs_teachers
     assert stages[: len(wanted)] == wanted and stages[-2:] == ["evaluation", "report"]

@@ -16,8 +16,10 @@ from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine import code
 from groundgraph.engine import record as manifest
+from groundgraph.engine.execute import execute
+from groundgraph.engine.fingerprints import fingerprints
 from groundgraph.engine.run import Run
-from groundgraph.engine.stage import Stage, fingerprints
+from groundgraph.engine.stage import Stage
 from groundgraph.stages import artifacts, stages
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.teachers.interaction import InteractionTeacher
@@ -275,7 +277,7 @@ def test_stages_read_what_they_declare_and_run_the_code_that_counts(tmp_path, se
 
         return replace(stage, work=work)
 
-    run.execute([watched(stage) for stage in listing])
+    execute(run, [watched(stage) for stage in listing])
     for stage in listing:
         assert read[stage.name] <= {stage.name, *stage.needs}, stage.name
     assert read["report"] >= {"evaluation", "matches", "examples"} and "concepts" in read["evaluation"]
@@ -328,10 +330,10 @@ def test_an_error_reads_no_input_again(tmp_path, monkeypatch):
     first = Stage("first", (), 0, lambda run, folder: (folder / "a.txt").write_text("12") and {"files": 1})
     second = Stage("second", ("first",), 0, lambda run, folder: 1 / 0)
     run = Run(load_recipe(find_recipe("demo")), tmp_path)
-    run.execute([first])
+    execute(run, [first])
     monkeypatch.setattr(manifest, "checksum", lambda path: pytest.fail(f"{path} was read"))
     with pytest.raises(ZeroDivisionError):
-        run.execute([first, second])
+        execute(run, [first, second])
 
 
 # Folders

@@ -7,6 +7,7 @@ through Ray. An actor has one task at a time: where it dies another is started, 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -100,7 +101,7 @@ class RayExecutor:
                 )
         else:
             extraction.open(run, folder)  # what it writes beside the stores may be missing
-        run.collect_skipped()
+        run.skipped.collect()
         for split, numbers in without.items():
             if numbers:  # of regions: only now is it known how wide their features are
                 with extraction.store.writer(folder / split) as writer:
@@ -159,11 +160,11 @@ class RayExecutor:
         """Start Ray where it is not running, or join the cluster. Raises InputError where none answers."""
         if ray.is_initialized():
             return
-        alone = {"num_cpus": os.cpu_count(), "object_store_memory": STORE, "include_dashboard": False}
+        alone: dict[str, Any] = {"num_cpus": os.cpu_count(), "object_store_memory": STORE, "include_dashboard": False}
         where, how = (self.address, {}) if self.address else ("local", alone)
         handler = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(where, log_to_driver=False, logging_level="error", **how)
+            ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **how)
         except (ConnectionError, ValueError) as error:
             raise InputError(f"no Ray answers at {self.address}: {error}") from error
         if threading.current_thread() is threading.main_thread():
@@ -200,4 +201,5 @@ def _named(ids: Sequence[str], task: Task) -> str:
 
 def _resource(name: str) -> int:
     """How many of a resource the machines have together."""
-    return int(ray.cluster_resources().get(name, 0))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(resources.get(name, 0))
