@@ -180,7 +180,7 @@ def reclaim(folder: Path, stage: str, fingerprint: str, warn: Callable[[str], No
         lost = damaged(place, record["files"])
         if not lost:
             return
-        write_skipped(scratch_of(place), record["skipped"])
+        write_skipped(place / SCRATCH, record["skipped"])
         write_record(place, {"fingerprint": fingerprint, "seconds": record["seconds"]})
         for name in lost:
             warn(f"{place / name}: missing, or not what {stage} wrote; {stage} makes it anew")
@@ -197,5 +197,5 @@ def working_folder(folder: Path, stage: str) -> Path:
 def scratch_of(work: Path) -> Path:
     """A folder in a stage's for what is not part of its result; made where there is none."""
     scratch = work / SCRATCH
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(exist_ok=True)
     return scratch

@@ -12,7 +12,7 @@ import torch
 
 from groundgraph.engine.folder import record_of, scratch_of
 from groundgraph.engine.progress import Advance, Bars
-from groundgraph.engine.record import Record
+from groundgraph.engine.record import SCRATCH, Record
 from groundgraph.engine.skips import SkipLog
 from groundgraph.terminal import Console
 from groundgraph.training.processes import ALONE, Ranks
@@ -96,4 +96,4 @@ class Run:
     def assist(self, work: Path) -> None:
         """Take part in a stage that another process performs in the folder `work`."""
         self.work = work
-        self.skipped.scratch = self.scratch()
+        self.skipped.scratch = work / SCRATCH

@@ -48,6 +48,7 @@ def write_skipped(scratch: Path, items: Iterable[Sequence[str]], suffix: str = "
     """Add items to a file of a stage's scratch folder; they are on the disk when this ends."""
     items = list(items)
     if items:
+        scratch.mkdir(exist_ok=True)
         with (scratch / f"skipped{suffix}.jsonl").open("a", encoding="utf-8") as file:
             # What was cut off in the middle of a line stays a line of its own.
             file.writelines("\n" + json.dumps(item) for item in items)

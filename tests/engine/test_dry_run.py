@@ -74,7 +74,7 @@ def test_costs_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_trai
     assert words["grounding-mil"] == "train mil: 15 epochs of 1,500 images"
     assert words["grounding-sgnls"] == "match regions: 2,000 images"
     own = {s.name: s.cost for s in stages(load_recipe(find_recipe("own-photos")))}
-    assert own["crops"].images({"train": 7}) == own["evaluation"].images({"train": 7}) == 7
+    assert own["regions"].images({"train": 7}) == own["evaluation"].images({"train": 7}) == 7
 
 
 def usage(seconds, memory=0, **files):
@@ -188,7 +188,7 @@ def test_what_is_done_is_told_and_not_tried_again(tmp_path, monkeypatch):
     tried.perform({"concepts"}, tmp_path / "trial")
     assert list(tried.usage) == ["examples", "parsed", "vocabulary", "concepts"] and not tried.failed
     lines = (tmp_path / "trial" / "examples" / "test.jsonl").read_text().splitlines()
-    assert [json.loads(line)["image_id"] for line in lines] == ["test-vg-00000", "test-vg-00001"]  # the run's own
+    assert [json.loads(line)["id"] for line in lines] == ["test-vg-00000", "test-vg-00001"]  # the run's own
     monkeypatch.setattr(sampling, "done_stages", lambda run, stages: dict.fromkeys([s.name for s in stages], True))
     assert estimate(run)[1] == "" and len(asked) == 1
 
