@@ -27,13 +27,10 @@ from groundgraph.data.images import image_frame
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.sources.vg150_needs import VISUAL_GENOME, published_files
 from groundgraph.data.types import Example, GroundTruth, Mention, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.vg150 import ListedImage, VgGraphs, read_graphs, read_image_list, read_phrases
-
-_VG = "visualgenome.org, API, downloads"
-_SGB = "DATASET.md of KaihuaTang/Scene-Graph-Benchmark.pytorch on GitHub"
-_COCO = "cocodataset.org, download"
 
 
 class Vg150Source:
@@ -44,23 +41,7 @@ class Vg150Source:
 
     def needs(self) -> list[Need]:
         """The published files of the setting, with the pages they come from."""
-        data = self.data
-        required = [
-            Need("scene graphs", str(data.place(data.graphs)), _SGB, "about 0.15 GB"),
-            Need("their names", str(data.place(data.dictionary)), _SGB, "30 kB"),
-            Need("list of images", str(data.place(data.image_list)), f"{_VG} (image meta data)", "17 MB"),
-            self._pictures(),
-        ]
-        if data.setting == "vg_caption":
-            where = f"{_VG} (region descriptions)"
-            required.append(Need("VG captions", str(data.place(data.captions)), where, "about 0.7 GB"))
-        if data.setting == "coco_caption":
-            for captions, pictures in data.coco_pairs():
-                sizes = ("92 MB", "18 GB") if "train" in pictures.name else ("4 MB", "0.8 GB")
-                where = f"{_COCO} (2017 train/val annotations)"
-                required.append(Need("COCO captions", str(captions), where, sizes[0]))
-                required.append(Need("COCO images", str(pictures), f"{_COCO} ({pictures.name})", sizes[1]))
-        return required
+        return published_files(self.data, self._pictures())
 
     def _pictures(self) -> Need:
         """The image folders: here as soon as a picture is, since all may lie in one; with how many there are."""
@@ -70,7 +51,7 @@ class Vg150Source:
             size += f"; {there:,} of {len(self._listed):,} pictures are here"
         except ValueError:  # without the list or the folders there is nothing to count
             pass
-        return Need("images", places, f"{_VG} (images)", size, there=there > 0)
+        return Need("images", places, f"{VISUAL_GENOME} (images)", size, there=there > 0)
 
     def pictures(self) -> list[Path]:
         """All files of the image folders of the setting."""
