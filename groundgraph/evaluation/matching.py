@@ -160,10 +160,17 @@ def first_matches(
 
 
 def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All (row of left, row of right) that are equal: rows [L, k] and [M, k] of whole numbers >= 0 -> two [J] int64.
+    """All pairs of equal rows, as a database joins two tables.
 
-    The pairs come in the order of `right`, then of `left`. Raises InputError where the numbers are too large to be told
-    apart in 63 bits.
+    Args:
+        left: [L, k] whole numbers >= 0.
+        right: [M, k], likewise.
+
+    Returns:
+        The rows of left and of right, two [J] int64, in the order of `right`, then of `left`.
+
+    Raises:
+        InputError: where the numbers are too large to be told apart in 63 bits.
     """
     if not len(left) or not len(right):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -173,8 +180,8 @@ def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         steps.insert(0, steps[0] * size)
     if steps[0] * sizes[0] >= 2**63:
         raise InputError(f"labels up to {max(sizes[1:]) - 1} are too large; number categories and predicates from 1")
-    steps = np.array(steps, np.int64)
-    left_keys, right_keys = left @ steps, right @ steps
+    strides = np.array(steps, np.int64)
+    left_keys, right_keys = left @ strides, right @ strides
     order = np.argsort(left_keys, kind="stable")
     left_keys = left_keys[order]
     low, high = np.searchsorted(left_keys, right_keys, "left"), np.searchsorted(left_keys, right_keys, "right")

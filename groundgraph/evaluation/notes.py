@@ -19,6 +19,10 @@ def overlap_notes(predictions: PredictionArrays, truth: TruthArrays) -> list[str
     """A note where hardly a true box has a predicted one around the same pixels, whatever both are called.
 
     That is a sign of two frames that differ in a way that neither side's boxes show: another scale, y before x.
+
+    Args:
+        predictions: the predicted graphs of N images.
+        truth: the true graphs of the same images.
     """
     true, predicted = owners(truth.box_offsets), owners(predictions.box_offsets)
     counts = np.diff(truth.box_offsets) * np.diff(predictions.box_offsets)
@@ -26,8 +30,8 @@ def overlap_notes(predictions: PredictionArrays, truth: TruthArrays) -> list[str
     rows, columns = join(true[true < images, None], predicted[predicted < images, None])
     if not len(rows):
         return []
-    met = np.unique(rows[box_iou(truth.boxes[rows], predictions.boxes[columns], inclusive=True) >= 0.5])
-    share = len(met) / (true < images).sum()
+    covered = np.unique(rows[box_iou(truth.boxes[rows], predictions.boxes[columns], inclusive=True) >= 0.5])
+    share = len(covered) / (true < images).sum()
     if share >= _FEW:
         return []
     return [
@@ -37,9 +41,15 @@ def overlap_notes(predictions: PredictionArrays, truth: TruthArrays) -> list[str
 
 
 def zeroshot_notes(unseen: np.ndarray, sides: Sides, where: str) -> list[str]:
-    """What is odd about triplets [Z, 3] beside the graphs that are measured, as notes; `where` is their file.
+    """What is odd about zero-shot triplets beside the graphs that are measured, as notes.
 
-    Raises InputError where they can only be numbered otherwise, or stand in another order.
+    Args:
+        unseen: [Z, 3] (subject label, object label, predicate).
+        sides: the graphs.
+        where: the triplets' file.
+
+    Raises:
+        InputError: where they can only be numbered otherwise, or stand in another order.
     """
     if sides.vocabularies is not None:
         limits = [len(names) for names in sides.vocabularies]
