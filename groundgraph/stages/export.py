@@ -30,11 +30,20 @@ IMPORTS = ("pseudo-labels", "grounder")
 
 
 def export_run(folder: Path, what: str, form: str, out: Path, method: str | None = None) -> dict[str, int]:
-    """Write what a run's method made to `out`, a file (vg150 and graphml: a folder).
+    """Write what a run's method made in another program's format.
 
-    what, form  a key of FORMATS and one of its formats
-    method      whose, by its grounder's name; None: the recipe's first
-    Gives counts. Raises InputError, naming the fix, where `folder` is no run or has not come that far.
+    Args:
+        folder: The run's.
+        what: A key of FORMATS.
+        form: One of its formats.
+        out: A file (vg150 and graphml: a folder).
+        method: Whose, by its grounder's name; None: the recipe's first.
+
+    Returns:
+        Counts of what was written.
+
+    Raises:
+        InputError: `folder` is no run or has not come that far; the message names the fix.
     """
     if form not in FORMATS.get(what, {}):
         choices = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in FORMATS.items())
@@ -80,9 +89,18 @@ def _pseudo_labels(run: Run, method: str) -> Iterator[tuple[Example, list[str], 
 def import_official(what: str, source: Path, out: Path, skipped: Skipped) -> dict[str, Any]:
     """Read a file that the authors released, and write it as a run has it.
 
-    "pseudo-labels"  a pickle of grounding results under VG150's numbers -> JSON lines as RUN/pseudo-METHOD/train.jsonl
-    "grounder"       grounder_best.pth -> a folder as RUN/grounding-METHOD, model.safetensors and grounder.json
-    Gives counts. Raises InputError naming file and fix.
+    Args:
+        what: "pseudo-labels": a pickle of grounding results under VG150's numbers -> JSON lines as
+            RUN/pseudo-METHOD/train.jsonl; "grounder": grounder_best.pth -> a folder as RUN/grounding-METHOD.
+        source: The authors' file.
+        out: The file or folder to write.
+        skipped: Gets what could not be used.
+
+    Returns:
+        Counts of what was written.
+
+    Raises:
+        InputError: Names the file and the fix.
     """
     if what == "grounder":
         weights = out / "model.safetensors"

@@ -26,9 +26,17 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
 
     `extends` names a bundled recipe, or a file relative to this one. Mappings are merged key by key, anything else is
     replaced; `data` of another source than the extended recipe's replaces that whole. A recipe's name, note and figures
-    of the paper are its own. Paths are relative to the file that has them, and absolute in what is returned. find: a
-    bundled recipe's name -> its file. Raises InputError on files that cannot be read, and on recipes that extend each
-    other in a circle.
+    of the paper are its own.
+
+    Args:
+        path: The recipe's file.
+        find: A bundled recipe's name -> its file.
+
+    Returns:
+        The content; its paths, relative to the file that has them, are absolute.
+
+    Raises:
+        InputError: A file cannot be read, or recipes extend each other in a circle.
     """
     chain: list[Path] = []
     contents: list[dict[str, Any]] = []

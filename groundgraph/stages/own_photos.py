@@ -13,10 +13,16 @@ from groundgraph.stages.recipe import Recipe, RecipeError, bundled_recipes, find
 def open_recipe(target: str, settings: list[str]) -> Recipe:
     """The recipe of a file, a bundled recipe's name, or a folder of photos, with some of its keys changed.
 
-    A folder gets the bundled recipe own-photos under its own name, where nothing is asked but images and captions: the
+    A folder gets the bundled recipe own-photos under its own name, which needs nothing but images and captions: the
     vocabulary is induced from what the captions say. A bundled recipe's name means that recipe, whatever lies around
-    (write ./demo for a folder of that name). Raises RecipeError as `load_recipe`, and where a folder has not
-    one captions file.
+    (write ./demo for a folder of that name).
+
+    Args:
+        target: A recipe's file, a bundled recipe's name, or a folder.
+        settings: Keys to change, as of `load_recipe`.
+
+    Raises:
+        RecipeError: As of `load_recipe`, and where a folder has not one captions file.
     """
     folder = Path(target)
     if target in bundled_recipes() or not folder.is_dir():
@@ -25,11 +31,17 @@ def open_recipe(target: str, settings: list[str]) -> Recipe:
 
 
 def photo_settings(folder: Path, settings: Sequence[str] = ()) -> list[str]:
-    """What own-photos is told of a folder, as for --set; `settings` are the user's, which name files themselves.
+    """The settings of own-photos that a folder makes.
 
     Images lie in the folder or its subfolder `images`; captions in the one *.jsonl or captions*.json of the folder or
     its subfolder `annotations`. COCO boxes, an instances*.json beside them, are measured against and never trained on.
-    Raises RecipeError where there is not one captions file, or more than one of boxes.
+
+    Args:
+        folder: Of photos.
+        settings: The user's, which may name the files.
+
+    Raises:
+        RecipeError: There is not one captions file, or more than one of boxes.
     """
     places = [place for place in (folder, folder / "annotations") if place.is_dir()]
     chosen = dict(setting.partition("=")[::2] for setting in settings)

@@ -27,8 +27,10 @@ WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors")
 def anchor(content: dict[str, Any], folder: str | Path, merged: dict[str, Any]) -> None:
     """Make the relative paths in a recipe's content absolute, in place.
 
-    folder  what they are relative to
-    merged  the recipe with what it extends, which says of what kind its data and its detector are
+    Args:
+        content: Of a recipe's file.
+        folder: What its paths are relative to.
+        merged: The recipe with what it extends, which says of what kind its data and its detector are.
     """
     files = _FILES + (_PHOTO_FILES if _at(merged, "data.source") in _PHOTOS else ())
     models = _MODELS

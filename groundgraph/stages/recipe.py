@@ -7,11 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
 from groundgraph.errors import InputError
@@ -30,6 +29,7 @@ from groundgraph.stages.config import (
     VocabularyConfig,
     as_tuple,
 )
+from groundgraph.stages.explain import explain, setting_of
 from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.stages.places import anchor
 from groundgraph.vision import can_pool
@@ -190,7 +190,8 @@ def bundled_recipes() -> dict[str, Path]:
 def find_recipe(name: str) -> Path:
     """A recipe's file: a path, else the bundled one of that name ("own-photos" or "recipes/own-photos.yaml").
 
-    Raises RecipeError with the names most like it.
+    Raises:
+        RecipeError: There is neither; the message has the names most like it.
     """
     path, bundled = Path(name), bundled_recipes()
     if path.is_file():
@@ -214,10 +215,17 @@ def _no_recipe(path: Path, bundled: Mapping[str, Path]) -> str:
 
 
 def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and change some of its keys: settings are "a.b=value", the value being YAML.
+    """Read a recipe and change some of its keys.
 
-    Paths in it are relative to its file, those of settings to the current folder; in the answer they are absolute.
-    Raises RecipeError, naming the file and the fix, on bad YAML, an unknown key, or a value of the wrong kind.
+    Args:
+        path: Its file, which the relative paths in it are relative to.
+        settings: "a.b=value", the value being YAML; paths are relative to the current folder.
+
+    Returns:
+        The recipe; its paths are absolute.
+
+    Raises:
+        RecipeError: Bad YAML, an unknown key, or a value of the wrong kind; the message names file, key and fix.
     """
     raw = read_recipe(path, find_recipe)
     for setting in settings:
@@ -226,12 +234,22 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [f"{_said_by(e['loc'], settings) or path}: {_explain(e, raw)}" for e in error.errors()]
+        lines = [
+            f"{setting_of(e['loc'], settings) or path}: {explain(e, Recipe, SOURCES, OLD_KEYS)}" for e in error.errors()
+        ]
         raise RecipeError("\n".join(lines)) from error
 
 
 def run_recipe(folder: str | Path, settings: Sequence[str] = ()) -> Recipe:
-    """The recipe of a run by the run's folder, with settings as `load_recipe`. Raises InputError where it is none."""
+    """The recipe of a run.
+
+    Args:
+        folder: The run's.
+        settings: Keys to change, as of `load_recipe`.
+
+    Raises:
+        InputError: The folder is no run's.
+    """
     place = Path(folder) / "recipe.yaml"
     if not place.is_file():
         what = "no run's folder (it holds no recipe.yaml)" if place.parent.is_dir() else "no such folder"
@@ -255,39 +273,3 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
         raise RecipeError(
             f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})"
         ) from error
-
-
-def _said_by(where: Sequence[str | int], settings: Sequence[str]) -> str:
-    """The last setting that gave a key or a part of it, as it was written; empty where the recipe did."""
-    key = ".".join(str(part) for i, part in enumerate(where) if (i, where[0]) != (1, "data"))
-    matching = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
-    return f"--set {matching[-1][:200]}" if matching else ""
-
-
-_SHORT = Repr()  # a value that refers to itself ten times ten times over is not written out
-_SHORT.maxlevel, _SHORT.maxstring = 2, 80
-
-
-def _explain(error: Any, raw: dict[str, Any]) -> str:
-    """One pydantic error in the user's words; for an unknown key, the nearest known one."""
-    where = [str(part) for i, part in enumerate(error["loc"]) if (i, error["loc"][0]) != (1, "data")]
-    key = ".".join(where)
-    if error["type"] != "extra_forbidden":
-        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {_SHORT.repr(error.get('input'))})"
-    if key in OLD_KEYS:
-        return f"`{key}` is called `{OLD_KEYS[key]}` now"
-    keys = _keys(Recipe, [str(p) for p in error["loc"][:-1]])
-    close = difflib.get_close_matches(where[-1], keys, 1)
-    hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"`{key}` is no key of a recipe; {hint}known here: {', '.join(keys)}"
-
-
-def _keys(model: type[BaseModel], where: list[str]) -> list[str]:
-    for part in where:
-        if part in SOURCES:  # which kind of data it is, not a key
-            model = SOURCES[part]
-        elif part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            options = [annotation, *getattr(annotation, "__args__", ())]
-            model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
-    return list(model.model_fields)

@@ -28,4 +28,8 @@ class MiniGenomeSource:
         """The split's first so many images."""
         drawn = MiniGenome(split, self.data.setting, self.images, getattr(self.data, split))
         with progress(f"drawing {split} images", len(drawn)) as advance:
-            return [(advance(1), drawn[i])[1] for i in range(len(drawn))]
+            examples = []
+            for i in range(len(drawn)):
+                examples.append(drawn[i])
+                advance(1)
+            return examples

@@ -1,0 +1,60 @@
+"""What is wrong with a recipe, in its writer's words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from reprlib import Repr
+from typing import Any
+
+from pydantic import BaseModel
+
+_SHORT = Repr()  # a value that refers to itself ten times ten times over is not written out
+_SHORT.maxlevel, _SHORT.maxstring = 2, 80
+
+
+def explain(
+    error: Any, recipe: type[BaseModel], sources: Mapping[str, type[BaseModel]], old_keys: Mapping[str, str]
+) -> str:
+    """One of pydantic's errors; for an unknown key the new name of an old one, or the nearest known one.
+
+    Args:
+        error: Of `ValidationError.errors`.
+        recipe: The model that a recipe is checked by.
+        sources: Kind of data -> the model of its part, which pydantic lists among an error's keys.
+        old_keys: Old key -> new key.
+    """
+    path = _path(error["loc"])
+    key = ".".join(path)
+    if error["type"] != "extra_forbidden":
+        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {_SHORT.repr(error.get('input'))})"
+    if key in old_keys:
+        return f"`{key}` is called `{old_keys[key]}` now"
+    keys = _keys(recipe, [str(part) for part in error["loc"][:-1]], sources)
+    close = difflib.get_close_matches(path[-1], keys, 1)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    return f"`{key}` is no key of a recipe; {hint}known here: {', '.join(keys)}"
+
+
+def setting_of(loc: Sequence[str | int], settings: Sequence[str]) -> str:
+    """The last setting that gave a key or a part of it, as it was written; empty where the recipe's file did."""
+    key = ".".join(_path(loc))
+    given = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
+    return f"--set {given[-1][:200]}" if given else ""
+
+
+def _path(loc: Sequence[str | int]) -> list[str]:
+    """An error's place as keys; which kind of data it is, is none."""
+    return [str(part) for i, part in enumerate(loc) if (i, loc[0]) != (1, "data")]
+
+
+def _keys(model: type[BaseModel], path: Sequence[str], sources: Mapping[str, type[BaseModel]]) -> list[str]:
+    """The keys that a part of a recipe has."""
+    for part in path:
+        if part in sources:
+            model = sources[part]
+        elif part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]
+            model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model)
+    return list(model.model_fields)
