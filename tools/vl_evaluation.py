@@ -45,7 +45,7 @@ def cases(scene: Scene) -> Iterator[tuple[int, int, int, list[int]]]:
             yield r, role, target, rivals(scene, predicate, target)
 
 
-class Tally:
+class HitRates:
     """Right answers by name; a tie is broken at random, as its expected value."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ def tag_grounding(
     count: int,
 ) -> dict[str, float]:
     """The tower's own tag maps as a grounder, by Eq. 7 with true boxes: noun alone, interaction alone, both."""
-    tally, side = Tally(), corpus.images.shape[1]
+    hits, side = HitRates(), corpus.images.shape[1]
     training = model.training
     model.eval()
     for i in range(0, min(count, len(corpus)), 50):
@@ -98,11 +98,11 @@ def tag_grounding(
                     phi = cells[:, numbers].sum(1).softmax(0).view(1, *image.grid).numpy()
                     score = region_scores(phi, boxes(scene), (side, side))[0]
                     name = f"{'so'[role]} {'+'.join(kinds)}"
-                    tally.add(f"{name} top", score, list(range(len(scene.objects))), target)
+                    hits.add(f"{name} top", score, list(range(len(scene.objects))), target)
                     if len(alike) > 1:
-                        tally.add(f"{name} amb", score, alike, target)
+                        hits.add(f"{name} amb", score, alike, target)
     model.train(training)
-    return {name: round(value, 3) for name, value in tally.means().items()}
+    return {name: round(value, 3) for name, value in hits.means().items()}
 
 
 def _lemma(predicate: str) -> str:
@@ -126,7 +126,7 @@ def grounding(
     model: AlbefModel, tokenizer, corpus: Corpus, preparation: ViTImageProcessorPil, count: int, seed: int = 5
 ) -> dict[str, float]:
     """Grad-CAM with true boxes as regions (Eq. 7): the right one of two alike, and the right one of all objects."""
-    rng, tally, side = random.Random(seed), Tally(), corpus.images.shape[1]
+    rng, hits, side = random.Random(seed), HitRates(), corpus.images.shape[1]
     training = model.training
     model.eval()
     for i in range(min(count, len(corpus))):
@@ -150,13 +150,13 @@ def grounding(
             places = (offsets[:, 0] < end) & (offsets[:, 1] > start)
             score = region_scores(maps[row[r], places].mean(0)[None], boxes(scene), (side, side))[0]
             who = ("subject", "object")[role]
-            tally.add(f"Grad-CAM, right of all objects, {who}", score, list(range(len(scene.objects))), target)
+            hits.add(f"Grad-CAM, right of all objects, {who}", score, list(range(len(scene.objects))), target)
             if len(alike) > 1:
-                tally.add(f"Grad-CAM, right of two alike, {who}", score, alike, target)
-                tally.add("Grad-CAM, right of two alike", score, alike, target)
-                tally.add("chance of the right of two alike", np.zeros(len(scene.objects)), alike, target)
+                hits.add(f"Grad-CAM, right of two alike, {who}", score, alike, target)
+                hits.add("Grad-CAM, right of two alike", score, alike, target)
+                hits.add("chance of the right of two alike", np.zeros(len(scene.objects)), alike, target)
     model.train(training)
-    return {name: round(value, 4) for name, value in tally.means().items()}
+    return {name: round(value, 4) for name, value in hits.means().items()}
 
 
 @torch.inference_mode()

@@ -118,7 +118,7 @@ def in_process(run: Run, folder: Path, extraction: Extraction, images: Mapping[s
     """`extract`, one slice after the other."""
     worker, beyond_length = extraction.open(run, folder), 0
     for split, ids in images.items():
-        tally = Tally(folder, split, worker)
+        truncations = TruncationCounter(folder, split, worker)
         with extraction.store.writer(folder / split) as writer:
             fill(
                 run,
@@ -127,21 +127,25 @@ def in_process(run: Run, folder: Path, extraction: Extraction, images: Mapping[s
                 writer,
                 partial(worker, split),
                 extraction.slices(len(ids)),
-                tally,
+                truncations,
             )
-        beyond_length += tally.total()
+        beyond_length += truncations.total()
     return beyond_length
 
 
-class Tally:
-    """The entities beyond a worker's model's length, which a broken-off attempt does not forget.
+class TruncationCounter:
+    """Counts the entities beyond a worker's model's length; a broken-off attempt does not forget them.
 
-    folder  a stage's, where SPLIT.beyondMARK.jsonl gets a line, [first image, count], for each slice that has any
-    mark    tells apart the processes that write
+    Args:
+        folder: A stage's, where SPLIT.beyondSUFFIX.jsonl gets a line, [first image, count], for each slice that has
+            any.
+        split: Whose images.
+        worker: Its `beyond` is how many there were so far.
+        suffix: Tells apart the processes that write.
     """
 
-    def __init__(self, folder: Path, split: str, worker: Any, mark: str = "") -> None:
-        self.folder, self.split, self.worker, self.mark = folder, split, worker, mark
+    def __init__(self, folder: Path, split: str, worker: Any, suffix: str = "") -> None:
+        self.folder, self.split, self.worker, self.suffix = folder, split, worker, suffix
 
     def count(self) -> int:
         """What the worker counted so far."""
@@ -150,7 +154,7 @@ class Tally:
     def note(self, first: int, number: int) -> None:
         """The count of the slice that begins with an image; made again, it has the same."""
         if number:
-            with (self.folder / f"{self.split}.beyond{self.mark}.jsonl").open("a", encoding="utf-8") as file:
+            with (self.folder / f"{self.split}.beyond{self.suffix}.jsonl").open("a", encoding="utf-8") as file:
                 file.write(f"\n[{first}, {number}]")
 
     def total(self) -> int:
@@ -164,14 +168,16 @@ class Tally:
         return sum(slices.values())
 
 
-def entries_of(run: Run, make: Callable[[slice], Iterable[Any]], part: slice, tally: Tally | None) -> list[Any]:
-    """A slice's entries, with all that is to be known of them on the disk: what was skipped, and the tally."""
-    counted = tally.count() if tally else 0
+def entries_of(
+    run: Run, make: Callable[[slice], Iterable[Any]], part: slice, truncations: TruncationCounter | None
+) -> list[Any]:
+    """A slice's entries, with all that is to be known of them on the disk: what was skipped, and what was truncated."""
+    counted = truncations.count() if truncations else 0
     entries = list(make(part))
     run.skipped.keep()  # before the images that it is about
     trim_memory()
-    if tally:
-        tally.note(part.start, tally.count() - counted)
+    if truncations:
+        truncations.note(part.start, truncations.count() - counted)
     return entries
 
 
@@ -182,19 +188,27 @@ def fill(
     writer: Writer,
     make: Callable[[slice], Iterable[Any]],
     slices: Iterable[slice],
-    tally: Tally | None = None,
+    truncations: TruncationCounter | None = None,
 ) -> None:
     """Append to `writer` what it lacks of `names`, in order, under a bar that also counts what it has.
 
-    make   gives what is appended for the names of a slice
-    tally  what else is counted on the way
+    Args:
+        run: Whose bar is drawn and whose skips are kept.
+        what: The bar's label.
+        names: Of all entries.
+        writer: The store.
+        make: Gives what is appended for the names of a slice.
+        slices: Of `names`, in order.
+        truncations: What else is counted on the way.
     """
     began = written = time.monotonic()
     with run.progress(what, len(names)) as advance:
         for part in slices:
             missing = [name not in writer for name in names[part]]
             if any(missing):
-                for name, value, absent in zip(names[part], entries_of(run, make, part, tally), missing, strict=True):
+                for name, value, absent in zip(
+                    names[part], entries_of(run, make, part, truncations), missing, strict=True
+                ):
                     if absent:
                         writer.append(name, value)
                 now = time.monotonic()

@@ -9,7 +9,7 @@ from groundgraph.data.store import Ragged, RaggedWriter, RegionsWriter, StoredRe
 from groundgraph.data.types import Regions
 from groundgraph.engine import extraction as streaming
 from groundgraph.engine.execute import execute
-from groundgraph.engine.extraction import Extraction, Tally, fill
+from groundgraph.engine.extraction import Extraction, TruncationCounter, fill
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.stages import stages
@@ -113,13 +113,13 @@ def test_a_tally_counts_each_slice_once_however_often_it_is_made(tmp_path):
 
     def attempt(stop_at=None, mark=""):
         worker.beyond = 100  # of the process, not of the stage
-        tally = Tally(tmp_path, "s", worker, mark)
+        truncations = TruncationCounter(tmp_path, "s", worker, mark)
         with RaggedWriter(tmp_path / "s", "x") as writer:
             if stop_at is not None:
                 append = writer.append
                 writer.append = lambda name, value: append(name, value) if name != NAMES[stop_at] else 1 / 0
-            fill(run, "", NAMES, writer, make, SLICES, tally)
-        return tally.total()
+            fill(run, "", NAMES, writer, make, SLICES, truncations)
+        return truncations.total()
 
     with pytest.raises(ZeroDivisionError):
         attempt(stop_at=12)

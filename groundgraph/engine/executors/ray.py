@@ -24,7 +24,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from groundgraph.data.ragged import Ragged
 from groundgraph.engine.executors.ray_worker import Actor, Due, Task
-from groundgraph.engine.extraction import Extraction, Tally
+from groundgraph.engine.extraction import Extraction, TruncationCounter
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 
@@ -107,7 +107,7 @@ class RayExecutor:
                 with extraction.store.writer(folder / split) as writer:
                     for i in sorted(numbers):
                         writer.append(images[split][i], None)
-        return sum(Tally(folder, split, None).total() for split in images)
+        return sum(TruncationCounter(folder, split, None).total() for split in images)
 
     def _answers(
         self, tasks: Sequence[Task], workers: int, on_gpus: bool, listen: Callable[[], None]

@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from groundgraph.data.ragged import Ragged, shard_of
-from groundgraph.engine.extraction import FLUSH_SECONDS, Extraction, Tally, Worker, entries_of
+from groundgraph.engine.extraction import FLUSH_SECONDS, Extraction, TruncationCounter, Worker, entries_of
 from groundgraph.engine.run import Run
 from groundgraph.terminal import Console
 
@@ -89,14 +89,14 @@ class Actor:
             self.run = Run(task.recipe, task.folder, Console(file=StringIO()), suffix=f"-{secrets.token_hex(4)}")
             self.run.assist(task.work)
         self.worker = worker = self.worker or task.extraction.open(self.run, task.work)
-        tally = Tally(task.work, task.split, worker, self.run.suffix)
+        truncations = TruncationCounter(task.work, task.split, worker, self.run.suffix)
         stored = _stored(task)
         entries: dict[int, tuple[str, Any]] = {}
         without, written = [], time.monotonic()
         for part, missing in task.slices:
             missing = {i: name for i, name in missing.items() if name not in stored}
             if missing:
-                computed = entries_of(self.run, lambda part: worker(task.split, part), part, tally)
+                computed = entries_of(self.run, lambda part: worker(task.split, part), part, truncations)
                 entries |= {i: (name, computed[i - part.start]) for i, name in missing.items()}
             without += [i for i in missing if entries[i][1] is None]
             if time.monotonic() - written > FLUSH_SECONDS:
