@@ -68,12 +68,14 @@ def shares(boxes: np.ndarray) -> bool:
 def upright(boxes: np.ndarray, frame: Size | None, size: Size, orientation: int = 1) -> np.ndarray:
     """Boxes in pixels of a picture's `frame`, in pixels of the same picture upright: turned and scaled with it.
 
-    boxes        [N, 4] xyxy
-    frame        (width, height) of the picture that the boxes belong to; (1, 1): they are shares; None: not known
-    size         (width, height) of the upright picture, in pixels
-    orientation  the picture's EXIF orientation, 1..8
-    Raises InputError where the frame cannot be this picture's, or where it is not certain whether boxes are to be
-    turned.
+    Args:
+        boxes: [N, 4] xyxy.
+        frame: (width, height) of the picture that the boxes belong to; (1, 1): they are shares; None: not known.
+        size: (width, height) of the upright picture, in pixels.
+        orientation: The picture's EXIF orientation, 1..8.
+
+    Raises:
+        InputError: The frame cannot be this picture's, or it is not certain whether boxes are to be turned.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     stored = (size[1], size[0]) if orientation in SIDEWAYS else (size[0], size[1])

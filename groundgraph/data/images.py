@@ -69,7 +69,8 @@ def _shown(path: str | os.PathLike[str]) -> str:
 def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """The image as RGB, upright (EXIF orientation applied), fully decoded; what is transparent turns white.
 
-    Raises ImageError for a missing, unreadable, truncated or oversized file.
+    Raises:
+        ImageError: For a missing, unreadable, truncated or oversized file.
     """
     with _opened(path) as image:
         image.load()

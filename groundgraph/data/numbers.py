@@ -12,7 +12,8 @@ from groundgraph.errors import InputError
 def numbers(values: Any, what: str) -> np.ndarray:
     """Values as an array of numbers; what: the file and the array, for messages.
 
-    Raises InputError where they are texts, objects, or lists of unequal length.
+    Raises:
+        InputError: They are texts, objects, or lists of unequal length.
     """
     try:
         array = np.asarray(values)

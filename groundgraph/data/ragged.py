@@ -84,16 +84,19 @@ def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarr
 class RaggedWriter:
     """Adds to a store of shards, holding no more than one in memory; for a `with` block.
 
-    path       the store's folder, made where it is not there; what lies in it stays
-    columns    the names that every entry has
-    dtypes     columns that are stored in another dtype than they come in; float16 halves features' room
-    shard      bytes of arrays after which a shard is written
-
     Writers of several processes may add to one folder at once. What lay in it when the writer began is in `writer`, so
     that work cut off goes on where it was: `if name not in writer: writer.append(name, ...)`. A block that raises still
     keeps the entries before; a process that is killed loses those of its last shard alone.
-    Raises InputError for a file instead of a folder, an id that is there, other columns than announced, arrays that
-    differ from the column's others in dtype or axes, and numbers that the stored dtype cannot hold.
+
+    Args:
+        path: The store's folder, made where it is not there; what lies in it stays.
+        columns: The names that every entry has.
+        dtypes: Columns that are stored in another dtype than they come in; float16 halves features' room.
+        shard: Bytes of arrays after which a shard is written.
+
+    Raises:
+        InputError: A file instead of a folder, an id that is there, other columns than announced, arrays that
+            differ from the column's others in dtype or axes, and numbers that the stored dtype cannot hold.
     """
 
     def __init__(
@@ -192,10 +195,15 @@ def _shards(folder: Path) -> list[Path]:
 class Ragged:
     """A store, read by position: `store[id]` -> {column: array}, `id in store`, `len`, iteration.
 
-    path  a file of `write_ragged` or a folder of `RaggedWriter`; of a folder it sees the shards there are now
     Shards come in the order of their names: one writer's entries in the order that they were appended.
-    Raises InputError naming the file where it is missing, truncated or of another kind, or where an id or other columns
-    are in two shards; KeyError for an unknown id.
+
+    Args:
+        path: A file of `write_ragged` or a folder of `RaggedWriter`; of a folder it sees the shards there are now.
+
+    Raises:
+        InputError: It is missing, truncated or of another kind, or an id or other columns are in two shards; names
+            the file.
+        KeyError: An id that it has not.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -44,7 +44,12 @@ def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
 class Lines(Sequence[T]):
     """What `write_lines` wrote as a list that needs no memory: 8 bytes a line, which is parsed when it is asked for.
 
-    of  makes an item of a line's record. Raises InputError as `read_lines`.
+    Args:
+        path: The file.
+        of: Makes an item of a line's record.
+
+    Raises:
+        InputError: As `read_lines`.
     """
 
     def __init__(self, path: Path, of: Callable[[dict[str, Any]], T]) -> None:

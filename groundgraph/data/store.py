@@ -29,9 +29,16 @@ _COLUMNS = (*_FIELDS, "size")
 
 
 def write_regions(path: str | Path, ids: Sequence[str], regions: Iterable[Regions], half: bool = False) -> None:
-    """Writes one `Regions` an id to one file (columns boxes, labels, scores, features, size), all held in memory.
+    """Write one `Regions` an id to one file (columns boxes, labels, scores, features, size), all held in memory.
 
-    half  features are stored as float16. Raises InputError as `write_ragged`, or where float16 cannot hold them.
+    Args:
+        path: The file.
+        ids: The images' names, each once.
+        regions: Their regions.
+        half: Features are stored as float16.
+
+    Raises:
+        InputError: As `write_ragged`, or float16 cannot hold the features.
     """
     entries = [_entry(one) for one in regions]
     columns = {column: [entry[column] for entry in entries] for column in _COLUMNS}
@@ -51,9 +58,16 @@ class NoRegions(InputError):
 class RegionsWriter:
     """Adds regions to a folder of shards as they are found (see `RaggedWriter`); for a `with` block.
 
-    half   features are stored as float16: half the room, and what is read is float32 again, to 3 digits
-    width  of a region's features; None as long as no image had regions
-    Raises InputError as `RaggedWriter`, and NoRegions where no image at all has regions.
+    `width` is of a region's features; None as long as no image had regions.
+
+    Args:
+        path: The store's folder.
+        half: Features are stored as float16: half the room, and what is read is float32 again, to 3 digits.
+        shard: As of `RaggedWriter`.
+
+    Raises:
+        InputError: As `RaggedWriter`.
+        NoRegions: No image at all has regions.
     """
 
     def __init__(self, path: str | Path, half: bool = False, shard: int = SHARD_BYTES) -> None:
@@ -110,9 +124,12 @@ def _entry(regions: Regions) -> dict[str, np.ndarray]:
 class StoredRegions(Sequence[Regions]):
     """The regions of a store, in its order, each read when it is asked for: a list that needs no memory.
 
-    path  a file of `write_regions` or a folder of `RegionsWriter`
-    ids   whose regions, in this order; None: all, in the store's
-    Raises InputError where it is no such store, or lacks an id.
+    Args:
+        path: A file of `write_regions` or a folder of `RegionsWriter`.
+        ids: Whose regions, in this order; None: all, in the store's.
+
+    Raises:
+        InputError: It is no such store, or lacks an id.
     """
 
     def __init__(self, path: str | Path, ids: Sequence[str] | None = None) -> None:

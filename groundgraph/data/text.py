@@ -21,11 +21,15 @@ def plain(text: str) -> str:
 
 @contextmanager
 def text_file(path: str | Path, kind: str, newline: str | None = None) -> Iterator[TextIO]:
-    """A text file opened to be read, in UTF-8, or in UTF-16 or 32 where its first bytes say so; their mark is left out.
+    """Open a text file to be read, in UTF-8, or in UTF-16 or 32 where its first bytes say so; their mark is left out.
 
-    kind     what is meant to be there, for messages: "image_data.json of Visual Genome"
-    newline  as of `open`
-    Raises InputError, when it is opened or read on in the block, where the file is absent, a folder, or no such text.
+    Args:
+        path: The file.
+        kind: What is meant to be there, for messages: "image_data.json of Visual Genome".
+        newline: As of `open`.
+
+    Raises:
+        InputError: The file is absent, a folder, or no such text; when it is opened, or read on in the block.
     """
     try:
         with open(path, "rb") as raw:

@@ -19,10 +19,13 @@ ProgressBar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]
 class Entity:
     """A thing a caption speaks of.
 
-    text        the phrase as it stands ("the young boy"); span [start, end) are its characters in the caption
-    head        the head noun as it stands ("bikes"); head_span are its characters
-    name        head noun with its compounds, lemmatised and lower case ("bike", "tennis racket")
-    attributes  lemmatised adjectives ("young",)
+    Attributes:
+        text: The phrase as it stands ("the young boy").
+        head: The head noun as it stands ("bikes").
+        name: Head noun with its compounds, lemmatised and lower case ("bike", "tennis racket").
+        span: Its characters [start, end) in the caption.
+        head_span: The head's, likewise.
+        attributes: Lemmatised adjectives ("young",).
     """
 
     text: str
@@ -68,10 +71,11 @@ class Mention:
 class GroundTruth:
     """Annotated boxes of an image; never seen by training, only by evaluation.
 
-    boxes      [G, 4] float32 xyxy in pixels
-    labels     G category names
-    relations  (subject box, predicate name, object box), indices into boxes
-    mentions   which boxes the captions' words mean, where the data knows
+    Attributes:
+        boxes: [G, 4] float32 xyxy in pixels.
+        labels: G category names.
+        relations: (subject box, predicate name, object box), indices into boxes.
+        mentions: Which boxes the captions' words mean, where the data knows.
     """
 
     boxes: np.ndarray
@@ -95,11 +99,12 @@ class Example:
 class Regions:
     """What a detector proposes for an image, best first.
 
-    boxes     [V, 4] float32 xyxy in pixels of the image
-    labels    [V] int64, index into the detector's categories; -1 where it commits to none
-    scores    [V] float32 in 0..1
-    features  [V, D] float32
-    size      (width, height) of the image in pixels
+    Attributes:
+        boxes: [V, 4] float32 xyxy in pixels of the image.
+        labels: [V] int64, index into the detector's categories; -1 where it commits to none.
+        scores: [V] float32 in 0..1.
+        features: [V, D] float32.
+        size: (width, height) of the image in pixels.
     """
 
     boxes: np.ndarray
@@ -116,12 +121,13 @@ class Regions:
 class PseudoLabels:
     """One image's pseudo labels: of its E entities the K best regions each.
 
-    categories  [E] int64, each entity's category in the evaluation vocabulary, from 0; -1 = none
-    regions     [E, K] int64, candidate regions, best first; -1 = no more
-    scores      [E, K] float32, the grounder's a_ij of each candidate
-    weights     [E, K] float32, each candidate's share of softmax_j(a_ij) over all the image's regions
-    triplets    [T, 3] int64 (subject entity, object entity, predicate from 0)
-    count       V, the image's regions
+    Attributes:
+        categories: [E] int64, each entity's category in the evaluation vocabulary, from 0; -1 = none.
+        regions: [E, K] int64, candidate regions, best first; -1 = no more.
+        scores: [E, K] float32, the grounder's a_ij of each candidate.
+        weights: [E, K] float32, each candidate's share of softmax_j(a_ij) over all the image's regions.
+        triplets: [T, 3] int64 (subject entity, object entity, predicate from 0).
+        count: V, the image's regions.
     """
 
     categories: np.ndarray
@@ -136,11 +142,14 @@ class PseudoLabels:
 class AnnotatedImage:
     """One image with annotations, as a person could have made them.
 
-    image_id, path, size  its name, its file, (width, height) in pixels
-    boxes      [B, 4] float32 xyxy in pixels
-    labels     [B] int64 in 1..C
-    scores     [B] float32, the share of its entity's softmax over all regions that the box holds
-    relations  [R, 3] int64 (subject box, object box, predicate in 1..P)
+    Attributes:
+        image_id: Its name.
+        path: Its file.
+        size: (width, height) in pixels.
+        boxes: [B, 4] float32 xyxy in pixels.
+        labels: [B] int64 in 1..C.
+        scores: [B] float32, the share of its entity's softmax over all regions that the box holds.
+        relations: [R, 3] int64 (subject box, object box, predicate in 1..P).
     """
 
     image_id: str
@@ -156,9 +165,10 @@ class AnnotatedImage:
 class SoftLabels:
     """What a training step takes for true of one image, as distributions instead of decisions.
 
-    objects     [V, 1 + C] float32, rows sum to 1: of every region, column 0 = background
-    pairs       [R, 2] int64 (subject region, object region), each pair once and no region with itself
-    predicates  [R, 1 + P] float32, rows sum to 1: of every listed pair, column 0 = background
+    Attributes:
+        objects: [V, 1 + C] float32, rows sum to 1: of every region, column 0 = background.
+        pairs: [R, 2] int64 (subject region, object region), each pair once and no region with itself.
+        predicates: [R, 1 + P] float32, rows sum to 1: of every listed pair, column 0 = background.
     """
 
     objects: np.ndarray
@@ -170,11 +180,12 @@ class SoftLabels:
 class Graph:
     """A predicted scene graph.
 
-    boxes             [N, 4] float32 xyxy in pixels
-    labels            [N] int64, 1..C of the evaluation vocabulary
-    scores            [N] float32
-    pairs             [P, 2] int64 (subject, object), best first
-    predicate_scores  [P, 1 + R] float32, column 0 = background
+    Attributes:
+        boxes: [N, 4] float32 xyxy in pixels.
+        labels: [N] int64, 1..C of the evaluation vocabulary.
+        scores: [N] float32.
+        pairs: [P, 2] int64 (subject, object), best first.
+        predicate_scores: [P, 1 + R] float32, column 0 = background.
     """
 
     boxes: np.ndarray

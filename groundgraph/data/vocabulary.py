@@ -39,7 +39,8 @@ class Vocabulary:
     def from_file(cls, path: str | Path) -> Vocabulary:
         """Reads one name a line (blank lines and a leading background are left out), or a JSON list of names.
 
-        Raises InputError, naming the file, when it is neither or a name occurs twice.
+        Raises:
+            InputError: It is neither or a name occurs twice; names the file.
         """
         path = Path(path)
         kind = "one name a line, or a JSON list of names"

@@ -57,7 +57,8 @@ class BottomUpTsv(RegionFile):
     def load(cls, source: str | Path) -> BottomUpTsv:
         """From a file, or a folder of *.tsv and *.tsv.N.
 
-        Raises InputError, naming file and line, where there is none or its first line is no such line.
+        Raises:
+            InputError: There is none or its first line is no such line; names file and line.
         """
         path = Path(source)
         files = sorted(p for p in path.glob("*.tsv*") if p.is_file()) if path.is_dir() else [path]

@@ -31,7 +31,9 @@ def coco_predictions(content: Mapping[str, Any], path: Path) -> NamedPredictions
     predicates   [{"id", "name"}]
     relations    [{"image_id", "subject_id", "object_id", "predicate_id", "score"}]; subject and object are
                  annotations' ids; relations rank by their score, which is the whole triplet's
-    Raises InputError, naming file, list and entry, on anything missing or unknown.
+
+    Raises:
+        InputError: Anything missing or unknown; names file, list and entry.
     """
     images, vocabularies, boxes, labels, scores, relations, values = _read(content, path, scored=True)
     arrays = triplet_predictions(boxes, labels, scores, relations, values, len(vocabularies[1]))
@@ -159,7 +161,10 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
 
     predicates  [{"id", "name"}]; relations [{"id", "image_id", "subject_id", "object_id", "predicate_id"}], of whose
     ends the ids are annotations'. An annotation's "score" is its entity's share of the region. file_name is relative
-    to info's "image_folder". Gives counts.
+    to info's "image_folder".
+
+    Returns:
+        Counts.
     """
     labelled = list(images)
     if not labelled:

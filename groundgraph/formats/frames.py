@@ -19,11 +19,15 @@ def box_notes(
 ) -> list[str]:
     """What is odd about a side's boxes, as notes.
 
-    boxes   [B, 4] float32, xyxy in pixels; image i has rows offsets[i] to offsets[i + 1]
-    images  N names
-    sizes   [N, 2] float (width, height) of the pictures in pixels, nan where unknown; None: none is known
-    where   the file's name
-    Raises InputError where boxes can only be shares of 0..1, [x, y, width, height], or of pictures of another size.
+    Args:
+        boxes: [B, 4] float32, xyxy in pixels.
+        offsets: [N + 1]; image i has rows offsets[i] to offsets[i + 1].
+        images: N names.
+        sizes: [N, 2] float (width, height) of the pictures in pixels, nan where unknown; None: none is known.
+        where: The file's name.
+
+    Raises:
+        InputError: Boxes can only be shares of 0..1, [x, y, width, height], or of pictures of another size.
     """
     if not len(boxes):
         return []
@@ -73,8 +77,9 @@ def known_sizes(
 ) -> np.ndarray | None:
     """The pictures' sizes [N, 2] from both sides', nan where neither knows one.
 
-    Raises InputError, naming the files (`where`: predictions', truth's) and an image, where they differ: its boxes are
-    then of two frames.
+    Raises:
+        InputError: They differ: its boxes are then of two frames; names the files (`where`: predictions', truth's) and
+            an image.
     """
     if predicted is None or true is None:
         return predicted if true is None else true

@@ -32,7 +32,10 @@ def graph_json_predictions(content: Any, path: Path) -> NamedPredictions:
     {image: {"objects": [{"category", "box", "score"}], "relations": [{"subject", "predicate", "object", "score"}]}}:
     box is [x1, y1, x2, y2] in pixels; subject and object are places in `objects`; relations rank by `score`, which is
     the whole triplet's. {"categories": [name, ...], "predicates": [name, ...], "graphs": {image: graph}} lists the
-    vocabularies too. Raises InputError, naming file, image and entry, on anything missing.
+    vocabularies too.
+
+    Raises:
+        InputError: Anything missing; names file, image and entry.
     """
     graphs, declared = _read(content, path, scored=True)
     occurring: tuple[dict[str, str], dict[str, str]] = {}, {}  # name -> the first image that it is in

@@ -42,7 +42,10 @@ def write_graphml(
     """Write FOLDER/ID.graphml for each image (Gephi, yEd, Cytoscape, networkx.read_graphml), of `to_networkx`'s form.
 
     An id's characters that a file name may not have are percent-encoded; characters that XML may not have are left out
-    of names. Gives counts.
+    of names.
+
+    Returns:
+        Counts.
     """
     import networkx
 
@@ -58,7 +61,8 @@ def write_graphml(
 def write_networkx(path: str | Path, graphs: Iterable[tuple[str, Graph]], vocabularies: Vocabularies) -> dict[str, int]:
     """Write networkx's node-link form, a line an image: `networkx.node_link_graph(json.loads(line), edges="edges")`.
 
-    Gives counts.
+    Returns:
+        Counts.
     """
     import networkx
 

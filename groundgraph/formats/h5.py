@@ -20,8 +20,12 @@ DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, M
 def open_h5(path: str | Path, kind: str) -> h5py.File:
     """The file, opened to be read; another program may have it open.
 
-    kind  what is meant to be there, for messages: "VG-SGG.h5 of Visual Genome"
-    Raises InputError, naming file and cause.
+    Args:
+        path: The file.
+        kind: What is meant to be there, for messages: "VG-SGG.h5 of Visual Genome".
+
+    Raises:
+        InputError: It is none, may not be read, or is damaged; names file and cause.
     """
     if not Path(path).exists():
         raise InputError(f"{Path(path).absolute()}: no such file; give {kind}")
@@ -41,8 +45,9 @@ def open_h5(path: str | Path, kind: str) -> h5py.File:
 def dataset(place: h5py.Group, name: str, path: str | Path, axes: tuple[int, ...] | None = None) -> h5py.Dataset:
     """The dataset of numbers of that name, unread; axes: how many it may have, None: at least one.
 
-    Raises InputError, naming file and dataset, where there is a group, a text or a scalar in its place, or where its
-    numbers lie in another file.
+    Raises:
+        InputError: There is a group, a text or a scalar in its place, or its numbers lie in another file; names file
+            and dataset.
     """
     check_links(place, (name,), path)
     array: Any = place.get(name)
@@ -64,8 +69,9 @@ def dataset(place: h5py.Group, name: str, path: str | Path, axes: tuple[int, ...
 def taken(array: h5py.Dataset, part: Any, path: str | Path) -> np.ndarray:
     """Some of a dataset, as `array[part]` gives it.
 
-    Raises InputError, naming file and dataset, where it is more than the file could fill: rows that nobody wrote take
-    no room there, and are made of nothing when they are read.
+    Raises:
+        InputError: It is more than the file could fill: rows that nobody wrote take no room there, and are made of
+            nothing when they are read; names file and dataset.
     """
     size = np.broadcast_to(np.zeros((), array.dtype), array.shape)[part].nbytes
     if size > _limit(array):

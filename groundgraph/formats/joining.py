@@ -15,15 +15,22 @@ Names = Sequence[str]
 def image_places(
     true: tuple[Names, Names | None], predicted: tuple[Names, Names | None], where: tuple[str, str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Where each true image is among the predicted ones, -1 where it is not ([N] int64), and notes.
-
-    true, predicted  (ids, file names or None where the file has none)
-    where            the files: predictions', truth's
+    """Where each true image is among the predicted ones, -1 where it is not, and notes.
 
     Where both sides have file names these count, whatever the ids: two programs number the same pictures differently.
     Else ids do, and where no id is in both, the one side's ids against the other's file names. File names meet by as
-    many of their last parts as tell a side's images apart. Raises InputError, naming the files, where an id occurs
-    twice or no image is in both.
+    many of their last parts as tell a side's images apart.
+
+    Args:
+        true: (ids, file names or None where the file has none) of the true side.
+        predicted: The same of the predicted side.
+        where: The files: predictions', truth's.
+
+    Returns:
+        [N] int64, and the notes.
+
+    Raises:
+        InputError: An id occurs twice or no image is in both; names the files.
     """
     for (ids, _), file in ((true, where[1]), (predicted, where[0])):
         if not len(ids):

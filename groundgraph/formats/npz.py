@@ -18,8 +18,10 @@ def read_npz(path: Path, side: Side) -> Numbered:
 
     `data.graph_arrays.as_truth` and `as_predictions` describe the arrays; `zeroshot` may be among them.
 
-    A file may hold one side only. Raises InputError, naming the file, where it is damaged, holds pickled objects, or
-    lacks an array of a side that it has.
+    A file may hold one side only.
+
+    Raises:
+        InputError: It is damaged, holds pickled objects, or lacks an array of a side that it has; names the file.
     """
     arrays = unpickle.read_npz(path, _NAMES)
     sides = {prefix: any(name.startswith(prefix) for name in arrays) for prefix in ("pred_", "gt_")}

@@ -29,9 +29,11 @@ _CONTAINER, _SET, _ENTRY, _SLOT = 64, 216, 100, 8
 class Machine:
     """Runs pickles of one file.
 
-    file, size  where its instructions come from, and the bytes that are there
-    names       "module.name" -> the function of ours that stands for it, or None for one that is only named. A
-                function gets the machine and the pickle's arguments.
+    Args:
+        file: Where its instructions come from.
+        size: The bytes that are there.
+        names: "module.name" -> the function of ours that stands for it, or None for one that is only named. A function
+            gets the machine and the pickle's arguments.
     """
 
     def __init__(self, file: BinaryIO, size: int, names: Mapping[str, Callable[..., Any] | None]) -> None:

@@ -21,10 +21,11 @@ BACKGROUND = ("__background__", "background")  # what a list of names may begin 
 class FileRegions:
     """An image's regions as a file holds them.
 
-    boxes     [V, 4] xyxy in pixels of a picture of `size` (width, height); None: of the image itself; (1, 1): shares
-    features  [V, D]
-    labels    [V] into the categories, -1 = none; None: the file has none
-    scores    [V] in 0..1; None: the file has none, its order counts
+    Attributes:
+        boxes: [V, 4] xyxy in pixels of a picture of `size` (width, height); None: of the image itself; (1, 1): shares.
+        features: [V, D].
+        labels: [V] into the categories, -1 = none; None: the file has none.
+        scores: [V] in 0..1; None: the file has none, its order counts.
     """
 
     boxes: np.ndarray
@@ -37,10 +38,11 @@ class FileRegions:
 class RegionFile(ABC):
     """An open file, or folder, of many images' regions; what is new in a format is `load` and `read` alone.
 
-    source      where it lies, for messages
-    keys        what its images are called, as `keyed` writes them
-    categories  names that the labels index; none where the file knows no classes
-    repeated    keys that it has twice: the first counts
+    Args:
+        source: Where it lies, for messages.
+        keys: What its images are called, as `keyed` writes them.
+        categories: Names that the labels index; none where the file knows no classes.
+        repeated: Keys that it has twice: the first counts.
     """
 
     def __init__(
@@ -62,8 +64,12 @@ class RegionFile(ABC):
 def keyed(names: Iterable[Any], what: str) -> tuple[dict[str, int], set[str]]:
     """Key -> number of the first image of that name, and the keys that occur twice.
 
-    names  what a file calls its images: ids, or names of files with or without folders and ending
-    what   the file, for messages. Raises InputError where a name is neither a number nor a text.
+    Args:
+        names: What a file calls its images: ids, or names of files with or without folders and ending.
+        what: The file, for messages.
+
+    Raises:
+        InputError: A name is neither a number nor a text.
     """
     rows: dict[str, int] = {}
     repeated = set()
@@ -83,7 +89,10 @@ def read_categories(path: Path) -> tuple[str, ...]:
     """Names from a file of one a line (what follows a comma is a synonym and left out), () where there is no file.
 
     Every line keeps its number, a background's too: labels count lines. Bottom-up attention's list of 1,600 has
-    doubles. Raises InputError, naming the file, where it is no text or a name between others is missing.
+    doubles.
+
+    Raises:
+        InputError: It is no text or a name between others is missing; names the file.
     """
     if not path.is_file():
         return ()

@@ -20,7 +20,10 @@ _FIELDS = ("boxes", "labels", "scores", "pairs", "predicate_scores")
 def read_run_graphs(path: Path, side: Side) -> NamedPredictions:
     """The graphs that a run's model predicted, RUN/sgg-METHOD/graphs.safetensors.
 
-    config.json beside it has the names. Raises InputError naming the file where either is missing or damaged.
+    config.json beside it has the names.
+
+    Raises:
+        InputError: Either is missing or damaged; names the file.
     """
     if side == "truth":
         raise InputError(f"{path}: holds predictions; a run's ground truth is RUN/examples/SPLIT.jsonl")
@@ -62,7 +65,10 @@ def run_truth(path: Path) -> Path:
 def read_examples(path: Path, side: Side) -> NamedTruth:
     """The ground truth of a run's examples, RUN/examples/SPLIT.jsonl.
 
-    Examples without any are left out. Raises InputError naming the file where it is none such or has no ground truth.
+    Examples without any are left out.
+
+    Raises:
+        InputError: It is none such or has no ground truth; names the file.
     """
     if side == "predictions":
         raise InputError(f"{path}: holds ground truth; a run's predictions are RUN/sgg-METHOD/graphs.safetensors")

@@ -28,7 +28,9 @@ def read_eval_results(path: Path, side: Side) -> Numbered:
     A ground truth has labels [G] and relation_tuple [R, 3]; a prediction pred_labels [B], pred_scores [B],
     rel_pair_idxs [Q, 2] and pred_rel_scores [Q, 1 + P]. Of a prediction's pairs only those are kept that can be among
     the first 100 with or without graph constraint: a test split's thousands of pairs an image would not fit in memory.
-    Raises InputError, naming the file, where it is damaged or another file, or holds anything but BoxLists of tensors.
+
+    Raises:
+        InputError: It is damaged or another file, or holds anything but BoxLists of tensors; names the file.
     """
     content = read_torch(path)
     if not isinstance(content, dict) or not {"groundtruths", "predictions"} <= content.keys():

@@ -27,7 +27,8 @@ Side = Literal["predictions", "truth"]
 class Numbered:
     """What a file without names holds: predictions, ground truth or both, and [Z, 3] zero-shot triplets.
 
-    sizes  [N, 2] (width, height) of the pictures in pixels, where the file has them
+    Attributes:
+        sizes: [N, 2] (width, height) of the pictures in pixels, where the file has them.
     """
 
     predictions: PredictionArrays | None = None
@@ -40,9 +41,10 @@ class Numbered:
 class NamedTruth:
     """True graphs of named images.
 
-    images        N ids; files are their file names, None where the file has none
-    vocabularies  what the file says is evaluated; None: it lists nothing
-    sizes         [N, 2] (width, height) of the pictures in pixels, nan where unknown; None: none is known
+    Attributes:
+        images: N ids; files are their file names, None where the file has none.
+        vocabularies: What the file says is evaluated; None: it lists nothing.
+        sizes: [N, 2] (width, height) of the pictures in pixels, nan where unknown; None: none is known.
     """
 
     truths: Sequence[GroundTruth]
@@ -56,7 +58,8 @@ class NamedTruth:
 class NamedPredictions:
     """Predicted graphs of named images, as `NamedTruth`; vocabularies are the numbers' names.
 
-    listed  the file lists the vocabularies whole; else they are what occurs
+    Attributes:
+        listed: The file lists the vocabularies whole; else they are what occurs.
     """
 
     arrays: PredictionArrays
@@ -71,7 +74,9 @@ class NamedPredictions:
 class Sides:
     """Predictions and ground truth of the same images under the same numbers, and what was left out on the way.
 
-    images, sizes  the images' names, and [N, 2] their (width, height) in pixels (nan, None: unknown)
+    Attributes:
+        images: The images' names.
+        sizes: [N, 2] their (width, height) in pixels (nan, None: unknown).
     """
 
     predictions: PredictionArrays
@@ -90,7 +95,9 @@ def together(predictions: NamedPredictions, truth: NamedTruth, where: tuple[str,
     true boxes and relations outside it are left out. A predicted category outside it matches nothing, a predicted
     predicate keeps its place in the ranking. Images match as `joining.image_places` says. A true image without a
     prediction counts as one without pairs.
-    Raises InputError, naming the files (`where`: predictions', truth's), where no image is in both.
+
+    Raises:
+        InputError: No image is in both; names the files (`where`: predictions', truth's).
     """
     vocabularies = truth.vocabularies or (predictions.vocabularies if predictions.listed else _occurring(truth.truths))
     places, notes = image_places((truth.images, truth.files), (predictions.images, predictions.files), where)

@@ -49,7 +49,7 @@ class OtherTensor:
 class BoxList(Built):
     """Stands for Scene-Graph-Benchmark's class, under whatever package's name: what was stored of it, unchecked.
 
-    bbox, size, mode, extra_fields  None where the file has none
+    Its fields are None where the file has none.
     """
 
     bbox: Any = None
@@ -76,7 +76,10 @@ def read_torch(path: str | Path) -> Any:
     """What a file of torch.save holds: tensors on the CPU, plain values and containers, and `BoxList`s.
 
     Tensors of a file in torch's zip form are mapped: only what is used is read. A tensor of another kind than plain
-    ones is an `OtherTensor`. Raises InputError, naming the file, where it is missing, damaged, or holds anything else.
+    ones is an `OtherTensor`.
+
+    Raises:
+        InputError: It is missing, damaged, or holds anything else; names the file.
     """
     return read_file(path, "a file that torch.save wrote", _read)
 
@@ -84,7 +87,8 @@ def read_torch(path: str | Path) -> Any:
 def tensors_of(path: str | Path, inside: str = "model") -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by name, bare or under the key `inside`; what else it holds is left out.
 
-    Raises InputError as `read_torch`, and where it holds no mapping.
+    Raises:
+        InputError: As `read_torch`, or it holds no mapping.
     """
     content = read_torch(path)
     if isinstance(content, Mapping) and isinstance(content.get(inside), Mapping):

@@ -38,7 +38,8 @@ FAILS = (
 def read_pickle(path: str | Path) -> Any:
     """What a pickle holds: plain values, containers and NumPy arrays (Python 2's included: its text is read as latin1).
 
-    Raises InputError, naming the file, where it is missing, damaged, or asks for anything else.
+    Raises:
+        InputError: It is missing, damaged, or asks for anything else; names the file.
     """
     return read_file(path, "a pickle of plain data", _pickle)
 
@@ -51,7 +52,8 @@ def read_npy(path: str | Path) -> np.ndarray:
 def read_npz(path: str | Path, names: Container[str]) -> dict[str, np.ndarray]:
     """Name -> array of an npz file, of those of the given names that it has; the others are not unpacked.
 
-    Raises InputError as `read_pickle`, and where the arrays would unpack to more than `memory_of` the file's bytes.
+    Raises:
+        InputError: As `read_pickle`, or the arrays would unpack to more than `memory_of` the file's bytes.
     """
     return read_file(path, "an npz file of plain arrays", lambda file, size: _members(file, size, names))
 
@@ -59,7 +61,8 @@ def read_npz(path: str | Path, names: Container[str]) -> dict[str, np.ndarray]:
 def read_file(path: str | Path, kind: str, reader: Callable[[BinaryIO, int], Any]) -> Any:
     """What `reader` makes of a file and its bytes; `kind` says what it should be, for messages.
 
-    Raises InputError, naming the file, where it is missing, asks for what plain data do not need, or is damaged.
+    Raises:
+        InputError: It is missing, asks for what plain data do not need, or is damaged; names the file.
     """
     path = Path(path)
     try:

@@ -30,10 +30,6 @@ def read_results(
 ) -> dict[str, PseudoLabels]:
     """Pseudo labels of a pickle of grounding results, by image id.
 
-    categories, predicates  C and P of the vocabulary that numbers them from 1 (VG150: 150 and 50); 0 names none
-    top      candidates that are kept of an entity, the best (5 are stored, 3 are trained on)
-    skipped  gets the triplets that are left out because an end or the predicate is 0
-
     Captions' results are {image id: {"gt_classes" [E], "relations" [T, 3] (subject, object, predicate), "gd_boxes"
     and "gd_scores", for each entity its regions' numbers and their scores}}. Unlocalized graphs' are a list of
     {"image_id", "gt_classes", "gt_rels" [T, 3], and, for each triplet, "subject_boxes", "subject_scores",
@@ -41,7 +37,16 @@ def read_results(
     entity of its own. Scores between 0 and 1 that sum to at most 1 an entity are probabilities: the candidates' shares
     are these, their scores the logarithms; a probability of 0 is a padded region's, and no candidate. Of other scores
     the softmax over an entity's candidates gives the shares.
-    Raises InputError, naming file, image and fix, where it is no such file or asks to run anything.
+
+    Args:
+        path: The pickle.
+        categories: C of the vocabulary that numbers them from 1 (VG150: 150); 0 names none.
+        predicates: P, likewise (VG150: 50).
+        top: Candidates that are kept of an entity, the best (5 are stored, 3 are trained on).
+        skipped: Gets the triplets that are left out because an end or the predicate is 0.
+
+    Raises:
+        InputError: It is no such file or asks to run anything; names file, image and fix.
     """
     content = read_pickle(path)
     entries = content.items() if isinstance(content, Mapping) else _by_id(content, path)

@@ -20,13 +20,19 @@ from groundgraph.formats.unpickle import read_npz
 def read_zeroshot(
     path: str | Path, vocabularies: Vocabularies | None = None, notes: list[str] | None = None
 ) -> np.ndarray:
-    """The triplets that training never saw: [Z, 3] int64 (subject label, object label, predicate).
+    """The triplets that training never saw.
 
-    path   an npz with `zeroshot`, Scene-Graph-Benchmark's zeroshot_triplet.pytorch, or JSON: a list of [subject
-           category, object category, predicate], as names (then `vocabularies` number them; a triplet with a name
-           outside is left out) or as numbers
-    notes  gets how many are left out
-    Raises InputError, naming the file, where it is neither, or its triplets can only be in another order.
+    Args:
+        path: An npz with `zeroshot`, Scene-Graph-Benchmark's zeroshot_triplet.pytorch, or JSON: a list of [subject
+            category, object category, predicate], as names or as numbers.
+        vocabularies: Number the names; a triplet with a name outside is left out.
+        notes: Gets how many are left out.
+
+    Returns:
+        [Z, 3] int64 (subject label, object label, predicate).
+
+    Raises:
+        InputError: It is neither, or its triplets can only be in another order; names the file.
     """
     path = Path(path)
     if path.suffix.lower() in TORCH:

@@ -18,12 +18,17 @@ def read_coco(
 ) -> list[Example]:
     """The examples of a COCO captions file, in the order of its image list.
 
-    captions   JSON with `images` (id, file_name) and `annotations` (image_id, caption)
-    images     the folder that file_name is relative to
-    instances  as `coco_truth.add_truth` takes it
-    Left out and recorded: images that are missing, without a caption, listed twice or outside the folder; captions
-    that are empty or no text; captions of images not listed. One picture listed under two ids is one image, recorded.
-    Raises InputError, naming file and fix, where a file is not such JSON, or no caption is of a listed image.
+    One picture listed under two ids is one image, recorded.
+
+    Args:
+        captions: JSON with `images` (id, file_name) and `annotations` (image_id, caption).
+        images: The folder that file_name is relative to.
+        skipped: Gets what is left out: images that are missing, without a caption, listed twice or outside the folder;
+            captions that are empty or no text; captions of images not listed.
+        instances: As `coco_truth.add_truth` takes it.
+
+    Raises:
+        InputError: A file is not such JSON, or no caption is of a listed image; names file and fix.
     """
     listing = read_listing(captions, ("images", "annotations"))
     spoken: dict[str, list[str]] = {}

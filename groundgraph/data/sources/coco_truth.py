@@ -22,11 +22,15 @@ def add_truth(
 ) -> list[Example]:
     """Examples with their boxes from an instances file.
 
-    captioned  (file name as it is listed, example)
-    ids        whether an example's id is one that the instances file may have; file names count first
-    Left out and recorded: boxes outside their picture; all boxes of an image whose frame is not the picture's; images
-    that the instances file does not list are counted. Raises InputError as `read_instances`, and where the file lists
-    none of the images, or has boxes and none of them fits.
+    Args:
+        captioned: (file name as it is listed, example) of each image.
+        instances: As `read_instances` takes it.
+        skipped: Gets what is left out: boxes outside their picture; all boxes of an image whose frame is not the
+            picture's; and how many images the instances file does not list.
+        ids: Whether an example's id is one that the instances file may have; file names count first.
+
+    Raises:
+        InputError: As `read_instances`; the file lists none of the images, or has boxes and none of them fits.
     """
     annotated = read_instances(instances, skipped)
     by_name, by_id = {name_text(a.file_name): a for a in annotated}, {a.image_id: a for a in annotated}

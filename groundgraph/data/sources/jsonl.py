@@ -25,13 +25,16 @@ def read_jsonl(
 
     An image's id is its path in the folder (`./a\1.jpg` is a/1.jpg).
 
-    lines      {"image": NAME, "captions": [TEXT, ...]}, {"image": NAME, "caption": TEXT} or {"image": NAME, "triplets":
-               [[SUBJECT, PREDICATE, OBJECT], ...]}; several lines of one image are joined
-    images     the folder that NAME is relative to
-    instances  COCO JSON whose file_name is NAME, see `coco_truth.add_truth`
-    Left out and recorded: images that are missing, outside the folder or without a caption or triplet; captions that
-    are empty or no text; triplets that are not three words or phrases; other keys, in one entry. Raises InputError
-    naming file, line and fix for anything else.
+    Args:
+        lines: {"image": NAME, "captions": [TEXT, ...]}, {"image": NAME, "caption": TEXT} or {"image": NAME, "triplets":
+            [[SUBJECT, PREDICATE, OBJECT], ...]}; several lines of one image are joined.
+        images: The folder that NAME is relative to.
+        skipped: Gets what is left out: images that are missing, outside the folder or without a caption or triplet;
+            captions that are empty or no text; triplets that are not three words or phrases; other keys, in one entry.
+        instances: COCO JSON whose file_name is NAME, see `coco_truth.add_truth`.
+
+    Raises:
+        InputError: Anything else; names file, line and fix.
     """
     captions: dict[str, list[str]] = {}
     triplets: dict[str, list[Words]] = {}
@@ -69,7 +72,8 @@ def read_jsonl(
 def read_rows(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
     """(line number from 1, entry with an image's name) of each line, empty ones left out.
 
-    Raises InputError naming file and line for anything else.
+    Raises:
+        InputError: Anything else; names file and line.
     """
     entries = []
     for number, row in enumerate(read_text(path, "JSON lines of images and captions").split("\n"), 1):

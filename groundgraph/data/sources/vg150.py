@@ -64,8 +64,10 @@ class Vg150Source:
     def examples(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
         """A split's examples, in the order of the published files; COCO's in the order of its lists.
 
-        Left out and recorded: images that are missing or broken, or without a caption or triplet. Raises InputError,
-        naming file and fix, where a published file is missing, damaged or does not go with the others.
+        Left out and recorded: images that are missing or broken, or without a caption or triplet.
+
+        Raises:
+            InputError: A published file is missing, damaged or does not go with the others; names file and fix.
         """
         test = np.flatnonzero(self._graphs.test & self._graphs.related)
         rows = {"train": self._train, "validation": self._validation, "test": test}[split]

@@ -16,12 +16,16 @@ from groundgraph.formats.json_stream import read_objects
 def read_phrases(
     path: Path, trained: Container[int], every: Container[int], skipped: Skipped
 ) -> dict[int, tuple[str, ...]]:
-    """Image id -> its region descriptions, each once whatever its case, of region_descriptions.json.
+    """Image id -> its region descriptions, each once whatever its case.
 
-    trained  ids of the images whose descriptions are kept
-    every    ids of all images of image_data.json
-    Left out and recorded: entries without regions or with more than one id; regions without a phrase. Raises
-    InputError, naming the file, where it is no such list, or none of its images is among `every`.
+    Args:
+        path: region_descriptions.json.
+        trained: Ids of the images whose descriptions are kept.
+        every: Ids of all images of image_data.json.
+        skipped: Gets entries without regions or with more than one id, and regions without a phrase.
+
+    Raises:
+        InputError: It is no such list, or none of its images is among `every`; names the file.
     """
     matched, phrases = False, {}
     for number, entry in enumerate(read_objects(path)):

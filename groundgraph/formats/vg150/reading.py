@@ -41,12 +41,17 @@ class ListedImage:
 class VgGraphs:
     """The annotations, by image row.
 
-    test        [N] bool: the test split
-    box_rows    [N, 2] int64, first and one past the last row of its boxes (equal: none); relation_rows likewise
-    boxes       [B, 4] float64 xyxy, in fractions of the image's longer side
-    usable      [B] bool: which of the boxes are numbers, have an area and lie in the square of that side
-    labels      [B] int64 from 0; predicates [R] likewise; relations [R, 2] int64, rows of boxes
-    categories, predicate_names  what they number
+    Attributes:
+        test: [N] bool: the test split.
+        box_rows: [N, 2] int64, first and one past the last row of its boxes (equal: none).
+        relation_rows: Those of its relations, likewise.
+        boxes: [B, 4] float64 xyxy, in fractions of the image's longer side.
+        usable: [B] bool: which of the boxes are numbers, have an area and lie in the square of that side.
+        labels: [B] int64 from 0.
+        relations: [R, 2] int64, rows of boxes.
+        predicates: [R] int64 from 0.
+        categories: What the labels number.
+        predicate_names: What the predicates number.
     """
 
     test: np.ndarray
@@ -131,7 +136,8 @@ def read_names(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def read_graphs(path: str | Path, dictionary: str | Path) -> VgGraphs:
     """The h5 file with the names of its numbers.
 
-    Raises InputError, naming file and fix, where one is missing, truncated, of another layout, or where they disagree.
+    Raises:
+        InputError: One is missing, truncated, of another layout, or they disagree; names file and fix.
     """
     categories, predicate_names = read_names(dictionary)
     raw, side = _arrays(path)

@@ -31,8 +31,12 @@ def write_vg150(folder: str | Path, images: Iterable[AnnotatedImage], vocabulari
     Image ids that are whole numbers stay; if one is not, or is one of the four that the readers pass over, all are
     numbered from 1. images/ID.jpg are links to the images, since the readers build these names, or copies where the
     system has no links. The readers also assert that Visual Genome has 108,073 images; that line of theirs has to go.
-    Gives counts of images, boxes, relations and of images without a box. Raises InputError where the folder holds any
-    of these files from elsewhere, such as Visual Genome's own.
+
+    Returns:
+        Counts of images, boxes, relations and of images without a box.
+
+    Raises:
+        InputError: The folder holds any of these files from elsewhere, such as Visual Genome's own.
     """
     folder = Path(folder)
     _check_folder(folder)
