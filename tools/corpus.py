@@ -73,5 +73,5 @@ def world_captions(part: str, scenes: int) -> list[str]:
 def triplets(scene: Scene, which: Sequence[int] | None = None) -> list[tuple[str, str, str]]:
     """A scene's relations (or those numbered in `which`) as (category, predicate, category)."""
     chosen = range(len(scene.relations)) if which is None else which
-    found = (scene.relations[i] for i in chosen)
-    return [(scene.objects[s].category, predicate, scene.objects[o].category) for s, predicate, o in found]
+    relations = (scene.relations[i] for i in chosen)
+    return [(scene.objects[s].category, predicate, scene.objects[o].category) for s, predicate, o in relations]

@@ -90,8 +90,8 @@ def build(text_model: str, teacher: AlbefModel) -> VisionTextDualEncoderModel:
 
 def phrase(name: str, colour: str, words: Counter[str], rng: np.random.Generator) -> str:
     """A tag as a phrase, varied: the noun as captions write it, in one of the prompts."""
-    known = sorted({name, *words})
-    noun = f"{colour} {known[rng.integers(len(known))]}".strip()
+    words_of_it = sorted({name, *words})
+    noun = f"{colour} {words_of_it[rng.integers(len(words_of_it))]}".strip()
     return PROMPTS[rng.integers(len(PROMPTS))].format(a=article(noun), noun=noun)
 
 
@@ -141,15 +141,15 @@ def evaluate(model: VisionTextDualEncoderModel, tokenizer, corpus: Corpus, count
     for start in range(0, len(objects), 250):
         part = slice(start, start + 250)
         boxes = torch.tensor([thing.box for thing in objects[part]], dtype=torch.float32)
-        seen = see(model, cut(torch.from_numpy(corpus.images[picture[part]]), boxes))
-        guess += (seen @ words.T).argmax(1).tolist()
-        other += (seen @ others.T).argmax(1).tolist()
-        colour += torch.einsum("bd,bcd->bc", seen, painted[torch.from_numpy(truth[part])]).argmax(1).tolist()
+        features = see(model, cut(torch.from_numpy(corpus.images[picture[part]]), boxes))
+        guess += (features @ words.T).argmax(1).tolist()
+        other += (features @ others.T).argmax(1).tolist()
+        colour += torch.einsum("bd,bcd->bc", features, painted[torch.from_numpy(truth[part])]).argmax(1).tolist()
     model.train(training)
     right = np.array(guess) == truth
     unseen = np.array([thing.category in UNSEEN for thing in objects])
     several = np.array([len(set(SYNONYMS.get(thing.category, ""))) > 1 for thing in objects])
-    told = [
+    right_colour = [
         colours[c] == thing.colour for c, thing in zip(colour, objects, strict=True) if thing.category not in PEOPLE
     ]
     return {
@@ -157,7 +157,7 @@ def evaluate(model: VisionTextDualEncoderModel, tokenizer, corpus: Corpus, count
         "the same, categories the bundled detector never saw": float(right[unseen].mean()),
         "the same, in other words, categories with synonyms": float((np.array(other) == truth)[several].mean()),
         "chance": 1 / len(CATEGORIES),
-        "colour of a true crop, its noun given": float(np.mean(told)),
+        "colour of a true crop, its noun given": float(np.mean(right_colour)),
         "chance of the colour": 1 / len(colours),
         "true crops": len(right),
     }

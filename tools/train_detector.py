@@ -91,17 +91,17 @@ def loss_of(model: FasterRCNN, images: list[Tensor], targets: list[dict[str, Ten
 
 def evaluate(detector: TorchvisionDetector, scenes: Sequence[Drawn]) -> dict[str, float]:
     """AP50 of the seen categories, and the share of true objects that some region covers at IoU 0.5."""
-    found = detector.regions([Image.fromarray(scene.pixels) for scene in scenes])
-    figures = coverage(found, scenes)
-    return {**figures, **average_precision(found, scenes, detector.categories)}
+    regions_of = detector.regions([Image.fromarray(scene.pixels) for scene in scenes])
+    figures = coverage(regions_of, scenes)
+    return {**figures, **average_precision(regions_of, scenes, detector.categories)}
 
 
-def coverage(found: Sequence[Regions], scenes: Sequence[Drawn]) -> dict[str, float]:
+def coverage(regions_of: Sequence[Regions], scenes: Sequence[Drawn]) -> dict[str, float]:
     """Share of objects, all, seen and unseen, with a region of IoU >= 0.5."""
     from torchvision.ops import box_iou
 
     covered, unseen = [], []
-    for regions, scene in zip(found, scenes, strict=True):
+    for regions, scene in zip(regions_of, scenes, strict=True):
         overlap = box_iou(torch.from_numpy(scene.boxes), torch.from_numpy(regions.boxes))
         covered += (overlap.amax(1) >= 0.5).tolist() if len(regions) else [False] * len(scene.names)
         unseen += [name in UNSEEN for name in scene.names]
@@ -113,10 +113,10 @@ def coverage(found: Sequence[Regions], scenes: Sequence[Drawn]) -> dict[str, flo
     }
 
 
-def average_precision(found: Sequence[Regions], scenes: Sequence[Drawn], names: Sequence[str]) -> dict[str, float]:
+def average_precision(regions_of: Sequence[Regions], scenes: Sequence[Drawn], names: Sequence[str]) -> dict[str, float]:
     """AP50, its mean over the seen categories first; regions without a label are no detections."""
     graphs = []
-    for regions in found:
+    for regions in regions_of:
         named = regions.labels >= 0
         nothing = np.zeros((0, 2), np.int64), np.zeros((0, 1), np.float32)
         graphs.append(Graph(regions.boxes[named], regions.labels[named] + 1, regions.scores[named], *nothing))

@@ -48,7 +48,7 @@ class Captions:
     guides   of each caption, (place of a word piece, the three tags that say where its thing is)
     tags     tag -> number; has  tags of each picture
     swaps    (slot, the other two words) -> captions with such a triplet, for plausible negatives
-    said     triplets of each picture
+    triples_of  triplets of each picture
     """
 
     ids: torch.Tensor
@@ -59,7 +59,7 @@ class Captions:
     tags: dict[Tag, int]
     has: list[list[int]]
     swaps: dict[tuple[int, str, str], list[int]]
-    said: list[set[Triple]]
+    triples_of: list[set[Triple]]
 
     def labels(self, pictures: Sequence[int]) -> torch.Tensor:
         """[B, tags] float32, 1 where a caption of the picture holds the tag."""
@@ -73,22 +73,22 @@ class Captions:
 
         A caption without a triplet, or with no neighbour, gets captions drawn at random.
         """
-        here = self.said[self.picture[caption]]
-        found: list[int] = []
+        here = self.triples_of[self.picture[caption]]
+        false: list[int] = []
         triples = self.triples[caption]
         for _ in range(6 * count if triples else 0):
             triple, slot = triples[rng.integers(len(triples))], int(rng.integers(3))
             pool = self.swaps[key(triple, slot)]
             other = pool[rng.integers(len(pool))]
             if self.triples[other] and not here.issuperset(self.triples[other]):
-                found.append(other)
-                if len(found) == count:
-                    return found
-        while len(found) < count:
+                false.append(other)
+                if len(false) == count:
+                    return false
+        while len(false) < count:
             other = int(rng.integers(len(self.picture)))
             if not here.issuperset(self.triples[other] or [("", "", "")]):
-                found.append(other)
-        return found
+                false.append(other)
+        return false
 
 
 def key(triple: Triple, slot: int) -> tuple[int, str, str]:
@@ -125,21 +125,21 @@ def prepare(
     ]
     triples = [[triple for triple in row if triple] for row in words]
     of: list[list[int]] = [[] for _ in range(len(corpus))]
-    said: list[set[Triple]] = [set() for _ in range(len(corpus))]
+    triples_of: list[set[Triple]] = [set() for _ in range(len(corpus))]
     swaps: dict[tuple[int, str, str], list[int]] = defaultdict(list)
     for m, i in enumerate(picture):
         of[i].append(m)
-        said[i].update(triples[m])
+        triples_of[i].update(triples[m])
         for triple in triples[m]:
             for slot in range(3):
                 swaps[key(triple, slot)].append(m)
-    counts = Counter(tag for s in said for tag in {tag for triple in s for tag in triplet_tags(triple)})
+    counts = Counter(tag for s in triples_of for tag in {tag for triple in s for tag in triplet_tags(triple)})
     tags = {tag: n for n, (tag, count) in enumerate(counts.most_common()) if count >= least}
-    has = [sorted({tags[tag] for triple in s for tag in triplet_tags(triple) if tag in tags}) for s in said]
+    has = [sorted({tags[tag] for triple in s for tag in triplet_tags(triple) if tag in tags}) for s in triples_of]
     guides = []
-    for caption, found, offsets in zip(parsed, words, encoded["offset_mapping"], strict=True):
+    for caption, rows_of_words, offsets in zip(parsed, words, encoded["offset_mapping"], strict=True):
         rows = []
-        for t, triple in zip(caption.triplets, found, strict=True):
+        for t, triple in zip(caption.triplets, rows_of_words, strict=True):
             if triple is None:
                 continue
             for role, entity in enumerate((caption.entities[t.subject], caption.entities[t.object])):
@@ -147,7 +147,7 @@ def prepare(
                 rows += [(place, numbers) for place in pieces(offsets, entity) if len(numbers) == 3]
         guides.append(rows)
     ids = torch.from_numpy(encoded["input_ids"]).long()
-    return Captions(ids, picture, of, triples, guides, tags, has, dict(swaps), said)
+    return Captions(ids, picture, of, triples, guides, tags, has, dict(swaps), triples_of)
 
 
 def pieces(offsets: np.ndarray, entity: Entity) -> list[int]:

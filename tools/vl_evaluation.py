@@ -85,14 +85,14 @@ def tag_grounding(
             for r, role, target, alike in cases(scene):
                 s, p, o = scene.relations[r]
                 words = (scene.objects[s].category, _lemma(p), scene.objects[o].category)
-                known = {
+                by_kind = {
                     "noun": ("noun", words[2 * role]),
                     "subject": ("subject", *words[:2]),
                     "object": ("object", *words[1:]),
                     "triplet": ("triplet", *words),
                 }
                 for kinds in TAGS_TRIED[role]:
-                    numbers = [tags[known[k]] for k in kinds if known[k] in tags]
+                    numbers = [tags[by_kind[k]] for k in kinds if by_kind[k] in tags]
                     if len(numbers) < len(kinds):
                         continue
                     phi = cells[:, numbers].sum(1).softmax(0).view(1, *image.grid).numpy()

@@ -17,11 +17,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import Tensor, nn
 
 from groundgraph.training.config import OptimConfig
-from groundgraph.training.task import Batch, TrainingTask
+from groundgraph.training.task import BatchT, TrainingTask
 from groundgraph.training.trainer import train
 
 
-class ExpertTask(TrainingTask[Batch], Generic[Batch]):
+class ExpertTask(TrainingTask[BatchT], Generic[BatchT]):
     """An expert, or a phase of its training: so many steps, each on a batch that is drawn for it.
 
     Args:
@@ -37,25 +37,25 @@ class ExpertTask(TrainingTask[Batch], Generic[Batch]):
         self.name = name
 
     @abstractmethod
-    def draw(self, places: list[int]) -> Batch:
+    def draw(self, places: list[int]) -> BatchT:
         """A step's batch; places: its part of `order`."""
 
     def order(self) -> list[int]:
         """The examples of all steps; none where `draw` chooses them itself."""
         return []
 
-    def batches(self, epoch: int, order: list[int], done: int) -> Iterator[tuple[Batch]]:
+    def batches(self, epoch: int, order: list[int], done: int) -> Iterator[tuple[BatchT]]:
         """Each step's batch, in one part."""
         size = len(order) // self.steps
         for step in range(done, self.steps):
             yield (self.draw(order[step * size : (step + 1) * size]),)
 
     @abstractmethod
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: BatchT) -> dict[str, Tensor]:
         """As `TrainingTask.losses`."""
 
 
-def fit(task: ExpertTask[Batch], scratch: Path, **options: Any) -> None:
+def fit(task: ExpertTask[BatchT], scratch: Path, **options: Any) -> None:
     """Train an expert with a bar that shows its losses.
 
     Args:

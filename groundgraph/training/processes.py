@@ -151,7 +151,7 @@ class Share:
         sizes = [part.stop - part.start for part in divide(slice(0, self.total), self.ranks.world)]
         padded = values.new_zeros(max(sizes), *values.shape[1:])  # gloo gathers tensors of one shape
         padded[: len(values)] = values
-        parts = all_gather(padded.byte() if values.dtype == torch.bool else padded)  # type: ignore[no-untyped-call]
+        parts = all_gather(padded.byte() if values.dtype == torch.bool else padded)
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)]).to(values.dtype)
 
     def sum(self, values: Tensor) -> Tensor:

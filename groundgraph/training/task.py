@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Batch = TypeVar("Batch")
+BatchT = TypeVar("BatchT")
 
 
-class TrainingTask(ABC, Generic[Batch]):
+class TrainingTask(ABC, Generic[BatchT]):
     """A model and what it learns from; grounders, scene-graph models and experts subclass it.
 
     Args:
@@ -36,7 +36,7 @@ class TrainingTask(ABC, Generic[Batch]):
         """An epoch's examples, newly shuffled."""
 
     @abstractmethod
-    def batches(self, epoch: int, order: list[int], done: int) -> Iterator[Sequence[Batch]]:
+    def batches(self, epoch: int, order: list[int], done: int) -> Iterator[Sequence[BatchT]]:
         """An epoch's batches, each in one or several parts, whose losses add up to the batch's.
 
         Args:
@@ -46,7 +46,7 @@ class TrainingTask(ABC, Generic[Batch]):
         """
 
     @abstractmethod
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: BatchT) -> dict[str, Tensor]:
         """Named scalars, float32, whose sum is minimised; of several processes, each gives its share of the sums."""
 
     def parameters(self) -> Iterable[nn.Parameter] | list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from groundgraph.training.processes import ALONE, Ranks
 from groundgraph.training.task import TrainingTask
 
 log = logging.getLogger(__name__)
-Batch = TypeVar("Batch")
+BatchT = TypeVar("BatchT")
 Curves = dict[str, list[float]]
 Progress = Callable[[int, int, dict[str, float]], object]
 """Called after each batch with (batches done, batches of all epochs, the batch's losses)."""
@@ -52,7 +52,7 @@ class TrainingState:
 
 
 def train(
-    task: TrainingTask[Batch],
+    task: TrainingTask[BatchT],
     config: OptimConfig,
     progress: Progress | None = None,
     *,
@@ -164,7 +164,7 @@ def train(
     return state.curves
 
 
-def keep_best(state: TrainingState, figure: float, task: TrainingTask[Batch]) -> None:
+def keep_best(state: TrainingState, figure: float, task: TrainingTask[BatchT]) -> None:
     """Note a validation's figure, and keep the weights where it is the best so far."""
     state.curves["validation"].append(figure)
     state.stale += 1
