@@ -106,11 +106,11 @@ def _data(folder: Path) -> tuple[Path, ...]:
 @cache
 def _imported(path: Path) -> tuple[Reference, ...]:
     """The modules that a module names anywhere, each as a whole."""
-    found: list[Reference] = []
+    references: list[Reference] = []
     for origin, names, plain, quoted in _IMPORT.findall(path.read_text(encoding="utf-8")):
-        found += [(f"{origin}.{name}", "") for name in re.findall(r"\w+", names)]  # where it is a submodule
-        found += [(module, "") for module in (origin, plain, quoted) if module]
-    return tuple(found)
+        references += [(f"{origin}.{name}", "") for name in re.findall(r"\w+", names)]  # where it is a submodule
+        references += [(module, "") for module in (origin, plain, quoted) if module]
+    return tuple(references)
 
 
 @cache
@@ -130,9 +130,11 @@ def _references(node: ast.AST, module: str, imported: dict[str, Reference]) -> I
         if isinstance(child, ast.ImportFrom):
             yield from _bindings(child).values()
         elif (
-            isinstance(child, ast.Constant) and isinstance(child.value, str) and (said := _NAMED.fullmatch(child.value))
+            isinstance(child, ast.Constant)
+            and isinstance(child.value, str)
+            and (match := _NAMED.fullmatch(child.value))
         ):
-            yield said[1], said[2] or ""
+            yield match[1], match[2] or ""
         elif isinstance(child, ast.Name):
             origin, name = imported.get(child.id, (module, child.id))
             if child.id in imported and not name:  # a module: what of it is asked for

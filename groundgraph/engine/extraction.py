@@ -1,4 +1,4 @@
-"""Going through a split's images and writing what is found as it is found, so that a stage goes on where it was."""
+"""Computing what is known of each image by itself, stored slice by slice, so that a stage goes on where it was."""
 
 from __future__ import annotations
 
@@ -30,15 +30,23 @@ class Worker(Protocol):
     One that counts entities beyond a model's length has that count as `beyond`.
     """
 
-    def __call__(self, split: str, part: slice) -> Iterable[Any]: ...
+    def __call__(self, split: str, part: slice) -> Iterable[Any]:
+        """The entries of a split's images from part.start to part.stop."""
+        ...
 
 
 class Writer(AbstractContextManager["Writer"], Protocol):
     """Adds images' entries to a split's store; see `RaggedWriter`."""
 
     def __contains__(self, name: object) -> bool: ...
-    def append(self, name: str, entry: Any) -> None: ...
-    def flush(self) -> None: ...
+
+    def append(self, name: str, entry: Any) -> None:
+        """Add an image's entry."""
+        ...
+
+    def flush(self) -> None:
+        """Write what is held in memory."""
+        ...
 
 
 class Store(Protocol):
@@ -64,9 +72,11 @@ class Columns:
         self.names = names
 
     def writer(self, path: Path) -> Writer:
+        """What adds to the folder `path`."""
         return RaggedWriter(path, *self.names)
 
     def write(self, path: Path, ids: Sequence[str], entries: Sequence[Any]) -> None:
+        """Make one shard, the file `path`, of some images' entries."""
         write_ragged(path, ids, {name: [entry[name] for entry in entries] for name in self.names})
 
 
@@ -116,43 +126,34 @@ def extract(run: Run, folder: Path, extraction: Extraction, images: Mapping[str,
 
 def in_process(run: Run, folder: Path, extraction: Extraction, images: Mapping[str, Sequence[str]]) -> int:
     """`extract`, one slice after the other."""
-    worker, beyond_length = extraction.open(run, folder), 0
+    worker, total = extraction.open(run, folder), 0
     for split, ids in images.items():
-        truncations = TruncationCounter(folder, split, worker)
+        truncations, label = TruncationCounter(folder, split, worker), extraction.label.format(split)
         with extraction.store.writer(folder / split) as writer:
-            fill(
-                run,
-                extraction.label.format(split),
-                ids,
-                writer,
-                partial(worker, split),
-                extraction.slices(len(ids)),
-                truncations,
-            )
-        beyond_length += truncations.total()
-    return beyond_length
+            fill(run, label, ids, writer, partial(worker, split), extraction.slices(len(ids)), truncations)
+        total += truncations.total()
+    return total
 
 
 class TruncationCounter:
-    """Counts the entities beyond a worker's model's length; a broken-off attempt does not forget them.
+    """How many entities stood beyond a worker's model's length, which a broken-off attempt does not forget.
 
     Args:
-        folder: A stage's, where SPLIT.beyondSUFFIX.jsonl gets a line, [first image, count], for each slice that has
-            any.
-        split: Whose images.
-        worker: Its `beyond` is how many there were so far.
+        folder: A stage's, where SPLIT.beyondSUFFIX.jsonl gets a line, [first image, count], a slice that has any.
+        split: Whose slices they are.
+        worker: What counts, in its `beyond`, if it has that.
         suffix: Tells apart the processes that write.
     """
 
-    def __init__(self, folder: Path, split: str, worker: Any, suffix: str = "") -> None:
+    def __init__(self, folder: Path, split: str, worker: Any = None, suffix: str = "") -> None:
         self.folder, self.split, self.worker, self.suffix = folder, split, worker, suffix
 
     def count(self) -> int:
         """What the worker counted so far."""
         return getattr(self.worker, "beyond", 0)
 
-    def note(self, first: int, number: int) -> None:
-        """The count of the slice that begins with an image; made again, it has the same."""
+    def write(self, first: int, number: int) -> None:
+        """Note the count of the slice that begins with image `first`; made again, it has the same."""
         if number:
             with (self.folder / f"{self.split}.beyond{self.suffix}.jsonl").open("a", encoding="utf-8") as file:
                 file.write(f"\n[{first}, {number}]")
@@ -171,46 +172,45 @@ class TruncationCounter:
 def entries_of(
     run: Run, make: Callable[[slice], Iterable[Any]], part: slice, truncations: TruncationCounter | None
 ) -> list[Any]:
-    """A slice's entries, with all that is to be known of them on the disk: what was skipped, and what was truncated."""
-    counted = truncations.count() if truncations else 0
+    """A slice's entries, with all that is to be known of them on the disk: skipped images, and truncations."""
+    before = truncations.count() if truncations else 0
     entries = list(make(part))
     run.skipped.keep()  # before the images that it is about
     trim_memory()
     if truncations:
-        truncations.note(part.start, truncations.count() - counted)
+        truncations.write(part.start, truncations.count() - before)
     return entries
 
 
 def fill(
     run: Run,
-    what: str,
-    names: Sequence[str],
+    label: str,
+    ids: Sequence[str],
     writer: Writer,
     make: Callable[[slice], Iterable[Any]],
     slices: Iterable[slice],
     truncations: TruncationCounter | None = None,
 ) -> None:
-    """Append to `writer` what it lacks of `names`, in order, under a bar that also counts what it has.
+    """Append to a store what it lacks of a split, in order, under a bar that also counts what it has.
 
     Args:
-        run: Whose bar is drawn and whose skips are kept.
-        what: The bar's label.
-        names: Of all entries.
-        writer: The store.
-        make: Gives what is appended for the names of a slice.
-        slices: Of `names`, in order.
+        run: Whose bar and skipped images they are.
+        label: The bar's.
+        ids: Of the split's images.
+        writer: Adds to the store.
+        make: The entries of a slice.
+        slices: Of the split, in order.
         truncations: What else is counted on the way.
     """
     began = written = time.monotonic()
-    with run.progress(what, len(names)) as advance:
+    with run.progress(label, len(ids)) as advance:
         for part in slices:
-            missing = [name not in writer for name in names[part]]
+            missing = [name not in writer for name in ids[part]]
             if any(missing):
-                for name, value, absent in zip(
-                    names[part], entries_of(run, make, part, truncations), missing, strict=True
-                ):
+                entries = entries_of(run, make, part, truncations)
+                for name, entry, absent in zip(ids[part], entries, missing, strict=True):
                     if absent:
-                        writer.append(name, value)
+                        writer.append(name, entry)
                 now = time.monotonic()
                 if now - written > max(FLUSH_SECONDS, FLUSH_SHARE * (now - began)):
                     writer.flush()

@@ -17,7 +17,7 @@ from groundgraph.errors import InputError
 
 NAME = ".lock"
 _HOLDER = ".lock-holder"  # who; a file of its own, since Windows lets nobody read a locked one
-_PATIENCE = 0.5  # seconds: `holder` holds the lock itself for a moment
+_WAIT_SECONDS = 0.5  # seconds: `holder` holds the lock itself for a moment
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def held(folder: Path) -> Iterator[str]:
     """
     lock, note = FileLock(folder / NAME), folder / _HOLDER
     try:
-        _acquire(lock, _PATIENCE)
+        _acquire(lock, _WAIT_SECONDS)
     except Timeout as error:
         who = _text(note) or "another process"
         raise InputError(f"{folder}: {who} is at work in this folder; wait for it, or choose another --out") from error
@@ -61,10 +61,10 @@ def holder(folder: Path) -> str | None:
     return None
 
 
-def _acquire(lock: FileLock, patience: float) -> None:
+def _acquire(lock: FileLock, seconds: float) -> None:
     """Raises Timeout where another holds it, PermissionError where the file may not be written."""
     try:
-        lock.acquire(timeout=patience)
+        lock.acquire(timeout=seconds)
     except (Timeout, PermissionError):
         raise
     except (NotImplementedError, OSError) as error:

@@ -25,17 +25,17 @@ def stoppable(say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
 
     The second signal raises at once, wherever that is. In a thread that gets no signals the block changes nothing.
     """
-    asked: list[int] = []
+    noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if noted:
             raise Stopped(number)
-        asked.append(number)
+        noted.append(number)
         say(f"{signal.Signals(number).name}: stopping after this batch; once more: at once")
 
     def check() -> None:
-        if asked:
-            raise Stopped(asked[0])
+        if noted:
+            raise Stopped(noted[0])
 
     if threading.current_thread() is not threading.main_thread():
         yield check

@@ -81,7 +81,10 @@ def show_status(
     Args:
         console: Where.
         name: The recipe's.
-        folder: And the rest: see `states`.
+        folder: See `states`, as for the rest.
+        stages: All of its stages.
+        images: Split -> how many it has.
+        verify: Read all files.
 
     Returns:
         Whether all of its files are whole.

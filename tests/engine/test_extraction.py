@@ -104,7 +104,7 @@ def test_the_bar_counts_what_was_there(tmp_path, monkeypatch):
     assert sum(Ragged(tmp_path / "s")[name]["x"][0] for name in NAMES) == 11
 
 
-def test_a_tally_counts_each_slice_once_however_often_it_is_made(tmp_path):
+def test_a_truncations_counts_each_slice_once_however_often_it_is_made(tmp_path):
     run, worker = new_run(tmp_path), SimpleNamespace(beyond=0)
 
     def make(part):

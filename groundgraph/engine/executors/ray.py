@@ -107,7 +107,7 @@ class RayExecutor:
                 with extraction.store.writer(folder / split) as writer:
                     for i in sorted(numbers):
                         writer.append(images[split][i], None)
-        return sum(TruncationCounter(folder, split, None).total() for split in images)
+        return sum(TruncationCounter(folder, split).total() for split in images)
 
     def _answers(
         self, tasks: Sequence[Task], workers: int, on_gpus: bool, listen: Callable[[], None]
