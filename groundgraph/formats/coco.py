@@ -140,11 +140,11 @@ def _new(entry: Any, taken: Container[str]) -> str:
     return ident
 
 
-def _known(entry: Any, key: str, known: Mapping[str, Any]) -> Any:
+def _known(entry: Any, key: str, ids: Mapping[str, Any]) -> Any:
     ident = identifier(field(entry, key))
-    if ident not in known:
+    if ident not in ids:
         raise InputError(f"its {key} {shortened(entry[key])} is not in the file")
-    return known[ident]
+    return ids[ident]
 
 
 def _box(entry: Mapping[str, Any]) -> list[float]:
