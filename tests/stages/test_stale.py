@@ -215,9 +215,9 @@ OPENED, RECORDING = [], []
 sys.addaudithook(lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" and RECORDING else None)
 # What carries out any stage: see `code.BOOKKEEPING`, and what only `Run` uses.
 BOOKKEEPING = {
-    "engine/run.py", "engine/stage.py", "engine/signals.py", "engine/record.py", "training/processes.py",
-    "models/device.py",
-    "stages/recipe.py", "grounding/__init__.py", "grounding/method.py",
+    "engine/run.py", "engine/stage.py", "engine/signals.py", "engine/record.py", "engine/folder.py",
+    "engine/progress.py", "engine/skips.py", "training/processes.py", "models/device.py",
+    "stages/recipe.py", "stages/config.py", "grounding/__init__.py", "grounding/method.py",
 }  # fmt: skip
 
 
