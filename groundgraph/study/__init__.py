@@ -17,8 +17,8 @@ from groundgraph.stages import stages
 from groundgraph.study.cells import compute_cell, fingerprint_of, last_stage, read_cell, shared_stages
 from groundgraph.study.plan import Cell, Plan
 from groundgraph.study.plots import plot_table
-from groundgraph.study.schedule import Task, perform
-from groundgraph.study.store import Store, keys
+from groundgraph.study.schedule import StudyTask, perform
+from groundgraph.study.store import StudyStore, keys
 from groundgraph.study.tables import Results
 from groundgraph.study.writing import (
     Printed,
@@ -47,7 +47,7 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
     Raises:
         InputError: Another study works in the folder, or no cell could be computed.
     """
-    store = Store(out / "store")
+    store = StudyStore(out / "store")
     tables = [out / f"{plan.name}{ending}" for ending in (".md", ".csv", "-cells.csv")]
     if not (out / "cells").is_dir() and (there := [path for path in tables if path.exists()]):
         raise InputError(f"{there[0]}: not written by a study in {out}, which would write over it; name a new folder")
@@ -73,9 +73,9 @@ def run_study(plan: Plan, out: Path, jobs: int, console: Console) -> dict[str, s
     return failed
 
 
-def tasks_of(cells: Sequence[Cell], store: Store, folder: Path) -> list[Task]:
+def tasks_of(cells: Sequence[Cell], store: StudyStore, folder: Path) -> list[StudyTask]:
     """What is to be computed for these cells: the stages that the store lacks, each once, and the cells themselves."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, StudyTask] = {}
     for cell in cells:
         listing = stages(cell.recipe)
         key_of, shared = keys(listing), shared_stages(cell, listing)
@@ -85,10 +85,10 @@ def tasks_of(cells: Sequence[Cell], store: Store, folder: Path) -> list[Task]:
                 continue
             work = partial(compute_stage, store.folder, cell, stage.name)
             needs = frozenset(key_of[name] for name in stage.needs)
-            tasks[key] = Task(key, needs, _seconds(cell, [stage]), f"{stage.name} ({cell.name})", work)
+            tasks[key] = StudyTask(key, needs, _seconds(cell, [stage]), f"{stage.name} ({cell.name})", work)
         needs = frozenset(key_of[stage.name] for stage in shared)
         own = [stage for stage in with_needs(listing, [last_stage(cell)]) if not stage.reusable]
-        tasks[cell.name] = Task(
+        tasks[cell.name] = StudyTask(
             cell.name, needs, _seconds(cell, own), cell.name, partial(compute_cell, store, folder, cell)
         )
     return list(tasks.values())
@@ -103,7 +103,7 @@ def _seconds(cell: Cell, listing: Sequence[Stage]) -> float:
 def compute_stage(folder: Path, cell: Cell, name: str) -> None:
     """Compute one stage of a cell's recipe and keep it in the store."""
     recipe = cell.recipe
-    Store(folder).compute(recipe, stages(recipe), name)
+    StudyStore(folder).compute(recipe, stages(recipe), name)
 
 
 def _write(plan: Plan, results: Results, failed: dict[str, str], out: Path, console: Console) -> None:

@@ -15,7 +15,7 @@ from groundgraph.evaluation.pseudo_labels import label_quality
 from groundgraph.stages import evaluation, grounding, stages
 from groundgraph.stages.evaluation import GROUPS, grounded, labelled
 from groundgraph.study.plan import QUALITY, RECALLS, SETTINGS, Cell
-from groundgraph.study.store import Store, keys, read_json
+from groundgraph.study.store import StudyStore, keys, read_json
 
 Figures = dict[str, float | None]
 
@@ -41,7 +41,7 @@ def read_cell(folder: Path, cell: Cell, fingerprint: str) -> dict[str, Any] | No
     return record if isinstance(record, dict) and record.get("fingerprint") == fingerprint else None
 
 
-def compute_cell(store: Store, folder: Path, cell: Cell) -> None:
+def compute_cell(store: StudyStore, folder: Path, cell: Cell) -> None:
     """Compute a cell and write its record into `folder`; its model and graphs are not kept."""
     recipe = cell.recipe
     listing = stages(recipe)

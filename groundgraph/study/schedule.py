@@ -27,7 +27,7 @@ ALL_STUDY = 24 * 3600  # seconds over which the bar takes the speed: steps come 
 
 
 @dataclass(frozen=True)
-class Task:
+class StudyTask:
     """One thing to compute.
 
     Attributes:
@@ -45,7 +45,7 @@ class Task:
     work: Callable[[], None]
 
 
-def perform(tasks: Sequence[Task], jobs: int, console: Console) -> dict[str, str]:
+def perform(tasks: Sequence[StudyTask], jobs: int, console: Console) -> dict[str, str]:
     """Work off all tasks, an earlier one first where several could start; a bar shows progress and time left.
 
     What needs a failed task is left out, the rest goes on. An interruption stops all.
@@ -66,7 +66,7 @@ def perform(tasks: Sequence[Task], jobs: int, console: Console) -> dict[str, str
     sorter = TopologicalSorter({task.name: task.needs & by_name.keys() for task in tasks})
     sorter.prepare()
     failed: dict[str, str] = {}
-    running: dict[Future, Task] = {}
+    running: dict[Future, StudyTask] = {}
     left, ready = set(by_name), list(sorter.get_ready())
     with _bar(console) as bar, _workers(jobs) as pool:
         line = bar.add_task("", total=sum(task.cost for task in tasks))
@@ -103,7 +103,7 @@ def attempt(work: Callable[[], None]) -> str | None:
     return None
 
 
-def _dependants(name: str, tasks: Mapping[str, Task]) -> set[str]:
+def _dependants(name: str, tasks: Mapping[str, StudyTask]) -> set[str]:
     """The tasks that need a task, directly or not."""
     dependants: set[str] = set()
     for other in TopologicalSorter({task.name: task.needs & tasks.keys() for task in tasks.values()}).static_order():

@@ -29,7 +29,7 @@ def keys(listing: Sequence[Stage]) -> dict[str, str]:
     return {name: f"{name}-{fingerprint}" for name, fingerprint in fingerprints(listing).items()}
 
 
-class Store:
+class StudyStore:
     """A folder of finished stages, of pictures that they share, and of working folders of what is not finished.
 
     A working folder outlives a broken-off attempt, so that a training goes on from its checkpoint.

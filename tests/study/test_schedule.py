@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from groundgraph.study.schedule import Task, perform
+from groundgraph.study.schedule import StudyTask, perform
 
 
 def write(folder, name):
@@ -25,7 +25,7 @@ def stop():
 
 
 def task(folder, name, *needs, work=None):
-    return Task(name, frozenset(needs), 1.0, name, work or partial(write, folder, name))
+    return StudyTask(name, frozenset(needs), 1.0, name, work or partial(write, folder, name))
 
 
 def test_an_earlier_task_goes_first_and_none_before_its_needs(tmp_path):

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import groundgraph.study as study
 from groundgraph.cli import app
 from groundgraph.study.ablations import ABLATIONS, Ablation, ablation_plan
-from groundgraph.study.store import Store
+from groundgraph.study.store import StudyStore
 
 QUIET = Console(quiet=True)
 
@@ -185,7 +185,7 @@ def test_the_command(tmp_path, monkeypatch):
 
 
 def test_the_store_keeps_whole_stages_only(tmp_path):
-    store = Store(tmp_path)
+    store = StudyStore(tmp_path)
     assert not store.holds("examples-1")
     (tmp_path / "examples-1").mkdir()
     assert store.holds("examples-1")
