@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from groundgraph.cli.needs import show_needs
 from groundgraph.engine.run import Run
@@ -24,7 +24,8 @@ def show_dry_run(console: Console, run: Run) -> None:
         return
     with console.status("trying the stages on a few images"):
         rows, why = estimate(run)
-    table = Table("stage", "state", title=escape(f"{run.recipe.name} in {run.folder}"))
+    stage = Column("stage", min_width=max(len(row.stage) for row in rows))
+    table = Table(stage, "state", title=escape(f"{run.recipe.name} in {run.folder}"))
     with_counts = any(row.what for row in rows)
     if with_counts:
         table.add_column("what it does")

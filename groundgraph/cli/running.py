@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from groundgraph.cli.common import Device, Folder, Setting, console, hide_library_bars
 
@@ -96,7 +96,7 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
     }
     rows["chance"] = [*(metrics["chance"][g] for g in groups), *[None] * (len(titles) - len(groups))]
     shown = [i for i in range(len(titles)) if any(values[i] is not None for values in rows.values())]
-    table = Table("method", *(titles[i] for i in shown), title="per cent")
+    table = Table(Column("method", no_wrap=True), *(titles[i] for i in shown), title="per cent", padding=(0, 1, 0, 0))
     for name, values in rows.items():
         if any(value is not None for value in values):
             chance = name == "chance"
