@@ -54,12 +54,12 @@ def estimate(run: Run) -> tuple[list[StageEstimate], str]:
         why = f"nothing is estimated before all is here: {missing}"
     try:
         if due and all(need.present for need in open_source(run.recipe.data, run.folder).needs()):
-            images, listed = _data(run, "examples" not in due)
+            images, by_split = _data(run, "examples" not in due)
             if not absent:
                 # Where the run will write, if that can be: its disk is as fast.
                 beside = run.folder.parent if os.access(run.folder.parent, os.W_OK) else None
                 with _offline(), tempfile.TemporaryDirectory(prefix=".trial-", dir=beside) as place:
-                    small, most = partial(_small, run.recipe, images, listed), max(images.values())
+                    small, most = partial(_small, run.recipe, images, by_split), max(images.values())
                     tries = try_stages(small, due, most, Path(place))
                 why = sentence(tries, most, time.perf_counter() - began)
     except (ValueError, OSError) as error:
@@ -73,18 +73,19 @@ def _data(run: Run, done: bool) -> tuple[dict[str, int], dict[str, list[Example]
     if not done and data.source == "minigenome":
         return {split: getattr(data, split) for split in splits}, None
     source = open_source(data, run.folder / "images")
-    listed = {s: examples(run, s) if done else read_examples(source, s, Skipped(), run.progress) for s in splits}
-    return {split: len(own) for split, own in listed.items()}, {split: own[:MANY] for split, own in listed.items()}
+    by_split = {s: examples(run, s) if done else read_examples(source, s, Skipped(), run.progress) for s in splits}
+    return {split: len(own) for split, own in by_split.items()}, {split: own[:MANY] for split, own in by_split.items()}
 
 
-def _small(recipe: Recipe, images: Mapping[str, int], listed: Mapping[str, list[Example]] | None, most: int) -> Try:
+def _small(recipe: Recipe, images: Mapping[str, int], by_split: Mapping[str, list[Example]] | None, most: int) -> Try:
     """A try on `most` images of the largest split and as large a share of the others."""
     share = most / max(images.values())
     few = {split: min(count, max(2, math.ceil(count * share))) for split, count in images.items()}
     small = _shortened(recipe, few)
     listing = stages(small)
-    if listed is not None:
-        listing[0] = replace(listing[0], work=partial(_write_examples, {s: own[: few[s]] for s, own in listed.items()}))
+    if by_split is not None:
+        first = {split: examples[: few[split]] for split, examples in by_split.items()}
+        listing[0] = replace(listing[0], work=partial(_write_examples, first))
     return Try(small, listing, few)
 
 
@@ -102,10 +103,10 @@ def _shortened(recipe: Recipe, images: Mapping[str, int]) -> Recipe:
     return recipe.model_copy(update=changed)
 
 
-def _write_examples(listed: Mapping[str, list[Example]], run: Run, folder: Path) -> dict[str, Any]:
-    for split, own in listed.items():
+def _write_examples(by_split: Mapping[str, list[Example]], run: Run, folder: Path) -> dict[str, Any]:
+    for split, own in by_split.items():
         write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in own))
-    return {f"{split} images": len(own) for split, own in listed.items()}
+    return {f"{split} images": len(own) for split, own in by_split.items()}
 
 
 @contextmanager
