@@ -40,7 +40,6 @@ from rich.console import Console
 from groundgraph.data.minigenome import dataset
 from groundgraph.data.records import example_record, parsed_record, write_lines
 from groundgraph.engine.execute import execute
-from groundgraph.engine.executors.ray import RayExecutor
 from groundgraph.engine.extraction import extract
 from groundgraph.engine.folder import claim
 from groundgraph.engine.run import Run
@@ -49,6 +48,9 @@ from groundgraph.language import load_parser
 from groundgraph.stages import artifacts, crops, regions, reliability, teachers, text
 from groundgraph.stages.examples import ids_by_split
 from groundgraph.stages.recipe import find_recipe, load_recipe
+
+with needs():
+    from groundgraph.engine.executors.ray import RayExecutor
 
 WORKERS = 2
 
