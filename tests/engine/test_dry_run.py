@@ -233,7 +233,7 @@ def test_a_stage_that_fails_on_a_few_images_is_named_and_the_rest_is_listed(tmp_
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
     (broken / "captions.jsonl").write_text('{"image": "nowhere.png", "captions": ["a dog"]}')
     rows, why = estimate(run)
-    assert why.startswith("nothing is estimated: no train image with a caption is left") and not rows[0].what
+    assert why.startswith("nothing is estimated: no train image with a caption or triplet is left") and not rows[0].what
 
 
 @pytest.mark.slow
