@@ -300,7 +300,7 @@ def main() -> None:
     require(hasattr(os, "fork"), "kills processes that it forks, which this system cannot do")
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     torch.set_num_threads(1)
-    streaming.LOSS = 0.0, 0.0
+    streaming.FLUSH_SECONDS = streaming.FLUSH_SHARE = 0.0
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
