@@ -25,7 +25,8 @@ def show_dry_run(console: Console, run: Run) -> None:
     with console.status("trying the stages on a few images"):
         rows, why = estimate(run)
     stage = Column("stage", min_width=max(len(row.stage) for row in rows))
-    table = Table(stage, "state", title=escape(f"{run.recipe.name} in {run.folder}"))
+    console.print(escape(f"{run.recipe.name} in {run.folder}"))  # a table's title would be cut to its width
+    table = Table(stage, "state")
     with_counts = any(row.what for row in rows)
     if with_counts:
         table.add_column("what it does")

@@ -90,7 +90,8 @@ def show_status(
         Whether all of its files are whole.
     """
     rows, holder = states(folder, stages, images, verify), lock.holder(folder)
-    table = Table("stage", "state", "seconds", "", title=f"{escape(name)} in {escape(str(folder))}")
+    console.print(f"{escape(name)} in {escape(str(folder))}")  # a table's title would be cut to its width
+    table = Table("stage", "state", "seconds", "")
     files = []
     for stage, state, detail in rows:
         record = record_of(folder, stage)

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -42,6 +43,8 @@ BY_EXPERTS = {
 @pytest.fixture
 def gpu(monkeypatch):
     """A GPU that is not there, which `auto` finds."""
+    if torch.cuda.is_available():
+        pytest.skip("torch has no room for a fake GPU beside a real one, which other tests here use")
     monkeypatch.setattr(devices, "gpu_count", lambda: 1)
     monkeypatch.setattr(devices, "GPU", NAME)
     with FakeGpu() as made:
@@ -75,7 +78,7 @@ def same(name, found, expected, **tolerance):
         alike = np.isclose(scores[row], others[column], **tolerance) & np.isclose(
             features[row], theirs[column], **tolerance
         ).all(1)
-        assert alike.mean() > 0.8
+        assert alike.size and alike.mean() > 0.8
     assert min(kept) > 0.5 and np.mean(kept) > 0.8
 
 
@@ -201,14 +204,15 @@ def executed(folder, *settings):
 def test_every_stage_that_has_a_model_runs_it_on_the_gpu(tmp_path, gpu):
     done = {}
 
-    def watched(stage):
-        def perform(run, folder):
+    class Watched(partial):  # whose code is the stage's own, for its fingerprint
+        def __call__(self, run, folder):
             before = gpu.work
-            counts = stage.work(run, folder)
-            done[stage.name] = gpu.work - before
+            counts = super().__call__(run, folder)
+            done[folder.name.removesuffix(".part")] = gpu.work - before
             return counts
 
-        return replace(stage, work=perform)
+    def watched(stage):
+        return replace(stage, work=Watched(stage.work))
 
     work = Run(load_recipe(find_recipe("demo"), list(SMALL)), tmp_path / "gpu", Console(file=io.StringIO()))
     execute(work, [watched(stage) for stage in stages(work.recipe)])
