@@ -126,7 +126,7 @@ def tensor(offset=0, sizes=(4,), strides=(1,), count=4, key="0", kind=torch.Floa
         tensor(sizes=4),
         tensor(key="1"),
         tensor(key=("0",)),
-        tensor(kind=print),
+        tensor(kind=len),
         Call(torch._utils._rebuild_tensor_v2, 1, 0, (4,), (1,), False, OrderedDict()),
         Call(torch.Tensor, 10**10),
         Call(bytearray, 10**10),

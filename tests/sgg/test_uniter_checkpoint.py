@@ -130,8 +130,8 @@ def test_other_files_and_anything_but_tensors_are_refused(place):
     with pytest.raises(ValueError, match=r"uniter-base\.pt: holds no UNITER encoder"):
         new_model(config(place), SIZES, NAMES)
     with file.open("wb") as out:
-        pickle.dump({"uniter.embeddings": print}, out, protocol=2)
-    with pytest.raises(ValueError, match=r"uniter-base\.pt: asks for builtins\.print"):
+        pickle.dump({"uniter.embeddings": len}, out, protocol=2)
+    with pytest.raises(ValueError, match=r"uniter-base\.pt: asks for builtins\.len"):
         new_model(config(place), SIZES, NAMES)
     with pytest.raises(ValueError, match="2 names for 4 categories"):
         torch.save(uniter_base(), file)
