@@ -166,7 +166,9 @@ def rt_detr():
         )
     )  # fmt: skip
     # As it is made all scores are within rounding of each other, and which places become queries is a draw.
-    torch.nn.init.normal_(network.model.enc_score_head.weight)
+    for weight in network.parameters():
+        if weight.dim() > 1:
+            torch.nn.init.xavier_uniform_(weight, gain=1.5)
     return network
 
 
