@@ -97,8 +97,9 @@ def cuda(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
+# RT-DETR's queries are the places of the highest scores; in an untrained one these tie, and a GPU's top-k takes others.
 @real_gpu
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if name != "rt-detr"])
 def test_on_a_real_gpu_the_same_comes_out(name, tmp_path):
     options = {"precision": "fp32"} if name in EXPERTS else {}
     found, expected = both(ALL[name], tmp_path, {"device": "cuda"} | options, {"device": "cpu"})
