@@ -21,7 +21,8 @@ from groundgraph.sgg.storing import load_sgg
 from groundgraph.sgg.unions import union_features
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import run_recipe
-from groundgraph.stages.regions import detector_requirements, open_detector
+from groundgraph.stages.regions import coverage, detector_requirements, open_detector
+from groundgraph.vision.label_coverage import CoveredDetector
 
 
 class Predictor:
@@ -56,7 +57,8 @@ class Predictor:
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
         # The names that the detector's labels stood for in training.
         placement = {"device": recipe.device, "precision": recipe.precision}
-        self.detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
+        detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
+        self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
         self.config = recipe.sgg.inference
         self.unions_of = union_features(self.model.config, lambda: self.detector)
 

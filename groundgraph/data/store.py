@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
@@ -127,12 +128,19 @@ class StoredRegions(Sequence[Regions]):
     Args:
         path: A file of `write_regions` or a folder of `RegionsWriter`.
         ids: Whose regions, in this order; None: all, in the store's.
+        relabel: (id, labels [V]) -> the labels [V] to give instead; None: as they are stored.
 
     Raises:
         InputError: It is no such store, or lacks an id.
     """
 
-    def __init__(self, path: str | Path, ids: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        ids: Sequence[str] | None = None,
+        relabel: Callable[[str, np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self._relabel = relabel
         self._store = store = Ragged(path)
         missing = set(_COLUMNS) - set(store.columns) if len(store) or ids else set()
         if missing:
@@ -153,11 +161,15 @@ class StoredRegions(Sequence[Regions]):
 
     def __getitem__(self, index: int | slice) -> Regions | list[Regions]:
         if isinstance(index, slice):
-            return [regions_of(self._store, name) for name in self.ids[index]]
-        return regions_of(self._store, self.ids[index])
+            return [self._read(name) for name in self.ids[index]]
+        return self._read(self.ids[index])
 
     def __iter__(self) -> Iterator[Regions]:
-        return (regions_of(self._store, name) for name in self.ids)
+        return (self._read(name) for name in self.ids)
+
+    def _read(self, name: str) -> Regions:
+        regions = regions_of(self._store, name)
+        return regions if self._relabel is None else replace(regions, labels=self._relabel(name, regions.labels))
 
     def counts(self) -> np.ndarray:
         """How many regions each image has: [N] int64. None of them is read."""
@@ -166,7 +178,8 @@ class StoredRegions(Sequence[Regions]):
 
     def labels(self) -> Iterator[np.ndarray]:
         """Each image's labels [V]; nothing else of it is read."""
-        return (self._store.column(name, "labels") for name in self.ids)
+        relabel = self._relabel or (lambda _, labels: labels)
+        return (relabel(name, self._store.column(name, "labels")) for name in self.ids)
 
 
 def counts_of(regions: Sequence[Regions]) -> np.ndarray:

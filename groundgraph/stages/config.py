@@ -66,6 +66,17 @@ class DetectorConfig(Strict):
         description="detector: as it describes a region itself; map: pooled from its own feature map; else a backbone "
         "that all regions are pooled from (torchvision:resnet50, or a transformers vision folder or hub id)",
     )
+    known_categories: Annotated[int, Field(ge=1)] | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="a detector that knows fewer: how many of its categories are left (the first by the CRC-32 of "
+        "their names, so that the 10 are among the 20), or which; regions of the others stay, without a label",
+    )
+    label_noise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="a detector that errs more: share of the labels left that become another category, drawn by seed",
+    )
     store: Literal["float32", "float16"] = Field(
         "float32", description="what features are kept in: float16 takes half the room and keeps three digits"
     )

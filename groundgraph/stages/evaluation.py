@@ -37,13 +37,13 @@ from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.reading import Lazy
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, regions
+from groundgraph.stages.regions import detector_categories, label_settings, regions
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.vocabulary import vocabulary
 
 NAME = "evaluation"
 GROUPS = ("all", "ambiguous", "unseen")
-KS = (20, 50, 100)
+KS = (5, 10, 20, 50, 100)
 RECALLS = ("R", "mR", "ngR")
 
 
@@ -53,7 +53,7 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             NAME,
             needs=tuple(_needs(recipe)),
-            settings=None,
+            settings=label_settings(recipe),  # what is "unseen"
             work=measure,
             cost=per_image(recipe.scored, "measure {images:,} images", seconds=0.3),
             reusable=False,

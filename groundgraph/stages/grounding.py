@@ -28,7 +28,7 @@ from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import regions
+from groundgraph.stages.regions import label_settings, regions
 from groundgraph.stages.reliability import reliability
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.text import text
@@ -47,7 +47,8 @@ def build(recipe: Recipe) -> list[Stage]:
             continue
         if not method.learns:
             cost = per_image(recipe.scored, "match regions: {images:,} images")
-            stages.append(Stage(stage_of(name), needed, settings=None, work=partial(match, method=name), cost=cost))
+            settings, work = label_settings(recipe), partial(match, method=name)
+            stages.append(Stage(stage_of(name), needed, settings=settings, work=work, cost=cost))
             continue
         settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*needed, "text"]
         if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and Eq. 8's temperature

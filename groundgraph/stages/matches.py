@@ -19,7 +19,7 @@ from groundgraph.language.concepts import match_matrix
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, regions
+from groundgraph.stages.regions import detector_categories, label_settings, regions
 
 
 def build(recipe: Recipe) -> list[Stage]:
@@ -28,7 +28,7 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             "matches",
             needs=("examples", "parsed", "regions"),
-            settings=None,
+            settings=label_settings(recipe),
             work=match_words,
             cost=per_image(("train",), "match words: {images:,} images"),
             reusable=False,

@@ -34,8 +34,10 @@ from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.vision import load_detector
 from groundgraph.vision.chain import DetectorChain
 from groundgraph.vision.detector import Detector
+from groundgraph.vision.label_coverage import CoveredDetector, LabelCoverage
 
 OPEN = "open-vocabulary"
+READ_WITH = ("known_categories", "label_noise")  # count where labels are read: what is found stays the same
 BESIDE = ("objects_vocab.txt", "{}_imgid2idx.pkl")  # what is read beside bottom-up attention's files
 
 
@@ -46,7 +48,7 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             "regions",
             needs=("examples", *vocabulary_first),
-            settings=[recipe.detector.model_dump(), recipe.precision],
+            settings=[recipe.detector.model_dump(exclude=set(READ_WITH)), recipe.precision],
             files=lambda: detector_files(recipe.detector),
             work=find,
             cost=per_image(recipe.splits, "find regions: {images:,} images", seconds=9),
@@ -92,6 +94,7 @@ class RegionFinder:
         self.run, self.detector = run, open_detector(config, *queries, **run.placement)
         for split in run.recipe.splits:
             self.detector.expect(examples(run, split))
+        coverage(run.recipe, self.detector.categories)  # what it cannot do is said before the work
         write_json(folder / "categories.json", list(self.detector.categories))
 
     def __call__(self, split: str, part: slice) -> Iterable[Regions | None]:
@@ -103,15 +106,36 @@ EXTRACTION = Extraction(RegionFinder, "finding regions in {} images", RegionStor
 
 
 @kept("regions")
-def regions(run: Run, split: str) -> StoredRegions:
-    """A split's regions, in the order of its examples; an image that could not be read has none."""
-    return StoredRegions(run.folder / "regions" / split, image_ids(run, split))
+def regions(run: Run, split: str, ids: Sequence[str] | None = None) -> StoredRegions:
+    """A split's regions, in the order of its examples or `ids`; an image that could not be read has none.
+
+    Their labels are what the recipe leaves of the detector's.
+    """
+    ids = image_ids(run, split) if ids is None else ids
+    return StoredRegions(run.folder / "regions" / split, ids, label_coverage(run).labels)
+
+
+def detector_categories(run: Run) -> tuple[str, ...]:
+    """What the regions' labels mean: the categories that the recipe leaves the detector."""
+    return label_coverage(run).categories
 
 
 @kept("regions")
-def detector_categories(run: Run) -> tuple[str, ...]:
-    """What the detector's labels mean."""
-    return tuple(json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8")))
+def label_coverage(run: Run) -> LabelCoverage:
+    """What becomes of the found regions' labels."""
+    found = json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8"))
+    return coverage(run.recipe, found)
+
+
+def coverage(recipe: Recipe, categories: Sequence[str]) -> LabelCoverage:
+    """What a recipe makes of the labels of a detector of these categories."""
+    return LabelCoverage(categories, recipe.detector.known_categories, recipe.detector.label_noise, recipe.seed)
+
+
+def label_settings(recipe: Recipe) -> list[Any]:
+    """What the labels of a recipe's regions depend on beside the regions: of every stage that reads them."""
+    detector = recipe.detector
+    return [detector.known_categories, *([detector.label_noise, recipe.seed] if detector.label_noise else [])]
 
 
 def open_detector(
@@ -134,9 +158,10 @@ def open_detector(
     return DetectorChain([_load(config, model, vocabulary, nouns, placement) for model in (config.model, *config.also)])
 
 
-def pooling_detector(config: DetectorConfig, **placement: Any) -> Detector:
-    """The recipe's first detector, to pool the features of given boxes; what it would look for does not matter."""
-    return _load(config, config.model, ("thing",), None, placement)
+def pooling_detector(run: Run) -> CoveredDetector:
+    """A run's first detector, to pool the features of given boxes; what it would look for does not matter."""
+    config = run.recipe.detector
+    return CoveredDetector(_load(config, config.model, ("thing",), None, run.placement), label_coverage(run))
 
 
 def detector_files(config: DetectorConfig) -> list[Any]:

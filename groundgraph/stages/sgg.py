@@ -18,7 +18,6 @@ from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged, write_ragged
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.store import StoredRegions
 from groundgraph.data.types import Graph
 from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Run
@@ -42,7 +41,13 @@ from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, detector_requirements, pooling_detector, regions
+from groundgraph.stages.regions import (
+    detector_categories,
+    detector_requirements,
+    label_settings,
+    pooling_detector,
+    regions,
+)
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.training.trainer import seeded
 
@@ -55,7 +60,7 @@ def stage_of(method: str) -> str:
 def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe."""
     labels, needed = recipe.pseudo_labels, ("examples", "regions", "vocabulary")
-    settings = [recipe.sgg.model_dump(), recipe.seed]
+    settings = [recipe.sgg.model_dump(), recipe.seed, label_settings(recipe)]
     if recipe.sgg.pools_boxes:
         settings.append(recipe.detector.model_dump())
     checkpoint = getattr(recipe.sgg.chosen, "checkpoint", None)
@@ -105,7 +110,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     config, proposals, categories = run.recipe.sgg, regions(run, "train"), detector_categories(run)
     objects, predicates = vocabulary(run)
     training, seed = config.training, run.recipe.seed
-    unions_of = union_features(config.chosen, lambda: pooling_detector(run.recipe.detector, **run.placement))
+    unions_of = union_features(config.chosen, lambda: pooling_detector(run))
     unions = unions_of(examples(run, "train"), proposals)
     width = proposals[0].features.shape[1]
     sizes = Sizes(width, len(categories), len(objects), len(predicates), unions.width if unions else 0)
@@ -198,7 +203,7 @@ def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], fl
     if not annotated:
         raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
     truth = truth_arrays([example.truth for example in annotated], *(v.names for v in vocabulary(run)))
-    proposals = StoredRegions(run.folder / "regions" / "validation", [example.image_id for example in annotated])
+    proposals = regions(run, "validation", tuple(example.image_id for example in annotated))
     config, unions = run.recipe.sgg.inference, unions_of(annotated, proposals)
 
     def recall(model: SggModel) -> float:
@@ -215,7 +220,7 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
     Raises:
         InputError: The detector cannot pool, or an image is not annotated.
     """
-    detector = pooling_detector(run.recipe.detector, **run.placement)
+    detector = pooling_detector(run)
     objects, listing = vocabulary(run)[0], examples(run, run.recipe.measured)
     pooled, labels = [], []
     if any(example.truth is None for example in listing):

@@ -30,7 +30,7 @@ from groundgraph.stages.parsed import parsed
 from groundgraph.stages.places import WEIGHT_FILES
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import regions
+from groundgraph.stages.regions import label_settings, regions
 from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets
 
 
@@ -41,12 +41,12 @@ def build(recipe: Recipe) -> list[Stage]:
     config = recipe.interaction
     models = [model for model in (config.model, config.tokenizer) if model] if config else []
     # The temperature of Eq. 8 counts where the scores are read.
-    settings = [config.model_dump(exclude={"temperature"}), recipe.precision] if config else None
+    settings = [config.model_dump(exclude={"temperature"}), recipe.precision] if config else []
     return [
         Stage(
             "teachers",
             needs=("examples", "parsed", "regions"),
-            settings=settings,
+            settings=[*settings, label_settings(recipe)],
             files=lambda: [model_identity(model) for model in models],
             work=teach,
             cost=per_image(recipe.taught_splits, "ask teachers: {images:,} images", seconds=6),
