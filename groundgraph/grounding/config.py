@@ -94,8 +94,13 @@ class GroundingConfig(OptimConfig):
     mil_decay: bool = Field(False, description="weight 1 for epochs 0 to 4, then .2 less an epoch, as released")
 
     # The teachers (Eq. 9-15).
-    fusing: Literal["average", "expert", "self"] = Field(
-        "expert", description="weights of the teachers: equal, by CLIP's cosines, or by a learnt adaptor (Eq. 12)"
+    fusing: Literal["average", "expert", "self", "product"] = Field(
+        "expert",
+        description="weights of the teachers: equal, by CLIP's cosines, or by a learnt adaptor (Eq. 12); product, not "
+        "in the paper: the detector's regions times the interaction-aware target, or that alone where it has none",
+    )
+    product_temperature: float = Field(
+        0.125, gt=0, description="that Eq. 8's scores are divided by, once more, in a product: below 1 is sharper"
     )
     adaptor_margin: float = Field(0.2, description="alpha_2 of Eq. 13")
     adaptor_weight: float = Field(1.0, ge=0, description='lambda of Eq. 15, which counts where fusing is "self" alone')

@@ -18,7 +18,7 @@ from groundgraph.grounding.losses import (
     mil_weight,
     random_attention,
 )
-from groundgraph.teachers.fusion import fuse, smooth
+from groundgraph.teachers.fusion import fuse, fuse_product, smooth
 
 
 class TwoTeachers(Grounder):
@@ -51,7 +51,7 @@ class TwoTeachers(Grounder):
     def distil(
         self, h: Tensor, v: Tensor, batch: PaddedSet, epoch: int | None, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
-        """L_KD against the fused targets (Eq. 9-12, 14), and L_adp where the weights are learnt (Eq. 13).
+        """L_KD against the fused targets (Eq. 9-12, 14; or a product), and L_adp where the weights are learnt (Eq. 13).
 
         Args:
             h: [B, Ne, d] entities.
@@ -69,12 +69,8 @@ class TwoTeachers(Grounder):
         if c.smoothing:
             targets = [smooth(t, batch.regions, c.smoothing) for t in targets]
         if c.fusing != "self":
-            weights = batch.reliability if c.fusing == "expert" else torch.full_like(batch.reliability, 0.5)
-            return {
-                "kd": distillation_loss(
-                    self.scores(h, v), fuse(targets[0], targets[1], weights), batch.regions, batch.share
-                )
-            }
+            fused = self._fused(targets[0], targets[1], batch.reliability)
+            return {"kd": distillation_loss(self.scores(h, v), fused, batch.regions, batch.share)}
         informed = torch.stack([t.sum(-1) > 0 for t in targets], -1)
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
         averaged = epoch is not None and epoch < c.average_epochs
@@ -92,6 +88,13 @@ class TwoTeachers(Grounder):
             positive, negative, informed, c.adaptor_margin, c.crossed_negatives, c.hinge_sigmoid, batch.share
         )
         return {"kd": kd, "adaptor": c.adaptor_weight * adaptor}
+
+    def _fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
+        """The target [B, Ne, Nv] of both where nothing is learnt of how to fuse them."""
+        if self.config.fusing == "product":
+            return fuse_product(object_target, interaction_target, self.config.product_temperature)
+        weights = reliability if self.config.fusing == "expert" else torch.full_like(reliability, 0.5)
+        return fuse(object_target, interaction_target, weights)
 
     def score(self, batch: PaddedSet) -> Tensor:
         """a_ij [B, Ne, Nv] of every entity against the regions of its own image."""

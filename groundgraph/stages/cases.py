@@ -15,6 +15,7 @@ from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.grounding import region_hits
 from groundgraph.grounding import build_grounder
+from groundgraph.grounding.config import GroundingConfig
 from groundgraph.report.cases import Case, Teaching
 from groundgraph.stages.evaluation import true_objects
 from groundgraph.stages.examples import examples
@@ -24,8 +25,8 @@ from groundgraph.stages.parsed import parsed
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import detector_categories, regions
 from groundgraph.teachers.expert import ImageTextModel
-from groundgraph.teachers.fusion import expert_weights, fuse, smooth
-from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
+from groundgraph.teachers.fusion import expert_weights, fuse, fuse_product, smooth
+from groundgraph.teachers.interaction import InteractionTeacher
 
 EACH = 12  # captions that the first method grounds wholly, and as many that it does not
 
@@ -123,13 +124,14 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
         teacher = InteractionTeacher(**recipe.interaction.model_dump(), **run.placement)
         maps = [own[0] for own in teacher.model.activation_maps(images, [[one.caption] for one in chosen])]
         teachings = [
-            replace(t, maps=m, interaction=interaction_targets(region_scores(m, r.boxes, r.size), teacher.temperature))
+            replace(t, maps=m, interaction=teacher.targets_of(m, r))
             for t, m, r in zip(teachings, maps, proposals, strict=True)
         ]
         if recipe.two_teachers:
-            shares = _weights(run, chosen, proposals, teachings)
-            smoothing = recipe.grounding.smoothing
-            teachings = [_fused(t, w, smoothing) for t, w in zip(teachings, shares, strict=True)]
+            shares: Sequence[torch.Tensor | None] = [None] * len(chosen)
+            if recipe.grounding.fusing != "product":
+                shares = _weights(run, chosen, proposals, teachings)
+            teachings = [_fused(t, w, recipe.grounding) for t, w in zip(teachings, shares, strict=True)]
     return teachings
 
 
@@ -167,9 +169,11 @@ def _taught_grounder(run: Run, recipe: Recipe) -> Any:
     return build_grounder(name, recipe.grounding).load(run.folder / stage_of(name), "cpu").model
 
 
-def _fused(taught: Teaching, weights: torch.Tensor, smoothing: float) -> Teaching:
+def _fused(taught: Teaching, weights: torch.Tensor | None, config: GroundingConfig) -> Teaching:
     """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
-    targets = _targets(taught, smoothing)
+    targets = _targets(taught, config.smoothing)
+    if weights is None:
+        return replace(taught, fused=fuse_product(*targets, config.product_temperature).numpy())
     shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
     return replace(taught, fused=fuse(*targets, weights).numpy(), weights=shares.numpy())

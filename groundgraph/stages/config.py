@@ -13,6 +13,7 @@ from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.training import TrainingConfig
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.teachers.expert import PROMPTS
+from groundgraph.teachers.interaction import Area
 from groundgraph.vision import DETECTORS
 
 ParserName = Literal[tuple(PARSERS)]  # type: ignore[valid-type]
@@ -96,9 +97,20 @@ class InteractionConfig(Strict):
         "of ALBEF's authors (ALBEF.pth, refcoco.pth)",
     )
     layer: int | None = Field(None, description="the text layer whose Grad-CAM is taken, from 0")
-    temperature: float = Field(1.0, gt=0, description="of Eq. 8")
+    area: Area = Field(
+        "cells",
+        description="what Eq. 7 counts: cells of the activation map, or pixels, as released and as official sets it; "
+        "scores are then greater by the root of a cell's pixels (8 on MiniGenome, 23 at 640 x 480 with 24 x 24 cells) "
+        "and Eq. 8 as much sharper",
+    )
+    temperature: float = Field(1.0, gt=0, description="of Eq. 8, which divides the scores")
     tokenizer: str | None = Field(None, description="a folder or hub id")
     image_size: int | None = Field(None, ge=1, description="side in pixels that pictures are resized to")
+
+    @property
+    def sharpness(self) -> tuple[str, float]:
+        """What counts only where stored scores become targets."""
+        return self.area, self.temperature
 
 
 class ImageTextConfig(Strict):

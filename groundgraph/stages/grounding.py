@@ -51,8 +51,8 @@ def build(recipe: Recipe) -> list[Stage]:
             stages.append(Stage(stage_of(name), needed, settings=settings, work=work, cost=cost))
             continue
         settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*needed, "text"]
-        if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and Eq. 8's temperature
-            settings += [recipe.teachers.object, recipe.interaction and recipe.interaction.temperature]
+        if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and how sharp Eq. 8 is
+            settings += [recipe.teachers.object, recipe.interaction and recipe.interaction.sharpness]
             needs += ["teachers", *(["reliability"] if recipe.needs_expert else [])]
         work, cost = partial(train, method=name), _cost(recipe, name, method.seconds)
         stages.append(Stage(stage_of(name), tuple(needs), settings, work, shared=True, cost=cost))

@@ -99,6 +99,16 @@ class Recipe(Strict):
     )
     seed: int = Field(0, description="of everything that is drawn at random")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _official(cls, raw: Any) -> Any:
+        """grounding.official is the released scale of Eq. 7 too; a key that is given stays as given."""
+        grounding, teachers = (raw.get(key, {}) if isinstance(raw, dict) else {} for key in ("grounding", "teachers"))
+        interaction = teachers.get("interaction", {}) if isinstance(teachers, dict) else None
+        if not (isinstance(grounding, dict) and grounding.get("official") and isinstance(interaction, dict)):
+            return raw
+        return raw | {"teachers": teachers | {"interaction": {"area": "pixels"} | interaction}}
+
     @model_validator(mode="after")
     def _whole(self) -> Recipe:
         if self.needs_expert and self.teachers.expert is None:

@@ -35,7 +35,7 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             "reliability",
             needs=("examples", "parsed", "crops", "teachers"),
-            settings=[recipe.teachers.expert.model_dump(), recipe.precision, recipe.interaction.temperature],
+            settings=[recipe.teachers.expert.model_dump(), recipe.precision, recipe.interaction.sharpness],
             work=weigh,
             cost=per_image(recipe.taught_splits, "weigh teachers: {images:,} images", seconds=0.5),
             spread=True,

@@ -1,7 +1,8 @@
 """Teachers: the object-aware targets (Eq. 6), and the scores that make the interaction-aware ones (Eq. 7).
 
-Reads the examples, parsed captions and regions; writes teachers/SPLIT, a store each, columns object [E, V] and scores
-[E, V]. Of the measured split of a data set that has others nothing is asked: nothing is trained on it.
+Reads the examples, parsed captions and regions; writes teachers/SPLIT, a store each, columns object [E, V], scores
+[E, V], which are Eq. 7 by cells, and cell_side [1], times which they are Eq. 7 by pixels. Of the measured split of a
+data set that has others nothing is asked: nothing is trained on it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.types import Example, ParsedCaption, Regions
+from groundgraph.data.types import Regions
 from groundgraph.engine.extraction import Columns, Extraction, beyond, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
@@ -31,7 +32,7 @@ from groundgraph.stages.places import WEIGHT_FILES
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import label_settings, regions
-from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets
+from groundgraph.teachers.interaction import InteractionTeacher, cell_side, interaction_targets, region_scores
 
 
 def build(recipe: Recipe) -> list[Stage]:
@@ -40,8 +41,8 @@ def build(recipe: Recipe) -> list[Stage]:
         return []
     config = recipe.interaction
     models = [model for model in (config.model, config.tokenizer) if model] if config else []
-    # The temperature of Eq. 8 counts where the scores are read.
-    settings = [config.model_dump(exclude={"temperature"}), recipe.precision] if config else []
+    # The scale of Eq. 7 and the temperature of Eq. 8 count where the scores are read.
+    settings = [config.model_dump(exclude={"area", "temperature"}), recipe.precision] if config else []
     return [
         Stage(
             "teachers",
@@ -84,51 +85,45 @@ class Teachers:
 
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
         """The targets of a slice's entities of a split."""
-        targets = object_aware(self.run, split, part)
-        scores: list[list[np.ndarray] | None] = [None] * len(targets)
-        if self.interaction:
-            images = (read(self.run, split)[part] for read in (examples, regions, parsed))
-            scores = _interaction_scores(self.interaction, *images)
-        for own_targets, captions in zip(targets, scores, strict=True):
-            none = own_targets[:0]
-            own_scores = (
-                np.zeros_like(own_targets) if captions is None else np.concatenate([none, *captions], dtype=np.float32)
-            )
-            yield {"object": own_targets, "scores": own_scores}
+        proposals, targets = regions(self.run, split)[part], object_aware(self.run, split, part)
+        for own, found, maps in zip(targets, proposals, self._maps(split, part, proposals), strict=True):
+            scores, side = np.zeros_like(own), 1.0
+            if maps:
+                scores = np.concatenate([region_scores(m, found.boxes, found.size) for m in maps])
+                side = cell_side(maps[0].shape[1:], found.size)
+            yield {"object": own, "scores": scores, "cell_side": np.array([side], np.float32)}
+
+    def _maps(self, split: str, part: slice, proposals: Sequence[Regions]) -> list[list[np.ndarray]]:
+        """Activation maps [E, h, w] of each image's captions; none of an image without regions to look for."""
+        maps: list[list[np.ndarray]] = [[] for _ in proposals]
+        full = [i for i, found in enumerate(proposals) if len(found)]
+        if self.interaction and full:
+            images, captions = examples(self.run, split)[part], parsed(self.run, split)[part]
+            pictures = [open_image(images[i].path) for i in full]
+            rows = self.interaction.model.activation_maps(pictures, [captions[i] for i in full])
+            for i, own in zip(full, rows, strict=True):
+                maps[i] = own
+        return maps
 
 
-EXTRACTION = Extraction(Teachers, "asking the teachers about {} images", Columns("object", "scores"))
-
-
-def _interaction_scores(
-    teacher: InteractionTeacher,
-    images: Sequence[Example],
-    proposals: Sequence[Regions],
-    captions: Sequence[list[ParsedCaption]],
-) -> list[list[np.ndarray] | None]:
-    """Scores [E, V] a caption of the images that have regions; the others have nothing to ask about."""
-    full = [i for i, one in enumerate(proposals) if len(one)]
-    scores: list[list[np.ndarray] | None] = [None] * len(images)
-    if full:
-        pictures = [open_image(images[i].path) for i in full]
-        rows = teacher.scores(pictures, [proposals[i] for i in full], [captions[i] for i in full])
-        for i, own in zip(full, rows, strict=True):
-            scores[i] = own
-    return scores
+EXTRACTION = Extraction(Teachers, "asking the teachers about {} images", Columns("object", "scores", "cell_side"))
 
 
 @kept("teachers")
 def targets(run: Run, split: str) -> Sequence[tuple[np.ndarray, np.ndarray]]:
     """The object-aware and the interaction-aware targets [E, V] of a split's images; a teacher left out is silent.
 
-    The stored scores (Eq. 7) become targets here (Eq. 8), so that another temperature costs nothing.
+    The stored scores (Eq. 7) become targets here (Eq. 8), so that another scale or temperature costs nothing.
     """
     store, ids, config = Ragged(run.folder / "teachers" / split), image_ids(run, split), run.recipe.teachers
 
     def read(i: int) -> tuple[np.ndarray, np.ndarray]:
         stored = store[ids[i]]
         object_, scores = stored["object"] if config.object else np.zeros_like(stored["object"]), stored["scores"]
-        return object_, interaction_targets(scores, config.interaction.temperature) if config.interaction else scores
+        if not config.interaction:
+            return object_, scores
+        side = stored["cell_side"] if config.interaction.area == "pixels" else 1
+        return object_, interaction_targets(scores * side, config.interaction.temperature)
 
     return Lazy(len(ids), read)
 

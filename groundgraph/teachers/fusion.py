@@ -1,10 +1,12 @@
-"""How two teachers' targets become one (Eq. 9), and how far each is trusted on an entity (Eq. 10, 11)."""
+"""How two teachers' targets become one (Eq. 9; or a product), and how far each is trusted on an entity (Eq. 10, 11)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+
+FLOOR = 1e-3  # what a region that the detector calls something else keeps of the other teacher's say in a product
 
 
 def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> Tensor:
@@ -25,6 +27,29 @@ def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> 
     shares = weights * speaks
     shares = shares / shares.sum(-1, keepdim=True).clamp(min=1e-12)
     return shares[..., :1] * object_target + shares[..., 1:] * interaction_target
+
+
+def fuse_product(object_target: Tensor, interaction_target: Tensor, temperature: float) -> Tensor:
+    """Return the fused target q_i, proportional to (a^(o)_i + FLOOR) (a^(r)_i)^(1 / temperature): not in the paper.
+
+    Where the object-aware teacher is silent the interaction-aware one counts alone, as it is, and the reverse; a row on
+    which both are stays empty. Of two alike things that the detector names, the other teacher tells which is meant.
+
+    Args:
+        object_target: [..., E, V], the object-aware teacher's (Eq. 6).
+        interaction_target: [..., E, V], the interaction-aware teacher's (Eq. 8).
+        temperature: That Eq. 8's scores are divided by here, over their own: below 1 is sharper.
+
+    Returns:
+        [..., E, V].
+    """
+    peak = interaction_target.amax(-1, keepdim=True)
+    # Over its peak, a small share that becomes 0 leaves the row something.
+    sharpened = (interaction_target / peak.clamp(min=1e-12)) ** (1 / temperature)
+    product = (object_target + FLOOR) * sharpened
+    product = product / product.sum(-1, keepdim=True).clamp(min=1e-12)
+    named = object_target.sum(-1, keepdim=True) > 0
+    return torch.where(named, torch.where(peak > 0, product, object_target), interaction_target)
 
 
 def expert_weights(

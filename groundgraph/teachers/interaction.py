@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from groundgraph.registry import lookup
 from groundgraph.teachers import VISION_LANGUAGE_MODELS
 
 TEMPERATURE = 1.0  # of Eq. 8, chosen on validation images
+Area = Literal["cells", "pixels"]  # what |b_j| of Eq. 7 is counted in, and the places that it sums over
 
 
 class VisionLanguageModel(Protocol):
@@ -40,7 +41,8 @@ def region_scores(maps: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) ->
     """Return how much of an entity's activation map lies in a region, over the root of its area (Eq. 7).
 
     Areas are in cells of the map's grid, and a cell half inside counts half: a box covers a cell by the product of
-    its shares of the cell's column and row, so all regions and entities are one product of three matrices.
+    its shares of the cell's column and row, so all regions and entities are one product of three matrices. Times
+    `cell_side` it is Eq. 7 by pixels.
 
     Args:
         maps: [E, h, w], not negative; each is divided by its maximum first (an all-zero map scores 0 everywhere).
@@ -70,6 +72,18 @@ def _coverage(start: np.ndarray, end: np.ndarray, cells: int) -> np.ndarray:
     return np.clip(np.minimum(edges + 1, end[:, None]) - np.maximum(edges, start[:, None]), 0, 1)
 
 
+def cell_side(grid: tuple[int, int], size: tuple[int, int]) -> float:
+    """Return the root of a cell's area in pixels, by which Eq. 7 is greater when it counts pixels, as released.
+
+    The sum over a region grows by the pixels of a cell, the root of its area by their root.
+
+    Args:
+        grid: Rows and columns of the activation maps.
+        size: Width and height of the picture in pixels.
+    """
+    return (size[0] * size[1] / max(grid[0] * grid[1], 1)) ** 0.5  # a caption without entities may have no grid
+
+
 def interaction_targets(scores: np.ndarray, temperature: float) -> np.ndarray:
     """Return the softmax over the regions of scores divided by a temperature (Eq. 8).
 
@@ -94,6 +108,7 @@ class InteractionTeacher:
             retrieval; a file of ALBEF's authors, such as ALBEF.pth or refcoco.pth; or another kind registered in
             `VISION_LANGUAGE_MODELS`.
         layer: The cross-attending layer, counted from 0 among all text layers; None: the model's own choice.
+        area: Of Eq. 7: "cells" of the map, or "pixels" of the picture, which makes scores greater by `cell_side`.
         temperature: Of Eq. 8.
         tokenizer: A folder, hub id or package:NAME; None: the model's own (for a .pth file bert-base-uncased).
         image_size: Side in pixels that pictures are resized to, positions being interpolated; None: the model's own.
@@ -109,6 +124,7 @@ class InteractionTeacher:
         self,
         model: str = "bundled:vl",
         layer: int | None = None,
+        area: Area = "cells",
         temperature: float = TEMPERATURE,
         tokenizer: str | None = None,
         image_size: int | None = None,
@@ -126,25 +142,12 @@ class InteractionTeacher:
             device=device,
             precision=precision,
         )
-        self.temperature = temperature
+        self.area, self.temperature = area, temperature
 
     @property
     def truncated(self) -> int:
         """How many entities stood beyond the model's greatest length so far: their rows are uniform."""
         return self.model.truncated
-
-    def scores(
-        self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
-    ) -> list[list[np.ndarray]]:
-        """Return for each image and caption [E, V] float32 (Eq. 7), which no temperature touches.
-
-        Args:
-            images: B pictures.
-            regions: The regions of each.
-            captions: The captions of each.
-        """
-        maps = self.model.activation_maps(images, captions)
-        return [[region_scores(m, r.boxes, r.size) for m in own] for r, own in zip(regions, maps, strict=True)]
 
     def targets(
         self, images: Sequence[Image.Image], regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
@@ -156,8 +159,18 @@ class InteractionTeacher:
             regions: The regions of each.
             captions: The captions of each.
         """
-        scores = self.scores(images, regions, captions)
-        return [[interaction_targets(own, self.temperature) for own in rows] for rows in scores]
+        maps = self.model.activation_maps(images, captions)
+        return [[self.targets_of(m, r) for m in own] for r, own in zip(regions, maps, strict=True)]
+
+    def targets_of(self, maps: np.ndarray, regions: Regions) -> np.ndarray:
+        """Return the targets [E, V] float32 that one caption's activation maps make (Eq. 7, 8).
+
+        Args:
+            maps: [E, h, w], of `model`.
+            regions: Of the picture.
+        """
+        side = cell_side(maps.shape[1:], regions.size) if self.area == "pixels" else 1.0
+        return interaction_targets(region_scores(maps, regions.boxes, regions.size) * side, self.temperature)
 
 
 def kind_of(model: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from groundgraph.training.processes import ALONE, Ranks
 LEARNED = [name for name, method in GROUNDERS.items() if method.learns and name != "ours"]
 KINDS = {
     "average": ("two-teachers", {"fusing": "average"}),
+    "product": ("two-teachers", {"fusing": "product"}),
     "self": ("two-teachers", {"fusing": "self"}),
     # The last batch of entities has 1, so that a process has none; 19 images leave a batch of 1 to validation.
     "official": (

@@ -65,6 +65,14 @@ def test_the_weights_decide_which_teacher_is_followed():
     assert found["right"] > 0.9 and found["wrong"] < 0.8  # MIL still pulls the right way
 
 
+def test_a_product_is_learnt():
+    grounder = build_grounder("two-teachers", GroundingConfig(**SHORT, epochs=15, fusing="product"))
+    train, _ = world(120, 0)
+    data, answers = world(40, 9)
+    grounder.train(one_wrong(train, 3), train[:20], seed=1)
+    assert accuracy(grounder, data, answers) > 0.8
+
+
 def test_self_guided_prefers_the_teacher_whose_regions_fit():
     train, _ = world(200, 0)
     train = one_wrong(train, 3)

@@ -86,10 +86,21 @@ def test_the_official_release_is_official():
     recipe = load_recipe(find_recipe("official-release"))
     choices = recipe.grounding
     assert choices.fusing == "self" and choices.learning_rate == 1e-3 and choices.scheme == "entities"
+    assert recipe.interaction.area == "pixels"
     assert not choices.mil_sigmoid and choices.mil_decay and choices.dropout_on == "product" and choices.normalise
     assert (recipe.pseudo_labels.top, recipe.pseudo_labels.stored) == (3, 5)
     assert recipe.sgg.motifs.union == "none" and not recipe.sgg.motifs.frequency_bias
     assert recipe.sgg.training.precision == "fp16" and recipe.sgg.training.learning_rate == pytest.approx(1e-4 * 32)
+
+
+def test_official_is_the_released_scale_of_eq_7_unless_that_is_given():
+    def area(*settings):
+        interaction = load_recipe(find_recipe("demo"), ["grounding.official=true", *settings]).interaction
+        return interaction and interaction.area
+
+    assert area() == "pixels" and area("teachers.interaction.temperature=2") == "pixels"
+    assert area("teachers.interaction.area=cells") == "cells" and area("teachers.interaction=null") is None
+    assert load_recipe(find_recipe("demo")).interaction.area == "cells"
 
 
 def write(folder, name, text):

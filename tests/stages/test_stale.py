@@ -301,9 +301,10 @@ def test_only_what_a_grounder_uses_is_asked(tmp_path, monkeypatch):
     assert set(metrics["methods"]) == {"full"} and not any(name.startswith("teachers") for name in metrics["counts"])
 
 
-def test_another_temperature_asks_no_teacher_again(tmp_path):
+def test_another_scale_or_temperature_asks_no_teacher_again(tmp_path):
     demo(tmp_path / "run", "grounder=two-teachers")
-    output = demo(tmp_path / "run", "grounder=two-teachers", "teachers.interaction.temperature=4")
+    key = "teachers.interaction"
+    output = demo(tmp_path / "run", "grounder=two-teachers", f"{key}.temperature=4", f"{key}.area=pixels")
     ran = {line.split()[1] for line in output.splitlines() if line.startswith("done ")}
     assert ran == {
         "reliability",
@@ -314,7 +315,7 @@ def test_another_temperature_asks_no_teacher_again(tmp_path):
         "report",
     }
     run = Run(load_recipe(tmp_path / "run" / "recipe.yaml"), tmp_path / "run")
-    teacher = InteractionTeacher(temperature=4.0)
+    teacher = InteractionTeacher(area="pixels", temperature=4.0)
     from groundgraph.data.images import open_image
 
     images = [open_image(e.path) for e in artifacts.examples(run, "train")[:3]]

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertModel
 
 from groundgraph.data.types import Entity, ParsedCaption, Regions
 from groundgraph.teachers import VISION_LANGUAGE_MODELS
-from groundgraph.teachers.interaction import InteractionTeacher, interaction_targets, region_scores
+from groundgraph.teachers.interaction import InteractionTeacher, cell_side, interaction_targets, region_scores
 
 
 def entity(text, word):
@@ -60,6 +60,17 @@ def test_region_scores_equal_a_sum_over_fine_points():
         np.testing.assert_allclose(
             region_scores(maps, boxes, (70, 50))[:, v], (fine * inside).sum((1, 2)) / area**0.5, rtol=0.02
         )
+
+
+def test_by_pixels_as_released():
+    """Eq. 7 of the map blown up to the picture's pixels, with areas in pixels: `cell_side` times that by cells."""
+    rng = np.random.default_rng(5)
+    maps, boxes = rng.random((2, 3, 5), np.float32), np.array([[0, 0, 50, 12], [4, 3, 31, 12], [20, 1, 22, 9]])
+    pixels = np.repeat(np.repeat(maps / maps.max((1, 2), keepdims=True), 4, 1), 10, 2)  # cells of 4 x 10 pixels
+    hand = [[m[y0:y1, x0:x1].sum() / ((x1 - x0) * (y1 - y0)) ** 0.5 for x0, y0, x1, y1 in boxes] for m in pixels]
+    side = cell_side((3, 5), (50, 12))
+    assert side == pytest.approx(40**0.5) and cell_side((24, 24), (640, 480)) == pytest.approx(23.09, abs=0.01)
+    np.testing.assert_allclose(region_scores(maps, boxes, (50, 12)) * side, hand, rtol=1e-5)
 
 
 def test_interaction_targets_by_hand():
@@ -127,6 +138,10 @@ def test_a_new_kind_is_a_line_in_the_registry(tmp_path, monkeypatch):
     monkeypatch.setitem(VISION_LANGUAGE_MODELS, "bert", Left)
     found = replace(regions(2), boxes=np.array([[0, 0, 24, 24], [24, 0, 48, 24]], np.float32))
     teacher = InteractionTeacher(str(tmp_path), layer=1, temperature=0.5, image_size=32)
+    ((rows,),) = teacher.targets([picture(0)], [found], [[caption("a dog", "dog")]])
+    np.testing.assert_allclose(rows, [[1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))]], rtol=1e-5)
+    # By pixels: a cell is 24 x 24 of them, so 1 and 0 by cells are 24 and 0.
+    teacher = InteractionTeacher(str(tmp_path), layer=1, area="pixels", temperature=12.0, image_size=32)
     ((rows,),) = teacher.targets([picture(0)], [found], [[caption("a dog", "dog")]])
     np.testing.assert_allclose(rows, [[1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))]], rtol=1e-5)
 
