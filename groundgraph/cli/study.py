@@ -20,7 +20,7 @@ def study(
     ablate: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Vary one thing: K, alpha, alpha2, layer, temperature, prompts or negatives."
+            metavar="NAME", help="Vary one thing: K, alpha, alpha2, layer, temperature, prompts, negatives or coverage."
         ),
     ] = None,
     graphs: Annotated[bool, typer.Option(help="An ablation's scene graphs too, not its grounding alone.")] = False,

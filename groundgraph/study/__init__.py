@@ -16,7 +16,7 @@ from groundgraph.errors import InputError
 from groundgraph.stages import stages
 from groundgraph.study.cells import compute_cell, fingerprint_of, last_stage, read_cell, shared_stages
 from groundgraph.study.plan import Cell, Plan
-from groundgraph.study.plots import plot_table
+from groundgraph.study.plots import plot_curves, plot_table
 from groundgraph.study.schedule import StudyTask, perform
 from groundgraph.study.store import StudyStore, keys
 from groundgraph.study.tables import Results
@@ -110,8 +110,10 @@ def _write(plan: Plan, results: Results, failed: dict[str, str], out: Path, cons
     parts: list[tuple[Printed, str | None]] = []
     for spec in plan.tables:
         plot = f"{spec.name}.svg"
-        drawn = plot_table(out / plot, spec, results)
+        drawn = not spec.curves and plot_table(out / plot, spec, results)
         parts.append((printed_table(spec, results, plan.seeds), plot if drawn else None))
+    if plot_curves(out / f"{plan.name}.svg", plan.tables, results):
+        parts[-1] = parts[-1][0], f"{plan.name}.svg"
     order = printed_claims(plan, results)
     if order:
         parts.append((order, None))

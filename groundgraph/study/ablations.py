@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from groundgraph.errors import InputError
+from groundgraph.study.coverage import coverage_plan
 from groundgraph.study.plan import FULL, GROUNDING, QUALITY, QUICK, RECALLS, Plan, Row, TableSpec, Variant
 
 
@@ -79,7 +80,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
     """One ablation.
 
     Args:
-        name: A key of ABLATIONS.
+        name: A key of ABLATIONS, or coverage.
         seeds: How many; None: five, or two of a quick one.
         quick: On a few hundred images.
         graphs: Scene graphs are measured too.
@@ -87,8 +88,10 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
     Raises:
         InputError: For an unknown name.
     """
+    if name == "coverage":
+        return coverage_plan(seeds, quick)
     if name not in ABLATIONS:
-        raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}")
+        raise InputError(f"there is no ablation {name!r}: choose one of {', '.join(ABLATIONS)}, coverage")
     ablation = ABLATIONS[name]
     graphs = graphs or ablation.graphs
     ablated = tuple(

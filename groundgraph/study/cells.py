@@ -52,6 +52,7 @@ def compute_cell(store: StudyStore, folder: Path, cell: Cell) -> None:
     record = {
         "setting": cell.row.setting,
         "model": cell.row.model,
+        "condition": cell.row.condition.name if cell.row.condition else "",
         "variant": cell.row.variant.name,
         "seed": cell.seed,
         "by hand": by_hand(cell),

@@ -18,9 +18,10 @@ SETTINGS = {
     "coco_caption": ("minigenome-coco", "coco-caption"),
 }  # setting -> MiniGenome's recipe, and how the names of the paper's own recipes begin
 MODELS = ("motifs", "uniter")
-RECALLS = ("R@20", "R@50", "R@100")
+RECALLS = ("R@5", "R@10", "R@20", "R@50", "R@100")
 GROUNDING = ("grounding all", "grounding ambiguous", "grounding unseen")
-QUALITY = ("box recall@1", "box recall@3", "triplet precision")
+PRECISION = "triplet precision"  # of the pseudo labels: both best regions are right
+QUALITY = ("box recall@1", "box recall@3", PRECISION)
 # A cell of FULL takes some 32 seconds of a core, of QUICK some 11, a grounder 12 to 36, or 7: all of the study about 70
 # minutes on two cores, the quick one about 5.
 FULL = ("data.train=1500", "data.validation=200", "data.test=1000")
@@ -65,18 +66,34 @@ SYSTEMS = ("sgnls", "wsgm", "lsws", "vspnet", "two-teachers")
 
 
 @dataclass(frozen=True)
+class Condition:
+    """What methods are compared under: a name of files, a title in tables, keys of the recipe, its place on a curve."""
+
+    name: str
+    title: str
+    settings: tuple[str, ...]
+    value: float
+
+
+@dataclass(frozen=True)
 class Row:
-    """A table's row. graphs: a scene-graph model is trained; otherwise the grounder alone is measured, model "none"."""
+    """A table's row.
+
+    Attributes:
+        graphs: A scene-graph model is trained; otherwise the grounder alone is measured, model "none".
+        condition: None: the recipe's own.
+    """
 
     setting: str
     model: str
     variant: Variant
     graphs: bool = True
+    condition: Condition | None = None
 
     @property
-    def group(self) -> tuple[str, str]:
-        """What is compared lies within one setting and one SGG model."""
-        return self.setting, self.model
+    def group(self) -> tuple[str, str, Condition | None]:
+        """What is compared lies within one setting, one SGG model and one condition."""
+        return self.setting, self.model, self.condition
 
     @cached_property
     def paper(self) -> dict[str, float]:
@@ -97,13 +114,16 @@ class Cell:
     @property
     def name(self) -> str:
         """Its file's name, without the ending."""
-        return f"{self.row.setting}-{self.row.model}-{self.row.variant.name}-{self.seed}"
+        row = self.row
+        condition = (row.condition.name,) if row.condition else ()
+        return "-".join((row.setting, row.model, row.variant.name, *condition, str(self.seed)))
 
     @property
     def settings(self) -> list[str]:
         """What it changes in its recipe."""
         model = (f"sgg.model={self.row.model}",) if self.row.graphs else ()
-        return [*self.size, *model, *self.row.variant.settings, f"seed={self.seed}"]
+        condition = self.row.condition.settings if self.row.condition else ()
+        return [*self.size, *model, *condition, *self.row.variant.settings, f"seed={self.seed}"]
 
     @property
     def recipe(self) -> Recipe:
@@ -131,7 +151,8 @@ class TableSpec:
         tested: The figure in which others are tested against the reference.
         reference: The variant that the others of its group are tested against.
         floor: Figures of chance, for the note.
-        modelled: False: the figures are the grounder's, the same under every scene-graph model.
+        modelled: The scene-graph model is named; False where the figures are the grounder's, or it is one for all rows.
+        curves: Figures that are drawn over the rows' conditions, a line a method, instead of the table's dots.
     """
 
     name: str
@@ -143,6 +164,7 @@ class TableSpec:
     reference: str = "two-teachers"
     floor: tuple[str, ...] = ()
     modelled: bool = True
+    curves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,7 +216,7 @@ def paper_tables(
             "Table 1: scene graphs from weak supervision",
             "SGDet. Of LSWS and VSPNet the grounders alone are compared; the paper's are whole systems.",
             systems,
-            RECALLS,
+            (*RECALLS, PRECISION),
             "R@50",
         ),
         TableSpec(
@@ -202,7 +224,7 @@ def paper_tables(
             f"Table 2: knowledge sources ({both})",
             "SGDet.",
             rows(one, motifs, kept("mil", "object", "interaction", "average")),
-            RECALLS,
+            (*RECALLS, PRECISION),
             "R@50",
             "average",
         ),

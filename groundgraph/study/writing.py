@@ -22,6 +22,7 @@ SETTING_TITLES = {
     "vg_caption": "VG Caption",
     "coco_caption": "COCO Caption",
 }
+KEYS = ("setting", "model", "condition", "variant")  # columns that say which row it is
 MODEL_TITLES = {"motifs": "Motifs", "uniter": "Uniter", "none": "-"}
 
 
@@ -104,12 +105,12 @@ def write_cells(path: Path, results: Results) -> None:
     cells = [(row, seed, figures) for row, seeds in results.items() for seed, figures in sorted(seeds.items())]
     names = list(dict.fromkeys(name for _, _, figures in cells for name in figures))
     rows = ([*_keys(row), seed, *_numbers(figures, names)] for row, seed, figures in cells)
-    _write(path, ["setting", "model", "variant", "seed", *names], rows)
+    _write(path, [*KEYS, "seed", *names], rows)
 
 
 def write_means(path: Path, plan: Plan, results: Results) -> None:
     """Every table's figures, in per cent: a line a table, row and metric."""
-    columns = ["table", "setting", "model", "variant", "metric", "mean", "half interval", "seeds", "paper"]
+    columns = ["table", *KEYS, "metric", "mean", "half interval", "seeds", "paper"]
     rows = []
     for spec in plan.tables:
         for line in lines(spec, results):
@@ -128,8 +129,8 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None
         writer.writerows(rows)
 
 
-def _keys(row: Row) -> tuple[str, str, str]:
-    return row.setting, row.model, row.variant.name
+def _keys(row: Row) -> tuple[str, ...]:
+    return row.setting, row.model, row.condition.name if row.condition else "", row.variant.name
 
 
 def _numbers(figures: Figures, names: Sequence[str]) -> list[str]:
@@ -137,7 +138,8 @@ def _numbers(figures: Figures, names: Sequence[str]) -> list[str]:
 
 
 def _names(row: Row) -> tuple[str, str, str]:
-    return SETTING_TITLES[row.setting], MODEL_TITLES[row.model], row.variant.title
+    setting = row.condition.title if row.condition else SETTING_TITLES[row.setting]
+    return setting, MODEL_TITLES[row.model], row.variant.title
 
 
 def _estimate(value: Estimate | None, sign: str = "") -> str:

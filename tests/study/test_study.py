@@ -136,6 +136,23 @@ def test_an_ablation_measures_grounding_alone(tmp_path, log):
     assert record["figures"]["grounding all"] > 0 and "R@50" not in record["figures"]
 
 
+def test_coverage_finds_regions_once(tmp_path, log):
+    plan = ablation_plan("coverage", seeds=1, quick=True)
+    tables = [
+        replace(table, rows=tuple(row for row in table.rows if row.variant.name in ("object", "interaction")))
+        for table in plan.tables
+    ]
+    assert study.run_study(study.Plan(plan.name, tuple(tables), SIZE, 1), tmp_path, 1, QUIET) == {}
+    stages = [name.split()[0] for name in log]
+    assert stages.count("regions") == stages.count("text") == 1 and stages.count("grounding-two-teachers") == 8
+    text = (tmp_path / "ablation-coverage.md").read_text()
+    assert text.count("![") == 1 and "(ablation-coverage.svg)" in text and "| 10 kinds | MIL + object-aware |" in text
+    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["ablation-coverage.svg"]
+    record = json.loads((tmp_path / "cells" / "vg_caption-motifs-object-10-40-0.json").read_text())
+    assert record["condition"] == "10-40" and "detector.label_noise=0.4" in record["by hand"]
+    assert {"R@5", "R@10", "triplet precision"} <= set(record["figures"])
+
+
 def test_each_knowledge_source_teaches_something_else(tmp_path):
     plan = tiny_plan(variants=("mil", "object", "interaction", "average"))
     one = study.Plan("study", plan.tables, (*SIZE, "grounding.epochs=3"), 1)

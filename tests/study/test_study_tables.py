@@ -6,8 +6,9 @@ import pytest
 
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.study.ablations import ABLATIONS, ablation_plan
-from groundgraph.study.plan import VARIANTS, Plan, Row, TableSpec, paper_plan
-from groundgraph.study.plots import plot_table
+from groundgraph.study.coverage import KNOWN, METHODS, WRONG
+from groundgraph.study.plan import VARIANTS, Condition, Plan, Row, TableSpec, paper_plan
+from groundgraph.study.plots import plot_curves, plot_table
 from groundgraph.study.tables import claims, lines
 from groundgraph.study.writing import markdown, printed_claims, printed_table, write_cells, write_means
 
@@ -123,6 +124,60 @@ def test_ablations_vary_one_thing(name):
     assert all(cell.row.graphs == (name == "K") for cell in plan.cells)
 
 
+def test_coverage_has_every_method_under_every_detector():
+    plan = ablation_plan("coverage")
+    count = len(KNOWN) * len(WRONG) * len(METHODS)
+    assert len(plan.cells) == 5 * count and len({cell.name for cell in plan.cells}) == 5 * count
+    recipes = {}
+    for cell in plan.cells[:count]:
+        detector = cell.recipe.detector
+        assert cell.row.condition.name == f"{detector.known_categories}-{100 * detector.label_noise:.0f}"
+        recipes.setdefault(cell.row.variant.name, []).append(cell.recipe)
+    assert {name: len(own) for name, own in recipes.items()} == dict.fromkeys(METHODS, len(KNOWN) * len(WRONG))
+    assert all(recipe.teachers.interaction is None for recipe in recipes["object"])
+    quick = ablation_plan("coverage", quick=True)
+    assert quick.seeds == 2 and {cell.row.condition.name for cell in quick.cells} == {"42-0", "42-40", "10-0", "10-40"}
+
+
+def test_methods_are_compared_under_one_condition(tmp_path):
+    few, many = (Condition(f"{n}", f"{n} kinds", (f"detector.known_categories={n}",), n) for n in (10, 42))
+    told = {"object": (0.1, 0.3), "average": (0.2, 0.4)}  # of few, of many
+    results, rows = {}, []
+    for i, condition in enumerate((few, many)):
+        for name, means in told.items():
+            row = Row("vg_caption", "motifs", VARIANTS[name], condition=condition)
+            rows.append(row)
+            results[row] = {seed: {"R@50": means[i] + 0.01 * seed * (name == "average")} for seed in range(3)}
+    spec = TableSpec(
+        "c", "Coverage: some wrong", "", tuple(rows), ("R@50",), "R@50", "object", modelled=False, curves=("R@50",)
+    )
+    assert [line.against and round(line.against.difference.mean) for line in lines(spec, results)] == [
+        None,
+        11,
+        None,
+        11,
+    ]
+    table = printed_table(spec, results, 3)
+    assert [row[:2] for row in table.rows[1:3]] == [
+        ("10 kinds", "MIL + both, averaged"),
+        ("42 kinds", "MIL + object-aware"),
+    ]
+    write_means(tmp_path / "means.csv", Plan("p", (spec,), (), 3), results)
+    keys = [(row["condition"], row["variant"]) for row in csv.DictReader((tmp_path / "means.csv").open())]
+    assert keys == [("10", "object"), ("10", "average"), ("42", "object"), ("42", "average")]
+
+    assert plot_curves(tmp_path / "c.svg", [spec], results)
+    text = (tmp_path / "c.svg").read_text()
+    assert all(
+        word in text for word in ("some wrong", "MIL + both, averaged", "R@50, per cent", "kinds that the detector")
+    )
+    plot_curves(tmp_path / "again.svg", [spec, SPEC], results)  # a table without curves is none of its panels
+    assert (tmp_path / "again.svg").read_text() == text
+    assert not plot_curves(tmp_path / "none.svg", [SPEC], RESULTS) and not plot_curves(
+        tmp_path / "none.svg", [spec], {}
+    )
+
+
 def test_an_unknown_ablation_names_the_known():
-    with pytest.raises(ValueError, match="K, alpha"):
+    with pytest.raises(ValueError, match="choose one of K, alpha"):
         ablation_plan("beta")
