@@ -23,9 +23,8 @@ def coverage_plan(seeds: int | None = None, quick: bool = False) -> Plan:
         TableSpec(
             f"coverage-{noise}",
             f"Coverage: {noise} % of the detector's labels wrong",
-            "By how many kinds it knows; regions of the others have no label, and all have the same features (VG Caption, "
-            "Motifs). SGDet; grounding accuracy; triplet precision: both of a training triplet's best "
-            "regions are right.",
+            "By how many kinds it knows; the other kinds' regions have no label (VG Caption, Motifs). SGDet; grounding "
+            "accuracy; triplet precision: both of a training triplet's best regions are right.",
             tuple(
                 Row("vg_caption", "motifs", VARIANTS[method], condition=_condition(kinds, noise))
                 for kinds in known
