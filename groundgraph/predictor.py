@@ -52,12 +52,12 @@ class Predictor:
             raise InputError(
                 f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
             )
-        require_all(detector_requirements(recipe.detector))
+        require_all(detector_requirements(recipe))
         self.model, vocabularies = load_sgg(run / f"sgg-{method}", recipe.device)
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
         # The names that the detector's labels stood for in training.
         placement = {"device": recipe.device, "precision": recipe.precision}
-        detector = open_detector(recipe.detector, vocabularies["detector"], **placement)
+        detector = open_detector(recipe, vocabularies["detector"], **placement)
         self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
         self.config = recipe.sgg.inference
         self.unions_of = union_features(self.model.config, lambda: self.detector)

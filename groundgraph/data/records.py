@@ -88,6 +88,8 @@ def example_record(example: Example, root: Path) -> dict[str, Any]:
     inside = path.is_relative_to(root)
     record: dict[str, Any] = {"id": example.image_id, "path": str(path.relative_to(root) if inside else path.resolve())}
     record |= {"captions": list(example.captions), "triplets": [list(t) for t in example.triplets]}
+    if example.size is not None:
+        record["size"] = list(example.size)
     if example.truth is not None:
         truth = example.truth
         record["truth"] = {
@@ -110,7 +112,10 @@ def example_of(record: dict[str, Any], root: Path) -> Example:
             tuple(Mention(c, (a, b), tuple(objects), entity) for c, a, b, objects, entity in kept["mentions"]),
         )
     path = str(root / record["path"])  # an absolute path stays itself
-    return Example(record["id"], path, tuple(record["captions"]), tuple(tuple(t) for t in record["triplets"]), truth)
+    width_height = record.get("size")
+    size = None if width_height is None else (width_height[0], width_height[1])
+    triplets = tuple(tuple(t) for t in record["triplets"])
+    return Example(record["id"], path, tuple(record["captions"]), triplets, truth, size)
 
 
 def parsed_record(image_id: str, captions: Iterable[ParsedCaption]) -> dict[str, Any]:

@@ -86,13 +86,17 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Example:
-    """One image with its weak supervision: captions, or unlocalized (subject, predicate, object) triplets of words."""
+    """One image with its weak supervision: captions, or unlocalized (subject, predicate, object) triplets of words.
+
+    `size` is (width, height) in pixels where the data is without its pictures; None: the picture says it.
+    """
 
     image_id: str
     path: str
     captions: tuple[str, ...] = ()
     triplets: tuple[tuple[str, str, str], ...] = ()
     truth: GroundTruth | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

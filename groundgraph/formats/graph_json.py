@@ -19,6 +19,8 @@ from groundgraph.formats.entries import field, items, number, numbers, shortened
 from groundgraph.formats.entries import name as name_of
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, triplet_predictions
 
+Found = tuple[str, list[float], float]  # category, box, score
+
 
 def is_graph_json(content: Any) -> bool:
     """Whether JSON is of the form that `graph_json_truth` and `graph_json_predictions` read."""
@@ -71,10 +73,24 @@ def graph_json_truth(content: Any, path: Path) -> NamedTruth:
     return NamedTruth(truths, list(graphs), None, declared)
 
 
+def graph_json_objects(content: Any, path: Path) -> tuple[dict[str, list[Found]], tuple[str, ...]]:
+    """The objects of each image of such JSON, and the categories: as listed, else those that occur.
+
+    Raises:
+        InputError: As `graph_json_predictions`.
+    """
+    graphs, declared = _read(content, path, scored=True)
+    occurring = dict.fromkeys(name for graph in graphs.values() for name, *_ in graph.objects)
+    categories = declared[0] if declared else tuple(occurring)
+    if unlisted := next((name for name in occurring if name not in set(categories)), None):
+        raise InputError(f'{path}: {unlisted!r} is not among the file\'s "categories"; list it there')
+    return {image: graph.objects for image, graph in graphs.items()}, categories
+
+
 class _Graph(NamedTuple):
     """Objects are (category, box, score), relations (subject, predicate, object, score)."""
 
-    objects: list[tuple[str, list[float], float]]
+    objects: list[Found]
     relations: list[tuple[int, str, int, float]]
 
     @property

@@ -79,28 +79,13 @@ class PrecomputedRegions(RegionFile):
 
     def __init__(self, path: str | Path, arrays: dict[str, np.ndarray]) -> None:
         self._rows, repeated = keyed(arrays["file_names"].tolist(), f"{path}: file_names")
-        categories = [name.decode() if isinstance(name, bytes) else name for name in arrays["categories"].tolist()]
-        super().__init__(path, self._rows, categories, repeated)
+        super().__init__(path, self._rows, arrays["categories"].tolist(), repeated)
         self._arrays = arrays
 
     @classmethod
     def load(cls, source: str | Path) -> PrecomputedRegions:
         """Reads the file. Raises InputError, naming file and fix, for any other file."""
-        arrays = read_npz(source, _AXES)
-        for name, axes in _AXES.items():
-            if name not in arrays:
-                raise InputError(f"{source}: holds no array {name!r}; it needs {', '.join(_AXES)}")
-            if arrays[name].ndim != axes or (axes > 1 and arrays[name].shape[:2] != arrays["boxes"].shape[:2]):
-                raise InputError(f"{source}: {name} of shape {arrays[name].shape} does not fit boxes [N, V, 4]")
-        if arrays["boxes"].shape[2] != 4 or len(arrays["file_names"]) != len(arrays["boxes"]):
-            raise InputError(f"{source}: boxes have the shape {arrays['boxes'].shape}, not [file names, V, 4]")
-        for name in ("boxes", "scores", "features"):
-            numbers(arrays[name], f"{source}: {name}")
-        arrays["labels"] = whole(arrays["labels"], f"{source}: labels")
-        if arrays["categories"].dtype.kind not in "US":
-            raise InputError(f"{source}: categories holds no texts; give the names that labels number")
-        if arrays["labels"].max(initial=-1) >= len(arrays["categories"]) or arrays["labels"].min(initial=-1) < -1:
-            raise InputError(f"{source}: a label is beyond the {len(arrays['categories'])} categories")
+        arrays = padded_arrays(source, ("boxes", "labels", "scores", "features"))
         return cls(source, arrays)
 
     def read(self, key: str) -> FileRegions:
@@ -109,3 +94,33 @@ class PrecomputedRegions(RegionFile):
         parts = {name: self._arrays[name][row] for name in ("boxes", "features", "labels", "scores")}
         there = parts["labels"] >= 0
         return FileRegions(**{name: part[there] for name, part in parts.items()})
+
+
+def padded_arrays(source: str | Path, parts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Arrays of all images' regions, padded to the image that has most, checked.
+
+    Args:
+        source: An npz file with file_names [N], categories [C] and the parts.
+        parts: Of boxes [N, V, 4], labels [N, V], scores [N, V], features [N, V, D] those that it must have.
+
+    Raises:
+        InputError: One is missing, of another shape, or out of range; names file, array and fix.
+    """
+    axes_of = {name: _AXES[name] for name in ("file_names", "categories", *parts)}
+    arrays = read_npz(source, axes_of)
+    for name, axes in axes_of.items():
+        if name not in arrays:
+            raise InputError(f"{source}: holds no array {name!r}; it needs {', '.join(axes_of)}")
+        if arrays[name].ndim != axes or (axes > 1 and arrays[name].shape[:2] != arrays["boxes"].shape[:2]):
+            raise InputError(f"{source}: {name} of shape {arrays[name].shape} does not fit boxes [N, V, 4]")
+    if arrays["boxes"].shape[2] != 4 or len(arrays["file_names"]) != len(arrays["boxes"]):
+        raise InputError(f"{source}: boxes have the shape {arrays['boxes'].shape}, not [file names, V, 4]")
+    for name in axes_of.keys() & {"boxes", "scores", "features"}:
+        numbers(arrays[name], f"{source}: {name}")
+    arrays["labels"] = whole(arrays["labels"], f"{source}: labels")
+    if arrays["categories"].dtype.kind not in "US":
+        raise InputError(f"{source}: categories holds no texts; give the names that labels number")
+    if arrays["labels"].max(initial=-1) >= len(arrays["categories"]) or arrays["labels"].min(initial=-1) < -1:
+        raise InputError(f"{source}: a label is beyond the {len(arrays['categories'])} categories")
+    arrays["categories"] = np.array([n.decode() if isinstance(n, bytes) else n for n in arrays["categories"].tolist()])
+    return arrays

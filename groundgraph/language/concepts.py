@@ -113,6 +113,16 @@ def same_concept(word: str, category_name: str) -> bool:
     return bool(match_matrix([word], [category_name])[0, 0])
 
 
+def names_match(names: Sequence[str], categories: Sequence[str]) -> np.ndarray:
+    """The same for names of the categories' own vocabulary: a name that is a category means that one alone."""
+    table, place = match_matrix(names, categories), {name: column for column, name in enumerate(categories)}
+    for row, name in zip(table, names, strict=True):
+        if name in place:
+            row[:] = False
+            row[place[name]] = True
+    return table
+
+
 def match_matrix(names: Sequence[str], categories: Sequence[str]) -> np.ndarray:
     """Return which name means which category (Eq. 6's test): [names, categories] bool; a name is looked up once."""
     unique = {name: i for i, name in enumerate(dict.fromkeys(names))}

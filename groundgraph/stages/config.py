@@ -53,7 +53,9 @@ class DetectorConfig(Strict):
     kind: DetectorKind = Field(
         "torchvision",
         description="torchvision, transformers, open-vocabulary (a model); precomputed (an npz file), sgnls (a folder "
-        "of SGNLS's released OpenImages detections), or another reader of regions",
+        "of SGNLS's released OpenImages detections), or another reader of regions; detections (a file of boxes, labels "
+        "and scores) and annotated (the data's own boxes, in random order), which look at no picture: a region's "
+        "features are its category's text embedding and its place",
     )
     model: str = Field(
         "bundled:detector", description="bundled:detector, a folder, a hub id, torchvision's own name; or the regions"
@@ -138,8 +140,10 @@ class TeacherConfig(Strict):
 class VocabularyConfig(Strict):
     """The evaluation vocabulary."""
 
-    name: Literal["minigenome", "vg150", "induced"] = Field(
-        "minigenome", description="minigenome, vg150, or induced: words that captions say"
+    name: Literal["minigenome", "vg150", "vrd", "induced"] = Field(
+        "minigenome",
+        description="minigenome, vg150, vrd (the names in the data's folder, where they are there), or induced: words "
+        "that captions say",
     )
     categories: int = Field(150, ge=1, description="of an induced one: categories at most")
     predicates: int = Field(50, ge=1, description="of an induced one: predicates at most")

@@ -15,11 +15,10 @@ import numpy as np
 
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
-from groundgraph.language.concepts import match_matrix
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, label_settings, regions
+from groundgraph.stages.regions import detector_categories, label_settings, matches, regions
 
 
 def build(recipe: Recipe) -> list[Stage]:
@@ -40,7 +39,7 @@ def match_words(run: Run, folder: Path) -> dict[str, Any]:
     """Match every noun with every category of the detector."""
     counts = Counter(entity.name for captions in parsed(run, "train") for entity in entities(captions))
     categories, words = detector_categories(run), [word for word, _ in counts.most_common()]
-    same = match_matrix(words, categories)
+    same = matches(run.recipe)(words, categories)
     shown = np.zeros(len(categories), np.int64)
     for labels in regions(run, "train").labels():
         np.add.at(shown, labels[labels >= 0], 1)

@@ -59,11 +59,13 @@ def parse(run: Run, folder: Path) -> dict[str, Any]:
 def _records(
     listing: Sequence[Example], parser: Any, run: Run, counts: Counter[str], advance: Advance
 ) -> Iterator[dict[str, Any]]:
+    named = run.recipe.data.named
     for start in range(0, len(listing), CHUNK * 4):
         part = listing[start : start + CHUNK * 4]
         flat = iter(parser.parse([caption for e in part for caption in e.captions]))
         for example in part:
-            captions = [*islice(flat, len(example.captions)), *(triplet_caption(*t) for t in example.triplets)]
+            written = (triplet_caption(*t, named=named) for t in example.triplets)
+            captions = [*islice(flat, len(example.captions)), *written]
             if not any(c.entities for c in captions):
                 run.skipped.add(example.image_id, "no caption names an entity")
             counts["captions"] += len(captions)

@@ -20,6 +20,7 @@ _MODELS = (
 )
 _REGIONS = ("detector.model", "detector.also")
 MODEL_DETECTORS = ("torchvision", "transformers", "open-vocabulary")  # kinds that are a model, not a file of regions
+ANNOTATED = "annotated"  # a kind that reads neither a model nor a file: the data's own boxes
 _SCHEMES = ("bundled", "package", "torchvision")  # as in package:all_minilm_l6_v2
 WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors")
 
@@ -34,7 +35,7 @@ def anchor(content: dict[str, Any], folder: str | Path, merged: dict[str, Any]) 
     """
     files = _FILES + (_PHOTO_FILES if _at(merged, "data.source") in _PHOTOS else ())
     models = _MODELS
-    if _at(merged, "detector.kind") in (None, *MODEL_DETECTORS):
+    if _at(merged, "detector.kind") in (None, ANNOTATED, *MODEL_DETECTORS):
         models += _REGIONS
     else:
         files += _REGIONS

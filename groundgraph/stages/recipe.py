@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data
+from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data, VrdData
 from groundgraph.errors import InputError
 from groundgraph.grounding import Method, method_of
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.models.device import DEVICES, Precision
+from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.config import (
     DetectorConfig,
     InteractionConfig,
@@ -31,10 +32,16 @@ from groundgraph.stages.config import (
 )
 from groundgraph.stages.explain import explain, setting_of
 from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
-from groundgraph.stages.places import anchor
+from groundgraph.stages.places import MODEL_DETECTORS, anchor
 from groundgraph.vision import can_pool
 
-SOURCES = {"minigenome": MiniGenomeData, "coco": PhotoData, "jsonl": PhotoData, "vg150": Vg150Data}
+SOURCES = {
+    "minigenome": MiniGenomeData,
+    "coco": PhotoData,
+    "jsonl": PhotoData,
+    "vg150": Vg150Data,
+    "vrd": VrdData,
+}
 # A key that has another name now -> that name: an old recipe fails with it.
 OLD_KEYS: dict[str, str] = {
     "detector.asked": "detector.prompt",
@@ -115,13 +122,25 @@ class Recipe(Strict):
             raise InputError(
                 "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
             )
-        if self.sgg.pools_boxes and not can_pool(self.detector.kind, self.detector.features):
+        labelled = not reads_unions(self.sgg.chosen) and "sgcls" not in self.sgg.tasks
+        if self.sgg.pools_boxes and not can_pool(self.detector.kind, self.detector.features, labelled):
             what = "sgg.tasks" if self.sgg.tasks else f"sgg.{self.sgg.model}.union: visual"
             raise InputError(
                 f"{what} needs a detector that can pool given boxes, and kind {self.detector.kind} has features only "
                 "for its own: set detector.features to a backbone (torchvision:resnet50), or take kind torchvision"
             )
+        if self.data.pictureless and (looks := self._looks_at_pictures()):
+            raise InputError(
+                f"{looks} looks at pictures, and data.images is null: name their folder there, or go without: kind "
+                "annotated or detections, teachers: {interaction: null, expert: null}, fusing: average"
+            )
         return self
+
+    def _looks_at_pictures(self) -> str:
+        """The first key that names something that opens pictures, "" where nothing does."""
+        if self.detector.kind in MODEL_DETECTORS or self.detector.features != "detector":
+            return "detector"
+        return "teachers.interaction" if self.interaction else ""
 
     @property
     def methods(self) -> dict[str, Method]:

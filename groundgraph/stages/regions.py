@@ -7,10 +7,12 @@ store each, and regions/categories.json, what the labels mean.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from groundgraph.data.files import write_json
 from groundgraph.data.sources.needs import Need
@@ -21,17 +23,18 @@ from groundgraph.engine.fingerprints import file_identity
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
+from groundgraph.language.concepts import match_matrix, names_match
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import DetectorConfig
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples, ids_by_split, image_ids
 from groundgraph.stages.needs import model_identity, need_file, need_model, need_torchvision
 from groundgraph.stages.parsed import entities, parsed
-from groundgraph.stages.places import MODEL_DETECTORS
+from groundgraph.stages.places import ANNOTATED, MODEL_DETECTORS
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.vocabulary import vocabulary
-from groundgraph.vision import load_detector
+from groundgraph.vision import NAMED, load_detector
 from groundgraph.vision.chain import DetectorChain
 from groundgraph.vision.detector import Detector
 from groundgraph.vision.label_coverage import CoveredDetector, LabelCoverage
@@ -48,11 +51,11 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             "regions",
             needs=("examples", *vocabulary_first),
-            settings=[recipe.detector.model_dump(exclude=set(READ_WITH)), recipe.precision],
-            files=lambda: detector_files(recipe.detector),
+            settings=[recipe.detector.model_dump(exclude=set(READ_WITH)), recipe.precision, *described_by(recipe)],
+            files=lambda: [*detector_files(recipe.detector), *map(model_identity, described_by(recipe)[:1])],
             work=find,
             cost=per_image(recipe.splits, "find regions: {images:,} images", seconds=9),
-            requirements=lambda: detector_requirements(recipe.detector),
+            requirements=lambda: detector_requirements(recipe),
             spread=True,
         )
     ]
@@ -91,7 +94,7 @@ class RegionFinder:
     def __init__(self, run: Run, folder: Path) -> None:
         config = run.recipe.detector
         queries = _queries(run) if config.kind == OPEN else ()
-        self.run, self.detector = run, open_detector(config, *queries, **run.placement)
+        self.run, self.detector = run, open_detector(run.recipe, *queries, **run.placement)
         for split in run.recipe.splits:
             self.detector.expect(examples(run, split))
         coverage(run.recipe, self.detector.categories)  # what it cannot do is said before the work
@@ -138,8 +141,19 @@ def label_settings(recipe: Recipe) -> list[Any]:
     return [detector.known_categories, *([detector.label_noise, recipe.seed] if detector.label_noise else [])]
 
 
+def described_by(recipe: Recipe) -> tuple[str, ...]:
+    """The text model, and its pooling, that describe regions without features of their own; () for others."""
+    named = recipe.detector.kind in NAMED and recipe.detector.features == "detector"
+    return (recipe.text.model, recipe.text.pool) if named else ()
+
+
+def matches(recipe: Recipe) -> Callable[[Sequence[str], Sequence[str]], np.ndarray]:
+    """Which word means which of the detector's categories: (words, categories) -> [words, categories] bool."""
+    return names_match if recipe.detector.kind in NAMED else match_matrix
+
+
 def open_detector(
-    config: DetectorConfig,
+    recipe: Recipe,
     vocabulary: Sequence[str] = (),
     nouns: Mapping[str, Sequence[str]] | None = None,
     **placement: Any,
@@ -147,7 +161,7 @@ def open_detector(
     """A recipe's detectors, asked in order.
 
     Args:
-        config: Which.
+        recipe: Says which.
         vocabulary: What an open-vocabulary one looks for in any image; other kinds have names of their own.
         nouns: What it looks for in the images that are listed: image id -> names.
         placement: Device and precision, see `groundgraph.models.device`.
@@ -155,27 +169,30 @@ def open_detector(
     Raises:
         InputError: One cannot be loaded.
     """
-    return DetectorChain([_load(config, model, vocabulary, nouns, placement) for model in (config.model, *config.also)])
+    models = (recipe.detector.model, *recipe.detector.also)
+    return DetectorChain([_load(recipe, model, vocabulary, nouns, placement) for model in models])
 
 
 def pooling_detector(run: Run) -> CoveredDetector:
     """A run's first detector, to pool the features of given boxes; what it would look for does not matter."""
-    config = run.recipe.detector
-    return CoveredDetector(_load(config, config.model, ("thing",), None, run.placement), label_coverage(run))
+    detector = _load(run.recipe, run.recipe.detector.model, ("thing",), None, run.placement)
+    return CoveredDetector(detector, label_coverage(run))
 
 
 def detector_files(config: DetectorConfig) -> list[Any]:
     """Identities of all files that a recipe's detectors and the backbone of their features read."""
-    names = [config.model, *config.also, *([] if config.features in ("detector", "map") else [config.features])]
+    models = [] if config.kind == ANNOTATED else [config.model, *config.also]
+    names = [*models, *([] if config.features in ("detector", "map") else [config.features])]
     files = [Path(name).expanduser() for name in names]
     beside = [path.with_name(name.format(path.stem)) for path in files if path.is_file() for name in BESIDE]
     return [[model_identity(name) for name in names], [file_identity(path) for path in beside if path.is_file()]]
 
 
-def detector_requirements(config: DetectorConfig) -> list[Need]:
+def detector_requirements(recipe: Recipe) -> list[Need]:
     """What a recipe's detectors read: all that a finished run does not have itself."""
+    config = recipe.detector
     requirements, parts = [], (WEIGHTS, PREPARATION, *([TOKENIZER] if config.kind == OPEN else []))
-    for model in (config.model, *config.also):
+    for model in () if config.kind == ANNOTATED else (config.model, *config.also):
         here = Path(model).expanduser().exists() or model.partition(":")[0] in ("bundled", "package")
         if config.kind == "torchvision" and not here:
             requirements.append(need_torchvision("detector", model, "detector.model"))
@@ -188,18 +205,24 @@ def detector_requirements(config: DetectorConfig) -> list[Need]:
         requirements.append(need_torchvision("features", name, "detector.features"))
     elif config.features not in ("detector", "map"):
         requirements.append(need_model("features", config.features, "detector.features", WEIGHTS, PREPARATION))
+    for model in described_by(recipe)[:1]:
+        requirements.append(need_model("text encoder", model, "text.model", WEIGHTS, TOKENIZER))
     return requirements
 
 
 def _load(
-    config: DetectorConfig,
+    recipe: Recipe,
     model: str,
     vocabulary: Sequence[str],
     nouns: Mapping[str, Sequence[str]] | None,
     placement: Mapping[str, Any],
 ) -> Detector:
-    queries = {"vocabulary": vocabulary, "nouns": nouns} if config.kind == OPEN else {}
-    return load_detector(config.kind, model, features=config.features, count=config.regions, **placement, **queries)
+    config, options = recipe.detector, dict(placement)
+    if config.kind == OPEN:
+        options |= {"vocabulary": vocabulary, "nouns": nouns}
+    if named := described_by(recipe):
+        options["text"] = named
+    return load_detector(config.kind, model, features=config.features, count=config.regions, **options)
 
 
 def _queries(run: Run) -> tuple[tuple[str, ...], dict[str, Sequence[str]]]:

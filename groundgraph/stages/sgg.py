@@ -42,6 +42,7 @@ from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import (
+    described_by,
     detector_categories,
     detector_requirements,
     label_settings,
@@ -50,6 +51,7 @@ from groundgraph.stages.regions import (
 )
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.training.trainer import seeded
+from groundgraph.vision.named import NamedDetector
 
 
 def stage_of(method: str) -> str:
@@ -62,7 +64,7 @@ def build(recipe: Recipe) -> list[Stage]:
     labels, needed = recipe.pseudo_labels, ("examples", "regions", "vocabulary")
     settings = [recipe.sgg.model_dump(), recipe.seed, label_settings(recipe)]
     if recipe.sgg.pools_boxes:
-        settings.append(recipe.detector.model_dump())
+        settings += [recipe.detector.model_dump(), *described_by(recipe)]
     checkpoint = getattr(recipe.sgg.chosen, "checkpoint", None)
     models = [checkpoint, recipe.sgg.chosen.tokenizer] if checkpoint else []
     return [
@@ -95,7 +97,7 @@ def _cost(recipe: Recipe) -> Cost:
 
 
 def _requirements(recipe: Recipe, models: Sequence[str]) -> list[Need]:
-    needs = detector_requirements(recipe.detector) if recipe.sgg.pools_boxes else []
+    needs = detector_requirements(recipe) if recipe.sgg.pools_boxes else []
     if models:
         needs.append(need_file("UNITER's weights", models[0], "sgg.uniter.checkpoint"))
         needs.append(need_model("UNITER's tokenizer", models[1], "sgg.uniter.tokenizer", TOKENIZER))
@@ -230,7 +232,11 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
             part = listing[start : start + CHUNK]
             numbers = [np.array([objects.index(label) for label in e.truth.labels], np.int64) for e in part]
             boxes = [np.reshape(e.truth.boxes, (-1, 4))[n >= 0] for e, n in zip(part, numbers, strict=True)]
-            pooled += detector.pool([open_image(e.path) for e in part], boxes)
+            if isinstance(detector.detector, NamedDetector):
+                names = [[objects.names[i] for i in n if i >= 0] for n in numbers]
+                pooled += detector.detector.given(part, boxes, names, detector_categories(run))
+            else:
+                pooled += detector.pool([open_image(e.path) for e in part], boxes)
             labels += [n[n >= 0] + 1 for n in numbers]
             advance(len(part))
     task_labels, unions = labels if task == "predcls" else None, unions_of(listing, pooled)

@@ -1,4 +1,4 @@
-"""The evaluation vocabulary: MiniGenome's, VG150's, or the words that most images of the train split speak of.
+"""The evaluation vocabulary: MiniGenome's, VG150's, VRD's, or the words that most images of the train split speak of.
 
 Reads the parsed captions; writes vocabulary/vocabulary.json: {"categories": [...], "predicates": [...]}.
 """
@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
-from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES, Vocabulary
+from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES, VRD_OBJECTS, VRD_PREDICATES, Vocabulary
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
+from groundgraph.formats.vrd import read_vrd_names
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.parsed import parsed
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 
-NAMED = {"minigenome": (CATEGORIES, PREDICATES), "vg150": (VG150_OBJECTS.names, VG150_PREDICATES.names)}
+NAMED = {
+    "minigenome": (CATEGORIES, PREDICATES),
+    "vg150": (VG150_OBJECTS.names, VG150_PREDICATES.names),
+    "vrd": (VRD_OBJECTS.names, VRD_PREDICATES.names),
+}
 
 
 def build(recipe: Recipe) -> list[Stage]:
@@ -40,7 +45,11 @@ def build(recipe: Recipe) -> list[Stage]:
 def choose(run: Run, folder: Path) -> dict[str, Any]:
     """Write down the vocabulary that the recipe names, or induce it."""
     name = run.recipe.vocabulary.name
-    categories, predicates = NAMED[name] if name in NAMED else _induced(run)
+    data = run.recipe.data
+    if name == data.source == "vrd":
+        categories, predicates = read_vrd_names(data.place(""))
+    else:
+        categories, predicates = NAMED[name] if name in NAMED else _induced(run)
     content = {"categories": list(categories), "predicates": list(predicates)}
     (folder / "vocabulary.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     return {key: len(words) for key, words in content.items()}

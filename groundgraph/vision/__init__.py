@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from groundgraph.errors import InputError
 from groundgraph.registry import lookup
@@ -24,7 +24,12 @@ DETECTORS: dict[str, Any] = {
     "sgnls": "groundgraph.formats.sgnls:SgnlsDetections",
     "bottom-up-tsv": "groundgraph.formats.bottom_up_tsv:BottomUpTsv",
     "bottom-up-h5": "groundgraph.formats.bottom_up_h5:BottomUpH5",
+    "annotated": "groundgraph.vision.annotated:AnnotatedBoxes",
+    "detections": "groundgraph.formats.detections:DetectionFile",
 }
+# Kinds without features of their own: their regions' names and places describe them. A word that is one of their
+# categories means that one alone.
+NAMED = ("annotated", "detections")
 
 
 def load_detector(
@@ -34,6 +39,7 @@ def load_detector(
     features: str = "detector",
     device: str | torch.device = "auto",
     precision: Precision = "auto",
+    text: tuple[str, Literal["head", "phrase"]] = ("bundled:text", "head"),
     **options: Any,
 ) -> Detector:
     """Return the detector of a kind, loaded from its source.
@@ -46,6 +52,7 @@ def load_detector(
             `backbone.load_backbone`.
         device: See `groundgraph.models.device`.
         precision: See `groundgraph.models.device`.
+        text: Of a kind of `NAMED`, the text model that its categories are embedded by, and its pooling.
         options: What the kind's `load` takes besides: count (regions an image); for open-vocabulary also vocabulary
             and nouns.
 
@@ -67,6 +74,12 @@ def load_detector(
         detector: Detector = FileDetector(detector_class.load(source), **options)
     else:
         detector = detector_class.load(source, device=device, **options)
+    if kind in NAMED and features == "detector":
+        from groundgraph.language.encoder import TextEncoder
+        from groundgraph.vision.named import NamedDetector
+
+        encoder = TextEncoder(text[0], text[1], device=device, precision=precision)
+        detector = NamedDetector(detector, encoder)  # type: ignore[arg-type]
     if features not in ("detector", "map"):
         from groundgraph.vision.backbone import load_backbone
         from groundgraph.vision.pooled import PooledDetector
@@ -77,14 +90,16 @@ def load_detector(
     return detector
 
 
-def can_pool(kind: str, features: str) -> bool:
+def can_pool(kind: str, features: str, labelled: bool = False) -> bool:
     """Return whether a kind's detectors, or what describes their regions, can pool given boxes.
 
     Args:
         kind: A key of `DETECTORS`.
         features: See `load_detector`.
+        labelled: The boxes' categories are given too.
     """
-    return features != "detector" or getattr(_class_of(kind), "pools_boxes", False)
+    named = labelled and kind in NAMED
+    return named or features != "detector" or getattr(_class_of(kind), "pools_boxes", False)
 
 
 def _class_of(kind: str) -> Any:

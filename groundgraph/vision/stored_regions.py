@@ -62,7 +62,7 @@ class FileDetector:
             if stored is None:
                 skipped.add(example.image_id, f"{self.file.source} has no regions of {Path(example.path).name}")
                 return None
-            size, orientation = image_frame(example.path)
+            size, orientation = (example.size, 1) if example.size else image_frame(example.path)
             regions = fit(stored, size, len(self.categories), orientation)
         except ImageError as error:
             skipped.add(example.image_id, str(error))

@@ -195,3 +195,21 @@ def test_the_method_s_name_before_is_accepted_and_an_old_key_says_its_new_name()
     for old, new in OLD_KEYS.items():
         with pytest.raises(RecipeError, match=f"`{old}` is called `{new}` now"):
             load_recipe(find_recipe("demo"), [f"{old}=1"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (["detector.kind=torchvision"], "detector"),
+        (["detector.features=torchvision:resnet18"], "detector"),
+        (["grounder=two-teachers", "teachers.interaction={}"], "teachers.interaction"),
+        (["sgg.motifs.union=visual"], "pool given boxes"),
+    ],
+)
+def test_nothing_may_look_at_the_pictures_of_data_without_any(settings, key):
+    recipe = find_recipe("vrd-sgnls")
+    assert load_recipe(recipe).data.pictureless
+    with pytest.raises(RecipeError, match=re.escape(key)):
+        load_recipe(recipe, settings)
+    with pytest.raises(RecipeError, match="pool given boxes"):
+        load_recipe(recipe, ["sgg.tasks=[sgcls]"])

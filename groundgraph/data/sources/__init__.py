@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from groundgraph.data.sources.config import MiniGenomeData, PhotoData, Vg150Data
+from groundgraph.data.sources.config import MiniGenomeData, PhotoData, Vg150Data, VrdData
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.registry import lookup
@@ -20,6 +20,7 @@ SOURCES = {
     "coco": "groundgraph.data.sources.photos:PhotoSource",
     "jsonl": "groundgraph.data.sources.photos:PhotoSource",
     "vg150": "groundgraph.data.sources.vg150:Vg150Source",
+    "vrd": "groundgraph.data.sources.vrd:VrdSource",
 }
 
 
@@ -49,7 +50,7 @@ class Source(Protocol):
         """
 
 
-def open_source(data: MiniGenomeData | PhotoData | Vg150Data, images: Path) -> Source:
+def open_source(data: MiniGenomeData | PhotoData | Vg150Data | VrdData, images: Path) -> Source:
     """The source that a recipe's data asks for; `images` is where one that draws its pictures keeps them."""
     source: Source = lookup(SOURCES, data.source, "data source")(data, images)
     return source

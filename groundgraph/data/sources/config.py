@@ -26,11 +26,18 @@ class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+    # Whether its triplets are names of its own vocabulary ("trees" is no tree), not words that people wrote.
+    named: ClassVar[bool] = False
 
     @property
     def data_set(self) -> str:
         """In words, and where: what a run's folder belongs to, whatever the other settings are."""
         return "MiniGenome"
+
+    @property
+    def pictureless(self) -> bool:
+        """Whether the data are without their pictures, so that nothing may open one."""
+        return False
 
     def annotations(self) -> list[Path]:
         """The files whose content decides what the examples are."""
@@ -137,4 +144,58 @@ class Vg150Data(_Data):
         return files
 
 
-Data = Annotated[MiniGenomeData | PhotoData | Vg150Data, Field(discriminator="source")]
+class VrdData(_Data):
+    """VRD: 100 categories, 70 predicates; file names are relative to `folder`.
+
+    train_annotations, test_annotations  JSON, as published; objects.json and predicates.json beside them are read where
+                                         they are there, else the names that come with groundgraph
+    images      the folder of the photos; null: without photos
+    sizes       JSON of image: [width, height]; null: a photo's own, and without photos as far as its boxes reach
+    held_out    so many training images are measured instead of those of the test file; null: the test file's
+    validation  so many training images are held out as validation images; 0: there are none
+    seed        of the draw of both
+    train, test the first so many images only, null: all
+    """
+
+    named: ClassVar[bool] = True
+
+    source: Literal["vrd"]
+    setting: Literal["unlocalized_graph"] = "unlocalized_graph"
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/vrd"))
+    train_annotations: str = "annotations_train.json"
+    test_annotations: str = "annotations_test.json"
+    images: str | None = None
+    sizes: str | None = None
+    held_out: int | None = Field(None, ge=1)
+    validation: int = Field(200, ge=0)
+    seed: int = Field(0, ge=0)
+    train: int | None = Field(None, ge=1)
+    test: int | None = Field(None, ge=1)
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Without validation images there are two."""
+        return ("train", "validation", "test") if self.validation else ("train", "test")
+
+    @property
+    def data_set(self) -> str:
+        """Which data these are, for a person."""
+        return f"VRD in {Path(self.folder).expanduser().resolve()}"
+
+    @property
+    def pictureless(self) -> bool:
+        """Whether no folder of photos is named."""
+        return self.images is None
+
+    def place(self, name: str) -> Path:
+        """Where a file lies."""
+        return Path(self.folder).expanduser() / name
+
+    def annotations(self) -> list[Path]:
+        """The annotations, the names where they are there, and the sizes."""
+        names = [place for place in map(self.place, ("objects.json", "predicates.json")) if place.exists()]
+        files = [self.train_annotations, *([] if self.held_out else [self.test_annotations])]
+        return [*map(self.place, files + ([self.sizes] if self.sizes else [])), *names]
+
+
+Data = Annotated[MiniGenomeData | PhotoData | Vg150Data | VrdData, Field(discriminator="source")]
