@@ -20,7 +20,8 @@ def study(
     ablate: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Vary one thing: K, alpha, alpha2, layer, temperature, prompts, negatives or coverage."
+            metavar="NAME",
+            help="Vary one thing: K, alpha, alpha2, layer, temperature, scale, prompts, negatives or coverage.",
         ),
     ] = None,
     graphs: Annotated[bool, typer.Option(help="An ablation's scene graphs too, not its grounding alone.")] = False,

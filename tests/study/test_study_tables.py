@@ -98,10 +98,10 @@ def test_plot(tmp_path):
 def test_the_plan_has_the_papers_tables_and_every_recipe_loads():
     plan = paper_plan()
     cells = plan.cells
-    assert plan.seeds == 5 and len(cells) == 195 and len({cell.name for cell in cells}) == 195
-    assert [len(table.rows) for table in plan.tables] == [30, 4, 3, 30, 20, 6]
-    assert {cell.seed for cell in cells[:39]} == {0}  # a seed after the other
-    for cell in cells[:39]:
+    assert plan.seeds == 5 and len(cells) == 200 and len({cell.name for cell in cells}) == 200
+    assert [len(table.rows) for table in plan.tables] == [30, 4, 4, 30, 21, 6]
+    assert {cell.seed for cell in cells[:40]} == {0}  # a seed after the other
+    for cell in cells[:40]:
         assert cell.recipe.sgg.model == cell.row.model and cell.recipe.data.setting == cell.row.setting
     quick = paper_plan(quick=True)
     assert quick.seeds == 2 and {cell.row.setting for cell in quick.cells} == {"vg_caption"}
@@ -114,12 +114,15 @@ def test_the_plan_has_the_papers_tables_and_every_recipe_loads():
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_ablations_vary_one_thing(name):
     plan = ablation_plan(name, seeds=1)
-    recipes = {cell.row.variant.title: cell.recipe for cell in plan.cells}
+    ablation = ABLATIONS[name]
+    assert len(plan.cells) == len(ablation.settings) * len(ablation.values)
+    cells = [cell for cell in plan.cells if cell.row.setting == "vg_caption"]
+    recipes = {cell.row.variant.title: cell.recipe for cell in cells}
     assert len(recipes) >= 2 and len({recipe.yaml() for recipe in recipes.values()}) == len(recipes)
     # The reference is the recipe as it is, but for what the ablation sets for all.
-    ablation = ABLATIONS[name]
-    cell = plan.cells[0]
-    base = [s for s in cell.settings if s != ablation.values[cell.row.variant.title]]
+    own = ablation.changes(ablation.reference)[len(ablation.base) :]
+    cell = next(cell for cell in cells if cell.row.variant.title == ablation.reference)
+    base = [s for s in cell.settings if s not in own]
     assert load_recipe(find_recipe("minigenome"), base) == recipes[ablation.reference]
     assert all(cell.row.graphs == (name == "K") for cell in plan.cells)
 
