@@ -206,3 +206,14 @@ class ConceptMap:
                 tries += [verb, *aliases.get(verb, ())]
             tries += [preposition, *aliases.get(preposition, ())]
         return next((self._predicates[t] for t in tries if t in self._predicates), -1)
+
+
+def names_of_categories(detector: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Which names of a vocabulary a detector's category goes by: [detector, names] bool.
+
+    The one it means (`ConceptMap.category_of`: itself, a synonym, the nearest wider one), else all of its kinds, of
+    which the detector cannot say more ("person" where the names are man and woman).
+    """
+    concepts = ConceptMap(Vocabulary(tuple(names)), Vocabulary(()))
+    meant = np.array([concepts.category_of(category) for category in detector], np.int64)
+    return np.where(meant[:, None] >= 0, meant[:, None] == np.arange(len(names)), match_matrix(detector, names))

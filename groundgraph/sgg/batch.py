@@ -28,6 +28,8 @@ class Sizes:
         categories: C, without the background.
         predicates: P, without the background.
         unions: U, of a union box's visual feature; 0 where there is none.
+        text: d, of a name's text feature, for open heads; 0: closed ones.
+        start: Whether object logits start from the detector's answer.
     """
 
     features: int
@@ -35,6 +37,8 @@ class Sizes:
     categories: int
     predicates: int
     unions: int = 0
+    text: int = 0
+    start: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,13 @@ class Outputs(NamedTuple):
     Attributes:
         objects: [B, V, 1 + C].
         predicates: [Q, 1 + P], in the order of the batch's pairs.
+        detected: Distributions [B, V, 1 + C], what the detector says of the objects; None where logits do not start
+            from that.
     """
 
     objects: Tensor
     predicates: Tensor
+    detected: Tensor | None = None
 
 
 class SggModel(nn.Module):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from groundgraph.sgg.batch import Batch, Outputs, overlaps
 
@@ -19,6 +19,11 @@ class LossConfig(BaseModel):
 
     background_weight: float = Field(
         0.1, ge=0, description="weight of class 0 in the object loss, since most regions are background"
+    )
+    unmentioned: Literal["detector", "background"] = Field(
+        "detector",
+        description="what a region that no entity takes is, where sgg.start is detector: as the detector says, since "
+        "captions are silent about most things; or background",
     )
     pairs_per_image: int = Field(
         16, gt=0, description="relations and background pairs together (official for captions: 16)"
@@ -147,6 +152,9 @@ def sgg_loss(
 ) -> Losses:
     """Eq. 16, each term a mean: over all real regions (class 0 where no entity took one, weighted) and over the pairs.
 
+    Where the model starts from the detector's answer, a region that no entity took is what the detector says it is,
+    since captions are silent about most things (`unmentioned: background` keeps class 0).
+
     The cross-entropy of a distribution p is sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one.
 
     Args:
@@ -161,10 +169,28 @@ def sgg_loss(
     weight = logits.new_ones(logits.shape[1])
     weight[0] = config.background_weight
     targets = _targets(batch)
+    if outputs.detected is not None and config.unmentioned == "detector":
+        targets = _with_detected(targets, outputs.detected[batch.mask], config.background_weight)
+        objects = -(targets * logits.log_softmax(1)).sum()
+    else:
+        objects = cross_entropy(logits, targets, weight, reduction="sum")
     # Dividing by the total weight is what makes it a mean; with weight 0 and nothing but background there is no weight.
-    objects = cross_entropy(logits, targets, weight, reduction="sum") / max(whole.objects, 1e-6)
+    objects = objects / max(whole.objects, 1e-6)
     relations = cross_entropy(outputs.predicates.float(), predicates, reduction="sum") / max(1, whole.predicates)
     return Losses(objects + relations, objects, relations)
+
+
+def _with_detected(targets: Tensor, detected: Tensor, background_weight: float) -> Tensor:
+    """Weighted targets [R, 1 + C] in which the background's part is what the detector says.
+
+    Args:
+        targets: [R] or distributions [R, 1 + C].
+        detected: [R, 1 + C].
+        background_weight: Of that part.
+    """
+    soft = targets if targets.is_floating_point() else one_hot(targets, detected.shape[1]).to(detected)
+    unmentioned = background_weight * soft[:, :1]
+    return torch.cat([torch.zeros_like(unmentioned), soft[:, 1:]], 1) + unmentioned * detected
 
 
 def _targets(batch: Batch) -> Tensor:

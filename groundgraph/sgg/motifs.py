@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
 from groundgraph.sgg.decoding import decode_labels
+from groundgraph.sgg.heads import DetectorStart, new_head, new_labels, start_at_zero
 from groundgraph.sgg.lstm import Lstm
 from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, box_geometry, target_or_best
 
@@ -68,25 +69,28 @@ class Motifs(SggModel):
 
     def __init__(self, sizes: Sizes, config: MotifsConfig | None = None) -> None:
         super().__init__(sizes, config or MotifsConfig())
-        c, labels = self.config, 1 + sizes.categories
+        c = self.config
         region = c.hidden + 2 * c.embedded
         self.features = nn.Sequential(nn.LayerNorm(sizes.features), nn.Linear(sizes.features, c.hidden), nn.ReLU())
         self.detected = nn.Embedding(sizes.detector_categories + 1, c.embedded)  # the last one: no label
         self.geometry = nn.Sequential(nn.Linear(9, c.embedded), nn.ReLU())
         self.object_context = self._lstm(region)
         # The decoder's first input is a start token, numbered after the labels.
-        self.previous = nn.Embedding(labels + 1, c.embedded)
+        self.previous = new_labels(c.embedded, sizes, extra=1)
         decoded = c.hidden + c.embedded + (region if c.decoder_features else 0)
         self.decoder = Lstm(decoded, c.hidden, batch_first=True)
-        self.objects = nn.Linear(c.hidden, labels)
-        self.label = nn.Embedding(labels, c.embedded)
+        self.objects = new_head("categories", c.hidden, sizes)
+        self.label = new_labels(c.embedded, sizes)
         self.edge_context = self._lstm(2 * c.hidden + c.embedded)
         self.subject = nn.Linear(c.hidden + c.embedded, c.pair)
         self.object = nn.Linear(c.hidden + c.embedded, c.pair)
         self.union = UnionFeature(c.union, sizes, c.embedded, c.pair) if c.union != "none" else None
-        self.predicates = nn.Linear(c.pair, 1 + sizes.predicates)
+        self.predicates = new_head("predicates", c.pair, sizes)
         self.dropout = nn.Dropout(c.dropout)
         self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
+        self.start = DetectorStart(sizes) if sizes.start else None
+        if self.start:
+            start_at_zero(self.objects)
 
     def _lstm(self, width: int) -> Lstm:
         c = self.config
@@ -110,7 +114,8 @@ class Motifs(SggModel):
         context = _run(self.object_context, regions, lengths)
         targets = None if batch.targets is None else _take(batch.targets, order)
         inputs = torch.cat([context, regions], -1) if self.config.decoder_features else context
-        logits = self._decode(inputs, targets, lengths)
+        detected, start = self.start(batch) if self.start else (None, None)
+        logits = self._decode(inputs, targets, lengths, None if start is None else _take(start, order))
 
         labels = self._labels(batch, logits, targets, order)
         names = self.label(labels)
@@ -120,7 +125,7 @@ class Motifs(SggModel):
         # The label stands beside the context, so that a pair need not learn to read it through the LSTM.
         states = _take(self.dropout(torch.cat([edges, names], -1)), back)
         labels, logits = _take(labels, back), _take(logits, back)
-        return Outputs(logits, self._relate(batch, states, labels))
+        return Outputs(logits, self._relate(batch, states, labels), detected)
 
     def _detected(self, batch: Batch) -> Tensor:
         """The detector's label, embedded; its score is shared between that label and none: [B, V, embedded]."""
@@ -153,19 +158,24 @@ class Motifs(SggModel):
             return decode_labels(logits.float().softmax(-1), boxes, mask, self.config.nms_threshold)
         return target_or_best(logits, targets)
 
-    def _decode(self, context: Tensor, targets: Tensor | None, lengths: Tensor) -> Tensor:
-        """Label logits [B, V, 1 + C] in sequence order; each label is decoded knowing the one before it."""
-        start = self.previous.num_embeddings - 1
+    def _decode(self, context: Tensor, targets: Tensor | None, lengths: Tensor, start: Tensor | None) -> Tensor:
+        """Label logits [B, V, 1 + C] in sequence order; each label is decoded knowing the one before it.
+
+        `start`: what the logits start from, None: 0.
+        """
+        first = 1 + self.sizes.categories
         if targets is not None:  # all steps at once, by teacher forcing
-            before = torch.cat([torch.full_like(targets[:, :1], start), targets[:, :-1]], 1)
+            before = torch.cat([torch.full_like(targets[:, :1], first), targets[:, :-1]], 1)
             hidden = _run(self.decoder, torch.cat([context, self.previous(before)], -1), lengths)
-            return self.objects(self.dropout(hidden))
-        before = context.new_full((len(context), 1), start, dtype=torch.int64)
+            logits = self.objects(self.dropout(hidden))
+            return logits if start is None else logits + start
+        before = context.new_full((len(context), 1), first, dtype=torch.int64)
         state, steps = None, []
         # Greedy decoding is sequential by nature: V steps for the whole batch.
         for place in range(context.shape[1]):
             hidden, state = self.decoder(torch.cat([context[:, place, None], self.previous(before)], -1), state)
-            steps.append(self.objects(self.dropout(hidden)))
+            logits = self.objects(self.dropout(hidden))
+            steps.append(logits if start is None else logits + start[:, place, None])
             before = steps[-1].argmax(-1)
         return torch.cat(steps, 1)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
+from groundgraph.sgg.heads import DetectorStart, NameKind, new_head, start_at_zero
 from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, target_or_best
 
 TEXT, REGION, SUBJECT, OBJECT = range(4)  # token types; UNITER has the first two
@@ -128,14 +129,17 @@ class Uniter(SggModel):
         self.img_embeddings = ImageEmbeddings(sizes.features, c)
         self.encoder = BertEncoder(bert)
         self.tag = nn.Linear(c.hidden, c.hidden)
-        self.objects = _head(c.hidden, 1 + sizes.categories)
+        self.objects = _head("categories", c.hidden, sizes)
         self.subject = nn.Linear(2 * c.hidden, c.hidden)
         self.object = nn.Linear(2 * c.hidden, c.hidden)
-        self.predicates = _head(c.hidden, 1 + sizes.predicates)
+        self.predicates = _head("predicates", c.hidden, sizes)
         self.dropout = nn.Dropout(c.dropout)
         self.apply(_initialise)
         self.union = UnionFeature(c.union, sizes, c.hidden, c.hidden) if c.union != "none" else None
         self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
+        self.start = DetectorStart(sizes) if sizes.start else None
+        if self.start:
+            start_at_zero(self.objects[-1])
 
     def forward(self, batch: Batch) -> Outputs:
         """Score objects and pairs.
@@ -157,9 +161,12 @@ class Uniter(SggModel):
         names, views = self._read_images(batch, words, regions)
         tags = self.tag(self._tags(words, batch.scores))
         objects = self.objects(self.dropout(views + names + tags))
+        detected, start = self.start(batch) if self.start else (None, None)
+        if start is not None:
+            objects = objects + start
         states = torch.cat([views, names], -1)
         labels = target_or_best(objects, batch.targets)
-        return Outputs(objects, self._relate(batch, states, words, regions, labels))
+        return Outputs(objects, self._relate(batch, states, words, regions, labels), detected)
 
     def _tags(self, words: Tensor, scores: Tensor) -> Tensor:
         """The detector's distribution over names, embedded: its score is shared between the name and none."""
@@ -223,8 +230,8 @@ def uniter_geometry(batch: Batch) -> Tensor:
     return torch.cat([corners, sides, sides.prod(-1, keepdim=True)], -1)
 
 
-def _head(hidden: int, classes: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+def _head(kind: NameKind, hidden: int, sizes: Sizes) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), new_head(kind, hidden, sizes))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -185,6 +185,11 @@ _ModelConfigs = create_model(  # a key of a model's name with its settings, for 
 class SggConfig(_ModelConfigs):
     """The scene-graph model: which is trained, how, and what is measured."""
 
+    start: Literal["detector", "none"] = Field(
+        "detector",
+        description="what the model's object scores start from: detector: its category, as far as the vocabulary has "
+        "words for it, so that a model learns where its captions differ; none: everything is learnt (as published)",
+    )
     tasks: tuple[Literal["predcls", "sgcls"], ...] = Field(
         (), description="measured besides SGDet: boxes are given, and the detector pools their features"
     )

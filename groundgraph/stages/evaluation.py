@@ -98,7 +98,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
             if task == "sgdet":
-                row["mAP50"] = detection_map(truths, _renamed(graphs, means), annotated)[0] if annotated else None
+                row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
         figures[name] = row
     metrics: dict[str, Any] = {"methods": figures, "chance": chance, "counts": counts | _counts(run)}
     notes = _notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
@@ -196,7 +196,7 @@ def annotated_categories(truths: Sequence[GroundTruth], vocabulary: Sequence[str
     return [names[m] for m in measured], np.array([measured.index(m) + 1 if m >= 0 else 0 for m in means])
 
 
-def _renamed(graphs: Sequence[Graph], means: np.ndarray) -> list[Graph]:
+def renamed(graphs: Sequence[Graph], means: np.ndarray) -> list[Graph]:
     """The graphs' objects under the annotations' categories, without relations; those of none are left out."""
     renamed = []
     for graph in graphs:

@@ -25,10 +25,12 @@ from groundgraph.engine.stage import Cost, Stage
 from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
+from groundgraph.language.concepts import names_of_categories
 from groundgraph.models.hub import TOKENIZER
 from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import SggModel, Sizes
 from groundgraph.sgg.examples import Draw
+from groundgraph.sgg.heads import set_names
 from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
 from groundgraph.sgg.storing import save_sgg
@@ -112,12 +114,24 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     config, proposals, categories = run.recipe.sgg, regions(run, "train"), detector_categories(run)
     objects, predicates = vocabulary(run)
     training, seed = config.training, run.recipe.seed
+    if run.recipe.methods[method].supervised:  # annotated boxes are not silent: what has none is background
+        loss = training.loss.model_copy(update={"unmentioned": "background"})
+        training = training.model_copy(update={"loss": loss})
     unions_of = union_features(config.chosen, lambda: pooling_detector(run))
     unions = unions_of(examples(run, "train"), proposals)
     width = proposals[0].features.shape[1]
-    sizes = Sizes(width, len(categories), len(objects), len(predicates), unions.width if unions else 0)
+    sizes = Sizes(
+        width,
+        len(categories),
+        len(objects),
+        len(predicates),
+        unions=unions.width if unions else 0,
+        start=config.start == "detector",
+    )
     with seeded(seed, run.device):
         model = new_model(config.chosen, sizes, categories)
+    if sizes.start:
+        set_names(model, means=names_of_categories(categories, objects.names))
     model.to(run.device)
     images = int((proposals.counts() > 0).sum())
     steps = training.epochs * -(-images // training.batch_size)

@@ -14,7 +14,7 @@ from groundgraph.data.vocabulary import (
     VG150_PREDICATES,
     Vocabulary,
 )
-from groundgraph.language.concepts import ConceptMap, match_matrix, same_concept
+from groundgraph.language.concepts import ConceptMap, match_matrix, names_of_categories, same_concept
 from groundgraph.language.sentences import triplet_caption
 
 
@@ -143,3 +143,14 @@ def test_triplet_sentence():
     assert caption.triplets == (Triplet(0, "sit on", 1),)
     with pytest.raises(ValueError, match="empty"):
         triplet_caption("man", " ", "horse")
+
+
+def test_names_that_a_detectors_category_goes_by():
+    names = ["food", "vegetable", "banana", "man", "woman", "tree"]
+    found = names_of_categories(["banana", "broccoli", "person", "kite"], names)
+    assert found.tolist() == [
+        [False, False, True, False, False, False],  # itself, not what it is a kind of
+        [False, True, False, False, False, False],  # the nearest wider one
+        [False, False, False, True, True, False],  # all of its kinds: the detector cannot say which
+        [False] * 6,
+    ]

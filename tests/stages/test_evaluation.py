@@ -6,7 +6,7 @@ import pytest
 from groundgraph.cli import running
 from groundgraph.data.types import Graph, GroundTruth, Mention
 from groundgraph.evaluation.detection import detection_map
-from groundgraph.stages.evaluation import _grounding_notes, _notes, _renamed, annotated_categories
+from groundgraph.stages.evaluation import _grounding_notes, _notes, annotated_categories, renamed
 
 
 def truth(*labels, relations=(), mentions=()):
@@ -36,7 +36,7 @@ def test_detection_is_measured_in_the_annotations_words(annotated, vocabulary, f
     names, means = annotated_categories(truths, vocabulary)
     assert names == measured and len(means) == len(vocabulary)
     if figure is not None:
-        assert detection_map(truths, _renamed([graph(*found)], means), names)[0] == pytest.approx(figure, abs=1e-3)
+        assert detection_map(truths, renamed([graph(*found)], means), names)[0] == pytest.approx(figure, abs=1e-3)
 
 
 def test_a_sentence_says_what_is_missing_and_what_a_figure_is_of():

@@ -1,0 +1,174 @@
+"""Heads that score names, closed or open, and the detector's answer that object logits start from.
+
+A closed head has a row of weights a name. An open one scores a state against the names' text features, so that its
+names can be replaced after training, as in VS3 (Zhang et al. 2023) and OvSGTR (Chen et al. 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, normalize
+
+from groundgraph.sgg.batch import Batch, SggModel, Sizes
+
+NameKind = Literal["categories", "predicates"]
+
+
+class NameFeatures(nn.Module):
+    """What open heads and embeddings have in common: the text features of the names that they are about.
+
+    Args:
+        kind: Whose names.
+        sizes: Of the data.
+
+    Attributes:
+        names: [n, d] of unit length, replaced by `SggModel.set_names`.
+    """
+
+    names: Tensor
+
+    def __init__(self, kind: NameKind, sizes: Sizes) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("names", torch.zeros(getattr(sizes, kind), sizes.text))
+
+
+class OpenHead(NameFeatures):
+    """State [..., width] -> logits [..., 1 + n] of the background and of n names, by the names' text features.
+
+    logits = scale * (W state) . name, and likewise a learnt direction for the background; nothing else is a name's own.
+    """
+
+    def __init__(self, kind: NameKind, width: int, sizes: Sizes) -> None:
+        super().__init__(kind, sizes)
+        self.project = nn.Linear(width, sizes.text)
+        self.background = nn.Parameter(torch.randn(1, sizes.text) / math.sqrt(sizes.text))
+        self.scale = nn.Parameter(torch.tensor(math.sqrt(sizes.text)))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States [..., width] -> logits [..., 1 + n]."""
+        return self.scale * self.project(states) @ torch.cat([self.background, self.names]).T
+
+
+class OpenLabels(NameFeatures):
+    """Embeddings of labels from their names' text features, in `nn.Embedding`'s place.
+
+    The background and labels that are no names have embeddings of their own.
+
+    Args:
+        width: Of an embedding.
+        extra: How many labels follow the names (a decoder's start token).
+    """
+
+    def __init__(self, width: int, sizes: Sizes, extra: int = 0) -> None:
+        super().__init__("categories", sizes)
+        self.project = nn.Linear(sizes.text, width, bias=False)
+        nn.init.normal_(self.project.weight)  # entries of variance 1, as nn.Embedding's
+        self.background, self.extra = nn.Parameter(torch.randn(1, width)), nn.Parameter(torch.randn(extra, width))
+
+    @property
+    def weight(self) -> Tensor:
+        """The table [1 + n + extra, width]."""
+        return torch.cat([self.background, self.project(self.names), self.extra])
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Labels [...] -> embeddings [..., width]."""
+        return embedding(labels, self.weight)
+
+
+def new_head(kind: NameKind, width: int, sizes: Sizes) -> nn.Module:
+    """A head for the data's names: open where their text features are known."""
+    return OpenHead(kind, width, sizes) if sizes.text else nn.Linear(width, 1 + getattr(sizes, kind))
+
+
+def new_labels(width: int, sizes: Sizes, extra: int = 0) -> nn.Module:
+    """Embeddings of the background, the categories and `extra` labels: of the names' features where they are known."""
+    return OpenLabels(width, sizes, extra) if sizes.text else nn.Embedding(1 + sizes.categories + extra, width)
+
+
+@torch.no_grad()
+def start_at_zero(head: nn.Module) -> nn.Module:
+    """The head, giving 0 for every state, so that what it is added to is where training starts."""
+    last = head.project if isinstance(head, OpenHead) else head
+    assert isinstance(last, nn.Linear)
+    last.weight.zero_()
+    last.bias.zero_()
+    return head
+
+
+class DetectorStart(nn.Module):
+    """The detector's answer as a distribution over the vocabulary, which object logits start from.
+
+    A region of a category with score s is, with s, one of the vocabulary's names that the category goes by (in equal
+    shares), and nothing of the vocabulary with 1 - s. A model learns what its labels add to that: its own layer starts
+    at 0. So a few photos with wrong labels cannot make it forget what the detector knows. A region without a category
+    starts from nothing.
+
+    Args:
+        sizes: Of the data.
+
+    Attributes:
+        match: [D + 1, 1 + C], how a detector category's score is shared between the names that mean it; column 0 where
+            none does; the last row, of regions without a category, is 0.
+    """
+
+    match: Tensor
+    smoothing = 0.02  # share of all names alike, so that no name begins as impossible
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.register_buffer("match", torch.zeros(sizes.detector_categories + 1, 1 + sizes.categories))
+
+    @torch.no_grad()
+    def set_match(self, means: Tensor) -> None:
+        """Say which detector category goes by which name: [D, C] bool."""
+        means = means.to(self.match)
+        none = means.sum(1, keepdim=True) == 0
+        rows = torch.cat([none.to(means), means / means.sum(1, keepdim=True).clamp(min=1)], 1)
+        self.match = torch.cat([rows, torch.zeros_like(rows[:1])])
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the detector says of every region.
+
+        Returns:
+            Distributions [B, V, 1 + C]: a score s of the category's names, 1 - s of the background; and their
+            logarithms as logits, smoothed, 0 where the detector names no category, so that a model is on its own there.
+        """
+        silent = (batch.labels < 0)[..., None]
+        score = batch.scores.clamp(0, 1)[..., None].masked_fill(silent, 0)
+        nothing = torch.zeros_like(self.match[0])
+        nothing[0] = 1
+        shares = score * embedding(batch.labels % len(self.match), self.match) + (1 - score) * nothing
+        logits = torch.lerp(shares, torch.full_like(shares, 1 / shares.shape[-1]), self.smoothing).log()
+        return shares, logits.masked_fill(silent, 0)
+
+
+@torch.no_grad()
+def set_names(
+    model: SggModel,
+    categories: np.ndarray | None = None,
+    predicates: np.ndarray | None = None,
+    means: np.ndarray | None = None,
+) -> None:
+    """Tell a model what its names are; None: as they were.
+
+    Args:
+        model: Of `SGG_MODELS`.
+        categories: Text features [C, d], for open heads.
+        predicates: Text features [P, d], for open heads.
+        means: [D, C] bool, which detector category goes by which name, for a model that starts from the detector.
+    """
+    features = {"categories": categories, "predicates": predicates}
+    for module in model.modules():
+        if isinstance(module, NameFeatures) and (rows := features[module.kind]) is not None:
+            module.names = normalize(torch.from_numpy(rows).to(module.names))
+        elif isinstance(module, DetectorStart) and means is not None:
+            module.set_match(torch.from_numpy(means))
+    counts = {kind: len(rows) for kind, rows in features.items() if rows is not None}
+    model.sizes = Sizes(**asdict(model.sizes) | counts)

@@ -1,0 +1,100 @@
+"""Open heads and the detector's answer that object logits start from, by hand on small numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_regions import SIZES, some_regions
+
+from groundgraph.sgg import SGG_MODELS
+from groundgraph.sgg.batch import Outputs, collate, ordered_pairs
+from groundgraph.sgg.heads import DetectorStart, OpenHead, set_names
+from groundgraph.sgg.inference import predict
+from groundgraph.sgg.losses import LossConfig, sgg_loss
+
+MEANS = np.array([[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], bool)
+MODELS = pytest.mark.parametrize("name", SGG_MODELS)
+
+
+def batch_of(labels, scores):
+    regions = some_regions(len(labels), 0)
+    return collate([replace(regions, labels=np.array(labels), scores=np.array(scores, np.float32))])
+
+
+def names(count, seed):
+    return np.random.default_rng(seed).normal(size=(count, 7)).astype(np.float32)
+
+
+def test_the_detectors_score_is_shared_by_the_names_it_goes_by():
+    start = DetectorStart(SIZES)
+    start.set_match(torch.from_numpy(MEANS))
+    shares, logits = start(batch_of([0, 1, 2, -1], [0.8, 0.6, 0.9, 0.5]))
+    assert shares[0].numpy() == pytest.approx(
+        np.array([[0.2, 0.8, 0, 0, 0, 0], [0.4, 0, 0.3, 0.3, 0, 0], [1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]])
+    )
+    smooth = 0.98 * shares[0, :3] + 0.02 / 6
+    torch.testing.assert_close(logits[0, :3].softmax(-1), smooth)
+    assert logits[0, 3].tolist() == [0] * 6  # no category: the model is on its own
+
+
+def test_an_open_heads_logits_by_hand():
+    head = OpenHead("predicates", 2, replace(SIZES, text=2))
+    with torch.no_grad():
+        head.names = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+        head.project.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+        head.project.bias.zero_()
+        head.background.copy_(torch.tensor([[-1.0, 0.0]]))
+        head.scale.fill_(3)
+    assert head(torch.tensor([1.0, 1.0])).tolist() == pytest.approx([-3, 3, 6, 3 * (0.6 + 1.6)])
+
+
+@MODELS
+@pytest.mark.parametrize("text", [0, 7])
+def test_an_untrained_model_says_what_the_detector_says(name, text):
+    torch.manual_seed(0)
+    model = SGG_MODELS[name](replace(SIZES, text=text, start=True)).eval()
+    features = (names(5, 0), names(3, 1)) if text else (None, None)
+    set_names(model, *features, MEANS)
+    batch = batch_of([0, 1, 3, -1], [0.9, 0.7, 0.8, 0.4])
+    outputs = model(replace(batch, pairs=ordered_pairs(batch)))
+    torch.testing.assert_close(outputs.objects, model.start(batch)[1])
+    graph = predict(model, [replace(some_regions(3, 0), labels=np.array([0, 3, 0]))])[0]
+    assert graph.labels.tolist() == [1, 5, 1]
+
+
+@MODELS
+def test_names_are_replaced_after_training(name):
+    torch.manual_seed(0)
+    model = SGG_MODELS[name](replace(SIZES, text=7)).eval()
+    old = names(5, 0), names(3, 1)
+    set_names(model, *old)
+    batch = batch_of([0, 1, 2, -1], [0.9, 0.7, 0.8, 0.4])
+    batch = replace(batch, pairs=ordered_pairs(batch))
+    before = model(batch)
+    set_names(model, names(5, 0)[[4, 0]], names(3, 1)[[2]])
+    after = model(batch)
+    assert (model.sizes.categories, model.sizes.predicates) == (2, 1)
+    assert after.predicates.shape == (12, 2)
+    if name == "uniter":  # no label that was decoded goes into the next logits
+        torch.testing.assert_close(after.objects, before.objects[..., [0, 5, 1]])
+        torch.testing.assert_close(after.predicates, before.predicates[:, [0, 3]])
+
+
+def test_what_no_caption_mentions_is_what_the_detector_says():
+    # One region is said to be category 2; the other nobody mentions, and the detector says 1 with .7.
+    batch = replace(batch_of([0, 0], [0.9, 0.7]), targets=torch.tensor([[2, 0]]))
+    shares = torch.tensor([[[0.1, 0.9, 0], [0.3, 0.7, 0]]])
+    logits = torch.tensor([[[0.0, 0, 1], [0.5, 1, 0]]])
+    outputs = Outputs(logits, torch.zeros(0, 4), shares)
+    none = torch.zeros(0, dtype=torch.int64)
+    log = logits[0].log_softmax(-1)
+    weight = 0.1
+    expected = -(log[0, 2] + weight * (0.3 * log[1, 0] + 0.7 * log[1, 1])) / (1 + weight)
+    config = LossConfig(background_weight=weight)
+    assert float(sgg_loss(outputs, batch, none, config).objects) == pytest.approx(float(expected))
+    soft = replace(batch, soft=torch.tensor([[[0, 0, 1.0], [1, 0, 0]]]))
+    assert float(sgg_loss(outputs, soft, none, config).objects) == pytest.approx(float(expected))
+    background = -(log[0, 2] + weight * log[1, 0]) / (1 + weight)
+    config = LossConfig(background_weight=weight, unmentioned="background")
+    assert float(sgg_loss(outputs, batch, none, config).objects) == pytest.approx(float(background))
