@@ -12,16 +12,24 @@ from groundgraph.cli.common import console
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="Predicted graphs: npz, graphs.safetensors, JSON or eval_results.pytorch.")
+        Path,
+        typer.Argument(help="Predicted graphs: npz, graphs.safetensors, JSON, eval_results.pytorch or VRD's .mat."),
     ],
     truth: Annotated[
         Path | None, typer.Argument(metavar="GROUND_TRUTH", help="True graphs, where PREDICTIONS has none.")
     ] = None,
     task: Annotated[str, typer.Option(help="predcls, sgcls, sgdet or phrdet (phrase detection).")] = "sgdet",
     convention: Annotated[
-        str, typer.Option(help="An image without a predicted pair counts 0 (default) or is left out (sgb).")
+        str,
+        typer.Option(
+            help="An image without a predicted pair counts 0 (default) or is left out (sgb); or VRD's measures: recall "
+            "pooled over all relations, a prediction matching once (vrd)."
+        ),
     ] = "default",
-    zeroshot: Annotated[Path | None, typer.Option(help="Triplets that training never saw, for zR and ngzR.")] = None,
+    zeroshot: Annotated[
+        Path | None,
+        typer.Option(help="Triplets that training never saw, for zR and ngzR; or VRD's training annotations."),
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Samples of the images for 95 % intervals.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--json", help="Where the figures go as JSON.")] = None,
 ) -> None:

@@ -49,7 +49,8 @@ def evaluate(
         truth: likewise, see `as_truth`; None: `predictions` is a flat mapping that holds both sides.
         task: "predcls", "sgcls", "sgdet" or "phrdet", see `task_predictions`.
         convention: "default": an image without a predicted pair counts 0; "sgb": it is left out, as by
-            Scene-Graph-Benchmark's evaluator. Nothing else differs.
+            Scene-Graph-Benchmark's evaluator, and nothing else differs; "vrd": as VRD is measured, see
+            `triplet_recall`.
         ks: how many predictions of an image count.
         zeroshot: [Z, 3] (subject label, object label, predicate) that training never saw; None: the flat mapping's
             "zeroshot" if it has one.
@@ -86,7 +87,9 @@ def evaluate(
         zeroshot = predictions.get("zeroshot")
     true, predicted = as_truth(truth), as_predictions(predictions)
     began = time.perf_counter()
-    predicted = task_predictions(task, true, predicted)
+    predicted = (
+        vrd_predictions(task, true, predicted) if convention == "vrd" else task_predictions(task, true, predicted)
+    )
     names, count = (None, predicates) if isinstance(predicates, int | None) else (list(predicates), len(predicates))
     unseen = None if zeroshot is None else as_triplets(zeroshot)
     recalls = triplet_recall(true, predicted, ks, convention, unseen, count, phrase=task == "phrdet")
@@ -129,7 +132,7 @@ def check_choices(task: str, convention: str) -> None:
     if task not in TASKS:
         raise InputError(f'unknown task "{task}": use {", ".join(f"{k} ({v})" for k, v in TASKS.items())}')
     if convention not in CONVENTIONS:
-        raise InputError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
+        raise InputError(f'unknown convention "{convention}": use {", ".join(CONVENTIONS)}')
 
 
 def task_predictions(task: EvaluationTask, truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
@@ -148,6 +151,53 @@ def task_predictions(task: EvaluationTask, truth: TruthArrays, predictions: Pred
     """
     if task not in ("predcls", "sgcls"):
         return predictions
+    _check_boxes(task, truth, predictions)
+    if task == "sgcls":
+        return predictions
+    return replace(predictions, boxes=truth.boxes, labels=truth.labels, scores=np.ones(len(truth.labels), np.float32))
+
+
+def vrd_predictions(task: EvaluationTask, truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
+    """The predictions as VRD's convention has a task scored.
+
+    Predicate detection ("predcls") is given which pairs are annotated: graphs over the truth's boxes keep, of each true
+    relation, the prediction of its own pair, as the authors' program predicts them. Predictions over other boxes, such
+    as the authors' own files, which have a box for every end of a triplet, are taken as they stand; so are all of the
+    other tasks.
+
+    Args:
+        task: see `evaluate`.
+        truth: the true graphs of N images.
+        predictions: the predicted graphs of the same images.
+    """
+    if task != "predcls":
+        return predictions
+    try:
+        _check_boxes(task, truth, predictions)
+    except InputError:
+        return predictions
+    return of_annotated_pairs(truth, predictions)
+
+
+def of_annotated_pairs(truth: TruthArrays, predictions: PredictionArrays) -> PredictionArrays:
+    """Of every true relation the prediction of its pair, in the predictions' order; a pair of two relations is twice.
+
+    Args:
+        truth: the true graphs of N images.
+        predictions: over the truth's boxes, in its order.
+    """
+    true, predicted = owners(truth.relation_offsets), owners(predictions.pair_offsets)
+    _, rows = join(np.column_stack([true, truth.relations[:, :2]]), np.column_stack([predicted, predictions.pairs]))
+    return replace(
+        predictions,
+        pairs=predictions.pairs[rows],
+        predicate_scores=predictions.predicate_scores[rows],
+        pair_offsets=np.searchsorted(predicted[rows], np.arange(truth.images + 1)),
+    )
+
+
+def _check_boxes(task: str, truth: TruthArrays, predictions: PredictionArrays) -> None:
+    """Raise InputError where predictions do not have the truth's boxes, in its order, within 2 pixels."""
     if predictions.images != truth.images:
         raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
     boxes, true_boxes = np.diff(predictions.box_offsets), np.diff(truth.box_offsets)
@@ -165,9 +215,6 @@ def task_predictions(task: EvaluationTask, truth: TruthArrays, predictions: Pred
             f"{task} predictions must have the ground truth's boxes in its order, and {wrong.sum()} of {len(wrong)} "
             f"images do not: {why}; predict on the true boxes, or evaluate with the task sgdet"
         )
-    if task == "sgcls":
-        return predictions
-    return replace(predictions, boxes=truth.boxes, labels=truth.labels, scores=np.ones(len(truth.labels), np.float32))
 
 
 def _counts(truth: TruthArrays, predictions: PredictionArrays) -> dict[str, int]:

@@ -95,14 +95,15 @@ def show(results: dict[str, Any], console: Console) -> None:
     console.print(table)
     if results["predicates"]:
         console.print(_by_predicate(results["predicates"], ks))
-    left = {
-        "sgb": "is left out (--convention default counts it 0)",
-        "default": "counts 0 (--convention sgb leaves it out)",
+    says = {
+        "sgb": "an image without a predicted pair is left out (--convention default counts it 0)",
+        "default": "an image without a predicted pair counts 0 (--convention sgb leaves it out)",
+        "vrd": "recall is pooled over all relations; R has one predicate a pair (k = 1), ngR all of them",
     }
     for line in (
         f"mAP50 {_cell(results['mAP50'])}. {results['images']} images, {results['images_with_relations']} with true "
         f"relations, {results['images_without_pairs']} of these without a predicted pair. {results['seconds']} s.",
-        f"Convention {results['convention']}: an image without a predicted pair {left[results['convention']]}.",
+        f"Convention {results['convention']}: {says[results['convention']]}.",
         *(["In brackets: 95 % of the samples of the images lie there."] if intervals else []),
     ):
         console.print(line)

@@ -143,6 +143,40 @@ def first_matches(
         [R] int64, the candidate's rank, or UNMATCHED.
     """
     first = np.full(len(truth.relations), UNMATCHED, np.int64)
+    relation, candidate, overlap = _overlapping(truth, predictions, candidates, phrase)
+    matched = overlap >= 0.5
+    np.minimum.at(first, relation[matched], candidates.ranks[candidate[matched]])
+    return first
+
+
+def one_to_one_matches(
+    truth: TruthArrays, predictions: PredictionArrays, candidates: Candidates, phrase: bool = False
+) -> np.ndarray:
+    """Which candidate takes each true relation, where none takes two?
+
+    The candidates choose one after the other, best first: of the relations that match (see `first_matches`) and are
+    still free, each takes the one whose less overlapped box it overlaps most, of equals the first. The arguments and
+    what is returned are those of `first_matches`. Source: the evaluator of Lu et al. (ECCV 2016).
+    """
+    taken = np.full(len(truth.relations), UNMATCHED, np.int64)
+    relation, candidate, overlap = _overlapping(truth, predictions, candidates, phrase)
+    order = np.lexsort((relation, -overlap, candidates.ranks[candidate]))
+    order = order[overlap[order] >= 0.5]
+    relation, candidate = relation[order], candidate[order]
+    # What is first among its relation's and among its candidate's matches is chosen, whatever else is: a round chooses
+    # all such, of all images, and what is left is as many rounds as chains of rivals are long.
+    while len(relation):
+        chosen = np.intersect1d(*(np.unique(side, return_index=True)[1] for side in (relation, candidate)))
+        taken[relation[chosen]] = candidates.ranks[candidate[chosen]]
+        free = ~(np.isin(relation, relation[chosen]) | np.isin(candidate, candidate[chosen]))
+        relation, candidate = relation[free], candidate[free]
+    return taken
+
+
+def _overlapping(
+    truth: TruthArrays, predictions: PredictionArrays, candidates: Candidates, phrase: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All (relation, candidate) of one image and the same three labels, and the IoU of the worse of their boxes."""
     image = owners(predictions.pair_offsets)[candidates.rows]
     ends = predictions.box_offsets[image][:, None] + predictions.pairs[candidates.rows]
     true_image = owners(truth.relation_offsets)
@@ -154,9 +188,7 @@ def first_matches(
     true_boxes, boxes = truth.boxes[true_ends[relation]], predictions.boxes[ends[candidate]]
     if phrase:
         true_boxes, boxes = _around(true_boxes), _around(boxes)
-    matched = (box_iou(true_boxes, boxes, inclusive=True) >= 0.5).all(1)
-    np.minimum.at(first, relation[matched], candidates.ranks[candidate[matched]])
-    return first
+    return relation, candidate, box_iou(true_boxes, boxes, inclusive=True).min(1)
 
 
 def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

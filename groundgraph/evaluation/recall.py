@@ -1,7 +1,8 @@
-"""Recall of triplets, after Scene-Graph-Benchmark's conventions, for all images at once.
+"""Recall of triplets, after Scene-Graph-Benchmark's conventions or VRD's, for all images at once.
 
 Every metric is a mean of recalls: of an image's true relations (of one predicate, or never seen in training, as the
-metric wants), the share that is among the first K predictions. `triplet_recall` gives these, the metrics average them.
+metric wants), the share that is among the first K predictions. `triplet_recall` gives these, the metrics average them;
+by VRD's convention an image counts as often as it has relations, which is recall pooled over all images' relations.
 """
 
 from __future__ import annotations
@@ -16,10 +17,17 @@ import numpy as np
 
 from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.errors import InputError
-from groundgraph.evaluation.matching import constrained, first_matches, join, triplet_labels, unconstrained
+from groundgraph.evaluation.matching import (
+    constrained,
+    first_matches,
+    join,
+    one_to_one_matches,
+    triplet_labels,
+    unconstrained,
+)
 
-Convention = Literal["default", "sgb"]
-CONVENTIONS = ("default", "sgb")
+Convention = Literal["default", "sgb", "vrd"]
+CONVENTIONS = ("default", "sgb", "vrd")
 
 
 @dataclass(frozen=True)
@@ -31,20 +39,26 @@ class GroupedRecall:
         images: [M] int64, whose each is.
         groups: [M] int64, the group of each. R has one group, mR one a predicate.
         width: how many groups there are.
+        weights: [M] float64, what each counts in its group's mean; None: all alike.
     """
 
     values: np.ndarray
     images: np.ndarray
     groups: np.ndarray
     width: int
+    weights: np.ndarray | None = None
 
     @cached_property
     def means(self) -> np.ndarray:
         """Each group's mean over the images that have it: [width] float64, nan where none has."""
+        if self.weights is not None:
+            sums = np.bincount(self.groups, self.values * self.weights, self.width)
+            totals = np.bincount(self.groups, self.weights, self.width)
+            return np.divide(sums, totals, out=np.full(self.width, np.nan), where=totals > 0)
         ends = np.searchsorted(self.groups, np.arange(self.width + 1)).tolist()
         # Summed part by part, not by bincount or reduceat: these add in another order than the published evaluator.
-        sums = [float(np.add.reduce(self.values[a:b])) / (b - a) if b > a else np.nan for a, b in pairwise(ends)]
-        return np.array(sums)
+        means = [float(np.add.reduce(self.values[a:b])) / (b - a) if b > a else np.nan for a, b in pairwise(ends)]
+        return np.array(means)
 
     @property
     def mean(self) -> float:
@@ -63,8 +77,9 @@ class GroupedRecall:
         if not self.width:
             return np.zeros(len(weights))
         sums, counts = np.zeros((2, weights.shape[1], self.width))
+        counts[self.images, self.groups] = 1 if self.weights is None else self.weights
         sums[self.images, self.groups] = self.values
-        counts[self.images, self.groups] = 1
+        sums *= counts
         resampled: np.ndarray = (weights @ sums / np.maximum(weights @ counts, 1)).mean(1)
         return resampled
 
@@ -88,11 +103,18 @@ def triplet_recall(
     never occurs counting 0. Where nothing counts the metric is 0.
     Source: Scene-Graph-Benchmark's evaluator; mR: VCTree (Tang et al. 2019).
 
+    By VRD's convention (Lu et al., ECCV 2016, and the evaluator they published) recall is pooled: the share of all
+    images' relations. A prediction matches at most one relation, of several the one that it overlaps most, and a
+    relation that is annotated twice has to be predicted twice. R and zR are theirs with k = 1 predicate a pair, ngR and
+    ngzR with k = all. Their evaluator counts the relations of an image with one or two as three (MATLAB's `length` of
+    an [n, 3] array), which lowers its figures by some 2 in 100; here they are counted as they are.
+
     Args:
         truth: the true graphs of N images.
         predictions: the predicted graphs of the same images.
         ks: how many predictions of an image count.
-        convention: an image without a predicted pair counts 0 ("default") or is skipped ("sgb": as that evaluator).
+        convention: an image without a predicted pair counts 0 ("default") or is skipped ("sgb": as that evaluator);
+            "vrd": see above.
         zeroshot: [Z, 3] (subject label, object label, predicate) that training never saw.
         predicates: P, over which mR is averaged; None: as many as the predictions score.
         phrase: boxes match by the one box around subject and object (phrase detection).
@@ -107,7 +129,7 @@ def triplet_recall(
     if predictions.images != truth.images:
         raise InputError(f"{truth.images} images have ground truth but {predictions.images} have predictions")
     if convention not in CONVENTIONS:
-        raise InputError(f'unknown convention "{convention}": use {" or ".join(CONVENTIONS)}')
+        raise InputError(f'unknown convention "{convention}": use {", ".join(CONVENTIONS)}')
     image = owners(truth.relation_offsets)
     labels = triplet_labels(truth)
     largest = int(labels[:, 2].max(initial=0))
@@ -127,12 +149,14 @@ def triplet_recall(
     grouped = {name: (kept, *_group(image[kept], of[kept], width)) for name, (kept, of, width) in groupings.items()}
 
     recalls = {}
+    matches = one_to_one_matches if convention == "vrd" else first_matches
     for prefix, candidates in (("", constrained), ("ng", unconstrained)):
-        ranks = first_matches(truth, predictions, candidates(predictions, max(ks)), phrase)
+        ranks = matches(truth, predictions, candidates(predictions, max(ks)), phrase)
         for name, (kept, row, totals) in grouped.items():
+            weights = totals.values.astype(np.float64) if convention == "vrd" else None
             for k in ks:
                 matched = np.bincount(row, ranks[kept] < k, minlength=len(totals.images))
-                recalls[prefix + name, k] = replace(totals, values=matched / totals.values)
+                recalls[prefix + name, k] = replace(totals, values=matched / totals.values, weights=weights)
     return recalls
 
 

@@ -25,6 +25,7 @@ READERS = {
     ".safetensors": "groundgraph.formats.run_folder:read_run_graphs",
     ".jsonl": "groundgraph.formats.run_folder:read_examples",
     ".json": "groundgraph.formats.json_graphs:read_json_graphs",
+    ".mat": "groundgraph.formats.vrd_mat:read_vrd_mat",
 }
 # Who writes predicted graphs, (path, (image id, Graph) of each image, vocabularies) -> counts; annotations, (path,
 # AnnotatedImages, vocabularies) -> counts; and pseudo labels with all that is known of them, (path, lines) -> counts.

@@ -72,7 +72,11 @@ def read_vrd(path: str | Path, names: Vocabularies, skipped: Skipped) -> list[Vr
     Raises:
         InputError: It has another form or no relation can be used; names file and fix.
     """
-    content = read_json(path, _KIND)
+    return vrd_images(read_json(path, _KIND), path, names, skipped)
+
+
+def vrd_images(content: Any, path: str | Path, names: Vocabularies, skipped: Skipped) -> list[VrdImage]:
+    """What `read_vrd` gives, of the content of a file."""
     if not is_vrd(content):
         raise InputError(
             f'{path}: not {_KIND}, {{image: [{{"predicate": 0, "subject": {{"category": 0, "bbox": [ymin, ymax, xmin, '
@@ -112,12 +116,37 @@ def _image(name: str, listed: list[Any], names: Vocabularies, counts: Counter[st
 
 
 def vrd_truth(content: Any, path: Path) -> NamedTruth:
-    """VRD's annotations as ground truth: recall counts its relations as they are listed. Raises InputError."""
-    names, skipped = read_vrd_names(path.parent), Skipped()
-    images = [image for image in read_vrd(path, names, skipped) if image.relations]
+    """VRD's annotations as ground truth: its relations as they are listed. Raises InputError as `read_vrd`."""
+    names = read_vrd_names(path.parent)
+    images = [image for image in vrd_images(content, path, names, Skipped()) if image.relations]
     truths = [GroundTruth(i.boxes.astype(np.float32), i.labels, tuple(i.relations)) for i in images]
     ids = [image.name for image in images]
     return NamedTruth(truths, ids, ids, names)
+
+
+def unseen_triplets(content: Any, path: Path, vocabularies: Vocabularies) -> np.ndarray:
+    """All triplets that annotations lack.
+
+    Args:
+        content: Of the training annotations.
+        path: Their file.
+        vocabularies: Number the triplets.
+
+    Returns:
+        [Z, 3] int64 (subject label, object label, predicate), from 1.
+
+    Raises:
+        InputError: As `read_vrd`.
+    """
+    own = read_vrd_names(path.parent)
+    place = [{name: number for number, name in enumerate(names)} for names in vocabularies]
+    unseen = np.ones((len(vocabularies[0]), len(vocabularies[0]), len(vocabularies[1])), bool)
+    for image in vrd_images(content, path, own, Skipped()):
+        for s, p, o in image.relations:
+            ends = [place[0].get(image.labels[end], -1) for end in (s, o)]
+            if min(*ends, place[1].get(p, -1)) >= 0:
+                unseen[(*ends, place[1][p])] = False
+    return np.argwhere(unseen) + 1
 
 
 def _named(value: Any, names: tuple[str, ...], what: str) -> str:

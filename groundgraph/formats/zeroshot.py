@@ -15,6 +15,7 @@ from groundgraph.errors import InputError
 from groundgraph.formats.scene_graph_benchmark import TORCH
 from groundgraph.formats.torch_file import read_torch
 from groundgraph.formats.unpickle import read_npz
+from groundgraph.formats.vrd import is_vrd, read_vrd_names, unseen_triplets
 
 
 def read_zeroshot(
@@ -24,7 +25,8 @@ def read_zeroshot(
 
     Args:
         path: An npz with `zeroshot`, Scene-Graph-Benchmark's zeroshot_triplet.pytorch, or JSON: a list of [subject
-            category, object category, predicate], as names or as numbers.
+            category, object category, predicate], as names or as numbers; or the training annotations of VRD, whose
+            triplets are the ones that are not meant.
         vocabularies: Number the names; a triplet with a name outside is left out.
         notes: Gets how many are left out.
 
@@ -41,6 +43,8 @@ def read_zeroshot(
             rows = (rows.float() if rows.is_floating_point() else rows).numpy()
     elif path.suffix.lower() == ".json":
         rows = read_json(path, "a JSON list of triplets")
+        if is_vrd(rows):
+            return unseen_triplets(rows, path, vocabularies or read_vrd_names(path.parent))
         if isinstance(rows, list) and any(
             isinstance(row, list) and any(isinstance(n, str) for n in row) for row in rows
         ):

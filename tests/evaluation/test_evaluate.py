@@ -178,7 +178,7 @@ def test_bad_choices_are_named():
     sides = [found([[0, 1]], [[0, 1, 0]])], [scene([0, 1, 1])]
     with pytest.raises(ValueError, match='unknown task "predict": use predcls'):
         evaluate(*sides, task="predict")
-    with pytest.raises(ValueError, match='unknown convention "other": use default or sgb'):
+    with pytest.raises(ValueError, match='unknown convention "other": use default, sgb, vrd'):
         evaluate(*sides, convention="other")
     with pytest.raises(ValueError, match="K counts from 1"):
         evaluate(*sides, ks=())
