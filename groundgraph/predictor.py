@@ -19,9 +19,10 @@ from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.storing import load_sgg
 from groundgraph.sgg.unions import union_features
+from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import run_recipe
-from groundgraph.stages.regions import coverage, detector_requirements, open_detector
+from groundgraph.stages.regions import detector_requirements, open_detector
 from groundgraph.vision.label_coverage import CoveredDetector
 
 

@@ -27,6 +27,19 @@ _STUFF = frozenset({10, 14, 15, 19, 25, 27})  # communication, group, location, 
 # container); what is higher but has few kinds (rock, toy, river) is said of pictures too, and so is food (two senses).
 _DEEP, _MANY = 6, 500
 _ALWAYS = frozenset({"food"})
+# What can be boxed, by lexicographer file (substances and phenomena too: water, snow), by what a place or a group is a
+# kind of, and without what shows something else, which in a caption is the photo itself (picture, photo, close-up),
+# or has no outline.
+_BOXED = frozenset({_ANIMAL, _ARTIFACT, _BODY, _FOOD, _OBJECT, _PERSON, _PLANT, 19, 27})
+_GROUP, _LOCATION = 14, 15
+_BOXED_BELOW = {
+    _TOP: frozenset({"object", "physical_object", "matter"}),
+    _LOCATION: frozenset({"geographical_area", "tract"}),
+    _GROUP: frozenset({"people", "social_group", "animal_group", "biological_group"}),
+}
+_NO_OUTLINE = frozenset({("representation", _ARTIFACT), ("gas", 27)})
+# A word is boxed where at least this share of its uses in SemCor is; a sense that SemCor lacks counts a little.
+_SHARE, _FIRST, _UNSEEN = 0.35, 1.0, 0.2
 # Kinds by what they do or are made of, and not what anyone calls a picture of them: a bicycle would be a container.
 _NOT_KINDS = frozenset(
     {
@@ -118,13 +131,27 @@ def table(folder: Path) -> str:
         beast = [number for number in ranked if files[number] == _ANIMAL]
         return {ranked[0], *(beast[:1] if files[ranked[0]] == _FOOD else ())}
 
+    @cache
+    def boxed(offset: str) -> bool:
+        file, chain = synsets[offset].file, [offset, *above(offset)]
+        if any((word, file) in _NO_OUTLINE for o in chain for word in synsets[o].words):
+            return False
+        if file in _BOXED_BELOW:
+            return any(word in _BOXED_BELOW[file] for o in chain for word in synsets[o].words)
+        return file in _BOXED
+
+    def mostly_boxed(word: str, senses: list[tuple[int, str]]) -> bool:
+        uses = {o: counts.get((word, number), 0) + (_UNSEEN if number > 1 else _FIRST) for number, o in senses}
+        return sum(times for o, times in uses.items() if boxed(o)) >= _SHARE * sum(uses.values())
+
     names: dict[str, list[str]] = {offset: [] for offset in synsets}
     for word, offsets in index.items():
         numbered = [(number, offset) for number, offset in enumerate(offsets, 1) if offset in synsets]
         meant = default(word, numbered) if numbered else set()
         for number, offset in numbered:
             spaced = word.replace("_", " ")
-            names[offset].append(spaced if number in meant else f"{spaced}#{number}")
+            differs = number in meant and mostly_boxed(word, numbered) != boxed(offset)
+            names[offset].append(f"{spaced}{'~' * differs}" if number in meant else f"{spaced}#{number}")
     # Depth first, so that a hypernym is a few lines above its kinds: the short distances halve the file.
     order: dict[str, None] = {}
 
@@ -141,7 +168,7 @@ def table(folder: Path) -> str:
     lines = []
     for i, offset in enumerate(order):
         up = [i - place[u] for u in linked(offset)]
-        lines.append(" ".join(map(str, up)) + "\t" + ",".join(sorted(names[offset])))
+        lines.append("~" * (not boxed(offset)) + " ".join(map(str, up)) + "\t" + ",".join(sorted(names[offset])))
     return "\n".join(lines) + "\n"
 
 

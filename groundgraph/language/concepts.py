@@ -22,12 +22,13 @@ import numpy as np
 
 from groundgraph.data.types import Entity
 from groundgraph.data.vocabulary import Vocabulary
-from groundgraph.language.lemmas import PREPOSITIONS, name_lemma, predicate_lemma
+from groundgraph.language.lemmas import name_lemma, predicate_lemma
+from groundgraph.language.predicates import wider_predicates
 from groundgraph.language.wordnet import senses, wider
 
 
 @cache
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
     """A name as it is compared: last word in base form, no hyphens, last plural s or "human" (Jeans -> jean)."""
     base = name_lemma(name.replace("-", " ").replace("_", " ")).removeprefix("human ")
     return base[:-1] if base.endswith("s") and not base.endswith("ss") and len(base.split()[-1]) > 3 else base
@@ -45,31 +46,46 @@ class _Curated(NamedTuple):
 @cache
 def _curated() -> _Curated:
     raw = json.loads(resources.files("groundgraph.language").joinpath("synonyms.json").read_text(encoding="utf-8"))
-    meant = {_key(word): tuple(s for r in refs for s in senses(r)) for word, refs in raw["senses"].items()}
-    meant |= {_key(word): () for word in raw["no_sense"]}
+    meant = {name_key(word): tuple(s for r in refs for s in senses(r)) for word, refs in raw["senses"].items()}
+    meant |= {name_key(word): () for word in raw["no_sense"]}
     same: dict[str, tuple[str, ...]] = {}
     for group in raw["same"]:
-        keys = tuple(_key(word) for word in group)
+        keys = tuple(name_key(word) for word in group)
         for key in keys:
             same[key] = tuple(dict.fromkeys([*same.get(key, ()), *keys]))
     kinds: dict[str, tuple[str, ...]] = {}
     for category, words in raw["kinds"].items():
-        for key in dict.fromkeys(map(_key, words)):
-            kinds[key] = (*kinds.get(key, ()), _key(category))
-    return _Curated(meant, same, kinds, frozenset(map(_key, raw["never_by_head"])))
+        for key in dict.fromkeys(map(name_key, words)):
+            kinds[key] = (*kinds.get(key, ()), name_key(category))
+    return _Curated(meant, same, kinds, frozenset(map(name_key, raw["never_by_head"])))
+
+
+class Meaning(NamedTuple):
+    """What a name may be called, nearest first. Keys are strings, senses WordNet's numbers.
+
+    Attributes:
+        own: Its key and its senses: what it is.
+        up: `own`, its listed synonyms' keys, and all that it is a kind of.
+    """
+
+    own: tuple[str | int, ...]
+    up: tuple[str | int, ...]
+
+
+def curated_senses(name: str) -> tuple[int, ...]:
+    """The senses that `synonyms.json` gives a name instead of WordNet's; () where it gives none."""
+    return _curated().senses.get(name_key(name), ())
 
 
 @cache
-def _predicates() -> tuple[dict[str, tuple[str, ...]], frozenset[str]]:
-    raw = json.loads(resources.files("groundgraph.language").joinpath("predicates.json").read_text(encoding="utf-8"))
-    return {text: tuple(others) for text, others in raw["aliases"].items()}, frozenset(raw["other_sense_alone"])
-
-
-class _Meaning(NamedTuple):
-    """What a name may be called, nearest first. Keys are strings, senses WordNet's numbers; "up" includes "own"."""
-
-    own: tuple[str | int, ...]  # its key and its senses: what it is
-    up: tuple[str | int, ...]  # synonyms and all that it is a kind of
+def same_thing(name: str, other: str) -> bool:
+    """Whether two names mean one thing: of one key or sense, or listed as said alike; a kind of a thing is not it."""
+    mine, others = meaning_of(name).own, meaning_of(other).own
+    if set(mine) & set(others):
+        return True
+    curated, key, other_key = _curated(), mine[0], others[0]
+    listed = other_key in curated.same.get(key, ())
+    return listed and other_key not in curated.kinds.get(key, ()) and key not in curated.kinds.get(other_key, ())
 
 
 def _word_senses(name: str, key: str) -> tuple[int, ...] | None:
@@ -86,8 +102,9 @@ def _word_senses(name: str, key: str) -> tuple[int, ...] | None:
 
 
 @cache
-def _meaning(name: str) -> _Meaning:
-    curated, key = _curated(), _key(name)
+def meaning_of(name: str) -> Meaning:
+    """What a name means: its curated senses, else WordNet's of any spelling, else those of its last word."""
+    curated, key = _curated(), name_key(name)
     meant = _word_senses(name, key)
     near = curated.same.get(key, (key,))
     up: list[str | int] = [key, *near, *(meant or ())]
@@ -96,15 +113,15 @@ def _meaning(name: str) -> _Meaning:
     # One sense after the other: what the first is a kind of goes before what the second is.
     up += [above for sense in meant or () for above in wider(sense)]
     if meant is None and " " in key and key not in curated.never_by_head:
-        up += _meaning(name_lemma(name.replace("-", " ").replace("_", " ")).split()[-1]).up
-    return _Meaning((key, *(meant or ())), tuple(dict.fromkeys(up)))
+        up += meaning_of(name_lemma(name.replace("-", " ").replace("_", " ")).split()[-1]).up
+    return Meaning((key, *(meant or ())), tuple(dict.fromkeys(up)))
 
 
 @cache
-def _category_meaning(name: str) -> _Meaning:
+def _category_meaning(name: str) -> Meaning:
     """A category's; one with several names ("cabinet/shelf", of Objects365) is each of them."""
-    each = [_meaning(part) for part in (name, *(name.split("/") if "/" in name else ()))]
-    return _Meaning(*(tuple(dict.fromkeys(x for m in each for x in m[side])) for side in (0, 1)))
+    each = [meaning_of(part) for part in (name, *(name.split("/") if "/" in name else ()))]
+    return Meaning(*(tuple(dict.fromkeys(x for m in each for x in m[side])) for side in (0, 1)))
 
 
 @cache
@@ -129,7 +146,7 @@ def match_matrix(names: Sequence[str], categories: Sequence[str]) -> np.ndarray:
     table = np.zeros((len(unique), len(categories)), bool)
     own, above = _columns(tuple(categories))
     for row, name in zip(table, unique, strict=True):
-        meaning = _meaning(name)
+        meaning = meaning_of(name)
         for parts, columns in ((meaning.up, own), (meaning.own, above)):
             for part in parts:
                 if part in columns:
@@ -179,7 +196,7 @@ class ConceptMap:
         Else the vocabulary's only category that is a kind of it ("table" is COCO's dining table, "person" none of two).
         """
         if name not in self._category_of:
-            meaning = _meaning(name)
+            meaning = meaning_of(name)
             kinds = [self._own[part][0] for part in meaning.up if part in self._own]
             below = {column for part in meaning.own for column in self._above.get(part, ())}
             only = below.pop() if len(below) == 1 else -1
@@ -188,24 +205,13 @@ class ConceptMap:
         return self._category_of[name]
 
     def predicate(self, text: str) -> int:
-        """Return the predicate a text means: exactly, by lemma or alias, by its verb alone, by its preposition alone.
-
-        Verbs that mean something else without their preposition ("walk on grass", "walk a dog") skip the third step.
-        """
+        """Return the predicate a text means: exactly, by lemma, or the nearest of `wider_predicates` that there is."""
         if text not in self._predicate_of:
-            exact = self.predicates.index(text)
-            self._predicate_of[text] = exact if exact >= 0 else self._find(predicate_lemma(text))
+            exact, base = self.predicates.index(text), predicate_lemma(text)
+            tries = (base, *wider_predicates(base))
+            found = exact if exact >= 0 else next((self._predicates[t] for t in tries if t in self._predicates), -1)
+            self._predicate_of[text] = found
         return self._predicate_of[text]
-
-    def _find(self, text: str) -> int:
-        aliases, other_sense = _predicates()
-        verb, _, preposition = text.partition(" ")
-        tries = [text, *aliases.get(text, ())]
-        if preposition and verb not in PREPOSITIONS:
-            if verb not in other_sense:
-                tries += [verb, *aliases.get(verb, ())]
-            tries += [preposition, *aliases.get(preposition, ())]
-        return next((self._predicates[t] for t in tries if t in self._predicates), -1)
 
 
 def names_of_categories(detector: Sequence[str], names: Sequence[str]) -> np.ndarray:

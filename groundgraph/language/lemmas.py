@@ -67,6 +67,20 @@ def lemma(word: str, kind: str) -> str:
     return forms[-1] if word.endswith(("ches", "shes", "xes", "ies")) else word[:-1] if word.endswith("s") else word
 
 
+def participle(verb: str) -> str:
+    """Return the present participle of a verb in base form: stand -> standing, ride -> riding, sit -> sitting."""
+    irregular = _tables()["verb"][0]
+    doubled = f"{verb}{verb[-1]}ing"
+    if verb in irregular.get(doubled, ()):
+        return doubled
+    if verb.endswith("ie"):
+        return f"{verb[:-2]}ying"
+    if verb.endswith("ic"):
+        return f"{verb}king"
+    silent = verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")) and len(verb) > 2
+    return f"{verb[:-1] if silent else verb}ing"
+
+
 def is_base(word: str, kind: str) -> bool:
     """Whether the word is a base form that the tables know."""
     return word in _tables()[kind][1]

@@ -35,5 +35,13 @@ STAGES: dict[str, object] = {
 
 
 def stages(recipe: Recipe) -> list[Stage]:
-    """The stages of a recipe, in order, with what each depends on."""
-    return [stage for part in STAGES for stage in lookup(STAGES, part, "stage")(recipe)]
+    """The stages of a recipe, each after those that it needs, else in the order of STAGES."""
+    left = [stage for part in STAGES for stage in lookup(STAGES, part, "stage")(recipe)]
+    ordered: dict[str, Stage] = {}
+    while left:
+        ready = next((stage for stage in left if ordered.keys() >= set(stage.needs)), None)
+        if ready is None:
+            raise ValueError(f"stages that need each other, or one that there is not: {[stage.name for stage in left]}")
+        ordered[ready.name] = ready
+        left.remove(ready)
+    return list(ordered.values())

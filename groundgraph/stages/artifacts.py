@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from groundgraph.stages.concepts import word_meanings
 from groundgraph.stages.crops import crops
+from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.evaluation import metrics
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.grounding import grounding_images, scores
 from groundgraph.stages.matches import category_nouns
 from groundgraph.stages.parsed import entities, parsed, triplet_rows
 from groundgraph.stages.pseudo_labels import pseudo_labels
-from groundgraph.stages.regions import detector_categories, regions
+from groundgraph.stages.regions import regions
 from groundgraph.stages.reliability import reliability
 from groundgraph.stages.sgg import graphs
 from groundgraph.stages.teachers import targets

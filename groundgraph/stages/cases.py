@@ -17,13 +17,14 @@ from groundgraph.evaluation.grounding import region_hits
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.report.cases import Case, Teaching
+from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.evaluation import true_objects
 from groundgraph.stages.examples import examples
 from groundgraph.stages.grounding import grounding_images, scores, stage_of
 from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import parsed
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, regions
+from groundgraph.stages.regions import regions
 from groundgraph.teachers.expert import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights, fuse, fuse_product, smooth
 from groundgraph.teachers.interaction import InteractionTeacher

@@ -1,7 +1,7 @@
 """What the captions' words mean in the evaluation vocabulary, and how much of the supervision is in it.
 
 Reads the parsed captions and the vocabulary; writes concepts/concepts.json: every noun and predicate of the train
-split, how often it is said and what it means (null: nothing in the vocabulary).
+split, how often it is said and what it means (null: nothing in the vocabulary), and of an induced vocabulary why.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from typing import Any
 
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
+from groundgraph.language.boxable import boxable
 from groundgraph.language.concepts import ConceptMap
+from groundgraph.language.induction import APART
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.parsed import parsed
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.vocabulary import vocabulary
+from groundgraph.stages.vocabulary import vocabulary, word_fates
 
 COUNTED = (
     "entities",
     "mapped entities",
     "predicates",
     "mapped predicates",
+    "triplets of two things that can be boxed",
     "mapped triplets",
     "distinct mapped triplets",
     "images with a mapped triplet",
@@ -63,7 +66,10 @@ def map_words(run: Run, folder: Path) -> dict[str, Any]:
                 category_of.setdefault(entity.name, concepts.category(entity))
             for t in caption.triplets:
                 verbs[t.predicate] += 1
-                subject, object_ = (category_of[caption.entities[i].name] for i in (t.subject, t.object))
+                ends = [caption.entities[i].name for i in (t.subject, t.object)]
+                visible = all(category_of[end] >= 0 or boxable(end) for end in ends)
+                counts["triplets of two things that can be boxed"] += visible
+                subject, object_ = (category_of[end] for end in ends)
                 triplet = (subject, concepts.predicate(t.predicate), object_)
                 if min(triplet) >= 0:
                     counts["mapped triplets"] += 1
@@ -75,10 +81,16 @@ def map_words(run: Run, folder: Path) -> dict[str, Any]:
     for words, meanings, kind in ((nouns, names, "entities"), (verbs, acts, "predicates")):
         counts[kind] = words.total()
         counts[f"mapped {kind}"] = sum(n for word, n in words.items() if meanings[word] is not None)
+    fates = word_fates(run)
+
+    def row(word: str, said: int, part: str, meant: dict[str, Any]) -> dict[str, Any]:
+        why = {"why": fates[part].get(word, (None, APART))[1]} if part in fates else {}
+        return {"word": word, "said": said, **meant, **why}
+
     content = {
         "counts": dict(counts),
-        "nouns": [{"word": w, "said": n, "category": names[w]} for w, n in nouns.most_common()],
-        "predicates": [{"word": w, "said": n, "predicate": acts[w]} for w, n in verbs.most_common()],
+        "nouns": [row(w, n, "nouns", {"category": names[w]}) for w, n in nouns.most_common()],
+        "predicates": [row(w, n, "predicates", {"predicate": acts[w]}) for w, n in verbs.most_common()],
     }
     (folder / "concepts.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     return dict(counts)

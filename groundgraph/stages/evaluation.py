@@ -33,11 +33,12 @@ from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
 from groundgraph.stages import grounding, pseudo_labels, sgg
 from groundgraph.stages.cost import per_image
+from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.reading import Lazy
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, label_settings, regions
+from groundgraph.stages.regions import regions
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.vocabulary import vocabulary
 

@@ -22,13 +22,14 @@ from groundgraph.engine.stage import Cost, Stage
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.stages.cost import per_image
+from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import image_ids
 from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import label_settings, regions
+from groundgraph.stages.regions import regions
 from groundgraph.stages.reliability import reliability
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.text import text

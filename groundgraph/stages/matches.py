@@ -16,9 +16,10 @@ import numpy as np
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.stages.cost import per_image
+from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import detector_categories, label_settings, matches, regions
+from groundgraph.stages.regions import matches, regions
 
 
 def build(recipe: Recipe) -> list[Stage]:

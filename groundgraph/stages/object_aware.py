@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from groundgraph.engine.run import Run
+from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.parsed import parsed
-from groundgraph.stages.regions import detector_categories, matches, regions
+from groundgraph.stages.regions import matches, regions
 from groundgraph.teachers.object import ObjectTeacher
 
 

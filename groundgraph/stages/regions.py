@@ -6,7 +6,6 @@ store each, and regions/categories.json, what the labels mean.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from groundgraph.language.concepts import match_matrix, names_match
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import DetectorConfig
 from groundgraph.stages.cost import per_image
+from groundgraph.stages.detector_labels import OPEN, coverage, label_coverage
 from groundgraph.stages.examples import examples, ids_by_split, image_ids
 from groundgraph.stages.needs import model_identity, need_file, need_model, need_torchvision
 from groundgraph.stages.parsed import entities, parsed
@@ -37,9 +37,8 @@ from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.vision import NAMED, load_detector
 from groundgraph.vision.chain import DetectorChain
 from groundgraph.vision.detector import Detector
-from groundgraph.vision.label_coverage import CoveredDetector, LabelCoverage
+from groundgraph.vision.label_coverage import CoveredDetector
 
-OPEN = "open-vocabulary"
 READ_WITH = ("known_categories", "label_noise")  # count where labels are read: what is found stays the same
 BESIDE = ("objects_vocab.txt", "{}_imgid2idx.pkl")  # what is read beside bottom-up attention's files
 
@@ -116,29 +115,6 @@ def regions(run: Run, split: str, ids: Sequence[str] | None = None) -> StoredReg
     """
     ids = image_ids(run, split) if ids is None else ids
     return StoredRegions(run.folder / "regions" / split, ids, label_coverage(run).labels)
-
-
-def detector_categories(run: Run) -> tuple[str, ...]:
-    """What the regions' labels mean: the categories that the recipe leaves the detector."""
-    return label_coverage(run).categories
-
-
-@kept("regions")
-def label_coverage(run: Run) -> LabelCoverage:
-    """What becomes of the found regions' labels."""
-    found = json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8"))
-    return coverage(run.recipe, found)
-
-
-def coverage(recipe: Recipe, categories: Sequence[str]) -> LabelCoverage:
-    """What a recipe makes of the labels of a detector of these categories."""
-    return LabelCoverage(categories, recipe.detector.known_categories, recipe.detector.label_noise, recipe.seed)
-
-
-def label_settings(recipe: Recipe) -> list[Any]:
-    """What the labels of a recipe's regions depend on beside the regions: of every stage that reads them."""
-    detector = recipe.detector
-    return [detector.known_categories, *([detector.label_noise, recipe.seed] if detector.label_noise else [])]
 
 
 def described_by(recipe: Recipe) -> tuple[str, ...]:

@@ -38,19 +38,13 @@ from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import train_sgg
 from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
+from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import (
-    described_by,
-    detector_categories,
-    detector_requirements,
-    label_settings,
-    pooling_detector,
-    regions,
-)
+from groundgraph.stages.regions import described_by, detector_requirements, pooling_detector, regions
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.training.trainer import seeded
 from groundgraph.vision.named import NamedDetector

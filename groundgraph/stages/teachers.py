@@ -24,6 +24,7 @@ from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import InteractionConfig
 from groundgraph.stages.cost import per_image
+from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import examples, ids_by_split, image_ids
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.object_aware import object_aware
@@ -31,7 +32,7 @@ from groundgraph.stages.parsed import parsed
 from groundgraph.stages.places import WEIGHT_FILES
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import label_settings, regions
+from groundgraph.stages.regions import regions
 from groundgraph.teachers.interaction import InteractionTeacher, cell_side, interaction_targets, region_scores
 
 

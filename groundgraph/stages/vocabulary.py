@@ -1,24 +1,31 @@
-"""The evaluation vocabulary: MiniGenome's, VG150's, VRD's, or the words that most images of the train split speak of.
+"""The evaluation vocabulary: MiniGenome's, VG150's, VRD's, or one induced from what the train split's captions say.
 
-Reads the parsed captions; writes vocabulary/vocabulary.json: {"categories": [...], "predicates": [...]}.
+Reads the parsed captions, and for an induced one what the detector's labels mean (an open-vocabulary one has no names
+of its own); writes vocabulary/vocabulary.json: {"categories": [...], "predicates": [...]}, and of an induced one
+words.json: {"nouns": {word: [its name or null, why]}, "predicates": likewise}.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.files import write_json
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES, VRD_OBJECTS, VRD_PREDICATES, Vocabulary
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
 from groundgraph.formats.vrd import read_vrd_names
+from groundgraph.language.concepts import ConceptMap
+from groundgraph.language.induction import NO_BOX, Names, induce_categories, induce_predicates
+from groundgraph.language.predicates import as_written, written_forms
 from groundgraph.stages.cost import per_image
-from groundgraph.stages.parsed import parsed
+from groundgraph.stages.detector_labels import OPEN, detector_categories, label_settings
+from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 
@@ -31,11 +38,12 @@ NAMED = {
 
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
+    asks_detector = recipe.vocabulary.name not in NAMED and recipe.detector.kind != OPEN
     return [
         Stage(
             "vocabulary",
-            needs=("parsed",),
-            settings=recipe.vocabulary.model_dump(),
+            needs=("parsed", "regions") if asks_detector else ("parsed",),
+            settings=[recipe.vocabulary.model_dump(), *(label_settings(recipe) if asks_detector else [])],
             work=choose,
             cost=per_image(("train",), "choose the vocabulary"),
         )
@@ -44,15 +52,23 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def choose(run: Run, folder: Path) -> dict[str, Any]:
     """Write down the vocabulary that the recipe names, or induce it."""
-    name = run.recipe.vocabulary.name
-    data = run.recipe.data
+    name, data = run.recipe.vocabulary.name, run.recipe.data
     if name == data.source == "vrd":
         categories, predicates = read_vrd_names(data.place(""))
+    elif name in NAMED:
+        categories, predicates = NAMED[name]
     else:
-        categories, predicates = NAMED[name] if name in NAMED else _induced(run)
-    content = {"categories": list(categories), "predicates": list(predicates)}
-    (folder / "vocabulary.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    return {key: len(words) for key, words in content.items()}
+        names = _induced(run)
+        categories, predicates = (part.chosen for part in names)
+        write_json(folder / "words.json", dict(zip(("nouns", "predicates"), (p.fates for p in names), strict=True)))
+    write_json(folder / "vocabulary.json", {"categories": list(categories), "predicates": list(predicates)}, indent=1)
+    return {"categories": len(categories), "predicates": len(predicates)}
+
+
+def word_fates(run: Run) -> dict[str, dict[str, tuple[str | None, str]]]:
+    """What became of the captions' words in an induced vocabulary, as words.json has it; {} of a named one."""
+    file = run.folder / "vocabulary" / "words.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 @kept("vocabulary")
@@ -62,37 +78,66 @@ def vocabulary(run: Run) -> tuple[Vocabulary, Vocabulary]:
     return Vocabulary(tuple(raw["categories"])), Vocabulary(tuple(raw["predicates"]))
 
 
-def _induced(run: Run) -> tuple[Sequence[str], Sequence[str]]:
-    """The words that captions of most images say."""
+def _induced(run: Run) -> tuple[Names, Names]:
+    """Categories, and predicates that are said of two of them, from what the captions say."""
     config = run.recipe.vocabulary
-    nouns: Counter[str] = Counter()
-    verbs: Counter[str] = Counter()
-    for captions in parsed(run, "train"):
-        nouns.update({e.name for c in captions for e in c.entities})
-        verbs.update({t.predicate for c in captions for t in c.triplets})
-    categories = _commonest(nouns, config.categories, config.minimum)
-    predicates = _commonest(verbs, config.predicates, config.minimum)
-    lacking = [(nouns, "thing")] * (not categories) + [(verbs, "relation")] * (not predicates)
-    if lacking:
-        words, kind = min(lacking, key=lambda lack: bool(lack[0]))  # one of which there is none at all is told first
-        raise InputError(_no_word(words, kind, config.minimum))
-    return categories, predicates
+    nouns: dict[str, set[int]] = {}
+    for i, captions in enumerate(parsed(run, "train")):
+        for entity in entities(captions):
+            nouns.setdefault(entity.name, set()).add(i)
+    detected = () if run.recipe.detector.kind == OPEN else detector_categories(run)
+    categories = induce_categories(nouns, config.categories, config.minimum, detected)
+    said, between, forms = _relations(run, ConceptMap(Vocabulary(categories.chosen), Vocabulary(())))
+    predicates = induce_predicates(between, config.predicates, config.minimum)
+    if not said or not nouns:
+        raise InputError(_no_word({}, "relation" if nouns else "thing", config.minimum))
+    if not categories.chosen:
+        visible = {word: images for word, images in nouns.items() if categories.fates[word][1] != NO_BOX}
+        if not visible:
+            raise InputError(
+                f"none of the {len(nouns)} nouns of the captions ({', '.join(sorted(nouns)[:5])}) names what a box can "
+                "be drawn around: write what can be seen"
+            )
+        raise InputError(_no_word(visible, "thing", config.minimum))
+    if not predicates.chosen:
+        if max(map(len, said.values())) < config.minimum:
+            raise InputError(_no_word(said, "relation", config.minimum))
+        raise InputError(
+            f"none of {len(said)} words for a relation is said of two things of the vocabulary in {config.minimum} images "
+            "or more: lower vocabulary.minimum (--set vocabulary.minimum=1), or give more captions"
+        )
+    return categories, predicates.renamed(lambda text: as_written(text, forms.get(text, {})))
 
 
-def _commonest(counts: Counter[str], most: int, minimum: int) -> list[str]:
-    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [word for word, count in order if count >= minimum][:most]
+Said = dict[str, set[int]]  # predicate -> the images whose captions say it
 
 
-def _no_word(words: Counter[str], kind: str, minimum: int) -> str:
+def _relations(run: Run, concepts: ConceptMap) -> tuple[Said, Said, dict[str, Counter[str]]]:
+    """All predicates that are said, those said of two things of the vocabulary, and how their verbs are written."""
+    said: Said = {}
+    between: Said = {}
+    forms: dict[str, Counter[str]] = {}
+    for i, captions in enumerate(parsed(run, "train")):
+        for caption in captions:
+            for t in caption.triplets:
+                said.setdefault(t.predicate, set()).add(i)
+                if all(concepts.category(caption.entities[end]) >= 0 for end in (t.subject, t.object)):
+                    between.setdefault(t.predicate, set()).add(i)
+        for predicate, counts in written_forms(captions).items():
+            forms.setdefault(predicate, Counter()).update(counts)
+    return said, between, forms
+
+
+def _no_word(words: Mapping[str, set[int]], kind: str, minimum: int) -> str:
     """Why no word for a "thing" or a "relation" is left for the vocabulary."""
     if not words:
         return (
             f'no training caption has a {kind}: write what is related to what, as in "a man riding a horse" '
             "(captions are read as English)"
         )
-    (word, count), all_words = words.most_common(1)[0], f"{len(words)} words for a {kind}"
+    word = max(words, key=lambda word: len(words[word]))
+    count = len(words[word])
     return (
-        f"of {all_words} none is said in {minimum} images or more ({word!r} is in {count}): lower vocabulary.minimum "
-        f"to {count} (--set vocabulary.minimum={count}), or give more captions"
+        f"of {len(words)} words for a {kind} none is said in {minimum} images or more ({word!r} is in {count}): lower "
+        f"vocabulary.minimum to {count} (--set vocabulary.minimum={count}), or give more captions"
     )

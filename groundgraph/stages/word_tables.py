@@ -4,28 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
+from groundgraph.language.induction import APART, BEYOND, NO_BOX, RARE
 from groundgraph.report.html import Table
 
 SHOWN = 15  # rows of a table
 WORDS = 6  # words listed in a cell
+DROPPED = {  # of an induced vocabulary
+    NO_BOX: ": no box can be drawn around it",
+    RARE: ": said too rarely",
+    BEYOND: ": beyond the limit",
+    APART: ": of nothing in the vocabulary",
+}
 
 
 def word_tables(concepts: dict[str, Any], matches: dict[str, Any]) -> list[Table]:
-    """Three tables: nouns and predicates in the evaluation vocabulary, nouns of the detector's categories.
+    """What became of triplets, of nouns and of predicates in the evaluation vocabulary; the detector's categories.
 
     Args:
         concepts: The content of concepts.json.
         matches: The content of matches.json.
     """
     return [
+        _triplets(concepts["counts"]),
         _mapped("Nouns and the vocabulary's categories", "category", concepts["nouns"]),
         _mapped("Predicates and the vocabulary's", "predicate", concepts["predicates"]),
         _matched(matches),
     ]
 
 
+def _triplets(counts: dict[str, int]) -> Table:
+    """How many triplets of the captions the scene-graph model can learn from."""
+    said = counts["predicates"]
+    rows = [("said by the captions", said)]
+    steps = ("triplets of two things that can be boxed", "mapped triplets", "distinct mapped triplets")
+    meant = ("of two things that can be boxed", "in the vocabulary, all three words", "these counted once an image")
+    rows += [(words, counts[step]) for step, words in zip(steps, meant, strict=True) if step in counts]
+    note = f"{counts['mapped triplets']:,} of {said:,} triplets of the training captions are in the vocabulary."
+    cells = [(words, f"{count:,}", f"{count / max(said, 1):.0%}") for words, count in rows]
+    return Table("What became of the triplets", note, ("Triplets", "Count", "Of those said"), cells)
+
+
 def _mapped(title: str, key: str, rows: list[dict[str, Any]]) -> Table:
-    """One row a category or predicate, the commonest first; the first row: what is dropped."""
+    """One row a category or predicate, the commonest first, after what is dropped, by reason where it is known."""
     groups: dict[str | None, list[dict[str, Any]]] = {None: []}
     for row in rows:
         groups.setdefault(row[key], []).append(row)
@@ -34,9 +54,12 @@ def _mapped(title: str, key: str, rows: list[dict[str, Any]]) -> Table:
     order = sorted(groups, key=lambda name: -sum(r["said"] for r in groups[name]))[:SHOWN]
     note = (
         f"{total - lost:,} of {total:,} in the training captions are in the vocabulary, {lost:,} are dropped"
-        f"{f'; the commonest {SHOWN} of {len(groups)} are shown' if len(groups) > SHOWN else ''}."
+        f"{f'; the commonest {SHOWN} of {len(groups)} are shown' if len(groups) > SHOWN else ''}. "
+        "concepts/concepts.json has every word."
     )
-    lines = [("(dropped)", dropped), *((name, groups[name]) for name in order)]
+    reasons = {why: [r for r in dropped if r.get("why") == why] for why in (*DROPPED, None)}
+    lines = [(f"(dropped{DROPPED.get(why, '')})", part) for why, part in reasons.items()]
+    lines += [*((name, groups[name]) for name in order)]
     cells = [(name, f"{sum(r['said'] for r in part):,}", _words(part)) for name, part in lines if part]
     return Table(title, note, (key.capitalize(), "Said", "By the words"), cells)
 

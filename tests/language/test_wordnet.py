@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundgraph.language.wordnet import nouns, senses, wider
+from groundgraph.language.wordnet import boxed_senses, boxed_word, nouns, senses, wider
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +44,20 @@ def test_nearest_comes_first():
     assert line[0] == puppy and line.index(senses("dog")[0]) < line.index(senses("animal")[0])
 
 
+@pytest.mark.parametrize("word", ["dog", "man", "people", "street", "snow", "parking lot", "lobster", "cup", "sky"])
+def test_things_people_and_stuff_can_be_boxed(word):
+    assert boxed_word(word) and boxed_senses(senses(word))
+
+
+@pytest.mark.parametrize("word", ["picture", "photo", "view", "day", "background", "side", "close", "closeup", "air"])
+def test_what_has_no_outline_or_is_the_photo_itself_cannot(word):
+    assert not boxed_word(word)
+
+
+def test_a_word_is_judged_by_its_uses_not_by_its_most_visible_sense():
+    assert boxed_senses(senses("background")) and not boxed_word("background")  # the backdrop of a stage
+
+
 def load_script():
     spec = importlib.util.spec_from_file_location("build_wordnet", ROOT / "tools" / "build_wordnet.py")
     module = importlib.util.module_from_spec(spec)
@@ -73,7 +87,8 @@ def test_script_on_a_small_wordnet(tmp_path):
     (tmp_path / "index.noun").write_text("\n".join(["  1 This is the licence", *index]))
     # The person dog was met more often; figs are eaten, whatever was met.
     (tmp_path / "cntlist.rev").write_text("dog%1:18:00:: 1 7\ndog%1:05:00:: 2 3\nfig%1:20:00:: 1 9\ndog%2:38:00:: 1 99")
-    expected = ["\tentity", "1\tdog#2,hound", "2\tdog", "\tcold", "4\tfig#1", "5\tfig"]
+    # "cold" and "entity" are nothing that a box can be drawn around.
+    expected = ["~\tentity", "1\tdog#2,hound", "2\tdog", "~\tcold", "4\tfig#1", "5\tfig"]
     assert load_script().table(tmp_path).splitlines() == expected
 
 
