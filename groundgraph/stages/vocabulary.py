@@ -103,8 +103,8 @@ def _induced(run: Run) -> tuple[Names, Names]:
         if max(map(len, said.values())) < config.minimum:
             raise InputError(_no_word(said, "relation", config.minimum))
         raise InputError(
-            f"none of {len(said)} words for a relation is said of two things of the vocabulary in {config.minimum} images "
-            "or more: lower vocabulary.minimum (--set vocabulary.minimum=1), or give more captions"
+            f"none of {len(said)} words for a relation is said of two things of the vocabulary in {config.minimum} "
+            "images or more: lower vocabulary.minimum (--set vocabulary.minimum=1), or give more captions"
         )
     return categories, predicates.renamed(lambda text: as_written(text, forms.get(text, {})))
 
