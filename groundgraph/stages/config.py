@@ -142,8 +142,8 @@ class VocabularyConfig(Strict):
 
     name: Literal["minigenome", "vg150", "vrd", "induced"] = Field(
         "minigenome",
-        description="minigenome, vg150, vrd (the names in the data's folder, where they are there), or induced: visible "
-        "things and relations that captions say",
+        description="minigenome, vg150, vrd (the names in the data's folder, where they are there), or induced: "
+        "visible things and relations that captions say",
     )
     categories: int = Field(150, ge=1, description="of an induced one: categories at most")
     predicates: int = Field(50, ge=1, description="of an induced one: predicates at most")
