@@ -88,13 +88,20 @@ def status(
 
 def _show_metrics(metrics: dict[str, Any]) -> None:
     """The headline table of a run's metrics.json."""
-    groups, ks = ("all", "ambiguous", "unseen"), ("R@20", "R@50", "R@100")
-    titles = [*(f"grounding\n{g}" for g in groups), *(f"SGDet\n{k}" for k in ks), "mAP50"]
+    groups, ks, vrd = ("all", "ambiguous", "unseen"), ("R@20", "R@50", "R@100"), "predicate detection"
+    columns = {f"grounding\n{g}": ("grounding", g) for g in groups}
+    columns |= {"right\npair": ("pairs", "pair")}
+    if any("vrd" in figures for figures in metrics["methods"].values()):
+        columns |= {"predicate\nR@50": ("vrd", vrd, "R@50"), "all pairs\nR@50": ("vrd", f"{vrd}, all pairs", "R@50")}
+        columns |= {f"{t}\nR@50": ("vrd", f"{t} detection", "R@50") for t in ("phrase", "relationship")}
+    else:
+        columns |= {f"SGDet\n{k}": ("sgdet", k) for k in ks} | {"mAP50": ("mAP50",)}
+    titles = list(columns)
+    chances = {"grounding": metrics["chance"], "pairs": metrics["chance"].get("pairs", {})}
     rows = {
-        name: [*(figures["grounding"][g] for g in groups), *(figures["sgdet"][k] for k in ks), figures["mAP50"]]
-        for name, figures in metrics["methods"].items()
+        name: [_figure(figures, keys) for keys in columns.values()]
+        for name, figures in (metrics["methods"] | {"chance": chances}).items()
     }
-    rows["chance"] = [*(metrics["chance"][g] for g in groups), *[None] * (len(titles) - len(groups))]
     shown = [i for i in range(len(titles)) if any(values[i] is not None for values in rows.values())]
     table = Table(Column("method", no_wrap=True), *(titles[i] for i in shown), title="per cent", padding=(0, 1, 0, 0))
     for name, values in rows.items():
@@ -110,3 +117,10 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
 
 def _per_cent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _figure(figures: Any, keys: tuple[str, ...]) -> float | None:
+    """The figure under nested keys, None where there is none."""
+    for key in keys:
+        figures = figures.get(key) if isinstance(figures, dict) else None
+    return figures

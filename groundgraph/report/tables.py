@@ -40,6 +40,28 @@ HEADLINE = (
         "The same, over entities of a category that the detector was never taught.",
     ),
     Column(
+        "Right pair",
+        ("pairs", "pair"),
+        "Over triplets that several pairs of regions may be, by their categories: the best of these is a true one.",
+    ),
+    Column(
+        "Predicate detection R@50",
+        ("vrd", "predicate detection", "R@50"),
+        "VRD's predicate detection: share of all true relations whose predicate is the best one of its pair, among an "
+        "image's 50 surest; boxes, categories and which pairs are related are given.",
+    ),
+    Column(
+        "All pairs R@50",
+        ("vrd", "predicate detection, all pairs", "R@50"),
+        "The same where it is not given which pairs are related.",
+    ),
+    Column("Phrase R@50", ("vrd", "phrase detection", "R@50"), "VRD's phrase detection: one box around both."),
+    Column(
+        "Relationship R@50",
+        ("vrd", "relationship detection", "R@50"),
+        "VRD's relationship detection: recall pooled over all relations, a prediction matching one.",
+    ),
+    Column(
         "R@20",
         ("sgdet", "R@20"),
         "Scene graph detection: share of an image's true triplets among its 20 best predictions; the three labels "

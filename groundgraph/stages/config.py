@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from groundgraph.errors import InputError
+from groundgraph.evaluation.recall import CONVENTIONS
 from groundgraph.language import PARSERS
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.inference import InferenceConfig
@@ -173,6 +174,16 @@ class PseudoLabelConfig(Strict):
         if self.stored and (self.top is None or self.stored < self.top):
             raise InputError("stored counts what is written down beyond top: make it larger than top, or null")
         return self
+
+
+class EvaluationConfig(Strict):
+    """How the measured images' graphs are measured."""
+
+    convention: Literal[CONVENTIONS] = Field(  # type: ignore[valid-type]
+        "default",
+        description="default and sgb differ in images without a predicted pair, see `groundgraph evaluate`; vrd: VRD's "
+        "tasks too, recall pooled over all relations",
+    )
 
 
 _ModelConfigs = create_model(  # a key of a model's name with its settings, for each

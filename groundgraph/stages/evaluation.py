@@ -28,6 +28,7 @@ from groundgraph.evaluation.grounding import (
     grounding_accuracy,
     unseen,
 )
+from groundgraph.evaluation.pairs import right_pairs
 from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
@@ -39,6 +40,7 @@ from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.reading import Lazy
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
+from groundgraph.stages.relations import triplet_pairs, vrd_figures
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.vocabulary import vocabulary
 
@@ -54,7 +56,7 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             NAME,
             needs=tuple(_needs(recipe)),
-            settings=label_settings(recipe),  # what is "unseen"
+            settings=[*label_settings(recipe), recipe.evaluation.convention],  # the former: what is "unseen"
             work=measure,
             cost=per_image(recipe.scored, "measure {images:,} images", seconds=0.3),
             reusable=False,
@@ -84,8 +86,9 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     true = truth_arrays(truths, objects, predicates)
     annotated, means = annotated_categories(truths, objects)
     figures: dict[str, Any] = {}
-    chance: dict[str, float | None] = dict.fromkeys(GROUPS)
+    chance: dict[str, Any] = dict.fromkeys(GROUPS)
     counts: dict[str, Any] = {}
+    convention = run.recipe.evaluation.convention
     for name, method in run.recipe.methods.items():
         row: dict[str, Any] = {"grounding": dict.fromkeys(GROUPS)}
         if not method.supervised:
@@ -93,13 +96,22 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             chance, counts = accuracy["chance"], {f"{g} entities measured": accuracy["counts"][g] for g in GROUPS}
             row["grounding"] = {g: accuracy["accuracy"][g] for g in GROUPS}
             row["pseudo labels"] = label_quality(labelled(run, name))
+            meant = [true_objects(*pair) for pair in zip(listing, parsed(run, run.recipe.measured), strict=True)]
+            pairs = right_pairs(triplet_pairs(run, name, meant))
+            if pairs["triplets"]:
+                row["pairs"] = {"pair": pairs["pair"], "entity": pairs["entity"]}
+                chance["pairs"] = {"pair": pairs["pair chance"], "entity": pairs["entity chance"]}
+                counts["triplets of several candidate pairs measured"] = pairs["triplets"]
         for task, file in (("sgdet", "graphs"), *((task, task) for task in run.recipe.sgg.tasks)):
             all_graphs = sgg.graphs(run, name, file)
             graphs = [all_graphs[i] for i in with_truth]
-            recall = sgdet_recall(true, prediction_arrays(graphs), KS) if len(true.relations) else {}
+            others = "default" if convention == "vrd" else convention
+            recall = sgdet_recall(true, prediction_arrays(graphs), KS, others) if len(true.relations) else {}
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
             if task == "sgdet":
                 row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
+        if convention == "vrd" and len(true.relations):
+            row["vrd"] = vrd_figures(run, name, true, with_truth)
         figures[name] = row
     metrics: dict[str, Any] = {"methods": figures, "chance": chance, "counts": counts | _counts(run)}
     notes = _notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)

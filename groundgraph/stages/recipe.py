@@ -20,6 +20,7 @@ from groundgraph.models.device import DEVICES, Precision
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.config import (
     DetectorConfig,
+    EvaluationConfig,
     InteractionConfig,
     ParserConfig,
     PseudoLabelConfig,
@@ -78,6 +79,7 @@ class Recipe(Strict):
     grounding: GroundingConfig = GroundingConfig()
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     sgg: SggConfig = SggConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     device: str = Field(
         "auto",
         pattern=f"^({DEVICES})$",
