@@ -97,10 +97,10 @@ class GroundingConfig(OptimConfig):
     fusing: Literal["average", "expert", "self", "product"] = Field(
         "expert",
         description="weights of the teachers: equal, by CLIP's cosines, or by a learnt adaptor (Eq. 12); product, not "
-        "in the paper: the detector's regions times the interaction-aware target, or that alone where it has none",
+        "in the paper: equal, the object-aware target being multiplied by the sharpened interaction-aware one first",
     )
     product_temperature: float = Field(
-        0.125, gt=0, description="that Eq. 8's scores are divided by, once more, in a product: below 1 is sharper"
+        0.125, gt=0, description="that Eq. 8's scores are divided by, once more, in that product: below 1 is sharper"
     )
     adaptor_margin: float = Field(0.2, description="alpha_2 of Eq. 13")
     adaptor_weight: float = Field(1.0, ge=0, description='lambda of Eq. 15, which counts where fusing is "self" alone')

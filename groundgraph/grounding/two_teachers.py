@@ -92,7 +92,8 @@ class TwoTeachers(Grounder):
     def _fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
         """The target [B, Ne, Nv] of both where nothing is learnt of how to fuse them."""
         if self.config.fusing == "product":
-            return fuse_product(object_target, interaction_target, self.config.product_temperature)
+            # Averaged with Eq. 8's, which is even: alone it is so sharp that words without it are lost beside it.
+            object_target = fuse_product(object_target, interaction_target, self.config.product_temperature)
         weights = reliability if self.config.fusing == "expert" else torch.full_like(reliability, 0.5)
         return fuse(object_target, interaction_target, weights)
 

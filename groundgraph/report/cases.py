@@ -28,7 +28,7 @@ class Teaching:
         interaction: [E, V] targets (Eq. 8).
         maps: [E, h, w], not negative: the vision-language model's activation maps, over the whole picture.
         fused: [E, V] targets (Eq. 9).
-        weights: [E, 2], the teachers' in `fused` (Eq. 11); a product has none.
+        weights: [E, 2], the teachers' in `fused` (Eq. 11).
     """
 
     object: np.ndarray | None = None

@@ -129,9 +129,7 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
             for t, m, r in zip(teachings, maps, proposals, strict=True)
         ]
         if recipe.two_teachers:
-            shares: Sequence[torch.Tensor | None] = [None] * len(chosen)
-            if recipe.grounding.fusing != "product":
-                shares = _weights(run, chosen, proposals, teachings)
+            shares = _weights(run, chosen, proposals, teachings)
             teachings = [_fused(t, w, recipe.grounding) for t, w in zip(teachings, shares, strict=True)]
     return teachings
 
@@ -142,7 +140,7 @@ def _weights(
     """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
     recipe = run.recipe
     targets = [_targets(one) for one in teachings]
-    if recipe.grounding.fusing == "average":
+    if recipe.grounding.fusing in ("average", "product"):
         return [torch.full((len(one), 2), 0.5) for one, _ in targets]
     if recipe.grounding.fusing == "expert":
         expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts, **run.placement)
@@ -170,13 +168,13 @@ def _taught_grounder(run: Run, recipe: Recipe) -> Any:
     return build_grounder(name, recipe.grounding).load(run.folder / stage_of(name), "cpu").model
 
 
-def _fused(taught: Teaching, weights: torch.Tensor | None, config: GroundingConfig) -> Teaching:
+def _fused(taught: Teaching, weights: torch.Tensor, config: GroundingConfig) -> Teaching:
     """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
     targets = _targets(taught, config.smoothing)
-    if weights is None:
-        return replace(taught, fused=fuse_product(*targets, config.product_temperature).numpy())
     shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
+    if config.fusing == "product":
+        targets[0] = fuse_product(*targets, config.product_temperature)
     return replace(taught, fused=fuse(*targets, weights).numpy(), weights=shares.numpy())
 
 

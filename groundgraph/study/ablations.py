@@ -42,7 +42,7 @@ _PROMPTS = {
 }
 
 
-# Pixels make MiniGenome's Eq. 8 eight times as sharp, so that the product needs no more of it.
+# A product is sharp enough by itself by pixels: they make MiniGenome's Eq. 8 eight times as sharp.
 _FUSING = {
     area: {"average": (), "expert": (), "self": (), "product": (f"grounding.product_temperature={temperature}",)}
     for area, temperature in {"cells": 0.125, "pixels": 1.0}.items()

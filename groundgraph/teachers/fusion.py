@@ -30,7 +30,7 @@ def fuse(object_target: Tensor, interaction_target: Tensor, weights: Tensor) -> 
 
 
 def fuse_product(object_target: Tensor, interaction_target: Tensor, temperature: float) -> Tensor:
-    """Return the fused target q_i, proportional to (a^(o)_i + FLOOR) (a^(r)_i)^(1 / temperature): not in the paper.
+    """Return a target proportional to (a^(o)_i + FLOOR) (a^(r)_i)^(1 / temperature): not in the paper.
 
     Where the object-aware teacher is silent the interaction-aware one counts alone, as it is, and the reverse; a row on
     which both are stays empty. Of two alike things that the detector names, the other teacher tells which is meant.
