@@ -110,18 +110,28 @@ def run(
     return RunResult(work.folder, tuple(computed), tuple(work.skipped.items))
 
 
-def load(folder: str | Path, method: str | None = None, device: str | None = None) -> Predictor:
+def load(
+    folder: str | Path,
+    method: str | None = None,
+    device: str | None = None,
+    *,
+    categories: Sequence[str] | None = None,
+    predicates: Sequence[str] | None = None,
+) -> Predictor:
     """A finished run's detector and scene-graph model, ready for new images.
 
     Args:
         folder: The run's folder.
         method: Whose model, by its grounder's name; None: the recipe's first.
         device: Where models run; None: as the run's recipe has it.
+        categories: Names of things to find instead of the run's, for a run with `sgg.heads: open`.
+        predicates: Names of relations to find instead of the run's, likewise.
 
     Raises:
-        InputError: Where `folder` is no finished run, or has no such method.
+        InputError: Where `folder` is no finished run, has no such method, or has closed heads and is to find other
+            names.
     """
-    return Predictor(folder, method, device)
+    return Predictor(folder, method, device, categories, predicates)
 
 
 @overload

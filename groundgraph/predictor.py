@@ -14,12 +14,14 @@ from groundgraph.data.files import atomic_write
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.text import read_json
 from groundgraph.data.types import Example, Graph, Skipped
+from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.report.pictures import FORMATS, graph_json, save_graph
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.storing import load_sgg
 from groundgraph.sgg.unions import union_features
 from groundgraph.stages.detector_labels import coverage
+from groundgraph.stages.names import name_needs, tell_names
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import run_recipe
 from groundgraph.stages.regions import detector_requirements, open_detector
@@ -33,18 +35,28 @@ class Predictor:
         run: A finished run's folder.
         method: Whose model, by its grounder's name; None: the first of the recipe.
         device: Where models run, see `groundgraph.models.device`; None: as the run's recipe has it.
+        categories: Names of things to find instead of the run's, for a run with `sgg.heads: open`.
+        predicates: Names of relations to find instead of the run's, likewise.
 
     Attributes:
         categories: The names of the graphs' labels 1, 2, ...
         predicates: The names of the graphs' predicate columns 1, 2, ...
 
     Raises:
-        InputError: Names the fix, where `run` is no finished run or has no such method.
+        InputError: Names the fix, where `run` is no finished run, has no such method, or is to find other names and
+            has closed heads.
     """
 
     batch_size = 16  # images that go through the networks at once
 
-    def __init__(self, run: str | Path, method: str | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        run: str | Path,
+        method: str | None = None,
+        device: str | None = None,
+        categories: Sequence[str] | None = None,
+        predicates: Sequence[str] | None = None,
+    ) -> None:
         run = Path(run)
         recipe = run_recipe(run, [f"device={device}"] if device else [])
         method = method or recipe.grounder[0]
@@ -56,6 +68,18 @@ class Predictor:
         require_all(detector_requirements(recipe))
         self.model, vocabularies = load_sgg(run / f"sgg-{method}", recipe.device)
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
+        if categories or predicates:
+            if not self.model.sizes.text:
+                raise InputError(
+                    f"{run}: this run's model knows its own names only: train one with open heads "
+                    f"(groundgraph run {run / 'recipe.yaml'} --set sgg.heads=open)"
+                )
+            self.categories, self.predicates = (
+                list(Vocabulary(tuple(given or own)).names)
+                for given, own in ((categories, self.categories), (predicates, self.predicates))
+            )
+            require_all(name_needs(recipe))
+            tell_names(recipe, self.model, vocabularies["detector"], self.categories, self.predicates)
         # The names that the detector's labels stood for in training.
         placement = {"device": recipe.device, "precision": recipe.precision}
         detector = open_detector(recipe, vocabularies["detector"], **placement)

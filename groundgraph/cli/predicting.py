@@ -21,6 +21,12 @@ def predict(
     top: Annotated[int, typer.Option(help="Relations an image.", min=1)] = 10,
     kind: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     min_score: Annotated[float, typer.Option(help="Leave out what scores less.", min=0, max=1)] = 0,
+    categories: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Things to find: a,b,c, or a file with a name a line.")
+    ] = None,
+    predicates: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Relations to find, likewise; both need sgg.heads: open.")
+    ] = None,
     device: Device = None,
 ) -> None:
     """Draw scene graphs on images and write them as JSON; says each relation with its score."""
@@ -31,14 +37,15 @@ def predict(
     from groundgraph.report.pictures import numbered
 
     out, skipped = out or folder / "predictions", Skipped()
-    written = predict_images(load(folder, method, device), images, out, top, kind, min_score, skipped)
+    names = {"categories": _names(categories), "predicates": _names(predicates)}
+    written = predict_images(load(folder, method, device, **names), images, out, top, kind, min_score, skipped)
     for name, why in skipped.items:
         console.print(f"[yellow]skipped[/] {escape(name)}: {escape(why)}")
     for image, graph in written.items():
-        names = numbered([entry["category"] for entry in graph["objects"]])
+        things = numbered([entry["category"] for entry in graph["objects"]])
         console.print(f"{escape(image)}: {len(graph['relations'])} relations, {escape(graph['pictures'][-1])}")
         for entry in graph["relations"]:
-            words = f"{names[entry['subject']]}  {entry['predicate']}  {names[entry['object']]}"
+            words = f"{things[entry['subject']]}  {entry['predicate']}  {things[entry['object']]}"
             console.print(f"  {entry['score']:<8.2g}{escape(words)}")
     labels = [entry["category"] for graph in written.values() for entry in graph["objects"]]
     labels += [entry["predicate"] for graph in written.values() for entry in graph["relations"]]
@@ -50,3 +57,14 @@ def predict(
     console.print(f"{len(written)} scene graphs in {escape(str(out))}")
     if not written:
         raise typer.Exit(1)
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Names from an option: those of a file, or separated by commas."""
+    from groundgraph.data.vocabulary import Vocabulary
+
+    if text is None:
+        return None
+    if Path(text).is_file():
+        return list(Vocabulary.from_file(text).names)
+    return [name for name in (part.strip() for part in text.split(",")) if name]

@@ -100,8 +100,8 @@ class Examples:
         relations = _owned([np.reshape(np.asarray(r, np.int64), (-1, 3)) for _, r in drawn])
         _check_ends(batch, relations)
         predicate = relations[:, 3]
-        if (predicate < 1).any() or (predicate > self.sizes.predicates).any():
-            raise InputError(f"drawn predicates must lie in 1..{self.sizes.predicates}")
+        if (predicate < -1).any() or (predicate == 0).any() or (predicate > self.sizes.predicates).any():
+            raise InputError(f"drawn predicates must lie in 1..{self.sizes.predicates}, or be -1: not to be learnt")
         if flat.min() < 0 or flat.max() > self.sizes.categories:
             raise InputError(f"drawn labels must lie in 0..{self.sizes.categories}")
         return batch, *sample_pairs(batch, torch.from_numpy(relations), config, generator)
@@ -141,7 +141,8 @@ class Examples:
             else:
                 labels, relations = (np.asarray(part, np.int64) for part in drawn)
                 subject, object_, predicate = relations.reshape(-1, 3).T
-                np.add.at(counts, (labels[subject], labels[object_], predicate), 1)
+                learnt = predicate > 0
+                np.add.at(counts, (labels[subject[learnt]], labels[object_[learnt]], predicate[learnt]), 1)
             nothing = (labels[:, None] > 0) & (labels > 0) & ~np.eye(len(labels), dtype=bool)
             nothing[subject, object_] = False
             first, second = nothing.nonzero()

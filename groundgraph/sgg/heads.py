@@ -28,15 +28,25 @@ class NameFeatures(nn.Module):
         sizes: Of the data.
 
     Attributes:
-        names: [n, d] of unit length, replaced by `SggModel.set_names`.
+        names: [n, d] of unit length around the mean of the names it was trained with, see `set_names`.
+        centre: [d], that mean: text models give all short texts much in common.
     """
 
     names: Tensor
+    centre: Tensor
 
     def __init__(self, kind: NameKind, sizes: Sizes) -> None:
         super().__init__()
         self.kind = kind
         self.register_buffer("names", torch.zeros(getattr(sizes, kind), sizes.text))
+        self.register_buffer("centre", torch.zeros(sizes.text))
+
+    def set_names(self, features: Tensor) -> None:
+        """Take names by their text features [n, d]; the first ones, before training, decide the centre."""
+        features = features.to(self.names)
+        if not self.centre.any():
+            self.centre = features.mean(0)
+        self.names = normalize(features - self.centre)
 
 
 class OpenHead(NameFeatures):
@@ -156,7 +166,7 @@ def set_names(
     predicates: np.ndarray | None = None,
     means: np.ndarray | None = None,
 ) -> None:
-    """Tell a model what its names are; None: as they were.
+    """Tell a model what its names are, before training and, with open heads, after it; None: as they were.
 
     Args:
         model: Of `SGG_MODELS`.
@@ -167,7 +177,7 @@ def set_names(
     features = {"categories": categories, "predicates": predicates}
     for module in model.modules():
         if isinstance(module, NameFeatures) and (rows := features[module.kind]) is not None:
-            module.names = normalize(torch.from_numpy(rows).to(module.names))
+            module.set_names(torch.from_numpy(rows))
         elif isinstance(module, DetectorStart) and means is not None:
             module.set_match(torch.from_numpy(means))
     counts = {kind: len(rows) for kind, rows in features.items() if rows is not None}

@@ -66,6 +66,7 @@ def sample_pairs(
     Args:
         batch: With targets.
         relations: [R, 4] int64 (image, subject, object, predicate 1..P); one counts once, however often it is listed.
+            Predicate -1: related in a way that is not to be learnt, so neither a relation nor background.
         config: How many.
         generator: Of the draws.
 
@@ -73,7 +74,8 @@ def sample_pairs(
         Pairs [Q, 3] (image, subject, object) and their predicates [Q], 0 = background.
     """
     relations = torch.unique(relations.reshape(-1, 4), dim=0)
-    order = torch.randperm(len(relations), generator=generator)
+    learnt = (relations[:, 3] > 0).nonzero()[:, 0]
+    order = learnt[torch.randperm(len(learnt), generator=generator)]
     chosen, background = _choose(batch, relations[:, :3], order, config, generator)
     predicates = torch.cat([relations[chosen, 3], relations.new_zeros(len(background))])
     return torch.cat([relations[chosen, :3], background]), predicates

@@ -138,6 +138,13 @@ class TeacherConfig(Strict):
     expert: ImageTextConfig | None = Field(ImageTextConfig(), description="who weighs the two; null: nobody")
 
 
+class NovelConfig(Strict):
+    """Names of the vocabulary that are withheld from supervision."""
+
+    categories: tuple[str, ...] = Field((), description="withheld: no entity of them is trained on")
+    predicates: tuple[str, ...] = Field((), description="withheld: no triplet with them is trained on")
+
+
 class VocabularyConfig(Strict):
     """The evaluation vocabulary."""
 
@@ -153,6 +160,7 @@ class VocabularyConfig(Strict):
         ge=1,
         description="of an induced one: images whose captions say a word, or half as many, if the detector knows it",
     )
+    novel: NovelConfig = NovelConfig()
 
 
 class PseudoLabelConfig(Strict):
@@ -200,6 +208,14 @@ _ModelConfigs = create_model(  # a key of a model's name with its settings, for 
 class SggConfig(_ModelConfigs):
     """The scene-graph model: which is trained, how, and what is measured."""
 
+    heads: Literal["open", "closed"] = Field(
+        "closed",
+        description="what scores names: closed, a row of weights each; open, their text features, so that a finished "
+        "run finds other names too (`groundgraph predict --categories`)",
+    )
+    names: Literal["text", "image-text"] = Field(
+        "text", description="whose text features open heads read: text.model's or teachers.expert.model's"
+    )
     start: Literal["detector", "none"] = Field(
         "detector",
         description="what the model's object scores start from: detector: its category, as far as the vocabulary has "
@@ -210,6 +226,15 @@ class SggConfig(_ModelConfigs):
     )
     training: TrainingConfig = TrainingConfig()
     inference: InferenceConfig = InferenceConfig()
+
+    @model_validator(mode="after")
+    def _names_can_change(self) -> SggConfig:
+        if self.heads == "open" and getattr(self.chosen, "frequency_bias", False):
+            raise InputError(
+                f"sgg.{self.model}.frequency_bias counts names, and open heads have names of any kind: take heads "
+                "closed, or leave the bias out"
+            )
+        return self
 
     @property
     def pools_boxes(self) -> bool:

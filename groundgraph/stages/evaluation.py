@@ -28,6 +28,7 @@ from groundgraph.evaluation.grounding import (
     grounding_accuracy,
     unseen,
 )
+from groundgraph.evaluation.novel import novel_recall
 from groundgraph.evaluation.pairs import right_pairs
 from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
 from groundgraph.evaluation.recall import sgdet_recall
@@ -36,6 +37,7 @@ from groundgraph.stages import grounding, pseudo_labels, sgg
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
+from groundgraph.stages.names import novel
 from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.reading import Lazy
 from groundgraph.stages.recipe import Recipe
@@ -85,6 +87,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     objects, predicates = (v.names for v in vocabulary(run))
     true = truth_arrays(truths, objects, predicates)
     annotated, means = annotated_categories(truths, objects)
+    withheld = novel(run)
     figures: dict[str, Any] = {}
     chance: dict[str, Any] = dict.fromkeys(GROUPS)
     counts: dict[str, Any] = {}
@@ -110,6 +113,8 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
             if task == "sgdet":
                 row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
+                if withheld[0].any() or withheld[1].any():
+                    row["novel"] = novel_recall(true, prediction_arrays(graphs), *withheld, KS)
         if convention == "vrd" and len(true.relations):
             row["vrd"] = vrd_figures(run, name, true, with_truth)
         figures[name] = row

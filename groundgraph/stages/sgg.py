@@ -25,14 +25,12 @@ from groundgraph.engine.stage import Cost, Stage
 from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
-from groundgraph.language.concepts import names_of_categories
 from groundgraph.models.hub import TOKENIZER
-from groundgraph.sgg import new_model
-from groundgraph.sgg.batch import SggModel, Sizes
+from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.examples import Draw
-from groundgraph.sgg.heads import set_names
 from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
+from groundgraph.sgg.novel import withhold
 from groundgraph.sgg.storing import save_sgg
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import train_sgg
@@ -40,13 +38,13 @@ from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
+from groundgraph.stages.names import name_models, name_needs, novel, tell_names, trained_names, untrained_model
 from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import described_by, detector_requirements, pooling_detector, regions
 from groundgraph.stages.vocabulary import vocabulary
-from groundgraph.training.trainer import seeded
 from groundgraph.vision.named import NamedDetector
 
 
@@ -58,7 +56,7 @@ def stage_of(method: str) -> str:
 def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe."""
     labels, needed = recipe.pseudo_labels, ("examples", "regions", "vocabulary")
-    settings = [recipe.sgg.model_dump(), recipe.seed, label_settings(recipe)]
+    settings = [recipe.sgg.model_dump(), recipe.seed, label_settings(recipe), recipe.vocabulary.novel.model_dump()]
     if recipe.sgg.pools_boxes:
         settings += [recipe.detector.model_dump(), *described_by(recipe)]
     checkpoint = getattr(recipe.sgg.chosen, "checkpoint", None)
@@ -68,7 +66,7 @@ def build(recipe: Recipe) -> list[Stage]:
             stage_of(name),
             needs=needed if method.supervised else (*needed, pseudo_labels.stage_of(name)),
             settings=settings if method.supervised else [*settings, labels.kind, labels.top, labels.draw],
-            files=lambda: [model_identity(model) for model in models],
+            files=lambda: [model_identity(model) for model in [*models, *name_models(recipe)]],
             work=partial(learn, method=name),
             shared=True,
             cost=_cost(recipe),
@@ -93,7 +91,7 @@ def _cost(recipe: Recipe) -> Cost:
 
 
 def _requirements(recipe: Recipe, models: Sequence[str]) -> list[Need]:
-    needs = detector_requirements(recipe) if recipe.sgg.pools_boxes else []
+    needs = name_needs(recipe) + (detector_requirements(recipe) if recipe.sgg.pools_boxes else [])
     if models:
         needs.append(need_file("UNITER's weights", models[0], "sgg.uniter.checkpoint"))
         needs.append(need_model("UNITER's tokenizer", models[1], "sgg.uniter.tokenizer", TOKENIZER))
@@ -113,19 +111,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         training = training.model_copy(update={"loss": loss})
     unions_of = union_features(config.chosen, lambda: pooling_detector(run))
     unions = unions_of(examples(run, "train"), proposals)
-    width = proposals[0].features.shape[1]
-    sizes = Sizes(
-        width,
-        len(categories),
-        len(objects),
-        len(predicates),
-        unions=unions.width if unions else 0,
-        start=config.start == "detector",
-    )
-    with seeded(seed, run.device):
-        model = new_model(config.chosen, sizes, categories)
-    if sizes.start:
-        set_names(model, means=names_of_categories(categories, objects.names))
+    model = untrained_model(run, unions.width if unions else 0)
     model.to(run.device)
     images = int((proposals.counts() > 0).sum())
     steps = training.epochs * -(-images // training.batch_size)
@@ -146,6 +132,8 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         )
     if not run.processes.first:
         return {}
+    if model.sizes.text:
+        tell_names(run.recipe, model, categories, objects.names, predicates.names)
     names = {"categories": list(objects.names), "predicates": list(predicates.names), "detector": list(categories)}
     save_sgg(folder, model, names)
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
@@ -165,6 +153,14 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
 def labels_of(run: Run, method: str) -> Draw:
     """What a training step takes for true of a training image: pseudo labels, or the annotated boxes."""
+    draw = _every_label(run, method)
+    withheld = run.recipe.vocabulary.novel
+    if not withheld.categories and not withheld.predicates:
+        return draw
+    return withhold(draw, *novel(run), renumber=run.recipe.sgg.heads == "open")
+
+
+def _every_label(run: Run, method: str) -> Draw:
     objects, predicates = vocabulary(run)
     if run.recipe.methods[method].supervised:
         truths = [example.truth for example in examples(run, "train")]
@@ -212,7 +208,7 @@ def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], fl
     annotated = [example for example in listing if example.truth is not None and example.truth.relations]
     if not annotated:
         raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
-    truth = truth_arrays([example.truth for example in annotated], *(v.names for v in vocabulary(run)))
+    truth = truth_arrays([example.truth for example in annotated], *trained_names(run))
     proposals = regions(run, "validation", tuple(example.image_id for example in annotated))
     config, unions = run.recipe.sgg.inference, unions_of(annotated, proposals)
 

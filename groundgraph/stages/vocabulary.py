@@ -43,7 +43,10 @@ def build(recipe: Recipe) -> list[Stage]:
         Stage(
             "vocabulary",
             needs=("parsed", "regions") if asks_detector else ("parsed",),
-            settings=[recipe.vocabulary.model_dump(), *(label_settings(recipe) if asks_detector else [])],
+            settings=[
+                recipe.vocabulary.model_dump(exclude={"novel"}),
+                *(label_settings(recipe) if asks_detector else []),
+            ],
             work=choose,
             cost=per_image(("train",), "choose the vocabulary"),
         )
