@@ -11,6 +11,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.lsws import Lsws
 from groundgraph.grounding.method import Method
+from groundgraph.grounding.pairs import Pairs
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.grounding.two_teachers import Mil, TwoTeachers
 from groundgraph.grounding.vspnet import Vspnet
@@ -18,6 +19,7 @@ from groundgraph.grounding.wsgm import Wsgm
 
 # A recipe's `grounder` -> the method, in the order of tables.
 GROUNDERS: dict[str, Method] = {
+    "pairs": Method("Pairs: subject and object together", Pairs, taught=True, pairs=True, seconds=1.2),
     "two-teachers": Method("This method", TwoTeachers, taught=True),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
     "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),

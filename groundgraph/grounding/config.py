@@ -64,6 +64,35 @@ class VspnetConfig(BaseModel):
     alignments: int = Field(3, ge=1, description="turns of the alignment")
 
 
+class PairsConfig(BaseModel):
+    """What the pair grounder alone has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fusing: Literal["average", "expert", "product"] = Field("product", description="its own `grounding.fusing`")
+    width: int = Field(64, ge=1, description="features of a pair of regions")
+    rounds: int = Field(
+        2, ge=0, description="of messages between the triplets that share an entity; 0: each triplet by itself"
+    )
+    unknown_weight: float = Field(
+        0.0, ge=0, description="of distillation for words that the detector does not know; 0: contrast alone"
+    )
+    pair_weight: float = Field(1.0, ge=0, description="of the distillation of pairs")
+    settle_after: float = Field(
+        0.4,
+        ge=0,
+        description="share of the epochs after which the target of a pair says which can be meant, and the grounder's "
+        "own belief which of them is; 1: never",
+    )
+    contrast_weight: float = Field(0.5, ge=0, description="of an entity's own image against the batch's others")
+    pair_contrast_weight: float = Field(0.3, ge=0, description="of a triplet's own image against the batch's others")
+    contrast_triplets: int = Field(128, ge=2, description="triplets of a batch that are contrasted with all images")
+    predicate_contrast_weight: float = Field(
+        0.0, ge=0, description="of a triplet's own predicate against the batch's others, in its own image"
+    )
+    contrast_predicates: int = Field(32, ge=2, description="predicates of a batch at most that are so contrasted")
+
+
 class GroundingConfig(OptimConfig):
     """Every choice of stage 1's training; the defaults are the paper's form, official: true sets the released code's.
 
@@ -144,6 +173,7 @@ class GroundingConfig(OptimConfig):
     entity_batch_size: int = Field(2048, ge=1, description="of scheme entities: KD's entities of a step")
     validate_mil: bool = Field(True, description="L_MIL is part of the validation loss")
 
+    pairs: PairsConfig = PairsConfig()
     wsgm: WsgmConfig = WsgmConfig()
     lsws: LswsConfig = LswsConfig()
     vspnet: VspnetConfig = VspnetConfig()

@@ -26,6 +26,7 @@ class GroundingImage:
         reliability: [E, 2] float32, the two teachers' weights (Eq. 11, expert-guided). None: a half each.
         triplets: [T, 2] int64, subject and object of each triplet as rows of embeddings. None: no triplets.
         predicates: [T, de] float32, embeddings of their predicates.
+        boxes: [V, 4] float32, xyxy of the regions in shares of the image. None: all are the whole image.
 
     Raises:
         InputError: The shapes do not fit each other.
@@ -39,6 +40,7 @@ class GroundingImage:
     reliability: np.ndarray = None  # type: ignore[assignment]
     triplets: np.ndarray = None  # type: ignore[assignment]
     predicates: np.ndarray = None  # type: ignore[assignment]
+    boxes: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         entities, regions, width = len(self.embeddings), len(self.features), np.shape(self.embeddings)[1]
@@ -47,12 +49,13 @@ class GroundingImage:
             "reliability": np.full((entities, 2), 0.5, np.float32),
             "triplets": np.zeros((0, 2), np.int64),
             "predicates": np.zeros((0, width), np.float32),
+            "boxes": np.tile(np.array([0, 0, 1, 1], np.float32), (regions, 1)),
         }
         for name, value in absent.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         shapes = {name: (entities, regions) for name in ("object", "interaction")}
-        shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width)}
+        shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width), "boxes": (regions, 4)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise InputError(
@@ -135,6 +138,7 @@ class PaddedSet(GroundingSet):
         triplets: [N, T, 2] int64, subject and object; padding is 0.
         triplet_mask: [N, T] bool, True = real.
         predicates: [N, T, de] float32.
+        boxes: [N, V, 4] float32, in shares of the image; padding is 0.
         share: Which images of a batch these are, where several processes have it; padding is the whole batch's.
     """
 
@@ -148,6 +152,7 @@ class PaddedSet(GroundingSet):
     triplets: Tensor
     triplet_mask: Tensor
     predicates: Tensor
+    boxes: Tensor
     share: Share = WHOLE
 
     @property
@@ -185,6 +190,7 @@ class PaddedSet(GroundingSet):
             triplets=triplets.masked_fill(~mask.unsqueeze(-1), 0),
             triplet_mask=mask,
             predicates=self.predicates[images, :most],
+            boxes=self.boxes[images, :widest],
             share=share,
         )
 
@@ -217,11 +223,12 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
         triplets=torch.zeros(n, t, 2, dtype=torch.int64),
         triplet_mask=torch.zeros(n, t, dtype=torch.bool),
         predicates=torch.zeros(n, t, de),
+        boxes=torch.zeros(n, v, 4),
     )
     for k, image in enumerate(images):
         ne, nv, nt = len(image.embeddings), len(image.features), len(image.triplets)
         out.entities[k, :ne], out.regions[k, :nv], out.triplet_mask[k, :nt] = True, True, True
-        rows = {"embeddings": ne, "features": nv, "reliability": ne, "triplets": nt, "predicates": nt}
+        rows = {"embeddings": ne, "features": nv, "reliability": ne, "triplets": nt, "predicates": nt, "boxes": nv}
         for name, count in rows.items():
             getattr(out, name)[k, :count] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
         for name in ("object", "interaction"):

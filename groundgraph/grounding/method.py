@@ -18,6 +18,7 @@ class Method:
         taught: It learns from the two teachers, weighed as `grounding.fusing` says.
         every_match: All regions that match are an entity's candidates and all are labelled at once; otherwise its best
             K are, of which a training step draws.
+        pairs: It grounds a triplet's two ends together, so that pseudo labels are pairs of regions.
         seconds: Of one core for a training's 1,000 passes over an image, about.
     """
 
@@ -26,6 +27,7 @@ class Method:
     learns: bool = True
     taught: bool = False
     every_match: bool = False
+    pairs: bool = False
     seconds: float = 0.5
 
     @property

@@ -69,7 +69,7 @@ class TwoTeachers(Grounder):
         if c.smoothing:
             targets = [smooth(t, batch.regions, c.smoothing) for t in targets]
         if c.fusing != "self":
-            fused = self._fused(targets[0], targets[1], batch.reliability)
+            fused = self.fused(targets[0], targets[1], batch.reliability)
             return {"kd": distillation_loss(self.scores(h, v), fused, batch.regions, batch.share)}
         informed = torch.stack([t.sum(-1) > 0 for t in targets], -1)
         positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
@@ -89,7 +89,7 @@ class TwoTeachers(Grounder):
         )
         return {"kd": kd, "adaptor": c.adaptor_weight * adaptor}
 
-    def _fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
+    def fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
         """The target [B, Ne, Nv] of both where nothing is learnt of how to fuse them."""
         if self.config.fusing == "product":
             # Averaged with Eq. 8's, which is even: alone it is so sharp that words without it are lost beside it.

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from groundgraph.data.geometry import PAIR_GEOMETRY, pair_geometry
 from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Sizes
 
@@ -31,7 +32,7 @@ class UnionFeature(nn.Module):
     def __init__(self, kind: UnionKind, sizes: Sizes, embedded: int, width: int) -> None:
         super().__init__()
         self.visual: nn.Module | None = None
-        self.spatial = nn.Sequential(nn.Linear(15, embedded), nn.ReLU(), nn.Linear(embedded, width))
+        self.spatial = nn.Sequential(nn.Linear(PAIR_GEOMETRY, embedded), nn.ReLU(), nn.Linear(embedded, width))
         if kind == "visual":
             if not sizes.unions:
                 raise InputError(
@@ -103,37 +104,3 @@ def box_geometry(batch: Batch) -> Tensor:
     sides = corners[..., 2:] - corners[..., :2]
     centre = (corners[..., 2:] + corners[..., :2]) / 2
     return torch.cat([centre, sides, corners, sides.prod(-1, keepdim=True)], -1)
-
-
-def pair_geometry(subject: Tensor, object_: Tensor, sizes: Tensor) -> Tensor:
-    """How two boxes lie to each other.
-
-    In units of the union box: the four corner offsets, the subject's sides, the object's sides; the log ratios of their
-    sides; IoU, and the share of each that lies in the other; the union's sides in fractions of the image.
-
-    Args:
-        subject: [Q, 4] xyxy in pixels.
-        object_: [Q, 4].
-        sizes: [Q, 2], width and height of the images.
-
-    Returns:
-        [Q, 15], all within about -4..4.
-    """
-    low, high = torch.minimum(subject, object_), torch.maximum(subject, object_)
-    union = (high[:, 2:] - low[:, :2]).clamp(min=1e-3)
-    sides = [(b[:, 2:] - b[:, :2]).clamp(min=1e-3) for b in (subject, object_)]
-    shared = (low[:, 2:] - high[:, :2]).clamp(min=0).prod(1, keepdim=True)
-    areas = [s.prod(1, keepdim=True) for s in sides]
-    return torch.cat(
-        [
-            (object_ - subject) / union.repeat(1, 2),
-            sides[0] / union,
-            sides[1] / union,
-            (sides[1] / sides[0]).log(),
-            shared / (areas[0] + areas[1] - shared),
-            shared / areas[0],
-            shared / areas[1],
-            union / sizes,
-        ],
-        1,
-    )

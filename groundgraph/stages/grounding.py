@@ -133,7 +133,8 @@ def grounding_images(run: Run, split: str, taught: bool) -> Sequence[GroundingIm
     weights = reliability(run, split) if taught and recipe.needs_expert else None
 
     def read(i: int) -> GroundingImage:
-        embedded, features = words[ids[i]], proposals[i].features
+        embedded, own = words[ids[i]], proposals[i]
+        features = own.features
         silent = np.zeros((len(embedded["embeddings"]), len(features)), np.float32), None
         return GroundingImage(
             embedded["embeddings"],
@@ -142,6 +143,7 @@ def grounding_images(run: Run, split: str, taught: bool) -> Sequence[GroundingIm
             weights[ids[i]]["weights"] if weights else None,
             triplet_rows(captions[i]),
             embedded["predicates"],
+            (own.boxes / np.array([*own.size, *own.size])).astype(np.float32),
         )
 
     counts = dict(zip(words.ids, words.lengths("embeddings").tolist(), strict=True))
