@@ -122,6 +122,35 @@ class Regions:
 
 
 @dataclass(frozen=True)
+class CandidatePairs:
+    """The best pairs of regions of an image's T triplets.
+
+    Attributes:
+        regions: [T, K, 2] int64 (subject, object), best first; -1 = no more.
+        scores: [T, K] float32, their log probabilities among all pairs of the image's regions.
+    """
+
+    regions: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def real(self) -> np.ndarray:
+        """Which are pairs and no padding: [T, K] bool."""
+        return np.asarray(self.regions[..., 0] >= 0)
+
+    def best(self, k: int) -> CandidatePairs:
+        """The k best of each triplet alone."""
+        return CandidatePairs(self.regions[:, :k], self.scores[:, :k])
+
+    def rows(self) -> list[list[list[float]]]:
+        """As lists, one a triplet, of [subject's region, object's region, log probability]."""
+        return [
+            [[*pair, round(score, 5)] for pair, score in zip(pairs[here].tolist(), scores[here].tolist(), strict=True)]
+            for pairs, scores, here in zip(self.regions, self.scores, self.real, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
 class PseudoLabels:
     """One image's pseudo labels: of its E entities the K best regions each.
 
@@ -132,6 +161,8 @@ class PseudoLabels:
         weights: [E, K] float32, each candidate's share of softmax_j(a_ij) over all the image's regions.
         triplets: [T, 3] int64 (subject entity, object entity, predicate from 0).
         count: V, the image's regions.
+        pairs: The triplets' candidate pairs; None where the grounder scored single regions, whose candidates then make
+            the pairs.
     """
 
     categories: np.ndarray
@@ -140,6 +171,7 @@ class PseudoLabels:
     weights: np.ndarray
     triplets: np.ndarray
     count: int
+    pairs: CandidatePairs | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class PseudoLabelledImage:
         triplets: [T, 2], subject and object of each triplet, rows of scores.
         object: [E, V], the object-aware teacher's targets (Eq. 6); None where it was not asked.
         interaction: [E, V], the interaction-aware teacher's (Eq. 8); likewise.
+        pairs: [T, 2], each triplet's best pair of regions, -1 where there is none; None: its ends' best regions.
     """
 
     scores: np.ndarray
@@ -29,6 +30,7 @@ class PseudoLabelledImage:
     triplets: np.ndarray
     object: np.ndarray | None = None
     interaction: np.ndarray | None = None
+    pairs: np.ndarray | None = None
 
 
 def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | int | None]:
@@ -39,10 +41,10 @@ def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | in
 
     Returns:
         Fractions of 1, None where nothing counts. "box recall@1" and "@3": a right region (IoU >= 0.5) is the best, is
-        among the three best; ties are broken at random (the expectation). "triplet precision": the best regions of
-        subject and object are both right. Bounds: "best region": some region is right; "better teacher": the better
-        of the two teachers' best regions is, where both were asked (a silent one is wrong). "entities" and "triplets"
-        are how many count.
+        among the three best; ties are broken at random (the expectation). "triplet precision": both regions of the best
+        pair are right; where single regions are scored, the best regions of subject and object are. Bounds: "best
+        region": some region is right; "better teacher": the better of the two teachers' best regions is, where both
+        were asked (a silent one is wrong). "entities" and "triplets" are how many count.
     """
     entities, triplets = [np.zeros((0, 4))], [np.zeros(0)]
     for image in images:
@@ -56,8 +58,13 @@ def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | in
         rows = np.column_stack([best, expected_recall(scores, hits, 3), hits.any(1), teachers])
         entities.append(rows[measured])
         ends = np.reshape(image.triplets, (-1, 2)).astype(np.int64)
-        ends = ends[measured[ends].all(1)]
-        triplets.append(best[ends].prod(1))
+        counted = measured[ends].all(1)
+        if image.pairs is None:
+            triplets.append(best[ends[counted]].prod(1))
+        else:
+            pairs = np.reshape(image.pairs, (-1, 2))[counted]
+            right = hits[ends[counted], pairs].all(1) if hits.size else np.zeros(len(pairs), bool)
+            triplets.append((right & (pairs >= 0).all(1)).astype(np.float64))
     table, precision = np.concatenate(entities), np.concatenate(triplets)
     return {
         "box recall@1": _mean(table[:, 0]),

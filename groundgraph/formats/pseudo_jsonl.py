@@ -21,7 +21,8 @@ def pseudo_line(
 
     {"id", "file", "width", "height", "regions": how many it has, "entities": [{"text", "category": name
     or null, "candidates": [{"region": its number, "box": [x1, y1, x2, y2] in pixels, "score": a_ij, "weight": its
-    share of the softmax over all regions}], best first}], "triplets": [[entity, predicate, entity]]}.
+    share of the softmax over all regions}], best first}], "triplets": [[entity, predicate, entity]]}. Of a grounder of
+    pairs also "pairs": a list a triplet of [subject's region, object's region, log probability], best first.
     """
     categories, predicates = vocabularies
     boxes = shortest(regions.boxes)
@@ -33,7 +34,7 @@ def pseudo_line(
         candidates = [{"region": r, "box": boxes[r], "score": score, "weight": weight} for r, score, weight in rows]
         name = categories[category] if category >= 0 else None
         entities.append({"text": noun, "category": name, "candidates": candidates})
-    return {
+    line: dict[str, Any] = {
         "id": image_id,
         "file": path,
         "width": regions.size[0],
@@ -42,6 +43,9 @@ def pseudo_line(
         "entities": entities,
         "triplets": [[s, predicates[p], o] for s, o, p in pseudo.triplets.tolist()],
     }
+    if pseudo.pairs is not None:
+        line["pairs"] = pseudo.pairs.rows()
+    return line
 
 
 def write_pseudo_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> dict[str, int]:

@@ -19,8 +19,10 @@ from groundgraph.grounding.wsgm import Wsgm
 
 # A recipe's `grounder` -> the method, in the order of tables.
 GROUNDERS: dict[str, Method] = {
-    "pairs": Method("Pairs: subject and object together", Pairs, taught=True, pairs=True, seconds=1.2),
-    "two-teachers": Method("This method", TwoTeachers, taught=True),
+    "pairs": Method(
+        "Pairs: subject and object together", Pairs, fusing=lambda c: c.pairs.fusing, pairs=True, seconds=1.2
+    ),
+    "two-teachers": Method("This method", TwoTeachers, fusing=lambda c: c.fusing),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
     "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),
     "lsws": Method("LSWS's grounder (linguistic structure)", Lsws, seconds=1.4),

@@ -23,9 +23,9 @@ def annotations_of(
         regions: The V regions that they point to.
         every: Put an entity on all its candidates instead, as the SGNLS rule means them.
     """
-    if not every:
-        pseudo = keep_best(pseudo, 1)
-    of_region, relations = draw_labels(pseudo, np.random.default_rng(0), "every")
+    drawn = pseudo if every else keep_best(pseudo, 1)
+    # Of the best alone nothing is left to draw; of pairs, whose triplet comes first where two disagree on an entity.
+    of_region, relations = draw_labels(drawn, np.random.default_rng(0), "every" if pseudo.pairs is None else "score")
     shares = np.zeros(len(regions), np.float32)
     entity, slot = np.nonzero(pseudo.regions >= 0)
     region = pseudo.regions[entity, slot]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -13,13 +14,29 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from groundgraph.data.files import atomic_write
+from groundgraph.data.types import CandidatePairs
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import GroundingImage, gather, lengths_of, pad
-from groundgraph.grounding.training import GroundingTask, Trainable
+from groundgraph.grounding.data import GroundingImage, PaddedSet, gather, lengths_of, pad
+from groundgraph.grounding.training import GroundingTask, PairTrainable, Trainable
 from groundgraph.models.device import device_of, device_of_model
 from groundgraph.training.processes import ALONE, Ranks
 from groundgraph.training.trainer import Curves, Progress, seeded, train
+
+IMPOSSIBLE = -1e3  # a log probability below is of a pair that is masked
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """What a grounder says of one image.
+
+    Attributes:
+        scores: a [E, V] float32.
+        pairs: The best of each triplet; None where the grounder scores single regions.
+    """
+
+    scores: np.ndarray
+    pairs: CandidatePairs | None = None
 
 
 class Learned:
@@ -69,19 +86,53 @@ class Learned:
             task = GroundingTask(self.model, self.config, data, check, seed, ranks)
             return train(task, self.config, progress, checkpoint=checkpoint, interval=interval, ranks=ranks)
 
-    @torch.no_grad()
     def scores(self, images: Sequence[GroundingImage], batch_size: int = 64) -> list[np.ndarray]:
         """a_ij of every image: a list of [E, V] float32; one without entities or regions gives an empty array."""
-        scores: list[np.ndarray] = []
+        return [image.scores for image in self.ground(images, batch_size=batch_size)]
+
+    @torch.no_grad()
+    def ground(self, images: Sequence[GroundingImage], pairs: int = 0, batch_size: int = 64) -> list[Grounded]:
+        """The scores of every image, and the best pairs of regions of every triplet.
+
+        Args:
+            images: One without entities or regions gives empty arrays.
+            pairs: K, how many of each triplet, of a grounder of pairs; 0: none.
+            batch_size: Images of a forward pass.
+        """
+        grounded: list[Grounded] = []
         self.model.eval()
         device = device_of_model(self.model)
         for start in range(0, len(images), batch_size):
             part = [images[k] for k in range(start, min(start + batch_size, len(images)))]
-            shapes = [(len(i.embeddings), len(i.features)) for i in part]
-            full = [i for i, shape in zip(part, shapes, strict=True) if all(shape)]
-            values = iter(cast(Trainable, self.model).score(pad(full).to(device)).float().cpu().numpy() if full else ())
-            scores += [next(values)[:e, :v].copy() if e and v else np.zeros((e, v), np.float32) for e, v in shapes]
-        return scores
+            full = [i for i in part if len(i.embeddings) and len(i.features)]
+            values = iter(self._batch(pad(full).to(device), pairs) if full else ())
+            for image in part:
+                entities, regions, triplets = len(image.embeddings), len(image.features), len(image.triplets)
+                if entities and regions:
+                    scores, best = next(values)
+                    best = best and CandidatePairs(best.regions[:triplets], best.scores[:triplets])
+                    grounded.append(Grounded(scores[:entities, :regions].copy(), best))
+                    continue
+                none = CandidatePairs(np.full((triplets, pairs, 2), -1), np.zeros((triplets, pairs), np.float32))
+                grounded.append(Grounded(np.zeros((entities, regions), np.float32), none if pairs else None))
+        return grounded
+
+    def _batch(self, batch: PaddedSet, count: int) -> Iterator[tuple[np.ndarray, CandidatePairs | None]]:
+        """Of each image of a batch its scores [E, V] and the `count` best pairs of each triplet."""
+        if not count:
+            scores = cast(Trainable, self.model).score(batch)
+            yield from ((own, None) for own in scores.float().cpu().numpy())
+            return
+        scores, joint = cast(PairTrainable, self.model).ground(batch)
+        width = joint.shape[-1]
+        logs, places = joint.flatten(-2).topk(min(count, width * width))
+        regions = torch.stack([places // width, places % width], -1)
+        masked = logs < IMPOSSIBLE
+        spare = count - logs.shape[-1]
+        regions = torch.nn.functional.pad(regions.masked_fill(masked.unsqueeze(-1), -1), (0, 0, 0, spare), value=-1)
+        logs = torch.nn.functional.pad(logs.masked_fill(masked, 0.0), (0, spare))
+        for own, *pairs in zip(*(x.cpu().numpy() for x in (scores.float(), regions, logs.float())), strict=True):
+            yield own, CandidatePairs(*pairs)
 
     def save(self, folder: str | Path) -> None:
         """Write model.safetensors and grounder.json (sizes and configuration) into a folder."""

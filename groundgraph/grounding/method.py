@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from groundgraph.grounding.config import GroundingConfig
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Method:
         grounder: Class of the grounder: a `training.Trainable` module, or of a rule an object with `scores`; None where
             the labels are the annotated boxes.
         learns: The grounder is trained, on the words' embeddings; a rule reads which regions' category an entity means.
-        taught: It learns from the two teachers, weighed as `grounding.fusing` says.
+        fusing: It learns from the two teachers, fused as what this gives of the configuration says; None: untaught.
         every_match: All regions that match are an entity's candidates and all are labelled at once; otherwise its best
             K are, of which a training step draws.
         pairs: It grounds a triplet's two ends together, so that pseudo labels are pairs of regions.
@@ -25,10 +28,15 @@ class Method:
     title: str
     grounder: type[Any] | None
     learns: bool = True
-    taught: bool = False
+    fusing: Callable[[GroundingConfig], str] | None = None
     every_match: bool = False
     pairs: bool = False
     seconds: float = 0.5
+
+    @property
+    def taught(self) -> bool:
+        """Whether it learns from the two teachers."""
+        return self.fusing is not None
 
     @property
     def supervised(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from groundgraph.data.types import PseudoLabels, SoftLabels
+from groundgraph.data.types import CandidatePairs, PseudoLabels, SoftLabels
 
 DrawRule = Literal["uniform", "score", "every"]
 NEGLIGIBLE = 1e-3  # a region with less of an entity's softmax is no candidate for soft labels
@@ -44,10 +44,14 @@ def top_regions(
 
 
 def keep_best(pseudo: PseudoLabels, k: int) -> PseudoLabels:
-    """The labels with an entity's k best candidates alone."""
+    """The labels with an entity's k best candidates alone, and a triplet's k best pairs."""
     best = slice(k)
     return replace(
-        pseudo, regions=pseudo.regions[:, best], scores=pseudo.scores[:, best], weights=pseudo.weights[:, best]
+        pseudo,
+        regions=pseudo.regions[:, best],
+        scores=pseudo.scores[:, best],
+        weights=pseudo.weights[:, best],
+        pairs=pseudo.pairs and pseudo.pairs.best(k),
     )
 
 
@@ -76,7 +80,8 @@ def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftL
     - an entity is region j with probability w_ij; entities of one category are mentions of things of one kind, so a
       region shows category c with 1 - prod_i (1 - w_ij) over its entities, and nothing with the product over all
       categories; the two are scaled to sum to 1;
-    - a triplet holds between regions j and k with w_sj w_ok; of several that say the same predicate the surest counts;
+    - a triplet holds between regions j and k with w_sj w_ok, or where its pairs are grounded with their probability,
+      scaled to sum to 1; of several that say the same predicate the surest counts;
       pairs below LEAST_PAIR are not listed; a pair's background is the product of (1 - p) over its predicates, and all
       are scaled to sum to 1.
 
@@ -98,7 +103,13 @@ def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftL
 
     held = np.zeros((1 + predicates, pseudo.count, pseudo.count), np.float32)
     subject, object_, predicate = pseudo.triplets.T
-    np.maximum.at(held, predicate + 1, weights[subject][:, :, None] * weights[object_][:, None, :])
+    if pseudo.pairs is None:
+        np.maximum.at(held, predicate + 1, weights[subject][:, :, None] * weights[object_][:, None, :])
+    else:
+        real = pseudo.pairs.real
+        shares = np.where(real, np.exp(pseudo.pairs.scores), 0)
+        shares /= np.maximum(shares.sum(1, keepdims=True), 1e-12)
+        np.maximum.at(held, (predicate[np.nonzero(real)[0]] + 1, *pseudo.pairs.regions[real].T), shares[real])
     held[:, np.arange(pseudo.count), np.arange(pseudo.count)] = 0  # a triplet on one region says nothing
     pairs = np.argwhere(held.max(0) >= LEAST_PAIR)
     spread = held[:, pairs[:, 0], pairs[:, 1]].T.copy()
@@ -108,9 +119,12 @@ def soft_labels(pseudo: PseudoLabels, categories: int, predicates: int) -> SoftL
 
 
 def pseudo_record(name: str, pseudo: PseudoLabels, nouns: Sequence[str]) -> dict[str, Any]:
-    """One image's pseudo labels as JSON: its entities with their candidates (region, score, weight), its triplets."""
+    """One image's pseudo labels as JSON: its entities with their candidates (region, score, weight), its triplets.
+
+    Where pairs are grounded, also each triplet's, as [subject region, object region, log probability].
+    """
     rows = zip(nouns, pseudo.categories, pseudo.regions, pseudo.scores, pseudo.weights, strict=True)
-    return {
+    record: dict[str, Any] = {
         "id": name,
         "entities": [
             {
@@ -124,6 +138,9 @@ def pseudo_record(name: str, pseudo: PseudoLabels, nouns: Sequence[str]) -> dict
         ],
         "triplets": pseudo.triplets.tolist(),
     }
+    if pseudo.pairs is not None:
+        record["pairs"] = pseudo.pairs.rows()
+    return record
 
 
 def pseudo_of(record: dict[str, Any], count: int) -> PseudoLabels:
@@ -143,7 +160,17 @@ def pseudo_of(record: dict[str, Any], count: int) -> PseudoLabels:
         weights,
         np.array(record["triplets"], np.int64).reshape(-1, 3),
         count,
+        _pairs_of(record["pairs"]) if "pairs" in record else None,
     )
+
+
+def _pairs_of(records: list[list[list[float]]]) -> CandidatePairs:
+    most = max(map(len, records), default=0)
+    regions, scores = np.full((len(records), most, 2), -1, np.int64), np.zeros((len(records), most), np.float32)
+    for row, own in enumerate(records):
+        rows = np.reshape(np.array(own, np.float64), (-1, 3))
+        regions[row, : len(own)], scores[row, : len(own)] = rows[:, :2], rows[:, 2]
+    return CandidatePairs(regions, scores)
 
 
 def draw_labels(
@@ -156,37 +183,74 @@ def draw_labels(
     - of two entities of different categories that take one region, the higher score wins, and the loser's triplets on
       that region go with it;
     - a triplet whose subject and object are one region is dropped;
-    - the same predicate on the same pair of regions counts once, however many captions say it.
+    - the same predicate on the same pair of regions counts once, however many captions say it;
+    - where pairs are grounded, a triplet's pair is drawn, so that subject and object agree; an entity of several
+      triplets is one region in all of them, and of those that cannot have it so the later ones are dropped.
 
     Args:
         pseudo: The image's.
         rng: Of the draws.
-        draw: "uniform": one candidate an entity, each equally likely (the paper). "score": one, with probability
-            softmax of the candidates' a_ij, for detectors whose regions hardly overlap, where second and third
-            candidates are other things. "every": all candidates of an entity at once and every pair of them (SGNLS).
+        draw: "uniform": one candidate an entity, or a triplet, each equally likely (the paper). "score": one, with
+            probability softmax of the candidates' scores, for detectors whose regions hardly overlap, where second and
+            third candidates are other things. "every": all candidates at once (SGNLS).
 
     Returns:
         Labels [V] int64 (0 = background, else category + 1) and relations [R, 3] (subject region, object region,
         predicate + 1).
     """
-    labels = np.zeros(pseudo.count, np.int64)
     usable = (pseudo.regions >= 0) & (pseudo.categories >= 0)[:, None]
+    pairs = None if pseudo.pairs is None else _drawn_pairs(pseudo, pseudo.pairs, rng, draw)
+    if pairs is not None:
+        ends = pseudo.triplets[pairs[:, 0], :2]
+        usable[np.unique(ends)] = False
     drawn = usable
     if draw != "every" and usable.size:  # the largest of logits with Gumbel noise is a draw from their softmax
         noisy = rng.gumbel(size=usable.shape) + (pseudo.scores if draw == "score" else 0.0)
         best = np.where(usable, noisy, -np.inf).argmax(1)
         drawn = usable & (np.arange(usable.shape[1]) == best[:, None])
     entity, slot = np.nonzero(drawn)
-    region = pseudo.regions[entity, slot]
-    order = np.argsort(pseudo.scores[entity, slot], kind="stable")  # the best writes last
+    region, score = pseudo.regions[entity, slot], pseudo.scores[entity, slot]
+    if pairs is not None:
+        taken = np.unique(np.stack([ends.ravel(), pairs[:, 1:].ravel()]), axis=1)
+        entity, region = np.concatenate([entity, taken[0]]), np.concatenate([region, taken[1]])
+        score = np.concatenate([score, _scores_of(pseudo, *taken)])
+    labels = np.zeros(pseudo.count, np.int64)
+    order = np.argsort(score, kind="stable")  # the best writes last
     labels[region[order]] = pseudo.categories[entity[order]] + 1
     holds = labels[region] == pseudo.categories[entity] + 1
-    entity, region = entity[holds], region[holds]
-
-    # Every triplet with every region of its subject and of its object: a join on the entities.
     takers = np.zeros((len(pseudo.categories), pseudo.count), bool)
-    takers[entity, region] = True
-    t, s, o = np.nonzero(takers[pseudo.triplets[:, 0]][:, :, None] & takers[pseudo.triplets[:, 1]][:, None, :])
-    relations = np.stack([s, o, pseudo.triplets[t, 2] + 1], 1)
-    relations = np.unique(relations[s != o], axis=0)
-    return labels, relations
+    takers[entity[holds], region[holds]] = True
+    subject, object_, predicate = pseudo.triplets.T
+    if pairs is not None:
+        t, s, o = pairs[takers[subject[pairs[:, 0]], pairs[:, 1]] & takers[object_[pairs[:, 0]], pairs[:, 2]]].T
+    else:  # every triplet with every region of its subject and of its object: a join on the entities
+        t, s, o = np.nonzero(takers[subject][:, :, None] & takers[object_][:, None, :])
+    relations = np.stack([s, o, predicate[t] + 1], 1)
+    return labels, np.unique(relations[s != o], axis=0)
+
+
+def _drawn_pairs(
+    pseudo: PseudoLabels, candidates: CandidatePairs, rng: np.random.Generator, draw: DrawRule
+) -> np.ndarray:
+    """Rows [R, 3] (triplet, subject region, object region), drawn as `draw_labels` says."""
+    real = candidates.real
+    if draw == "every":
+        return np.column_stack([np.nonzero(real)[0], candidates.regions[real]])
+    noisy = np.where(real, rng.gumbel(size=real.shape) + (candidates.scores if draw == "score" else 0.0), -np.inf)
+    region_of = np.full(len(pseudo.categories), -1)
+    rows = []
+    for t in rng.permutation(len(noisy)):  # one after the other, since what one draws binds the next
+        ends, pairs = pseudo.triplets[t, :2], candidates.regions[t]
+        agree = ((region_of[ends] < 0) | (pairs == region_of[ends])).all(1)
+        keys = np.where(agree, noisy[t], -np.inf)
+        if keys.size and keys.max() > -np.inf:
+            region_of[ends] = pairs[keys.argmax()]
+            rows.append((t, *region_of[ends]))
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _scores_of(pseudo: PseudoLabels, entity: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """The entities' scores of regions; of one beyond an entity's candidates, its last candidate's."""
+    same = pseudo.regions[entity] == region[:, None]
+    last = np.where(pseudo.regions[entity] >= 0, pseudo.scores[entity], np.inf).min(1, initial=0.0)
+    return np.where(same.any(1), np.where(same, pseudo.scores[entity], -np.inf).max(1, initial=-np.inf), last)

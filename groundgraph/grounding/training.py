@@ -34,6 +34,13 @@ class Trainable(Protocol):
         """a_ij [N, E, V]; of a padded region, anything."""
 
 
+class PairTrainable(Trainable, Protocol):
+    """One that grounds a triplet's two ends together."""
+
+    def ground(self, batch: PaddedSet) -> tuple[Tensor, Tensor]:
+        """Log probabilities of each entity's regions [N, E, V] and of each triplet's pairs of regions [N, T, V, V]."""
+
+
 class GroundingTask(TrainingTask[Step]):
     """A grounder and the images it learns from.
 

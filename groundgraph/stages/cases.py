@@ -140,9 +140,9 @@ def _weights(
     """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
     recipe = run.recipe
     targets = [_targets(one) for one in teachings]
-    if recipe.grounding.fusing in ("average", "product"):
+    if _fusing(recipe) in ("average", "product"):
         return [torch.full((len(one), 2), 0.5) for one, _ in targets]
-    if recipe.grounding.fusing == "expert":
+    if _fusing(recipe) == "expert":
         expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts, **run.placement)
         images: list[Image.Image] = [one.case.image for one in chosen]
         crops = [torch.from_numpy(f) for f in expert.region_features(images, proposals)]
@@ -153,13 +153,18 @@ def _weights(
             for pair, crop, word in zip(targets, crops, words, strict=True)
         ]
     grounder, weights = _taught_grounder(run, recipe), []
-    stored = grounding_images(run, recipe.measured, True)
+    stored = grounding_images(run, recipe.measured, None)
     for one, teaching in zip(chosen, teachings, strict=True):
         image, pair = stored[one.image], _targets(teaching, recipe.grounding.smoothing)
         h = grounder.encode_text(torch.from_numpy(np.array(image.embeddings[one.rows])))
         v = grounder.encode_regions(torch.from_numpy(np.array(image.features)))
         weights.append(torch.stack([grounder.reliability(t, h, v) for t in pair], -1).detach().softmax(-1))
     return weights
+
+
+def _fusing(recipe: Recipe) -> str:
+    """How the first method that is taught has the teachers fused."""
+    return next(iter(recipe.fusings.values()))
 
 
 def _taught_grounder(run: Run, recipe: Recipe) -> Any:

@@ -169,20 +169,25 @@ def grounded(run: Run, method: str) -> list[GroundedEntities]:
 
 def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
     """The train split's images whose truth is known, with a method's scores and the teachers' targets."""
-    silent: Lazy[Any] = Lazy(len(image_ids(run, "train")), lambda i: (None, None))
+    count = len(image_ids(run, "train"))
+    silent: Lazy[Any] = Lazy(count, lambda i: (None, None))
+    best: Lazy[Any] = Lazy(count, lambda i: None)
+    if run.recipe.methods[method].pairs:
+        best = Lazy(count, lambda i: grounding.pairs(run, "train", method)[i].regions[:, 0])
     rows = zip(
         examples(run, "train"),
         parsed(run, "train"),
         regions(run, "train"),
         grounding.scores(run, "train", method),
         targets(run, "train") if run.recipe.two_teachers else silent,
+        best,
         strict=True,
     )
-    for example, captions, proposals, scores, teachers in rows:
+    for example, captions, proposals, scores, teachers, pairs in rows:
         if example.truth is not None:
             meant = [objects for caption in true_objects(example, captions) for objects in caption]
             true = [example.truth.boxes[list(objects)] for objects in meant]
-            yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers)
+            yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers, pairs)
 
 
 def _counts(run: Run) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A grounder that learns reads the examples, parsed captions, regions and text, and if it is taught the teachers and their
 reliability; a rule reads no text. Writes grounding-METHOD/SPLIT.safetensors, the scores [E, V] of each image of the
-training and the measured split; of one that learns also the model and curves.json.
+training and the measured split, and of a grounder of pairs the best of each triplet, pairs [T, K, 2] with pair_scores
+[T, K]; of one that learns also the model and curves.json.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.ragged import Ragged, write_ragged
+from groundgraph.data.types import CandidatePairs
 from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Cost, Stage
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
+from groundgraph.grounding.learned import Grounded
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import image_ids
@@ -33,6 +36,8 @@ from groundgraph.stages.regions import regions
 from groundgraph.stages.reliability import reliability
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.text import text
+
+PAIRS = 32  # of regions that are kept of a triplet, the best
 
 
 def stage_of(method: str) -> str:
@@ -54,7 +59,10 @@ def build(recipe: Recipe) -> list[Stage]:
         settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*needed, "text"]
         if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and how sharp Eq. 8 is
             settings += [recipe.teachers.object, recipe.interaction and recipe.interaction.sharpness]
-            needs += ["teachers", *(["reliability"] if recipe.needs_expert else [])]
+            needs += [
+                "teachers",
+                *(["reliability"] if recipe.needs_expert and recipe.fusings[name] == "expert" else []),
+            ]
         work, cost = partial(train, method=name), _cost(recipe, name, method.seconds)
         stages.append(Stage(stage_of(name), tuple(needs), settings, work, shared=True, cost=cost))
     return stages
@@ -74,8 +82,8 @@ def train(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
     A training that is broken off goes on from its checkpoint with the same losses.
     """
-    taught, epochs = run.recipe.methods[method].taught, run.recipe.grounding.epochs
-    images = {split: grounding_images(run, split, taught) for split in run.recipe.splits}
+    epochs, fusing = run.recipe.grounding.epochs, run.recipe.fusings.get(method)
+    images = {split: grounding_images(run, split, fusing) for split in run.recipe.splits}
     grounder = build_grounder(method, run.recipe.grounding)
     with run.progress(f"training the grounder ({method})", epochs) as advance:
         done = done_of(advance)
@@ -93,7 +101,7 @@ def train(run: Run, folder: Path, method: str) -> dict[str, Any]:
     grounder.save(folder)
     (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
     for split in run.recipe.scored:
-        _write_scores(folder, run, split, grounder.scores(images[split]))
+        _write(folder, run, split, grounder.ground(images[split], PAIRS if run.recipe.methods[method].pairs else 0))
     parameters = sum(p.numel() for p in grounder.model.parameters())
     return {"parameters": parameters, "precision": run.recipe.grounding.precision}
 
@@ -109,28 +117,33 @@ def match(run: Run, folder: Path, method: str) -> dict[str, Any]:
                 images = [GroundingImage(*empty, target) for empty, target in zip(none, rows, strict=True)]
                 scores += build_grounder(method).scores(images)
                 advance(len(images))
-        _write_scores(folder, run, split, scores)
+        _write(folder, run, split, [Grounded(own) for own in scores])
     return {"parameters": 0}
 
 
-def _write_scores(folder: Path, run: Run, split: str, scores: list[np.ndarray]) -> None:
-    write_ragged(folder / f"{split}.safetensors", image_ids(run, split), {"scores": scores})
+def _write(folder: Path, run: Run, split: str, images: list[Grounded]) -> None:
+    columns = {"scores": [image.scores for image in images]}
+    if images and images[0].pairs is not None:
+        pairs = [image.pairs for image in images if image.pairs is not None]
+        columns |= {"pairs": [p.regions.astype(np.int16) for p in pairs], "pair_scores": [p.scores for p in pairs]}
+    write_ragged(folder / f"{split}.safetensors", image_ids(run, split), columns)
 
 
 @kept("text")
-def grounding_images(run: Run, split: str, taught: bool) -> Sequence[GroundingImage]:
+def grounding_images(run: Run, split: str, fusing: str | None) -> Sequence[GroundingImage]:
     """What a grounder that learns is given of a split's images.
 
     Args:
         run: A run whose text is embedded.
         split: Whose images; nobody is taught of the measured split of a data set that has others.
-        taught: With the teachers' targets and their reliability, as far as the recipe has them.
+        fusing: How the teachers are fused: with their targets, and their reliability where an expert weighs them, as
+            far as the recipe has them. None: for one who is not taught.
     """
     recipe, ids, captions, proposals = run.recipe, image_ids(run, split), parsed(run, split), regions(run, split)
-    taught = taught and split in recipe.taught_splits
+    taught = fusing is not None and split in recipe.taught_splits
     words = text(run, split)
     teachers = targets(run, split) if taught and recipe.needs_teachers else None
-    weights = reliability(run, split) if taught and recipe.needs_expert else None
+    weights = reliability(run, split) if taught and recipe.two_teachers and fusing == "expert" else None
 
     def read(i: int) -> GroundingImage:
         embedded, own = words[ids[i]], proposals[i]
@@ -160,5 +173,17 @@ def scores(run: Run, split: str, method: str) -> Sequence[np.ndarray]:
         if not counts[i]:
             return np.zeros((0, 0), np.float32)
         return store.column(ids[i], "scores").reshape(-1, counts[i])
+
+    return Lazy(len(ids), read)
+
+
+@kept("grounding-{1}")
+def pairs(run: Run, split: str, method: str) -> Sequence[CandidatePairs]:
+    """A method's best pairs of regions of each triplet, an image at a time."""
+    store, ids = Ragged(run.folder / stage_of(method) / f"{split}.safetensors"), image_ids(run, split)
+
+    def read(i: int) -> CandidatePairs:
+        own = store[ids[i]]
+        return CandidatePairs(own["pairs"].astype(np.int64), own["pair_scores"])
 
     return Lazy(len(ids), read)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.records import read_lines, write_lines
-from groundgraph.data.types import PseudoLabels
+from groundgraph.data.types import CandidatePairs, PseudoLabels
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.grounding import Method
@@ -63,18 +63,24 @@ def label(run: Run, folder: Path, method: str) -> dict[str, Any]:
     concepts, rng = ConceptMap(*vocabulary(run)), np.random.default_rng(run.recipe.seed)
     counts: Counter[str] = Counter()
     records = []
-    rows = zip(examples(run, "train"), parsed(run, "train"), grounding.scores(run, "train", method), strict=True)
-    for example, captions, scores in rows:
+    config, grounds_pairs = run.recipe.pseudo_labels, run.recipe.methods[method].pairs
+    train = examples(run, "train")
+    best = grounding.pairs(run, "train", method) if grounds_pairs else [None] * len(train)
+    rows = zip(train, parsed(run, "train"), grounding.scores(run, "train", method), best, strict=True)
+    for example, captions, scores, pairs in rows:
         words = entities(captions)
         categories = [concepts.category(entity) for entity in words]
-        candidates, values = _candidates(run.recipe.pseudo_labels, run.recipe.methods[method], scores, len(words), rng)
+        candidates, values = _candidates(config, run.recipe.methods[method], scores, len(words), rng)
         predicates = [concepts.predicate(t.predicate) for caption in captions for t in caption.triplets]
-        triplets = []
-        for (subject, object_), predicate in zip(triplet_rows(captions).tolist(), predicates, strict=True):
+        triplets, kept = [], []
+        for t, ((subject, object_), predicate) in enumerate(
+            zip(triplet_rows(captions).tolist(), predicates, strict=True)
+        ):
             mapped = predicate >= 0 and categories[subject] >= 0 and categories[object_] >= 0
             counts["triplets" if mapped else "triplets dropped"] += 1
             if mapped:
                 triplets.append([subject, object_, predicate])
+                kept.append(t)
         counts["entities"] += sum(c >= 0 for c in categories)
         counts["entities dropped"] += sum(c < 0 for c in categories)
         pseudo = PseudoLabels(
@@ -84,6 +90,7 @@ def label(run: Run, folder: Path, method: str) -> dict[str, Any]:
             softmax_shares(scores, candidates),
             np.array(triplets, np.int64).reshape(-1, 3),
             scores.shape[1],
+            pairs and _pairs(config, pairs, kept),
         )
         records.append(pseudo_record(example.image_id, pseudo, [entity.name for entity in words]))
     write_lines(folder / "train.jsonl", records)
@@ -106,6 +113,15 @@ def _candidates(
     if config.top is None:
         candidates = np.where(softmax_shares(scores, candidates) < NEGLIGIBLE, -1, candidates)
     return candidates, values
+
+
+def _pairs(config: PseudoLabelConfig, pairs: CandidatePairs, triplets: list[int]) -> CandidatePairs:
+    """What some triplets keep of their pairs: the best K, or (soft labels of all) those with a share to speak of."""
+    pairs = CandidatePairs(pairs.regions[triplets], pairs.scores[triplets])
+    if most := config.stored or config.top:
+        return pairs.best(most)
+    slight = np.exp(pairs.scores) < NEGLIGIBLE
+    return CandidatePairs(np.where(slight[..., None], -1, pairs.regions), np.where(slight, 0, pairs.scores))
 
 
 def pseudo_labels(run: Run, method: str) -> Sequence[PseudoLabels]:

@@ -161,7 +161,12 @@ class Recipe(Strict):
     @property
     def needs_expert(self) -> bool:
         """Whether an image-text model weighs the teachers."""
-        return self.grounding.fusing == "expert" and self.two_teachers
+        return self.two_teachers and "expert" in self.fusings.values()
+
+    @property
+    def fusings(self) -> dict[str, str]:
+        """How each grounder that is taught fuses the teachers, by its name."""
+        return {name: method.fusing(self.grounding) for name, method in self.methods.items() if method.fusing}
 
     @property
     def needs_text(self) -> bool:

@@ -62,11 +62,11 @@ def test_every_artifact_is_there(demo):
         strict=True,
     ):
         assert scores.shape == (len(artifacts.entities(captions)), len(found)) and len(found) <= 36
-    for image in artifacts.grounding_images(run, "train", True):
+    for image in artifacts.grounding_images(run, "train", "expert"):
         for rows in (image.object.sum(1), image.interaction.sum(1)):
             assert ((abs(rows - 1) < 1e-4) | (rows == 0)).all()
         assert (abs(image.reliability.sum(1) - 1) < 1e-5).all()
-    weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train", True)])
+    weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train", "expert")])
     assert weights.std() > 0.01  # the image-text model has something to say
     quality = metrics["methods"]["two-teachers"]["pseudo labels"]
     assert quality["entities"] > 50 and quality["box recall@1"] <= quality["box recall@3"] <= quality["best region"]

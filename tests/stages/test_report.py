@@ -66,7 +66,7 @@ def test_asked_about_a_taught_split_the_teachers_say_what_is_stored(folder, monk
     monkeypatch.setattr(type(run.recipe), "taught_splits", ("train", "validation"))
     run.cache.clear()
     listed = artifacts.examples(run, "validation")
-    images = artifacts.grounding_images(run, "validation", True)
+    images = artifacts.grounding_images(run, "validation", "expert")
     monkeypatch.setattr(cases, "scores", lambda run, split, method: [np.zeros_like(image.object) for image in images])
     chosen = cases._chosen(run, ["two-teachers"])
     assert chosen
