@@ -86,7 +86,7 @@ class PairsConfig(BaseModel):
     )
     contrast_weight: float = Field(0.5, ge=0, description="of an entity's own image against the batch's others")
     pair_contrast_weight: float = Field(0.3, ge=0, description="of a triplet's own image against the batch's others")
-    contrast_triplets: int = Field(128, ge=2, description="triplets of a batch that are contrasted with all images")
+    contrast_triplets: int = Field(64, ge=2, description="triplets of a batch that are contrasted with all images")
     predicate_contrast_weight: float = Field(
         0.0, ge=0, description="of a triplet's own predicate against the batch's others, in its own image"
     )
