@@ -162,10 +162,13 @@ class Pairs(TwoTeachers):
         Returns:
             A scalar, cross-entropies over at most `contrast_predicates` predicates.
         """
-        mask = batch.triplet_mask
-        kinds, kind = torch.unique(batch.predicates[mask], dim=0, return_inverse=True)
+        mask, share = batch.triplet_mask, batch.share
+        words, real = share.gather(batch.predicates), share.gather(mask)
+        kinds, kind = torch.unique(words[real], dim=0, return_inverse=True)
         if len(kinds) < 2:
             return h.sum() * 0.0
+        first = int(real[: share.start].sum())
+        kind = kind[first : first + int(mask.sum())]
         kinds = kinds[: self.config.pairs.contrast_predicates]
         ends = torch.cat([x[mask] for x in ends_of(h, batch.triplets)], -1)
         queries = torch.cat([kinds.expand(len(ends), -1, -1), ends.unsqueeze(1).expand(-1, len(kinds), -1)], -1)
@@ -174,8 +177,7 @@ class Pairs(TwoTeachers):
         fit = (queries @ own.transpose(1, 2)).float() + rest[mask].detach().flatten(1).unsqueeze(1)
         named = kind < len(kinds)
         losses = cross_entropy(fit.logsumexp(-1), kind.clamp(max=len(kinds) - 1), reduction="none")
-        total = batch.share.sum(named.sum()).clamp(min=1)
-        return (losses * named).sum() / total
+        return (losses * named).sum() / share.sum(named.sum()).clamp(min=1)
 
 
 def pair_distillation(joint: Tensor, target: Tensor, batch: PaddedSet, settled: bool) -> Tensor:

@@ -24,6 +24,7 @@ KINDS = {
         {"official": True, "entity_batch_size": 28, "entities": 2, "least_entities": 2, "validate_every": 2},
     ),
     "mil": ("mil", {}),
+    "pairs": ("pairs", {"pairs": {"contrast_triplets": 5, "predicate_contrast_weight": 0.3, "settle_after": 0.5}}),
     "wsgm": ("wsgm", {}),
     "lsws": ("lsws", {"lsws": {"context_dropout": 0}}),
     "vspnet": ("vspnet", {"vspnet": {"states": 8, "predicates": 4}}),
