@@ -127,7 +127,7 @@ class Learned:
         width = joint.shape[-1]
         logs, places = joint.flatten(-2).topk(min(count, width * width))
         regions = torch.stack([places // width, places % width], -1)
-        masked = logs < IMPOSSIBLE
+        masked = (logs < IMPOSSIBLE) | (places // width == places % width)  # the latter where there is no pair at all
         spare = count - logs.shape[-1]
         regions = torch.nn.functional.pad(regions.masked_fill(masked.unsqueeze(-1), -1), (0, 0, 0, spare), value=-1)
         logs = torch.nn.functional.pad(logs.masked_fill(masked, 0.0), (0, spare))
