@@ -18,6 +18,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise
 from groundgraph.grounding.two_teachers import TwoTeachers
+from groundgraph.teachers.fusion import fuse_product
 
 
 class Pairs(TwoTeachers):
@@ -61,6 +62,12 @@ class Pairs(TwoTeachers):
         return propagate(
             self.unary(h, v, batch.regions), fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds
         )
+
+    def fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
+        """The target [B, Ne, Nv] of both teachers; a product is not evened out, since the contrasts do that."""
+        if self.config.fusing == "product":
+            return fuse_product(object_target, interaction_target, self.config.product_temperature)
+        return super().fused(object_target, interaction_target, reliability)
 
     def score(self, batch: PaddedSet) -> Tensor:
         """The log beliefs [B, E, V]; an entity without a triplet keeps softmax(a_i)."""

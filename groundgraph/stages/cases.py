@@ -15,7 +15,6 @@ from groundgraph.data.types import ParsedCaption, Regions
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.grounding import region_hits
 from groundgraph.grounding import build_grounder
-from groundgraph.grounding.config import GroundingConfig
 from groundgraph.report.cases import Case, Teaching
 from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.evaluation import true_objects
@@ -26,7 +25,7 @@ from groundgraph.stages.parsed import parsed
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
 from groundgraph.teachers.expert import ImageTextModel
-from groundgraph.teachers.fusion import expert_weights, fuse, fuse_product, smooth
+from groundgraph.teachers.fusion import expert_weights, fuse, smooth
 from groundgraph.teachers.interaction import InteractionTeacher
 
 EACH = 12  # captions that the first method grounds wholly, and as many that it does not
@@ -130,7 +129,8 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
         ]
         if recipe.two_teachers:
             shares = _weights(run, chosen, proposals, teachings)
-            teachings = [_fused(t, w, recipe.grounding) for t, w in zip(teachings, shares, strict=True)]
+            grounder = _taught_grounder(run, recipe)
+            teachings = [_fused(t, w, grounder, recipe) for t, w in zip(teachings, shares, strict=True)]
     return teachings
 
 
@@ -173,14 +173,13 @@ def _taught_grounder(run: Run, recipe: Recipe) -> Any:
     return build_grounder(name, recipe.grounding).load(run.folder / stage_of(name), "cpu").model
 
 
-def _fused(taught: Teaching, weights: torch.Tensor, config: GroundingConfig) -> Teaching:
+def _fused(taught: Teaching, weights: torch.Tensor, grounder: Any, recipe: Recipe) -> Teaching:
     """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
-    targets = _targets(taught, config.smoothing)
+    targets = _targets(taught, recipe.grounding.smoothing)
     shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
-    if config.fusing == "product":
-        targets[0] = fuse_product(*targets, config.product_temperature)
-    return replace(taught, fused=fuse(*targets, weights).numpy(), weights=shares.numpy())
+    fused = fuse(*targets, weights) if _fusing(recipe) == "self" else grounder.fused(*targets, weights)
+    return replace(taught, fused=fused.numpy(), weights=shares.numpy())
 
 
 def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
