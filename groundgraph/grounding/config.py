@@ -84,6 +84,11 @@ class PairsConfig(BaseModel):
         description="share of the epochs after which the target of a pair says which can be meant, and the grounder's "
         "own belief which of them is; 1: never",
     )
+    related_weight: float = Field(
+        0.0,
+        ge=0,
+        description="of learning which pairs of regions are related at all, which is then part of a pair's score",
+    )
     contrast_weight: float = Field(0.5, ge=0, description="of an entity's own image against the batch's others")
     pair_contrast_weight: float = Field(0.3, ge=0, description="of a triplet's own image against the batch's others")
     contrast_triplets: int = Field(64, ge=2, description="triplets of a batch that are contrasted with all images")

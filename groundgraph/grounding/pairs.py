@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, dropout
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, dropout, logsigmoid
 
 from groundgraph.data.geometry import PAIR_GEOMETRY, pair_geometry
 from groundgraph.grounding.batches import Step
@@ -27,6 +27,8 @@ class Pairs(TwoTeachers):
     It learns from the teachers' fused targets, of entities and of pairs, and from captions alone: an entity, and a
     triplet, have to tell their own image from the batch's others, a triplet also its predicate from the batch's others.
     Where the teachers' sharpened product is the target, words that the detector does not know are left to the latter.
+    With `related_weight`, it learns which pairs of regions are related at all, from the pairs that no triplet can mean,
+    and how much a pair is that is part of its score: which predicate fits two regions best says nothing of it.
     """
 
     def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
@@ -38,6 +40,11 @@ class Pairs(TwoTeachers):
         self.subject, self.object = (nn.Linear(d, own.width, bias=False) for _ in range(2))
         self.query = nn.Sequential(
             nn.Linear(text_size + 2 * d, 2 * own.width), nn.ReLU(), nn.Linear(2 * own.width, own.width)
+        )
+        self.related = (
+            nn.Sequential(nn.Linear(own.width, own.width), nn.ReLU(), nn.Linear(own.width, 1))
+            if own.related_weight
+            else None
         )
         initialise(self)
 
@@ -58,10 +65,19 @@ class Pairs(TwoTeachers):
     def ground(self, batch: PaddedSet) -> tuple[Tensor, Tensor]:
         """Log beliefs of the entities' regions [B, E, V] and of the triplets' pairs of regions [B, T, V, V]."""
         h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
-        fit = self.fit(self.queries(h, batch), self.pair_features(v, batch.boxes), batch.regions)
+        features = self.pair_features(v, batch.boxes)
+        fit = self.fit(self.queries(h, batch), features, batch.regions)
+        if self.related is not None:
+            fit = fit + logsigmoid(self.relatedness(features)).unsqueeze(1)
         return propagate(
             self.unary(h, v, batch.regions), fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds
         )
+
+    def relatedness(self, features: Tensor) -> Tensor:
+        """Logits [B, V, V] of pairs with features [B, V, V, k] being related, whatever the predicate."""
+        if self.related is None:
+            raise ValueError("without pairs.related_weight nothing is learnt of which pairs are related")
+        return self.related(features).squeeze(-1).float()
 
     def fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
         """The target [B, Ne, Nv] of both teachers; a product is not evened out, since the contrasts do that."""
@@ -81,7 +97,8 @@ class Pairs(TwoTeachers):
             generator: Of the triplets that are contrasted.
 
         Returns:
-            {"kd", "pairs", "contrast", "pair_contrast", "predicate_contrast"}: scalars, those of weight 0 left out.
+            {"kd", "pairs", "related", "contrast", "pair_contrast", "predicate_contrast"}: scalars, those of weight 0
+            left out.
         """
         batch, own, share = step.images, self.config.pairs, step.images.share
         h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
@@ -91,6 +108,9 @@ class Pairs(TwoTeachers):
             self.pair_features(v, batch.boxes),
         )
         fit = self.fit(queries, features, batch.regions)
+        related = self.relatedness(features) if self.related is not None else None
+        if related is not None:
+            fit = fit + logsigmoid(related).unsqueeze(1)
         _, joint = propagate(unary, fit, batch.triplets, batch.triplet_mask, own.rounds)
 
         real = batch.entities.unsqueeze(-1)
@@ -98,10 +118,14 @@ class Pairs(TwoTeachers):
         weight = torch.where(batch.object.sum(-1) > 0, 1.0, own.unknown_weight) * (target.sum(-1) > 0)
         count = share.sum(batch.entities.sum()).clamp(min=1)
         terms = {"kd": -((target * unary.log_softmax(-1)).sum(-1) * weight).sum() / count}
+        settled = step.epoch is None or step.epoch >= own.settle_after * self.config.epochs
         if own.pair_weight:
-            settled = step.epoch is None or step.epoch >= own.settle_after * self.config.epochs
             terms["pairs"] = (
                 own.pair_weight * pair_distillation(joint, target * weight.unsqueeze(-1), batch, settled) / count
+            )
+        if related is not None:
+            terms["related"] = own.related_weight * related_loss(
+                related, joint, target * weight.unsqueeze(-1), batch, settled
             )
         if own.contrast_weight or own.pair_contrast_weight:
             terms |= self.contrasts(h, v, queries, features, batch, generator)
@@ -202,17 +226,54 @@ def pair_distillation(joint: Tensor, target: Tensor, batch: PaddedSet, settled: 
     Returns:
         A scalar.
     """
-    subject, object_ = ends_of(target, batch.triplets)
-    product = (subject.unsqueeze(-1) * object_.unsqueeze(-2)).masked_fill(~possible(batch.regions).unsqueeze(1), 0.0)
-    mass = product.sum((-1, -2), keepdim=True)
-    taught = (mass[..., 0, 0] > 1e-6) & batch.triplet_mask
-    product = product / mass.clamp(min=1e-6)
+    product, taught = taught_pairs(target, batch)
     if settled:
-        meant = joint + product.clamp(min=1e-9).log()
-        losses = -meant.masked_fill(product <= 1e-9, MASKED_LOGIT).flatten(-2).logsumexp(-1)
+        losses = -within(joint, product).logsumexp(-1)
     else:
         losses = -(product * joint.clamp(min=-50)).sum((-1, -2))
     return torch.where(taught, losses, 0.0).sum()
+
+
+def related_loss(logits: Tensor, joint: Tensor, target: Tensor, batch: PaddedSet, settled: bool) -> Tensor:
+    """What the logits of being related cost: cross-entropy, the mean over the pairs of images with a taught triplet.
+
+    A pair is related as surely as the triplet that likeliest means it: by the product t of its ends' targets at first,
+    once settled by the belief within t. So a pair that no triplet can mean is not, and of those that one can mean the
+    ones are that it rather means.
+
+    Args:
+        logits: [B, V, V].
+        joint: log p [B, T, V, V].
+        target: [B, E, V].
+        batch: The batch.
+        settled: Which of the two.
+    """
+    product, taught = taught_pairs(target, batch)
+    if settled:
+        product = within(joint.detach(), product).softmax(-1).view_as(product)
+    meant = (product * taught[..., None, None]).amax(1) if product.shape[1] else torch.zeros_like(logits)
+    counted = possible(batch.regions) & taught.any(1)[:, None, None]
+    losses = binary_cross_entropy_with_logits(logits, meant, reduction="none") * counted
+    return losses.sum() / batch.share.sum(counted.sum()).clamp(min=1)
+
+
+def taught_pairs(target: Tensor, batch: PaddedSet) -> tuple[Tensor, Tensor]:
+    """The products of triplets' ends' targets [B, T, V, V], of sum 1, and which triplets [B, T] have one.
+
+    Args:
+        target: [B, E, V].
+        batch: The batch.
+    """
+    subject, object_ = ends_of(target, batch.triplets)
+    product = (subject.unsqueeze(-1) * object_.unsqueeze(-2)).masked_fill(~possible(batch.regions).unsqueeze(1), 0.0)
+    mass = product.sum((-1, -2), keepdim=True)
+    return product / mass.clamp(min=1e-6), (mass[..., 0, 0] > 1e-6) & batch.triplet_mask
+
+
+def within(joint: Tensor, product: Tensor) -> Tensor:
+    """Log p + log t of pairs, very low where t is 0: [B, T, V, V] both -> [B, T, V * V]."""
+    meant = joint + product.clamp(min=1e-9).log()
+    return meant.masked_fill(product <= 1e-9, MASKED_LOGIT).flatten(-2)
 
 
 def ends_of(values: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:

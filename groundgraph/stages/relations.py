@@ -12,7 +12,7 @@ from groundgraph.data.types import Example, ParsedCaption
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.evaluate import evaluate, of_annotated_pairs
 from groundgraph.evaluation.grounding import EntityObjects, region_hits
-from groundgraph.evaluation.pairs import TripletPairs, entity_pair_scores, pair_candidates
+from groundgraph.evaluation.pairs import TripletPairs, entity_pair_scores, listed_pair_scores, pair_candidates
 from groundgraph.stages import grounding, sgg
 from groundgraph.stages.examples import examples
 from groundgraph.stages.object_aware import object_aware
@@ -35,6 +35,7 @@ def triplet_pairs(run: Run, method: str, objects_of: Sequence[EntityObjects]) ->
         objects_of: Of each measured image, which true objects its entities mean; () where it is not known.
     """
     split = run.recipe.measured
+    best = grounding.pairs(run, split, method) if run.recipe.methods[method].pairs else None
     overlap = SAME if run.recipe.detector.kind == ANNOTATED else 0.5
     rows = zip(
         examples(run, split), parsed(run, split), regions(run, split), grounding.scores(run, split, method), strict=True
@@ -52,7 +53,11 @@ def triplet_pairs(run: Run, method: str, objects_of: Sequence[EntityObjects]) ->
             for subject, object_ in own:
                 right[triplet] |= hits[subject][:, None] & hits[object_][None]
         candidates = pair_candidates(target > 0, triplets)
-        yield TripletPairs(entity_pair_scores(scores, triplets)[known], candidates[known], right[known])
+        if best is None:
+            paired = entity_pair_scores(scores, triplets)
+        else:
+            paired = listed_pair_scores(best[place].regions, best[place].scores, len(proposals))
+        yield TripletPairs(paired[known], candidates[known], right[known])
 
 
 def true_pairs(

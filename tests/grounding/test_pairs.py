@@ -11,7 +11,7 @@ from groundgraph.grounding import GroundingConfig, build_grounder
 from groundgraph.grounding.batches import Step
 from groundgraph.grounding.data import GroundingImage, pad
 from groundgraph.grounding.layers import MASKED_LOGIT
-from groundgraph.grounding.pairs import Pairs, pair_distillation
+from groundgraph.grounding.pairs import Pairs, pair_distillation, related_loss
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, pseudo_of, pseudo_record, soft_labels
 
 
@@ -228,3 +228,34 @@ def test_the_best_pairs_of_a_trained_grounder():
         assert joint[k, 0, s, o] == joint[k, 0].max() and (np.diff(image.pairs.scores[0, :12]) <= 0).all()
     assert images[3].pairs.real.sum() == 0 and images[3].scores.shape == (2, 1)  # one region makes no pair
     assert images[4].pairs.regions.shape == (0, 20, 2) and images[4].scores.shape == (2, 0)
+
+
+def test_related_loss_by_hand():
+    batch = one_image()
+    logits, target = torch.zeros(1, 3, 3), batch.object
+    joint = torch.log(torch.tensor([[0.0, 0.1, 0.6], [0.1, 0.0, 0.2], [0.0, 0.0, 0.0]]).clamp(min=1e-9))[None, None]
+    # The triplet may mean (0, 2) or (1, 2): a half each at first, then 6 / 8 and 2 / 8 by belief; six ordered pairs.
+    logits[0, 0, 2] = 2.0
+    unrelated = 4 * np.log(2)  # logit 0 of the others
+    for settled, meant in ((False, (0.5, 0.5)), (True, (0.75, 0.25))):
+        sure = np.log1p(np.exp(-2)) * meant[0] + np.log1p(np.exp(2)) * (1 - meant[0])
+        loss = related_loss(logits, joint, target, batch, settled).item()
+        assert loss == pytest.approx((sure + np.log(2) + unrelated) / 6, rel=1e-5)
+    # Silence of an image that no triplet is taught of is no evidence.
+    assert related_loss(logits, joint, target * 0, batch, True).item() == 0
+
+
+def test_what_is_related_at_all_is_part_of_the_score():
+    batch = one_image()
+    torch.manual_seed(0)
+    plain = Pairs(3, 3, GroundingConfig(dimension=8, fusing="average"))
+    assert plain.related is None and "related" not in plain.losses(Step(batch, batch, 0))
+    config = GroundingConfig(dimension=8, fusing="average", pairs={"related_weight": 1.0})
+    model = Pairs(3, 3, config)
+    model.load_state_dict(plain.state_dict(), strict=False)
+    related = torch.tensor([[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [0.0, 0.0, 0.0]])[None]
+    model.relatedness = lambda features: related
+    assert "related" in model.losses(Step(batch, batch, 0))
+    before, after = (grounder.eval().ground(batch)[1][0, 0] for grounder in (plain, model))
+    lift = (after[0, 2] - after[1, 2]) - (before[0, 2] - before[1, 2])
+    assert lift.item() == pytest.approx(3.0, abs=1e-4)  # log sigma(3) - log sigma(-3)
