@@ -97,7 +97,7 @@ def new_head(kind: NameKind, width: int, sizes: Sizes) -> nn.Module:
     return OpenHead(kind, width, sizes) if sizes.text else nn.Linear(width, 1 + getattr(sizes, kind))
 
 
-def new_labels(width: int, sizes: Sizes, extra: int = 0) -> nn.Module:
+def new_labels(width: int, sizes: Sizes, extra: int = 0) -> nn.Embedding | OpenLabels:
     """Embeddings of the background, the categories and `extra` labels: of the names' features where they are known."""
     return OpenLabels(width, sizes, extra) if sizes.text else nn.Embedding(1 + sizes.categories + extra, width)
 

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
@@ -169,15 +170,26 @@ class Motifs(SggModel):
             hidden = _run(self.decoder, torch.cat([context, self.previous(before)], -1), lengths)
             logits = self.objects(self.dropout(hidden))
             return logits if start is None else logits + start
-        before = context.new_full((len(context), 1), first, dtype=torch.int64)
-        state, steps = None, []
-        # Greedy decoding is sequential by nature: V steps for the whole batch.
-        for place in range(context.shape[1]):
-            hidden, state = self.decoder(torch.cat([context[:, place, None], self.previous(before)], -1), state)
+        # Greedy decoding is sequential by nature: V steps for the whole batch. All that does not depend on the step
+        # before is multiplied beforehand: every place's input, and each label's part of it.
+        enters, recurs, *biases = (
+            self.decoder.get_parameter(f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        width = context.shape[-1]
+        inputs = linear(context, enters[:, :width], biases[0] + biases[1]).unbind(1)
+        table = linear(self.previous.weight, enters[:, width:])
+        before = torch.full_like(lengths, first, device=context.device)
+        hidden = cell = context.new_zeros(len(context), self.config.hidden)
+        steps = []
+        for place, at_place in enumerate(inputs):
+            gates = at_place + table[before] + linear(hidden, recurs)
+            enter, keep, new, out = gates.chunk(4, -1)
+            cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
+            hidden = out.sigmoid() * cell.tanh()
             logits = self.objects(self.dropout(hidden))
-            steps.append(logits if start is None else logits + start[:, place, None])
+            steps.append(logits if start is None else logits + start[:, place])
             before = steps[-1].argmax(-1)
-        return torch.cat(steps, 1)
+        return torch.stack(steps, 1)
 
     def _relate(self, batch: Batch, states: Tensor, labels: Tensor) -> Tensor:
         """Predicate logits [Q, 1 + P] of batch.pairs from region states [B, V, hidden + embedded]."""
