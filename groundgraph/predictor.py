@@ -25,6 +25,7 @@ from groundgraph.stages.names import name_needs, tell_names
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import run_recipe
 from groundgraph.stages.regions import detector_requirements, open_detector
+from groundgraph.stages.views import viewer
 from groundgraph.vision.label_coverage import CoveredDetector
 
 
@@ -65,7 +66,7 @@ class Predictor:
             raise InputError(
                 f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
             )
-        require_all(detector_requirements(recipe))
+        require_all(detector_requirements(recipe) + name_needs(recipe))
         self.model, vocabularies = load_sgg(run / f"sgg-{method}", recipe.device)
         self.categories, self.predicates = vocabularies["categories"], vocabularies["predicates"]
         if categories or predicates:
@@ -78,13 +79,13 @@ class Predictor:
                 list(Vocabulary(tuple(given or own)).names)
                 for given, own in ((categories, self.categories), (predicates, self.predicates))
             )
-            require_all(name_needs(recipe))
-            tell_names(recipe, self.model, vocabularies["detector"], self.categories, self.predicates)
+            trained = vocabularies["trained predicates"]
+            tell_names(recipe, self.model, vocabularies["detector"], self.categories, self.predicates, trained)
         # The names that the detector's labels stood for in training.
         placement = {"device": recipe.device, "precision": recipe.precision}
         detector = open_detector(recipe, vocabularies["detector"], **placement)
         self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
-        self.config = recipe.sgg.inference
+        self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)
 
     def graphs(self, images: Sequence[str | Path], skipped: Skipped | None = None) -> Iterator[tuple[Path, Graph]]:
@@ -103,7 +104,7 @@ class Predictor:
             examples = [Example(str(path), str(path)) for path in paths]
             detected = zip(paths, examples, self.detector.detect(examples, skipped), strict=True)
             usable = [(path, example, own) for path, example, own in detected if own is not None]
-            regions = [own for *_, own in usable]
+            regions = self.view([example for _, example, _ in usable], [own for *_, own in usable])
             unions = self.unions_of([example for _, example, _ in usable], regions)
             graphs = predict(self.model, regions, self.config, unions=unions)
             yield from zip([path for path, *_ in usable], graphs, strict=True)

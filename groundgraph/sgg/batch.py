@@ -30,6 +30,8 @@ class Sizes:
         unions: U, of a union box's visual feature; 0 where there is none.
         text: d, of a name's text feature, for open heads; 0: closed ones.
         start: Whether object logits start from the detector's answer.
+        views: e, how many of a region's features, the last ones, are an image-text model's of the region's crop, which
+            then judges the names that no category of the detector goes by; 0: none.
     """
 
     features: int
@@ -39,6 +41,7 @@ class Sizes:
     unions: int = 0
     text: int = 0
     start: bool = False
+    views: int = 0
 
 
 @dataclass(frozen=True)

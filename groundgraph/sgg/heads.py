@@ -53,17 +53,31 @@ class OpenHead(NameFeatures):
     """State [..., width] -> logits [..., 1 + n] of the background and of n names, by the names' text features.
 
     logits = scale * (W state) . name, and likewise a learnt direction for the background; nothing else is a name's own.
+    What training never had is less likely to a model than it is, so such names get a constant more, chosen on
+    validation images (calibrated stacking: Chao et al. 2016).
+
+    Attributes:
+        bonus: [1 + n], what is added to the logits.
     """
+
+    bonus: Tensor
 
     def __init__(self, kind: NameKind, width: int, sizes: Sizes) -> None:
         super().__init__(kind, sizes)
         self.project = nn.Linear(width, sizes.text)
         self.background = nn.Parameter(torch.randn(1, sizes.text) / math.sqrt(sizes.text))
         self.scale = nn.Parameter(torch.tensor(math.sqrt(sizes.text)))
+        self.register_buffer("bonus", torch.zeros(1 + len(self.names)))
 
     def forward(self, states: Tensor) -> Tensor:
         """States [..., width] -> logits [..., 1 + n]."""
-        return self.scale * self.project(states) @ torch.cat([self.background, self.names]).T
+        return self.scale * self.project(states) @ torch.cat([self.background, self.names]).T + self.bonus
+
+    def set_names(self, features: Tensor, unseen: Tensor | None = None, bonus: float = 0.0) -> None:
+        """Take names by their text features [n, d]; those that training did not have, [n] bool, get the bonus."""
+        super().set_names(features)
+        none = torch.zeros(len(features), dtype=torch.bool) if unseen is None else unseen
+        self.bonus = torch.cat([none[:1] & False, none]).to(self.bonus) * bonus
 
 
 class OpenLabels(NameFeatures):
@@ -120,20 +134,31 @@ class DetectorStart(nn.Module):
     at 0. So a few photos with wrong labels cannot make it forget what the detector knows. A region without a category
     starts from nothing.
 
+    The detector cannot know names that none of its categories goes by. Where an image-text model has seen the regions'
+    crops (`sizes.views`), the part U that its distribution over all names gives to those is theirs, and only 1 - U the
+    detector's; of a region without a category all but s U is background.
+
     Args:
         sizes: Of the data.
 
     Attributes:
         match: [D + 1, 1 + C], how a detector category's score is shared between the names that mean it; column 0 where
             none does; the last row, of regions without a category, is 0.
+        names: [C, e], the names' features in the image-text model's space, of unit length.
+        temperature: Divides the cosines of crops and names.
     """
 
     match: Tensor
+    names: Tensor
+    temperature: Tensor
     smoothing = 0.02  # share of all names alike, so that no name begins as impossible
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
+        self.views = sizes.views
         self.register_buffer("match", torch.zeros(sizes.detector_categories + 1, 1 + sizes.categories))
+        self.register_buffer("names", torch.zeros(sizes.categories, sizes.views))
+        self.register_buffer("temperature", torch.tensor(1.0))
 
     @torch.no_grad()
     def set_match(self, means: Tensor) -> None:
@@ -143,20 +168,34 @@ class DetectorStart(nn.Module):
         rows = torch.cat([none.to(means), means / means.sum(1, keepdim=True).clamp(min=1)], 1)
         self.match = torch.cat([rows, torch.zeros_like(rows[:1])])
 
+    def set_views(self, names: Tensor, temperature: float) -> None:
+        """Take the names' features [C, e] of unit length, and what divides their cosines with crops."""
+        self.names, self.temperature = names.to(self.names), torch.full_like(self.temperature, temperature)
+
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What the detector says of every region.
 
         Returns:
-            Distributions [B, V, 1 + C]: a score s of the category's names, 1 - s of the background; and their
-            logarithms as logits, smoothed, 0 where the detector names no category, so that a model is on its own there.
+            Distributions [B, V, 1 + C], see above; and their logarithms as logits, smoothed, 0 where the detector names
+            no category and there are no views, so that a model is on its own there.
         """
         silent = (batch.labels < 0)[..., None]
-        score = batch.scores.clamp(0, 1)[..., None].masked_fill(silent, 0)
+        score = batch.scores.clamp(0, 1)[..., None]
         nothing = torch.zeros_like(self.match[0])
         nothing[0] = 1
-        shares = score * embedding(batch.labels % len(self.match), self.match) + (1 - score) * nothing
+        shares = torch.where(silent, nothing, embedding(batch.labels % len(self.match), self.match))
+        if self.views:
+            unknown = self._unknown(batch)
+            shares = torch.cat([torch.zeros_like(score), unknown], -1) + (1 - unknown.sum(-1, keepdim=True)) * shares
+        shares = score * shares + (1 - score) * nothing
         logits = torch.lerp(shares, torch.full_like(shares, 1 / shares.shape[-1]), self.smoothing).log()
-        return shares, logits.masked_fill(silent, 0)
+        return shares, logits if self.views else logits.masked_fill(silent, 0)
+
+    def _unknown(self, batch: Batch) -> Tensor:
+        """The image-text model's distribution over names, where the detector has no category for them: [B, V, C]."""
+        views = normalize(batch.features[..., -self.views :], dim=-1)
+        shares = (views @ self.names.T / self.temperature).softmax(-1)
+        return shares * (self.match[:, 1:].sum(0) == 0)
 
 
 @torch.no_grad()
@@ -165,6 +204,8 @@ def set_names(
     categories: np.ndarray | None = None,
     predicates: np.ndarray | None = None,
     means: np.ndarray | None = None,
+    views: tuple[np.ndarray, float] | None = None,
+    unseen: tuple[np.ndarray, float] | None = None,
 ) -> None:
     """Tell a model what its names are, before training and, with open heads, after it; None: as they were.
 
@@ -173,12 +214,19 @@ def set_names(
         categories: Text features [C, d], for open heads.
         predicates: Text features [P, d], for open heads.
         means: [D, C] bool, which detector category goes by which name, for a model that starts from the detector.
+        views: Features [C, e] in the image-text model's space and their temperature, for one that has views.
+        unseen: [P] bool, the predicates that training did not have, and their bonus, for open heads.
     """
     features = {"categories": categories, "predicates": predicates}
     for module in model.modules():
         if isinstance(module, NameFeatures) and (rows := features[module.kind]) is not None:
-            module.set_names(torch.from_numpy(rows))
+            if isinstance(module, OpenHead) and module.kind == "predicates" and unseen is not None:
+                module.set_names(torch.from_numpy(rows), torch.from_numpy(unseen[0]), unseen[1])
+            else:
+                module.set_names(torch.from_numpy(rows))
         elif isinstance(module, DetectorStart) and means is not None:
             module.set_match(torch.from_numpy(means))
+            if views is not None:
+                module.set_views(torch.from_numpy(views[0]), views[1])
     counts = {kind: len(rows) for kind, rows in features.items() if rows is not None}
     model.sizes = Sizes(**asdict(model.sizes) | counts)

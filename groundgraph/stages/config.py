@@ -216,10 +216,17 @@ class SggConfig(_ModelConfigs):
     names: Literal["text", "image-text"] = Field(
         "text", description="whose text features open heads read: text.model's or teachers.expert.model's"
     )
-    start: Literal["detector", "none"] = Field(
-        "detector",
-        description="what the model's object scores start from: detector: its category, as far as the vocabulary has "
-        "words for it, so that a model learns where its captions differ; none: everything is learnt (as published)",
+    unseen_bonus: float = Field(
+        1.0,
+        ge=0,
+        description="added to open heads' logits of predicates that training did not have, which a model thinks less "
+        "likely than they are",
+    )
+    start: Literal["none", "detector", "image-text"] = Field(
+        "none",
+        description="what the model's object scores start from: none: everything is learnt (as published); detector: "
+        "its category, as far as the vocabulary has words for it, so that a few photos make nothing worse; image-text: "
+        "that, and teachers.expert's model for names that no category of the detector goes by",
     )
     tasks: tuple[Literal["predcls", "sgcls"], ...] = Field(
         (), description="measured besides SGDet: boxes are given, and the detector pools their features"
@@ -235,6 +242,11 @@ class SggConfig(_ModelConfigs):
                 "closed, or leave the bias out"
             )
         return self
+
+    @property
+    def needs_expert(self) -> bool:
+        """Whether an image-text model reads names or looks at regions."""
+        return self.start == "image-text" or (self.heads == "open" and self.names == "image-text")
 
     @property
     def pools_boxes(self) -> bool:

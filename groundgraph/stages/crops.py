@@ -26,27 +26,35 @@ from groundgraph.teachers.expert import ImageTextModel
 
 
 def build(recipe: Recipe) -> list[Stage]:
-    """The stage of a recipe whose teachers an image-text model weighs."""
-    if not recipe.needs_expert:
+    """The stage of a recipe whose teachers an image-text model weighs, or whose scene-graph model starts from it."""
+    splits = described_splits(recipe)
+    if not splits:
         return []
     model, parts = recipe.teachers.expert.model, (WEIGHTS, TOKENIZER, PREPARATION)
     return [
         Stage(
             "crops",
             needs=("examples", "regions"),
-            settings=[model, recipe.precision],
+            settings=[model, recipe.precision, *splits[len(recipe.taught_splits) :]],
             files=lambda: model_identity(model),
             work=describe,
-            cost=per_image(recipe.taught_splits, "look at regions: {images:,} images", seconds=9),
+            cost=per_image(splits, "look at regions: {images:,} images", seconds=9),
             requirements=lambda: [need_model("image-text model", model, "teachers.expert.model", *parts)],
             spread=True,
         )
     ]
 
 
+def described_splits(recipe: Recipe) -> tuple[str, ...]:
+    """The splits whose regions are looked at: all that a scene-graph model reads, or where teachers are weighed."""
+    if recipe.sgg.start == "image-text":
+        return tuple(dict.fromkeys((*recipe.taught_splits, *recipe.splits)))
+    return recipe.taught_splits if recipe.needs_expert else ()
+
+
 def describe(run: Run, folder: Path) -> dict[str, Any]:
     """Have the image-text model look at every region."""
-    splits = run.recipe.taught_splits
+    splits = described_splits(run.recipe)
     extract(run, folder, EXTRACTION, ids_by_split(run, splits))
     return {"crops": sum(int(Ragged(folder / split).lengths("features").sum()) for split in splits)}
 

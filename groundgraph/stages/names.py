@@ -20,7 +20,7 @@ from groundgraph.sgg.heads import set_names
 from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.needs import need_model
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import regions
+from groundgraph.stages.views import viewed_regions
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.teachers.expert import ImageTextModel
 from groundgraph.training.trainer import seeded
@@ -39,17 +39,19 @@ def untrained_model(run: Run, unions: int = 0) -> SggModel:
     """
     config, detector, names = run.recipe.sgg, detector_categories(run), trained_names(run)
     features = name_features(run.recipe, *names) if config.heads == "open" else None
+    views = _view_features(run.recipe, names[0])
     sizes = Sizes(
-        regions(run, "train")[0].features.shape[1],
+        viewed_regions(run, "train")[0].features.shape[1],
         len(detector),
         *map(len, names),
         unions=unions,
         text=features[0].shape[1] if features else 0,
-        start=config.start == "detector",
+        start=config.start != "none",
+        views=views[0].shape[1] if views else 0,
     )
     with seeded(run.recipe.seed, run.device):
         model = new_model(config.chosen, sizes, detector)
-    set_names(model, *(features or (None, None)), names_of_categories(detector, names[0]))
+    set_names(model, *(features or (None, None)), names_of_categories(detector, names[0]), views)
     return model
 
 
@@ -92,6 +94,7 @@ def tell_names(
     detector: Sequence[str],
     categories: Sequence[str],
     predicates: Sequence[str],
+    trained: Sequence[str],
 ) -> None:
     """Let a trained model with open heads find other names.
 
@@ -101,25 +104,28 @@ def tell_names(
         detector: The detector's categories.
         categories: The names of labels 1, 2, ... from now on.
         predicates: The names of predicate columns 1, 2, ... from now on.
+        trained: The predicates that it was trained with.
     """
-    set_names(model, *name_features(recipe, categories, predicates), names_of_categories(detector, categories))
+    features, means = name_features(recipe, categories, predicates), names_of_categories(detector, categories)
+    unseen = ~np.isin(predicates, trained), recipe.sgg.unseen_bonus
+    set_names(model, *features, means, _view_features(recipe, categories), unseen)
 
 
 def name_models(recipe: Recipe) -> list[str]:
-    """The model of the names' features, where heads are open."""
-    if recipe.sgg.heads == "closed":
-        return []
-    return [recipe.text.model if recipe.sgg.names == "text" else recipe.teachers.expert.model]
+    """The models that a scene-graph model's names are read by."""
+    by_text = [recipe.text.model] if recipe.sgg.heads == "open" and recipe.sgg.names == "text" else []
+    return by_text + ([recipe.teachers.expert.model] if recipe.sgg.needs_expert else [])
 
 
 def name_needs(recipe: Recipe) -> list[Need]:
-    """What open heads read beside the run's own artifacts."""
-    if recipe.sgg.names == "text":
-        what = "text encoder", "text.model", WEIGHTS, TOKENIZER
-    else:
-        what = "image-text model", "teachers.expert.model", WEIGHTS, TOKENIZER, PREPARATION
-    kind, key, *parts = what
-    return [need_model(kind, model, key, *parts) for model in name_models(recipe)]
+    """What a scene-graph model's names are read by."""
+    text = "text encoder", "text.model", WEIGHTS, TOKENIZER
+    image_text = "image-text model", "teachers.expert.model", WEIGHTS, TOKENIZER, PREPARATION
+    needs = []
+    for model in name_models(recipe):
+        what, key, *parts = text if model == recipe.text.model else image_text
+        needs.append(need_model(what, model, key, *parts))
+    return needs
 
 
 def name_features(
@@ -154,6 +160,15 @@ def name_features(
         for names, prompts in listings
     )
     return first, second
+
+
+def _view_features(recipe: Recipe, names: Sequence[str]) -> tuple[np.ndarray, float] | None:
+    """Names as the image-text model knows them, and its temperature, where object scores start from it too."""
+    if recipe.sgg.start != "image-text":
+        return None
+    expert = recipe.teachers.expert
+    model = ImageTextModel(expert.model, expert.prompts, device=recipe.device, precision=recipe.precision)
+    return model.entity_features([_sentence("{name}", name).entities[0] for name in names]), expert.temperature
 
 
 def _sentence(prompt: str, name: str) -> ParsedCaption:

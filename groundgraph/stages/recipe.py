@@ -110,10 +110,8 @@ class Recipe(Strict):
                 "grounding.fusing is expert, but teachers.expert is null: name a model there, or fuse by average"
             )
         labelled = not reads_unions(self.sgg.chosen) and "sgcls" not in self.sgg.tasks
-        if self.sgg.heads == "open" and self.sgg.names == "image-text" and self.teachers.expert is None:
-            raise InputError(
-                "sgg.names is image-text, but teachers.expert is null: name a model there, or take names: text"
-            )
+        if self.sgg.needs_expert and self.teachers.expert is None:
+            raise InputError("sgg.start or sgg.names is image-text, but teachers.expert is null: name a model there")
         if self.sgg.pools_boxes and not can_pool(self.detector.kind, self.detector.features, labelled):
             what = "sgg.tasks" if self.sgg.tasks else f"sgg.{self.sgg.model}.union: visual"
             raise InputError(

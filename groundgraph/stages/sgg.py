@@ -18,6 +18,7 @@ from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged, write_ragged
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph
 from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Run
@@ -44,6 +45,7 @@ from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import described_by, detector_requirements, pooling_detector, regions
+from groundgraph.stages.views import viewed_regions, viewer
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.vision.named import NamedDetector
 
@@ -59,6 +61,8 @@ def build(recipe: Recipe) -> list[Stage]:
     settings = [recipe.sgg.model_dump(), recipe.seed, label_settings(recipe), recipe.vocabulary.novel.model_dump()]
     if recipe.sgg.pools_boxes:
         settings += [recipe.detector.model_dump(), *described_by(recipe)]
+    if recipe.sgg.start == "image-text":
+        needed, settings = (*needed, "crops"), [*settings, recipe.teachers.expert.model_dump()]
     checkpoint = getattr(recipe.sgg.chosen, "checkpoint", None)
     models = [checkpoint, recipe.sgg.chosen.tokenizer] if checkpoint else []
     return [
@@ -103,7 +107,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
     A training that is broken off goes on from its checkpoint with the same losses.
     """
-    config, proposals, categories = run.recipe.sgg, regions(run, "train"), detector_categories(run)
+    config, proposals, categories = run.recipe.sgg, viewed_regions(run, "train"), detector_categories(run)
     objects, predicates = vocabulary(run)
     training, seed = config.training, run.recipe.seed
     if run.recipe.methods[method].supervised:  # annotated boxes are not silent: what has none is background
@@ -113,7 +117,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     unions = unions_of(examples(run, "train"), proposals)
     model = untrained_model(run, unions.width if unions else 0)
     model.to(run.device)
-    images = int((proposals.counts() > 0).sum())
+    images = int((counts_of(proposals) > 0).sum())
     steps = training.epochs * -(-images // training.batch_size)
     with run.progress(f"training {config.model} ({method})", steps) as advance:
         curves = train_sgg(
@@ -133,11 +137,12 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     if not run.processes.first:
         return {}
     if model.sizes.text:
-        tell_names(run.recipe, model, categories, objects.names, predicates.names)
+        tell_names(run.recipe, model, categories, objects.names, predicates.names, trained_names(run)[1])
     names = {"categories": list(objects.names), "predicates": list(predicates.names), "detector": list(categories)}
+    names["trained predicates"] = list(trained_names(run)[1])
     save_sgg(folder, model, names)
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
-    measured = regions(run, run.recipe.measured)
+    measured = viewed_regions(run, run.recipe.measured)
     with run.progress(f"finding scene graphs ({method})", len(measured)) as advance:
         unions = unions_of(examples(run, run.recipe.measured), measured)
         graphs = predict(model, measured, config.inference, done_of(advance), unions=unions)
@@ -209,7 +214,7 @@ def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], fl
     if not annotated:
         raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
     truth = truth_arrays([example.truth for example in annotated], *trained_names(run))
-    proposals = regions(run, "validation", tuple(example.image_id for example in annotated))
+    proposals = viewed_regions(run, "validation", tuple(example.image_id for example in annotated))
     config, unions = run.recipe.sgg.inference, unions_of(annotated, proposals)
 
     def recall(model: SggModel) -> float:
@@ -243,6 +248,7 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
                 pooled += detector.pool([open_image(e.path) for e in part], boxes)
             labels += [n[n >= 0] + 1 for n in numbers]
             advance(len(part))
+    pooled = viewer(run.recipe)(listing, pooled)
     task_labels, unions = labels if task == "predcls" else None, unions_of(listing, pooled)
     return predict(model, pooled, run.recipe.sgg.inference, task=task, labels=task_labels, unions=unions)
 

@@ -81,6 +81,20 @@ def test_names_are_replaced_after_training(name):
         torch.testing.assert_close(after.predicates, before.predicates[:, [0, 3]])
 
 
+def test_names_that_training_did_not_have_get_a_bonus():
+    torch.manual_seed(0)
+    model = SGG_MODELS["motifs"](replace(SIZES, text=7)).eval()
+    features = names(5, 0), names(3, 1)
+    set_names(model, *features)
+    batch = batch_of([0, 1], [0.9, 0.7])
+    batch = replace(batch, pairs=ordered_pairs(batch))
+    before = model(batch)
+    set_names(model, *features, unseen=(np.array([False, True, False]), 1.5))
+    after = model(batch)
+    torch.testing.assert_close(after.objects, before.objects)
+    torch.testing.assert_close(after.predicates - before.predicates, torch.tensor([[0, 0, 1.5, 0]] * 2))
+
+
 def test_what_no_caption_mentions_is_what_the_detector_says():
     # One region is said to be category 2; the other nobody mentions, and the detector says 1 with .7.
     batch = replace(batch_of([0, 0], [0.9, 0.7]), targets=torch.tensor([[2, 0]]))
@@ -98,3 +112,26 @@ def test_what_no_caption_mentions_is_what_the_detector_says():
     background = -(log[0, 2] + weight * log[1, 0]) / (1 + weight)
     config = LossConfig(background_weight=weight, unmentioned="background")
     assert float(sgg_loss(outputs, batch, none, config).objects) == pytest.approx(float(background))
+
+
+def test_an_image_text_model_judges_the_names_that_the_detector_cannot_know():
+    # Name 4 alone is no category's (3 of 4 in MEANS go by others). A crop's cosines with the names, over temperature 1:
+    start = DetectorStart(replace(SIZES, views=2))
+    towards = np.array([[1, 0], [0, 1], [0, 1], [0, -1], [0.6, 0.8]], np.float32)
+    start.set_match(torch.from_numpy(MEANS))
+    start.set_views(torch.from_numpy(towards), 1.0)
+    batch = batch_of([0, -1, 2], [0.8, 0.5, 0.9])
+    batch = replace(batch, features=torch.cat([batch.features, torch.tensor([[[0.0, -2.0]] * 3])], -1))
+    shares = start(batch)[0][0]
+    cosines = np.exp([0, -1, -1, 1, -0.8])
+    unknown = cosines[3] / cosines.sum()
+    assert shares.numpy() == pytest.approx(
+        np.array(
+            [
+                [0.2, 0.8 * (1 - unknown), 0, 0, 0.8 * unknown, 0],
+                [1 - 0.5 * unknown, 0, 0, 0, 0.5 * unknown, 0],
+                [1 - 0.9 * unknown, 0, 0, 0, 0.9 * unknown, 0],
+            ]
+        ),
+        abs=1e-6,
+    )

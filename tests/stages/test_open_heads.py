@@ -29,7 +29,13 @@ def run_of(out, *settings):
 
 @pytest.fixture(scope="module")
 def novel(tmp_path_factory):
-    return run_of(tmp_path_factory.mktemp("open") / "run", "sgg.heads=open", "sgg.training.patience=1", *NOVEL)
+    return run_of(
+        tmp_path_factory.mktemp("open") / "run",
+        "sgg.heads=open",
+        "sgg.start=image-text",
+        "sgg.training.patience=1",
+        *NOVEL,
+    )
 
 
 def test_withheld_names_are_measured_and_not_trained_on(novel):
@@ -68,6 +74,14 @@ def test_the_same_names_give_the_same_graph(novel):
     assert other.predicate_scores == pytest.approx(one.predicate_scores, abs=1e-6)
 
 
+def test_the_models_of_names_are_read_where_recipes_ask_for_them(novel, tmp_path):
+    sizes = json.loads((novel.folder / "sgg-sgnls" / "config.json").read_text())["sizes"]
+    assert sizes["views"] and sizes["text"] == 128 and sizes["start"]
+    run = run_of(tmp_path / "run", "sgg.heads=open", "sgg.names=image-text", "sgg.start=detector", "sgg.model=uniter")
+    sizes = json.loads((run.folder / "sgg-sgnls" / "config.json").read_text())["sizes"]
+    assert not sizes["views"] and sizes["text"] and "novel" not in artifacts.metrics(run)["methods"]["sgnls"]
+
+
 def test_closed_heads_with_withheld_names_and_no_others(tmp_path):
     run = run_of(tmp_path / "run", "sgg.heads=closed", *NOVEL)
     assert artifacts.metrics(run)["methods"]["sgnls"]["novel"]["novel predicates"]["R@100"] == 0
@@ -80,7 +94,7 @@ def test_mistakes(tmp_path):
         run_of(tmp_path / "run", "vocabulary.novel.categories=[unicorn]")
     for settings, why in (
         (["sgg.motifs.frequency_bias=true"], "frequency_bias counts names"),
-        (["sgg.names=image-text", "teachers.expert=null", "grounding.fusing=average"], "names: text"),
+        (["sgg.names=image-text", "teachers.expert=null", "grounding.fusing=average"], "name a model there"),
     ):
         with pytest.raises(RecipeError, match=why):
             load_recipe(find_recipe("demo"), ["sgg.heads=open", *settings])
