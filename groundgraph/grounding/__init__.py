@@ -24,10 +24,10 @@ GROUNDERS: dict[str, Method] = {
     ),
     "two-teachers": Method("This method", TwoTeachers, fusing=lambda c: c.fusing),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
-    "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),
+    "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm, standardise=True),
     "lsws": Method("LSWS's grounder (linguistic structure)", Lsws, seconds=1.4),
     "vspnet": Method("VSPNet's grounder (graph alignment)", Vspnet, seconds=1.2),
-    "mil": Method("MIL alone (no teacher)", Mil),
+    "mil": Method("MIL alone (no teacher)", Mil, standardise=True),
     "full": Method("Full supervision (annotated boxes: the upper bound)", None, learns=False),
 }
 GROUNDERS["ours"] = GROUNDERS["two-teachers"]  # its name in recipes before
@@ -57,4 +57,9 @@ def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned 
     method = method_of(name)
     if method.grounder is None:
         raise InputError(f"{name!r} has no grounder: its labels are the annotated boxes")
-    return Learned(method.grounder, config or GroundingConfig()) if method.learns else method.grounder()
+    if not method.learns:
+        return method.grounder()
+    config = config or GroundingConfig()
+    if config.standardise is None:
+        config = config.model_copy(update={"standardise": method.standardise})
+    return Learned(method.grounder, config)

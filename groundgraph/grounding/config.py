@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from groundgraph.training.config import OptimConfig
 
 OFFICIAL: dict[str, Any] = {
+    "standardise": False,
     "normalise": True,
     "dropout_on": "product",
     "mil_sigmoid": False,
@@ -113,6 +114,11 @@ class GroundingConfig(OptimConfig):
         "text",
         description="one mask an entity, on h, or one an (entity, region) pair, on the product h * v (released; the "
         "product is then materialised)",
+    )
+    standardise: bool | None = Field(
+        None,
+        description="embeddings and features less their mean, over their spread (ours; the publications read them as "
+        "they are); null: for mil and wsgm, which differ widely between seeds otherwise",
     )
     normalise: bool = Field(
         False, description="h and v are L2-normalised before Eq. 3, attended features before Eq. 12"

@@ -7,6 +7,7 @@ from torch.nn.functional import dropout, normalize
 
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.layers import initialise, mlp
 
 
@@ -28,6 +29,7 @@ class Grounder(nn.Module):
         super().__init__()
         self.config = config or GroundingConfig()
         d = self.config.dimension
+        self.inputs = Inputs(text_size, visual_size, self.config.standardise)
         self.text = mlp(text_size, d)  # Eq. 1
         self.visual = mlp(visual_size, d)  # Eq. 2
         self.attend = nn.Linear(d, 1)  # FC_att of Eq. 3
@@ -36,11 +38,11 @@ class Grounder(nn.Module):
 
     def encode_text(self, embeddings: Tensor) -> Tensor:
         """Eq. 1: E [..., Ne, de] -> H [..., Ne, d]."""
-        return self.text(embeddings)
+        return self.text(self.inputs.text(embeddings))
 
     def encode_regions(self, features: Tensor) -> Tensor:
         """Eq. 2: X [..., Nv, dv] -> V [..., Nv, d]."""
-        return self.visual(features)
+        return self.visual(self.inputs.regions(features))
 
     def scores(self, h: Tensor, v: Tensor) -> Tensor:
         """Eq. 3, as FC_att(h * v) = (w * h) . v + b: H [..., Ne, d], V [..., Nv, d] -> A [..., Ne, Nv]."""

@@ -18,6 +18,7 @@ from groundgraph.data.types import CandidatePairs
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage, PaddedSet, gather, lengths_of, pad
+from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.training import GroundingTask, PairTrainable, Trainable
 from groundgraph.models.device import device_of, device_of_model
 from groundgraph.training.processes import ALONE, Ranks
@@ -82,7 +83,11 @@ class Learned:
         check = gather(validation) if lengths_of(validation).all(0).any() else data
         self.sizes, place = data.widths, ranks.place(device)
         with seeded(seed, place):
-            self.model = self.kind(*self.sizes, self.config).to(place)
+            self.model = self.kind(*self.sizes, self.config)
+            for module in self.model.modules():
+                if isinstance(module, Inputs):
+                    module.fit(data)
+            self.model.to(place)
             task = GroundingTask(self.model, self.config, data, check, seed, ranks)
             return train(task, self.config, progress, checkpoint=checkpoint, interval=interval, ranks=ranks)
 

@@ -21,6 +21,7 @@ from torch.nn.functional import dropout, softplus
 from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
+from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.training.processes import WHOLE, Share
 
@@ -87,6 +88,7 @@ class Lsws(nn.Module):
         super().__init__()
         self.config = config or GroundingConfig()
         d, own = self.config.dimension, self.config.lsws
+        self.inputs = Inputs(text_size, visual_size, self.config.standardise)
         self.text = mlp(text_size, d)
         self.attend, self.recognise = nn.Linear(visual_size, d), nn.Linear(visual_size, d)
         self.detect = nn.Linear(visual_size, own.refinements * d)
@@ -98,9 +100,11 @@ class Lsws(nn.Module):
     def read(self, batch: PaddedSet) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Classes [B, E, d] and their bias [B, E], contextual queries [B, E, d], features [B, V, dv] after dropout."""
         share = self.config.dropout
-        classes = self.text(dropout(batch.embeddings, share, self.training))
-        queries = self.context(classes, self.text(batch.predicates), batch.triplets, batch.triplet_mask)
-        return classes, self.bias(classes).squeeze(-1), queries, dropout(batch.features, share, self.training)
+        classes = self.text(dropout(self.inputs.text(batch.embeddings), share, self.training))
+        predicates = self.text(self.inputs.text(batch.predicates))
+        queries = self.context(classes, predicates, batch.triplets, batch.triplet_mask)
+        features = dropout(self.inputs.regions(batch.features), share, self.training)
+        return classes, self.bias(classes).squeeze(-1), queries, features
 
     def attention(self, queries: Tensor, features: Tensor, regions: Tensor) -> Tensor:
         """Log of the attention [B, E, V] of queries [B, E, d] over regions [B, V]; padded regions get about -1e4."""

@@ -18,6 +18,7 @@ from torch.nn.functional import dropout, leaky_relu, softplus
 from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
+from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
 
@@ -110,6 +111,7 @@ class Vspnet(nn.Module):
         super().__init__()
         self.config = config or GroundingConfig()
         d, own = self.config.dimension, self.config.vspnet
+        self.inputs = Inputs(text_size, visual_size, self.config.standardise)
         self.text = mlp(text_size, d)
         self.visual = mlp(visual_size, own.states)
         self.passing = RolePassing(own.states, own.predicates, own.rounds)
@@ -125,10 +127,11 @@ class Vspnet(nn.Module):
             bias, [B, E] and [B, T]; log weights of the role edges, [B, 2, P, V].
         """
         share = self.config.dropout
-        states = leaky_relu(self.visual(dropout(batch.features, share, self.training)))
+        states = leaky_relu(self.visual(dropout(self.inputs.regions(batch.features), share, self.training)))
         *states, edges = self.passing(states, batch.regions)
         nodes = [head(dropout(x, share, self.training)) for head, x in zip(self.heads, states, strict=True)]
-        words = [self.text(dropout(x, share, self.training)) for x in (batch.embeddings, batch.predicates)]
+        embedded = (self.inputs.text(x) for x in (batch.embeddings, batch.predicates))
+        words = [self.text(dropout(x, share, self.training)) for x in embedded]
         return nodes, words, [bias(x).squeeze(-1) for bias, x in zip(self.bias, words, strict=True)], edges
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy, dropout, normalize
 from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
+from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.layers import initialise, mlp
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
 
@@ -31,14 +32,15 @@ class Wsgm(nn.Module):
     def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         super().__init__()
         self.config = config or GroundingConfig()
+        self.inputs = Inputs(text_size, visual_size, self.config.standardise)
         self.text = mlp(text_size, self.config.dimension)
         self.visual = mlp(visual_size, self.config.dimension)
         initialise(self)
 
     def encode(self, batch: PaddedSet) -> tuple[Tensor, Tensor]:
         """Entities [B, E, d] and regions [B, V, d], of unit length."""
-        h = dropout(self.text(batch.embeddings), self.config.dropout, self.training)
-        return normalize(h, dim=-1), normalize(self.visual(batch.features), dim=-1)
+        h = dropout(self.text(self.inputs.text(batch.embeddings)), self.config.dropout, self.training)
+        return normalize(h, dim=-1), normalize(self.visual(self.inputs.regions(batch.features)), dim=-1)
 
     def similarity(self, batch: PaddedSet) -> Tensor:
         """S(G, I) of all graphs G with all images I, [B, B]: the mean cosine of an entity and its match.
