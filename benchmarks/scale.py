@@ -201,7 +201,7 @@ def stored(entities: float) -> dict[str, float]:
     parts = {
         "regions": REGIONS * (FEATURE + 4 + 1 + 2) * 4,
         "text": entities * 1.5 * WORD * 4,  # and the predicates
-        "teachers": entities * REGIONS * 2 * 4,
+        "teachers": entities * REGIONS * 4,
         "crops": REGIONS * width * 4,
         "reliability": entities * 2 * 4,
         "grounding": entities * REGIONS * 4,

@@ -178,8 +178,13 @@ class StoredRegions(Sequence[Regions]):
 
     def labels(self) -> Iterator[np.ndarray]:
         """Each image's labels [V]; nothing else of it is read."""
-        relabel = self._relabel or (lambda _, labels: labels)
-        return (relabel(name, self._store.column(name, "labels")) for name in self.ids)
+        return map(self.labels_of, range(len(self)))
+
+    def labels_of(self, index: int) -> np.ndarray:
+        """One image's labels [V]; nothing else of it is read."""
+        name = self.ids[index]
+        labels = self._store.column(name, "labels")
+        return labels if self._relabel is None else self._relabel(name, labels)
 
 
 def counts_of(regions: Sequence[Regions]) -> np.ndarray:

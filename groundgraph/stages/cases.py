@@ -117,7 +117,7 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
     proposals = [stored[one.image] for one in chosen]
     teachings = [Teaching()] * len(chosen)
     if recipe.teachers.object and any(method.reads_categories for method in recipe.methods.values()):
-        rows = [object_aware(run, split, slice(one.image, one.image + 1))[0][one.rows] for one in chosen]
+        rows = [object_aware(run, split)[one.image][one.rows] for one in chosen]
         teachings = [Teaching(object=targets) for targets in rows]
     if recipe.interaction and chosen:
         images = [one.case.image for one in chosen]

@@ -68,7 +68,7 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def _needs(recipe: Recipe) -> Iterator[str]:
     yield from ("examples", "regions", "vocabulary", "parsed", "concepts")
-    if recipe.needs_teachers:
+    if recipe.interaction:
         yield "teachers"
     for name, method in recipe.methods.items():
         if not method.supervised:
@@ -193,7 +193,7 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
 def _counts(run: Run) -> dict[str, Any]:
     """What the stages before counted, under the words of the report."""
     counts: dict[str, Any] = {}
-    for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.needs_teachers else ())):
+    for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.interaction else ())):
         counts |= {f"{stage}: {name}": value for name, value in run.record(stage)["counts"].items()}
     for method in (name for name, method in run.recipe.methods.items() if not method.supervised):
         labels = run.record(pseudo_labels.stage_of(method))["counts"]

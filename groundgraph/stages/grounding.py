@@ -57,12 +57,13 @@ def build(recipe: Recipe) -> list[Stage]:
             stages.append(Stage(stage_of(name), needed, settings=settings, work=work, cost=cost))
             continue
         settings, needs = [recipe.grounding.model_dump(), recipe.seed], [*needed, "text"]
-        if method.taught and recipe.needs_teachers:  # of what is stored, what counts; and how sharp Eq. 8 is
-            settings += [recipe.teachers.object, recipe.interaction and recipe.interaction.sharpness]
-            needs += [
-                "teachers",
-                *(["reliability"] if recipe.needs_expert and recipe.fusings[name] == "expert" else []),
-            ]
+        if method.taught:  # by whom; on what labels, and how sharp Eq. 8 is
+            settings.append(recipe.teachers.object and label_settings(recipe))
+            if recipe.interaction:
+                settings.append(recipe.interaction.sharpness)
+                needs.append("teachers")
+            if recipe.needs_expert and recipe.fusings[name] == "expert":
+                needs.append("reliability")
         work, cost = partial(train, method=name), _cost(recipe, name, method.seconds)
         stages.append(Stage(stage_of(name), tuple(needs), settings, work, shared=True, cost=cost))
     return stages
@@ -112,7 +113,7 @@ def match(run: Run, folder: Path, method: str) -> dict[str, Any]:
         count, scores = len(image_ids(run, split)), []
         with run.progress(f"matching regions of {split} images", count) as advance:
             for start in range(0, count, CHUNK):
-                rows = object_aware(run, split, slice(start, start + CHUNK))
+                rows = object_aware(run, split)[start : start + CHUNK]
                 none = [[np.zeros((n, 0), np.float32) for n in target.shape] for target in rows]
                 images = [GroundingImage(*empty, target) for empty, target in zip(none, rows, strict=True)]
                 scores += build_grounder(method).scores(images)

@@ -17,6 +17,7 @@ from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import detector_categories, label_settings
+from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import matches, regions
@@ -44,6 +45,7 @@ def match_words(run: Run, folder: Path) -> dict[str, Any]:
     shown = np.zeros(len(categories), np.int64)
     for labels in regions(run, "train").labels():
         np.add.at(shown, labels[labels >= 0], 1)
+    found = sum(int((targets.sum(1) > 0).sum()) for targets in object_aware(run, "train"))
     nouns = [{"word": word, "said": counts[word]} for word in words]
     content = {
         "categories": [
@@ -56,6 +58,8 @@ def match_words(run: Run, folder: Path) -> dict[str, Any]:
     return {
         "detector's categories that a noun means": int(same.any(0).sum()),
         "nouns of no category": len(content["nouns of no category"]),
+        "entities": counts.total(),
+        "entities whose category the detector found": found,
     }
 
 

@@ -44,7 +44,7 @@ def triplet_pairs(run: Run, method: str, objects_of: Sequence[EntityObjects]) ->
         triplets = triplet_rows(captions)
         if example.truth is None or not example.truth.mentions or not len(triplets) or not scores.size:
             continue
-        (target,) = object_aware(run, split, slice(place, place + 1))
+        target = object_aware(run, split)[place]
         true = true_pairs(example, captions, objects_of[place])
         known = np.array([bool(own) for own in true])
         hits = region_hits(proposals.boxes, [box[None] for box in example.truth.boxes], overlap)

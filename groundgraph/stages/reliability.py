@@ -1,6 +1,7 @@
 """Reliability: how far each teacher is trusted on each entity, by the image-text model (Eq. 10-11).
 
-Reads the examples, parsed captions, crops and teachers; writes reliability/SPLIT, a store each, column weights [E, 2].
+Reads the examples, parsed captions, regions, crops and teachers; writes reliability/SPLIT, a store each, column
+weights [E, 2].
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.crops import crops
+from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import ids_by_split, image_ids
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.reading import kept
@@ -34,8 +36,13 @@ def build(recipe: Recipe) -> list[Stage]:
     return [
         Stage(
             "reliability",
-            needs=("examples", "parsed", "crops", "teachers"),
-            settings=[recipe.teachers.expert.model_dump(), recipe.precision, recipe.interaction.sharpness],
+            needs=("examples", "parsed", "regions", "crops", "teachers"),
+            settings=[
+                recipe.teachers.expert.model_dump(),
+                recipe.precision,
+                recipe.interaction.sharpness,
+                label_settings(recipe),
+            ],
             work=weigh,
             cost=per_image(recipe.taught_splits, "weigh teachers: {images:,} images", seconds=0.5),
             spread=True,

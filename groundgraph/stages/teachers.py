@@ -1,13 +1,12 @@
-"""Teachers: the object-aware targets (Eq. 6), and the scores that make the interaction-aware ones (Eq. 7).
+"""Teachers: the scores that make the interaction-aware targets (Eq. 7); and what both teachers say.
 
-Reads the examples, parsed captions and regions; writes teachers/SPLIT, a store each, columns object [E, V], scores
-[E, V], which are Eq. 7 by cells, and cell_side [1], times which they are Eq. 7 by pixels. Of the measured split of a
-data set that has others nothing is asked: nothing is trained on it.
+Reads the examples, parsed captions and regions; writes teachers/SPLIT, a store each, columns scores [E, V], which are
+Eq. 7 by cells, and cell_side [1], times which they are Eq. 7 by pixels. Of the measured split of a data set that has
+others nothing is asked: nothing is trained on it. The object-aware teacher (Eq. 6) is asked where its targets are read.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,10 @@ from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import InteractionConfig
 from groundgraph.stages.cost import per_image
-from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import examples, ids_by_split, image_ids
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.object_aware import object_aware
-from groundgraph.stages.parsed import parsed
+from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.places import WEIGHT_FILES
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
@@ -37,68 +35,61 @@ from groundgraph.teachers.interaction import InteractionTeacher, cell_side, inte
 
 
 def build(recipe: Recipe) -> list[Stage]:
-    """The stage of a recipe of which a grounder is taught."""
-    if not recipe.needs_teachers:
-        return []
+    """The stage of a recipe of which a grounder is taught by the interaction-aware teacher."""
     config = recipe.interaction
-    models = [model for model in (config.model, config.tokenizer) if model] if config else []
-    # The scale of Eq. 7 and the temperature of Eq. 8 count where the scores are read.
-    settings = [config.model_dump(exclude={"area", "temperature"}), recipe.precision] if config else []
+    if config is None:
+        return []
+    models = [model for model in (config.model, config.tokenizer) if model]
     return [
         Stage(
             "teachers",
             needs=("examples", "parsed", "regions"),
-            settings=[*settings, label_settings(recipe)],
+            # The scale of Eq. 7 and the temperature of Eq. 8 count where the scores are read.
+            settings=[config.model_dump(exclude={"area", "temperature"}), recipe.precision],
             files=lambda: [model_identity(model) for model in models],
             work=teach,
             cost=per_image(recipe.taught_splits, "ask teachers: {images:,} images", seconds=6),
-            requirements=lambda: _requirements(config) if config else [],
+            requirements=lambda: _requirements(config),
             spread=True,
         )
     ]
 
 
 def teach(run: Run, folder: Path) -> dict[str, Any]:
-    """Ask both teachers, or one, about every image that is trained on."""
-    splits, counts = run.recipe.taught_splits, Counter[str]()
+    """Ask the vision-language model about every image that is trained on."""
+    splits = run.recipe.taught_splits
     unread = extract(run, folder, EXTRACTION, ids_by_split(run, splits))
-    for split in splits:
-        store = Ragged(folder / split)
-        counts["entities"] += int(store.lengths("object").sum())
-        counts["entities whose category the detector found"] += sum(
-            int((store.column(name, "object").sum(1) > 0).sum()) for name in store
-        )
-    return dict(counts) | beyond("entities beyond the vision-language model's length", unread)
+    count = sum(int(Ragged(folder / split).lengths("scores").sum()) for split in splits)
+    return {"entities": count} | beyond("entities beyond the vision-language model's length", unread)
 
 
-class Teachers:
-    """Both teachers, or the object-aware one alone."""
+class ActivationScorer:
+    """The vision-language model, whose activation maps become scores of regions."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        config = run.recipe.interaction
         self.run = run
-        self.interaction = InteractionTeacher(**config.model_dump(), **run.placement) if config else None
+        self.interaction = InteractionTeacher(**run.recipe.interaction.model_dump(), **run.placement)
 
     @property
     def beyond(self) -> int:
         """How many entities stood beyond the vision-language model's length so far."""
-        return self.interaction.truncated if self.interaction else 0
+        return self.interaction.truncated
 
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
-        """The targets of a slice's entities of a split."""
-        proposals, targets = regions(self.run, split)[part], object_aware(self.run, split, part)
-        for own, found, maps in zip(targets, proposals, self._maps(split, part, proposals), strict=True):
-            scores, side = np.zeros_like(own), 1.0
+        """The scores of a slice's entities of a split."""
+        proposals, captions = regions(self.run, split)[part], parsed(self.run, split)[part]
+        for said, found, maps in zip(captions, proposals, self._maps(split, part, proposals), strict=True):
+            scores, side = np.zeros((len(entities(said)), len(found)), np.float32), 1.0
             if maps:
                 scores = np.concatenate([region_scores(m, found.boxes, found.size) for m in maps])
                 side = cell_side(maps[0].shape[1:], found.size)
-            yield {"object": own, "scores": scores, "cell_side": np.array([side], np.float32)}
+            yield {"scores": scores, "cell_side": np.array([side], np.float32)}
 
     def _maps(self, split: str, part: slice, proposals: Sequence[Regions]) -> list[list[np.ndarray]]:
         """Activation maps [E, h, w] of each image's captions; none of an image without regions to look for."""
         maps: list[list[np.ndarray]] = [[] for _ in proposals]
         full = [i for i, found in enumerate(proposals) if len(found)]
-        if self.interaction and full:
+        if full:
             images, captions = examples(self.run, split)[part], parsed(self.run, split)[part]
             pictures = [open_image(images[i].path) for i in full]
             rows = self.interaction.model.activation_maps(pictures, [captions[i] for i in full])
@@ -107,24 +98,26 @@ class Teachers:
         return maps
 
 
-EXTRACTION = Extraction(Teachers, "asking the teachers about {} images", Columns("object", "scores", "cell_side"))
+EXTRACTION = Extraction(ActivationScorer, "asking the teachers about {} images", Columns("scores", "cell_side"))
 
 
 @kept("teachers")
 def targets(run: Run, split: str) -> Sequence[tuple[np.ndarray, np.ndarray]]:
     """The object-aware and the interaction-aware targets [E, V] of a split's images; a teacher left out is silent.
 
-    The stored scores (Eq. 7) become targets here (Eq. 8), so that another scale or temperature costs nothing.
+    The stored scores (Eq. 7) become targets here (Eq. 8), so that another scale or temperature costs nothing; so do the
+    detector's labels (Eq. 6).
     """
-    store, ids, config = Ragged(run.folder / "teachers" / split), image_ids(run, split), run.recipe.teachers
+    config, by_object, ids = run.recipe.interaction, object_aware(run, split), image_ids(run, split)
+    if config is None:
+        return Lazy(len(ids), lambda i: (by_object[i], np.zeros_like(by_object[i])))
+    store = Ragged(run.folder / "teachers" / split)
 
     def read(i: int) -> tuple[np.ndarray, np.ndarray]:
         stored = store[ids[i]]
-        object_, scores = stored["object"] if config.object else np.zeros_like(stored["object"]), stored["scores"]
-        if not config.interaction:
-            return object_, scores
-        side = stored["cell_side"] if config.interaction.area == "pixels" else 1
-        return object_, interaction_targets(scores * side, config.interaction.temperature)
+        scores, side = stored["scores"], stored["cell_side"] if config.area == "pixels" else 1
+        object_ = by_object[i] if run.recipe.teachers.object else np.zeros_like(scores)
+        return object_, interaction_targets(scores * side, config.temperature)
 
     return Lazy(len(ids), read)
 

@@ -39,6 +39,22 @@ class ObjectTeacher:
         self, categories: Sequence[str], same_concept: Callable[[Sequence[str], Sequence[str]], np.ndarray]
     ) -> None:
         self.categories, self.same_concept = tuple(categories), same_concept
+        self._means: dict[str, np.ndarray] = {}  # noun -> [C], looked up once
+
+    def of(self, nouns: Sequence[str], labels: np.ndarray) -> np.ndarray:
+        """Return the targets [E, V] float32 of E nouns on regions of labels [V] (Eq. 6).
+
+        Raises:
+            InputError: A label is no category of the detector.
+        """
+        if len(labels) and labels.max() >= len(self.categories):
+            raise InputError(
+                f"a region has label {labels.max()}, but the detector names {len(self.categories)} categories"
+            )
+        if new := [noun for noun in dict.fromkeys(nouns) if noun not in self._means]:
+            self._means.update(zip(new, self.same_concept(new, self.categories), strict=True))
+        match = np.array([self._means[noun] for noun in nouns], bool).reshape(len(nouns), len(self.categories))
+        return object_targets(match, labels)
 
     def targets(
         self, images: object, regions: Sequence[Regions], captions: Sequence[Sequence[ParsedCaption]]
@@ -51,16 +67,11 @@ class ObjectTeacher:
             captions: The captions of each image.
 
         Raises:
-            InputError: A label is no category of the detector.
+            InputError: As of `of`.
         """
         targets = []
         for own, texts in zip(regions, captions, strict=True):
-            if len(own) and own.labels.max() >= len(self.categories):
-                raise InputError(
-                    f"a region has label {own.labels.max()}, but the detector names {len(self.categories)} categories"
-                )
-            names = [entity.name for caption in texts for entity in caption.entities]
-            rows = object_targets(self.same_concept(names, self.categories), own.labels)
+            rows = self.of([entity.name for caption in texts for entity in caption.entities], own.labels)
             ends = np.cumsum([len(caption.entities) for caption in texts])[:-1]
             targets.append(np.split(rows, ends) if len(texts) else [])
         return targets

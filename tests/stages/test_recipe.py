@@ -28,7 +28,7 @@ def test_every_bundled_recipe_loads_and_dry_runs(name, tmp_path):
     if recipe.vocabulary.name == "induced" and recipe.detector.kind != "open-vocabulary":
         first.reverse()  # an induced vocabulary takes names that the detector has
     wanted = ["examples", "parsed", *first, "concepts", "matches"]
-    wanted += ["text"] * recipe.needs_text + ["teachers"] * recipe.needs_teachers
+    wanted += ["text"] * recipe.needs_text + ["teachers"] * (recipe.interaction is not None)
     assert stages[: len(wanted)] == wanted and stages[-2:] == ["evaluation", "report"]
     assert all(f"sgg-{m}" in stages for m in recipe.grounder)
     assert all((f"grounding-{name}" in stages) != method.supervised for name, method in recipe.methods.items())
