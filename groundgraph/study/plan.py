@@ -59,6 +59,7 @@ VARIANTS = {
         Variant("average", "MIL + both, averaged", ("grounder=two-teachers", "grounding.fusing=average")),
         Variant("self", "MIL + both, self-guided", ("grounder=two-teachers", "grounding.fusing=self")),
         Variant("product", "MIL + both, multiplied", ("grounder=two-teachers", "grounding.fusing=product")),
+        Variant("pairs", "pairs of regions", ("grounder=pairs",)),
         Variant("soft", "this method, soft labels", ("grounder=two-teachers", "pseudo_labels.kind=soft")),
         Variant("full", "full supervision", ("grounder=full",)),
     )
