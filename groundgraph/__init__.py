@@ -3,7 +3,8 @@
     import groundgraph
 
     result = groundgraph.run("demo", {"data.train": 500})  # a recipe in its folder
-    predictor = groundgraph.load(result.folder)  # its model, for new images
+    model = groundgraph.load(result.folder)  # its detector and model, for new images
+    model.predict("beach.png").relations
     groundgraph.parse("a man riding a horse")  # entities and triplets
     groundgraph.evaluate("predictions.npz", "truth.json")  # anyone's scene graphs
 
@@ -14,16 +15,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groundgraph.api import RunResult, evaluate, load, parse, run
+    from groundgraph.api import RunResult, evaluate, load, pack, parse, run
     from groundgraph.data.types import Entity, Example, Graph, ParsedCaption, Regions, Skipped, Triplet
     from groundgraph.errors import InputError
-    from groundgraph.predictor import Predictor
+    from groundgraph.pretrained.model import SceneGraphModel
 
 _PLACES = {
-    "groundgraph.api": ("RunResult", "evaluate", "load", "parse", "run"),
+    "groundgraph.api": ("RunResult", "evaluate", "load", "pack", "parse", "run"),
     "groundgraph.data.types": ("Entity", "Example", "Graph", "ParsedCaption", "Regions", "Skipped", "Triplet"),
     "groundgraph.errors": ("InputError",),
-    "groundgraph.predictor": ("Predictor",),
+    "groundgraph.pretrained.model": ("SceneGraphModel",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -33,13 +34,14 @@ __all__ = [
     "Graph",
     "InputError",
     "ParsedCaption",
-    "Predictor",
     "Regions",
     "RunResult",
+    "SceneGraphModel",
     "Skipped",
     "Triplet",
     "evaluate",
     "load",
+    "pack",
     "parse",
     "run",
 ]

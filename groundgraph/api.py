@@ -1,8 +1,9 @@
-"""The package from Python in five functions; `groundgraph.run`, `.load`, `.parse` and `.evaluate` are these."""
+"""The package from Python in six functions; `groundgraph.run`, `.load`, `.parse` and so on are these."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from groundgraph.engine.folder import default_folder
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.files import evaluate_files as evaluate
 from groundgraph.language import load_parser
-from groundgraph.predictor import Predictor
+from groundgraph.pretrained.loading import load_model
+from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.pretrained.packing import pack as write_pack
+from groundgraph.pretrained.packing import run_parts
 from groundgraph.stages import stages
 from groundgraph.stages.own_photos import open_recipe
 from groundgraph.stages.preflight import require
@@ -26,7 +30,7 @@ from groundgraph.stages.report import publish
 from groundgraph.terminal import Console
 from groundgraph.training.processes import launch
 
-__all__ = ["RunResult", "evaluate", "load", "open_run", "parse", "run"]
+__all__ = ["RunResult", "evaluate", "load", "open_run", "pack", "parse", "run"]
 
 Settings = Mapping[str, Any] | Sequence[str]
 
@@ -111,27 +115,38 @@ def run(
 
 
 def load(
-    folder: str | Path,
-    method: str | None = None,
-    device: str | None = None,
-    *,
-    categories: Sequence[str] | None = None,
-    predicates: Sequence[str] | None = None,
-) -> Predictor:
-    """A finished run's detector and scene-graph model, ready for new images.
+    model: str | os.PathLike[str] | None = None, method: str | None = None, device: str | None = None
+) -> SceneGraphModel:
+    """A trained scene-graph generator, ready for new images: `predict` finds graphs, `ground` a caption's boxes.
 
     Args:
-        folder: The run's folder.
-        method: Whose model, by its grounder's name; None: the recipe's first.
+        model: A finished run's folder, one that `groundgraph pack` or `save_pretrained` wrote, or a hub id; None: the
+            bundled miniature's, which knows drawn scenes only.
+        method: Of a run whose model, by its grounder's name; None: the recipe's first.
         device: Where models run; None: as the run's recipe has it.
-        categories: Names of things to find instead of the run's, for a run with `sgg.heads: open`.
-        predicates: Names of relations to find instead of the run's, likewise.
 
     Raises:
-        InputError: Where `folder` is no finished run, has no such method, or has closed heads and is to find other
-            names.
+        InputError: There is no such model, or it has no such method; names the fix.
     """
-    return Predictor(folder, method, device, categories, predicates)
+    return load_model(model, method, device)
+
+
+def pack(run: str | Path, out: str | Path, method: str | None = None, *, half: bool = False) -> dict[str, int]:
+    """Pack a finished run's model into a folder of its own, which `load`, another machine or the hub takes.
+
+    Args:
+        run: The run's folder.
+        out: The folder to write.
+        method: Whose model, by its grounder's name; None: the recipe's first.
+        half: Weights as float16.
+
+    Returns:
+        The sizes of its files in bytes, by name.
+
+    Raises:
+        InputError: Where `run` is no finished run, its regions come from a file, or `out` holds something else.
+    """
+    return write_pack(run_parts(Path(run), method), Path(out), half)
 
 
 @overload

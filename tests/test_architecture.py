@@ -24,7 +24,7 @@ ORDER = (
         "vision",
     ),
     *("teachers", "training", "grounding", "sgg", "evaluation", "report", "engine", "stages", "study"),
-    *("predictor", "api", "cli", "__main__", "__init__"),
+    *("pretrained", "api", "cli", "__main__", "__init__"),
 )
 ENGINE_MAY_IMPORT = {"errors", "registry", "system", "terminal", "torch_pair", "data", "engine"}
 LONGEST = 300  # lines of a file

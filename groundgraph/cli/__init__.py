@@ -19,6 +19,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": running.status,
     "recipes": recipes.recipes,
     "predict": predicting.predict,
+    "ground": predicting.ground,
+    "pack": predicting.pack,
     "parse": parsing.parse,
     "evaluate-parser": parsing.evaluate_parser,
     "evaluate": evaluating.evaluate,

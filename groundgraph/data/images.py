@@ -22,6 +22,7 @@ FORMATS: list[str] = [
     for name in ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
     if name in Image.OPEN
 ]
+IMAGE_ENDINGS = frozenset(ending for ending, kind in Image.EXTENSION.items() if kind in FORMATS)
 MAX_PIXELS = 80_000_000  # below Pillow's own alarm; a small file that unpacks to more is refused
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
 _ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that swap width and height

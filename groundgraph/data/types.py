@@ -186,6 +186,7 @@ class AnnotatedImage:
         labels: [B] int64 in 1..C.
         scores: [B] float32, the share of its entity's softmax over all regions that the box holds.
         relations: [R, 3] int64 (subject box, object box, predicate in 1..P).
+        relation_scores: [R] float32, where a model predicted them; None: annotations.
     """
 
     image_id: str
@@ -195,6 +196,7 @@ class AnnotatedImage:
     labels: np.ndarray
     scores: np.ndarray
     relations: np.ndarray
+    relation_scores: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

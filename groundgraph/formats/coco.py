@@ -160,8 +160,8 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
     """Write COCO's images, categories and annotations (bbox is [x, y, width, height] in pixels), and two lists more.
 
     predicates  [{"id", "name"}]; relations [{"id", "image_id", "subject_id", "object_id", "predicate_id"}], of whose
-    ends the ids are annotations'. An annotation's "score" is its entity's share of the region. file_name is relative
-    to info's "image_folder".
+    ends the ids are annotations'; predicted ones have a "score". An annotation's "score" is its entity's share of the
+    region, or a model's. file_name is relative to info's "image_folder".
 
     Returns:
         Counts.
@@ -193,7 +193,9 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
                     "score": score,
                 }
             )
-        for subject, object_, predicate in image.relations.tolist():
+        given = image.relation_scores
+        scored = [{}] * len(image.relations) if given is None else [{"score": value} for value in shortest(given)]
+        for (subject, object_, predicate), score in zip(image.relations.tolist(), scored, strict=True):
             content["relations"].append(
                 {
                     "id": len(content["relations"]) + 1,
@@ -201,6 +203,7 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
                     "subject_id": first + subject,
                     "object_id": first + object_,
                     "predicate_id": predicate,
+                    **score,
                 }
             )
     write_json(Path(path), content)

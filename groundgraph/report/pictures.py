@@ -61,14 +61,18 @@ def save_graph(
     Raises:
         InputError: on another ending, and where a label or a column has no name.
     """
+    save_record(path, image, graph_json(graph, categories, predicates, top), min_side)
+
+
+def save_record(path: Path, image: Image.Image, shown: dict[str, Any], min_side: int = 640) -> None:
+    """Draw the objects and relations of `graph_json`'s form on their image; arguments as of `save_graph`."""
     kind = Path(path).suffix.removeprefix(".")
     if kind not in FORMATS:
         raise InputError(f"{path}: pictures are written as {', '.join(FORMATS)}")
     with matplotlib.style.context(_STYLE), warnings.catch_warnings():
         # `fonts.unreadable_scripts` says it once, not for every letter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = draw_graph(image, graph, categories, predicates, top, min_side)
-        figure.savefig(path, format=kind, dpi=_FINE, metadata=_DRAWN_BY[kind])
+        draw_record(image, shown, min_side).savefig(path, format=kind, dpi=_FINE, metadata=_DRAWN_BY[kind])
 
 
 def draw_graph(
@@ -80,7 +84,11 @@ def draw_graph(
     min_side: int = 640,
 ) -> Figure:
     """The picture that `save_graph` writes, as a matplotlib figure; arguments are the same."""
-    shown = graph_json(graph, categories, predicates, top)
+    return draw_record(image, graph_json(graph, categories, predicates, top), min_side)
+
+
+def draw_record(image: Image.Image, shown: dict[str, Any], min_side: int = 640) -> Figure:
+    """The picture that `save_record` writes, as a matplotlib figure; arguments are the same."""
     image = image.convert("RGB")
     side = min(max(*image.size, min_side), max(LONGEST, min_side))
     scale = side / max(image.size)

@@ -7,6 +7,8 @@ names can be replaced after training, as in VS3 (Zhang et al. 2023) and OvSGTR (
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Literal
 
@@ -230,3 +232,17 @@ def set_names(
                 module.set_views(torch.from_numpy(views[0]), views[1])
     counts = {kind: len(rows) for kind, rows in features.items() if rows is not None}
     model.sizes = Sizes(**asdict(model.sizes) | counts)
+
+
+@contextmanager
+def names_kept(model: SggModel) -> Iterator[None]:
+    """Whatever names a model is told in the block, after it it knows those that it knew."""
+    told = [m for m in model.modules() if isinstance(m, NameFeatures | DetectorStart)]
+    before, sizes = [dict(module.named_buffers(recurse=False)) for module in told], model.sizes
+    try:
+        yield
+    finally:
+        model.sizes = sizes
+        for module, buffers in zip(told, before, strict=True):
+            for name, buffer in buffers.items():
+                setattr(module, name, buffer)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from groundgraph.data.types import Graph, Skipped
 from groundgraph.errors import InputError
-from groundgraph.predictor import Predictor, at_least, predict_images
+from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.pretrained.pictures import at_least, predict_images
 
 
 def graph(scores=(0.9, 0.8, 0.5), relations=(0.9, 0.4)):
@@ -18,7 +19,7 @@ def graph(scores=(0.9, 0.8, 0.5), relations=(0.9, 0.4)):
     return Graph(boxes, np.array([1, 2, 1]), np.array(scores, np.float32), np.array([[0, 1], [2, 1]]), table)
 
 
-class Same(Predictor):
+class Same(SceneGraphModel):
     """A predictor that sees the same graph in every image."""
 
     def __init__(self):

@@ -22,7 +22,7 @@ from groundgraph.errors import InputError
 from groundgraph.grounding import GroundingConfig, build_grounder
 from groundgraph.models import device as devices
 from groundgraph.models.device import device_of, dtype_of
-from groundgraph.predictor import Predictor
+from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 from groundgraph.sgg.uniter import Uniter, UniterConfig
 from groundgraph.stages import stages
@@ -224,7 +224,7 @@ def test_every_stage_that_has_a_model_runs_it_on_the_gpu(tmp_path, gpu):
     before = gpu.work
     image = tmp_path / "photo.png"
     PHOTOS[0].save(image)
-    assert list(Predictor(tmp_path / "gpu").graphs([image], Skipped())) and gpu.work > before + 50
+    assert list(SceneGraphModel.from_run(tmp_path / "gpu").graphs([image], Skipped())) and gpu.work > before + 50
 
     before = gpu.work
     plain, ran = executed(tmp_path / "cpu", "device=cpu")

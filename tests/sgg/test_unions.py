@@ -9,7 +9,7 @@ from PIL import Image
 from groundgraph.data.types import Example, Regions
 from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
-from groundgraph.predictor import Predictor
+from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.sgg.motifs import MotifsConfig
 from groundgraph.sgg.unions import UnionFeatures, union_features
 from groundgraph.sgg.uniter import UniterConfig
@@ -74,7 +74,7 @@ def test_a_run_trains_and_predicts_with_the_detectors_features(tmp_path):
     execute(run, stages(run.recipe))
     model = json.loads((run.folder / "sgg-full" / "config.json").read_text())
     assert model["sizes"]["unions"] == model["sizes"]["features"] > 0  # one detector describes both
-    predictor = Predictor(run.folder)
+    predictor = SceneGraphModel.from_run(run.folder)
     paths = [example.path for example in examples(run, "test")]
     graphs = list(predictor.graphs(paths))
     assert len(graphs) == len(paths) == 4 and all(len(graph.pairs) for _, graph in graphs)

@@ -11,7 +11,7 @@ from groundgraph.data.store import StoredRegions
 from groundgraph.engine.fingerprints import fingerprints
 from groundgraph.engine.run import Run
 from groundgraph.language.concepts import same_concept
-from groundgraph.predictor import Predictor
+from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.stages import artifacts, stages
 from groundgraph.stages.evaluation import grounded
 from groundgraph.stages.recipe import find_recipe, load_recipe
@@ -67,9 +67,9 @@ def test_what_reads_labels_is_due_and_no_region_is_found_again(tmp_path):
 
     # A new image's regions have the same names, and the model takes them.
     image = next((run.folder / "images").glob("test-*.png"))
-    predictor = Predictor(run.folder)
-    assert predictor.detector.categories == kept
-    ((_, graph),) = predictor.graphs([image])
+    model = SceneGraphModel.from_run(run.folder)
+    assert model.detector.categories == kept
+    ((_, graph),) = model.graphs([image])
     assert len(graph.boxes)
 
 

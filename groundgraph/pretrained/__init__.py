@@ -1,0 +1,1 @@
+"""A trained model as a thing one can hold: packed into a folder, loaded from one, on new images."""

@@ -1,0 +1,85 @@
+"""The model card of a packed model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from groundgraph.grounding import method_of
+
+SHOWN = 40  # names of a vocabulary
+DRAWN = "It has only ever seen MiniGenome's drawn scenes, and knows nothing of photos."
+_CARD = """---
+{header}---
+
+# {name}
+
+A scene-graph generator trained from captions by [groundgraph](https://github.com/groundgraph/groundgraph), without a
+single annotated box: {title}. {drawn}
+
+```python
+import groundgraph
+
+model = groundgraph.load("OWNER/NAME")  # or the folder that this card lies in
+graph = model.predict("photo.jpg")
+print(graph.objects, graph.relations)
+```
+
+| | |
+|---|---|
+| trained on | {data} |
+| regions from | {detector} |
+| scene-graph model | {model} |
+| {counts[0]} categories | {categories} |
+| {counts[1]} predicates | {predicates} |
+
+## Measured
+
+{metrics}
+
+## Limits
+
+It finds what its captions spoke of and nothing else. Who takes the pictures, and what people think worth a caption,
+shape what it says of them. Scores rank relations; they are no promise.
+"""
+
+
+def model_card(
+    names: Mapping[str, Sequence[str]], recipe: Mapping[str, Any], method: str, metrics: Mapping[str, Any]
+) -> str:
+    """The card as Markdown with the hub's header.
+
+    Args:
+        names: The vocabulary.
+        recipe: As it is stored.
+        method: The grounder's name.
+        metrics: As metrics.json has them of a method.
+    """
+    header = {"library_name": "groundgraph", "tags": ["scene-graph-generation", "weakly-supervised"]}
+    data, detector = recipe["data"], recipe["detector"]
+    listings = names["categories"], names["predicates"]
+    categories, predicates = (", ".join(n[:SHOWN]) + (", ..." if len(n) > SHOWN else "") for n in listings)
+    return _CARD.format(
+        header=yaml.safe_dump(header, sort_keys=False),
+        name=recipe["name"],
+        title=method_of(method).title,
+        drawn=DRAWN if data["source"] == "minigenome" else "",
+        data=f"{data['source']}, recipe {recipe['name']}",
+        detector=f"{detector['model']} ({detector['kind']}), {detector['regions']} an image",
+        model=recipe["sgg"]["model"],
+        counts=[len(n) for n in listings],
+        categories=categories,
+        predicates=predicates,
+        metrics=_measured(metrics),
+    )
+
+
+def _measured(metrics: Mapping[str, Any]) -> str:
+    """What is known, in per cent."""
+    rows = [("grounding, all", (metrics.get("grounding") or {}).get("all"))]
+    rows += [(f"SGDet {name}", value) for name, value in (metrics.get("sgdet") or {}).items()]
+    rows += [("mAP50", metrics.get("mAP50"))]
+    known = [f"| {name} | {100 * value:.1f} |" for name, value in rows if isinstance(value, int | float)]
+    return "\n".join(["| | per cent |", "|---|---|", *known]) if known else "Nothing was measured: no box is annotated."

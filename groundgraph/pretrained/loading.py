@@ -1,0 +1,58 @@
+"""What `groundgraph.load` and `predict` take for a model: a run, a packed folder, a hub id, or nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from groundgraph.data.images import IMAGE_ENDINGS
+from groundgraph.errors import InputError
+from groundgraph.models import resolve
+from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.pretrained.packing import is_packed
+
+MINIATURE = "bundled:sgg"  # what is loaded where nothing is named
+DRAWN_ONLY = (
+    "the bundled miniature's model knows drawn scenes only: it says nothing of photos. For yours, train one "
+    "(groundgraph run FOLDER) or name a model's folder or hub id"
+)
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+
+
+def is_model(name: str) -> bool:
+    """Whether a name means a model and no image: a run's folder, a packed one, a hub id that is no file here."""
+    path = Path(name)
+    if path.exists():
+        return (path / "recipe.yaml").is_file() or is_packed(path)
+    return path.suffix.lower() not in IMAGE_ENDINGS
+
+
+def load_model(
+    name: str | os.PathLike[str] | None = None, method: str | None = None, device: str | None = None
+) -> SceneGraphModel:
+    """A model by its name; arguments as of `groundgraph.load`.
+
+    Raises:
+        InputError: There is no such model, or none of that method.
+    """
+    if name is None:
+        return SceneGraphModel.from_pretrained(resolve(MINIATURE), device=device)
+    path = Path(name)
+    if path.exists() or not _HUB_ID.fullmatch(str(name)):
+        if not is_packed(path):
+            return SceneGraphModel.from_run(path, method, device)
+    if method is not None:
+        raise InputError(f"{name}: a packed model has one method; leave out {method!r}")
+    if path.exists():
+        return SceneGraphModel.from_pretrained(str(path), device=device)
+    try:
+        return SceneGraphModel.from_pretrained(str(name), device=device)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the hub's client in use raises
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{os.path.abspath(name)}: no such folder; and as an id of the hub it cannot be fetched ({reason}): give a "
+            "run's folder, one that `groundgraph pack` wrote, or connect"
+        ) from error
