@@ -15,15 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groundgraph.api import RunResult, evaluate, load, pack, parse, run
+    from groundgraph.api import RunResult, evaluate, pack, parse, run
     from groundgraph.data.types import Entity, Example, Graph, ParsedCaption, Regions, Skipped, Triplet
     from groundgraph.errors import InputError
+    from groundgraph.pretrained.loading import load
     from groundgraph.pretrained.model import SceneGraphModel
 
 _PLACES = {
-    "groundgraph.api": ("RunResult", "evaluate", "load", "pack", "parse", "run"),
+    "groundgraph.api": ("RunResult", "evaluate", "pack", "parse", "run"),
     "groundgraph.data.types": ("Entity", "Example", "Graph", "ParsedCaption", "Regions", "Skipped", "Triplet"),
     "groundgraph.errors": ("InputError",),
+    "groundgraph.pretrained.loading": ("load",),
     "groundgraph.pretrained.model": ("SceneGraphModel",),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}

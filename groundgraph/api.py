@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from groundgraph.engine.folder import default_folder
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.files import evaluate_files as evaluate
 from groundgraph.language import load_parser
-from groundgraph.pretrained.loading import load_model
-from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.pretrained.loading import load
 from groundgraph.pretrained.packing import pack as write_pack
 from groundgraph.pretrained.packing import run_parts
 from groundgraph.stages import stages
@@ -112,23 +110,6 @@ def run(
     if work.processes.first:
         publish(work, work.folder / "report")  # done before, but perhaps deleted since
     return RunResult(work.folder, tuple(computed), tuple(work.skipped.items))
-
-
-def load(
-    model: str | os.PathLike[str] | None = None, method: str | None = None, device: str | None = None
-) -> SceneGraphModel:
-    """A trained scene-graph generator, ready for new images: `predict` finds graphs, `ground` a caption's boxes.
-
-    Args:
-        model: A finished run's folder, one that `groundgraph pack` or `save_pretrained` wrote, or a hub id; None: the
-            bundled miniature's, which knows drawn scenes only.
-        method: Of a run whose model, by its grounder's name; None: the recipe's first.
-        device: Where models run; None: as the run's recipe has it.
-
-    Raises:
-        InputError: There is no such model, or it has no such method; names the fix.
-    """
-    return load_model(model, method, device)
 
 
 def pack(run: str | Path, out: str | Path, method: str | None = None, *, half: bool = False) -> dict[str, int]:

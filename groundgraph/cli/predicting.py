@@ -43,7 +43,7 @@ def predict(
     from groundgraph.data.types import Skipped
     from groundgraph.engine.progress import Bars
     from groundgraph.pretrained.batches import DATA_FORMATS, listed_images, predict_batch
-    from groundgraph.pretrained.loading import DRAWN_ONLY, is_model, load_model
+    from groundgraph.pretrained.loading import DRAWN_ONLY, is_model, load
     from groundgraph.pretrained.pictures import predict_images
 
     name = words[0] if is_model(words[0]) else None
@@ -54,7 +54,7 @@ def predict(
         console.print(f"[yellow]note[/] {DRAWN_ONLY}")
     run = name is not None and (Path(name) / "recipe.yaml").is_file()
     out = out or (Path(name) / "predictions" if run else Path("predictions"))
-    model, skipped, bars = load_model(name, method, device), Skipped(), Bars()
+    model, skipped, bars = load(name, method, device), Skipped(), Bars()
     shown = bars.shown(console, lambda: None) if len(images) > model.batch_size else nullcontext()
     with model.named(_names(categories), _names(predicates)), shown:
         if kind in DATA_FORMATS:
@@ -90,14 +90,14 @@ def ground(
     from groundgraph.data.files import write_json
     from groundgraph.data.images import open_image
     from groundgraph.errors import InputError
-    from groundgraph.pretrained.loading import load_model
+    from groundgraph.pretrained.loading import load
     from groundgraph.pretrained.words import teachers_alone
     from groundgraph.terminal import print_json
 
     if model is not None and setting:
         raise InputError("--set names the teachers' models, for grounding without --model: leave one of them out")
     if model is not None:
-        grounded = load_model(model, method, device).ground(image, caption)
+        grounded = load(model, method, device).ground(image, caption)
     else:
         words = teachers_alone([*(setting or ()), *([f"device={device}"] if device else [])])
         if words.bundled:

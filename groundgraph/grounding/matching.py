@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 
@@ -57,6 +56,8 @@ def one_to_one(scores: Tensor, graphs: Tensor, entities: Tensor, regions: Tensor
     torn = rivals.triu(1).any(2).nonzero()
     if not len(torn):
         return best
+    from scipy.optimize import linear_sum_assignment  # of a second; a model that is loaded to predict has no need of it
+
     torn[:, 1] = graphs[torn[:, 0], torn[:, 1]]
     table, owner, real, free = (x.cpu().numpy() for x in (values, graphs, entities, regions))
     table = np.nan_to_num(table)  # a loss gone astray is training's to report

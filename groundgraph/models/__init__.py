@@ -14,7 +14,7 @@ from pathlib import Path
 from groundgraph.errors import InputError
 
 FOLDER = Path(__file__).parent
-BUNDLED = ("detector", "text", "vl", "clip")
+BUNDLED = ("detector", "text", "vl", "clip", "sgg")
 
 
 def resolve(name: str | os.PathLike[str]) -> str:

@@ -28,18 +28,24 @@ def is_model(name: str) -> bool:
     return path.suffix.lower() not in IMAGE_ENDINGS
 
 
-def load_model(
-    name: str | os.PathLike[str] | None = None, method: str | None = None, device: str | None = None
+def load(
+    model: str | os.PathLike[str] | None = None, method: str | None = None, device: str | None = None
 ) -> SceneGraphModel:
-    """A model by its name; arguments as of `groundgraph.load`.
+    """A trained scene-graph generator, ready for new images: `predict` finds graphs, `ground` a caption's boxes.
+
+    Args:
+        model: A finished run's folder, one that `groundgraph pack` or `save_pretrained` wrote, or a hub id; None: the
+            bundled miniature's, which knows drawn scenes only.
+        method: Of a run whose model, by its grounder's name; None: the recipe's first.
+        device: Where models run; None: as the run's recipe has it.
 
     Raises:
-        InputError: There is no such model, or none of that method.
+        InputError: There is no such model, or it has no such method; names the fix.
     """
-    if name is None:
+    if model is None:
         return SceneGraphModel.from_pretrained(resolve(MINIATURE), device=device)
-    path = Path(name)
-    if path.exists() or not _HUB_ID.fullmatch(str(name)):
+    path, name = Path(model), str(model)
+    if path.exists() or not _HUB_ID.fullmatch(name):
         if not is_packed(path):
             return SceneGraphModel.from_run(path, method, device)
     if method is not None:
@@ -47,7 +53,7 @@ def load_model(
     if path.exists():
         return SceneGraphModel.from_pretrained(str(path), device=device)
     try:
-        return SceneGraphModel.from_pretrained(str(name), device=device)
+        return SceneGraphModel.from_pretrained(name, device=device)
     except InputError:
         raise
     except Exception as error:  # whatever the hub's client in use raises

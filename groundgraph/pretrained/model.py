@@ -21,10 +21,9 @@ from groundgraph.errors import InputError
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.sgnls import Sgnls
-from groundgraph.pretrained.packing import Parts, read_packed, run_parts, write_packed
+from groundgraph.pretrained.packing import ModelParts, read_packed, run_parts, write_packed
 from groundgraph.pretrained.results import GroundedCaption, NamedGraph
 from groundgraph.pretrained.words import WordGrounder
-from groundgraph.report.pictures import graph_json
 from groundgraph.sgg.heads import names_kept
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.unions import union_features
@@ -56,7 +55,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
 
     batch_size = 16  # images that go through the networks at once
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ModelParts) -> None:
         self.parts, self.model = parts, parts.network
         self.categories, self.predicates = parts.names["categories"], parts.names["predicates"]
         recipe = parts.recipe
@@ -158,7 +157,9 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             return self._words.ground(_as_file(image, Path(scratch) / "0.png"), caption)
 
     def record(self, graph: Graph, top: int = 10) -> dict[str, Any]:
-        """The graph's `top` best relations and their objects, by name, with scores: see `graph_json`."""
+        """The graph's `top` best relations and their objects, by name: see `report.pictures.graph_json`."""
+        from groundgraph.report.pictures import graph_json  # with matplotlib, which takes half a second
+
         return graph_json(graph, self.categories, self.predicates, top)
 
     @cached_property

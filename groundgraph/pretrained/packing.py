@@ -48,7 +48,7 @@ LOADED_AS_FLOAT32 = ("detector", "text")  # whatever their files hold; a detecto
 
 
 @dataclass(frozen=True)
-class Parts:
+class ModelParts:
     """What a scene-graph generator is made of.
 
     Attributes:
@@ -68,7 +68,7 @@ class Parts:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
-def run_parts(run: Path, method: str | None = None, device: str | None = None) -> Parts:
+def run_parts(run: Path, method: str | None = None, device: str | None = None) -> ModelParts:
     """The parts of a finished run; arguments as of `groundgraph.load`.
 
     Raises:
@@ -85,7 +85,7 @@ def run_parts(run: Path, method: str | None = None, device: str | None = None) -
     grounder, measured = run / f"grounding-{method}", run / "metrics.json"
     metrics = json.loads(measured.read_text(encoding="utf-8"))["methods"].get(method) if measured.is_file() else None
     learns = recipe.methods[method].learns and (grounder / "model.safetensors").is_file()
-    return Parts(network, names, recipe, method, grounder if learns else None, metrics or {})
+    return ModelParts(network, names, recipe, method, grounder if learns else None, metrics or {})
 
 
 def is_packed(folder: Path) -> bool:
@@ -93,7 +93,7 @@ def is_packed(folder: Path) -> bool:
     return all((folder / name).is_file() for name in FILES) and not (folder / "recipe.yaml").exists()
 
 
-def read_packed(folder: Path, device: str | None = None) -> Parts:
+def read_packed(folder: Path, device: str | None = None) -> ModelParts:
     """The parts of a packed folder.
 
     Raises:
@@ -125,10 +125,12 @@ def read_packed(folder: Path, device: str | None = None) -> Parts:
             )
     names = {kind: extra[kind] for kind in ("categories", "predicates", "detector")}
     grounder = folder / "grounder"
-    return Parts(network, names, recipe, extra["method"], grounder if grounder.is_dir() else None, extra["metrics"])
+    return ModelParts(
+        network, names, recipe, extra["method"], grounder if grounder.is_dir() else None, extra["metrics"]
+    )
 
 
-def write_packed(parts: Parts, folder: Path, half: bool = False) -> None:
+def write_packed(parts: ModelParts, folder: Path, half: bool = False) -> None:
     """Write a model's folder.
 
     Args:
@@ -178,7 +180,7 @@ def write_packed(parts: Parts, folder: Path, half: bool = False) -> None:
     write_text(folder / "README.md", model_card(parts.names, content, parts.method, parts.metrics))
 
 
-def pack(parts: Parts, out: Path, half: bool = False) -> dict[str, int]:
+def pack(parts: ModelParts, out: Path, half: bool = False) -> dict[str, int]:
     """Write a model's folder, whole or not at all; one that was packed before is replaced.
 
     Args:

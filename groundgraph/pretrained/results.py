@@ -11,7 +11,6 @@ from PIL import Image
 
 from groundgraph.data.types import Graph, ParsedCaption
 from groundgraph.formats.graph_json import graph_record
-from groundgraph.report.pictures import save_graph, save_record
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class NamedGraph:
 
     def save(self, path: str | Path, image: Image.Image, top: int = 10) -> None:
         """Draw the `top` best relations on the image, see `report.pictures.save_graph`."""
+        from groundgraph.report.pictures import save_graph  # with matplotlib, which takes half a second
+
         save_graph(Path(path), image, self.graph, self.categories, self.predicates, top)
 
 
@@ -84,6 +85,8 @@ class GroundedCaption:
 
     def save(self, path: str | Path, image: Image.Image) -> None:
         """Draw the boxes with their words, and the caption's relations, on the image; the ending gives the format."""
+        from groundgraph.report.pictures import save_record
+
         record = self.record()
         objects = [
             {"category": entity["text"], "score": entity["score"], "box": entity["box"]}

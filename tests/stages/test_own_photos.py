@@ -50,6 +50,14 @@ def test_a_folder_with_captions_runs(tmp_path):
     assert "note nothing is measured" in result.output and "│ chance" not in result.output
     vocabulary = json.loads((tmp_path / "run" / "vocabulary" / "vocabulary.json").read_text())
     assert vocabulary["categories"] and vocabulary["predicates"]
+    words = json.loads((tmp_path / "run" / "vocabulary" / "words.json").read_text())
+    concepts = json.loads((tmp_path / "run" / "concepts" / "concepts.json").read_text())
+    assert {row["word"] for row in concepts["nouns"]} == set(words["nouns"])
+    for row in concepts["nouns"]:  # each word is told as it is used
+        assert [row["category"], row["why"]] == words["nouns"][row["word"]]
+    counts = concepts["counts"]
+    assert counts["mapped triplets"] <= counts["triplets of two things that can be boxed"] <= counts["predicates"]
+    assert "What became of the triplets" in (tmp_path / "run" / "report.html").read_text()
     assert "name: my holiday" in (tmp_path / "run" / "recipe.yaml").read_text()
 
 
