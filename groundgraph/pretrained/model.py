@@ -31,6 +31,7 @@ from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.names import name_needs, tell_names
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.regions import detector_requirements, open_detector
+from groundgraph.stages.views import viewer
 from groundgraph.vision.label_coverage import CoveredDetector
 
 Picture = str | Path | Image.Image
@@ -59,12 +60,13 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         self.parts, self.model = parts, parts.network
         self.categories, self.predicates = parts.names["categories"], parts.names["predicates"]
         recipe = parts.recipe
-        require_all(detector_requirements(recipe))
+        views = name_needs(recipe) if recipe.sgg.start == "image-text" else []
+        require_all(detector_requirements(recipe) + views)
         placement = {"device": recipe.device, "precision": recipe.precision}
         # The names that the detector's labels stood for in training.
         detector = open_detector(recipe, parts.names["detector"], **placement)
         self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
-        self.config = recipe.sgg.inference
+        self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)
 
     @classmethod
@@ -186,9 +188,10 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
                 given = [np.asarray(own, np.float32).reshape(-1, 4) for own in boxes[part]]
                 regions = [*self.detector.pool([open_image(path) for path in paths[part]], given)]
             usable = [(example, own) for example, own in zip(examples, regions, strict=True) if own is not None]
-            unions = self.unions_of([example for example, _ in usable], [own for _, own in usable])
-            task = "sgdet" if boxes is None else "sgcls"
-            found = iter(predict(self.model, [own for _, own in usable], self.config, task=task, unions=unions))
+            listing = [example for example, _ in usable]
+            proposals = self.view(listing, [own for _, own in usable])
+            task, unions = "sgdet" if boxes is None else "sgcls", self.unions_of(listing, proposals)
+            found = iter(predict(self.model, proposals, self.config, task=task, unions=unions))
             yield from (None if own is None else next(found) for own in regions)
 
     @contextmanager
@@ -212,7 +215,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         with names_kept(self.model):
             self.categories, self.predicates = (list(Vocabulary(tuple(listing)).names) for listing in names)
             try:
-                tell_names(recipe, self.model, self.parts.names["detector"], self.categories, self.predicates)
+                detector, trained = (self.parts.names[kind] for kind in ("detector", "trained predicates"))
+                tell_names(recipe, self.model, detector, self.categories, self.predicates, trained)
                 yield
             finally:
                 self.categories, self.predicates = own

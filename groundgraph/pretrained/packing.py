@@ -36,6 +36,7 @@ from groundgraph.stages.recipe import Recipe, run_recipe
 from groundgraph.vision import NAMED
 
 FORMAT = 1
+NAMES = ("categories", "predicates", "detector", "trained predicates")
 FILES = ("config.json", "model.safetensors")
 # What a recipe may name by a folder of this disk, and the folder that it is copied to.
 EXPERTS = {
@@ -53,7 +54,7 @@ class ModelParts:
 
     Attributes:
         network: The scene-graph model.
-        names: Its "categories" and "predicates", and the "detector"'s categories.
+        names: Its "categories" and "predicates", the "detector"'s categories, and the "trained predicates".
         recipe: What it was trained by; names the detector and the text model.
         method: Its grounder's name.
         grounder: The folder of the trained grounder; None: the method has none.
@@ -123,7 +124,7 @@ def read_packed(folder: Path, device: str | None = None) -> ModelParts:
                 f"{place}: trained with another {name} than this groundgraph has: install version {extra['version']}, "
                 "or train it again"
             )
-    names = {kind: extra[kind] for kind in ("categories", "predicates", "detector")}
+    names = {kind: extra[kind] for kind in NAMES if kind in extra}
     grounder = folder / "grounder"
     return ModelParts(
         network, names, recipe, extra["method"], grounder if grounder.is_dir() else None, extra["metrics"]
@@ -149,7 +150,7 @@ def write_packed(parts: ModelParts, folder: Path, half: bool = False) -> None:
         )
     content = parts.recipe.model_dump(mode="json")
     halved, bundled = [folder / "model.safetensors"], {}
-    if parts.recipe.sgg.heads == "closed" or parts.recipe.sgg.names == "text":
+    if not parts.recipe.sgg.needs_expert:
         content["teachers"]["expert"] = None  # it only taught
         if content["grounding"]["fusing"] == "expert":
             content["grounding"]["fusing"] = "average"
