@@ -31,7 +31,7 @@ from groundgraph.stages.examples import examples
 from groundgraph.stages.matches import category_nouns
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.vocabulary import vocabulary
-from groundgraph.stages.word_tables import word_tables
+from groundgraph.stages.word_tables import novel_table, word_tables
 
 GRAPHS, RELATIONS = 24, 8
 K = 50  # of the predicates' recall
@@ -68,7 +68,10 @@ def write_summary(run: Run, folder: Path) -> dict[str, Any]:
         graphs=graphs,
         curves=curves(run),
         skipped=list(run.skipped.items),
-        tables=word_tables(word_meanings(run), category_nouns(run)),
+        tables=[
+            *novel_table(evaluation.metrics(run)["methods"], run.recipe.vocabulary.novel.model_dump()),
+            *word_tables(word_meanings(run), category_nouns(run)),
+        ],
         cases_note=cases_note,
         graphs_note=graphs_note,
         predicates=predicate_recall(run),

@@ -32,6 +32,28 @@ def word_tables(concepts: dict[str, Any], matches: dict[str, Any]) -> list[Table
     ]
 
 
+def novel_table(figures: dict[str, Any], withheld: dict[str, Any]) -> list[Table]:
+    """Recall of base and of novel names by every method, where names were withheld.
+
+    Args:
+        figures: "methods" of metrics.json, by the methods' names.
+        withheld: `vocabulary.novel` of the recipe.
+    """
+    rows = [
+        (method, group, values) for method, row in figures.items() for group, values in row.get("novel", {}).items()
+    ]
+    if not rows:
+        return []
+    names = [", ".join(part) or "none" for part in (withheld["categories"], withheld["predicates"])]
+    note = f"Per cent. No label in training was of the categories {names[0]}, or of the predicates {names[1]}."
+    keys = list(rows[0][2])
+    cells = [
+        (name, group, *("-" if values[key] is None else f"{100 * values[key]:.1f}" for key in keys))
+        for name, group, values in rows
+    ]
+    return [Table("Names that were withheld", note, ("Method", "True relations", *keys), cells)]
+
+
 def _triplets(counts: dict[str, int]) -> Table:
     """How many triplets of the captions the scene-graph model can learn from."""
     said = counts["predicates"]

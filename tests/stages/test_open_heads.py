@@ -42,6 +42,7 @@ def test_withheld_names_are_measured_and_not_trained_on(novel):
     rows = artifacts.metrics(novel)["methods"]["sgnls"]["novel"]
     assert list(rows) == ["base", "novel", "novel categories", "novel predicates", "harmonic mean"]
     assert {"R@20", "R@50", "R@100"} <= set(rows["base"])
+    assert "Names that were withheld" in (novel.folder / "report.html").read_text()
     categories, predicates = vocabulary(novel)
     draw, rng = labels_of(novel, "sgnls"), np.random.default_rng(0)
     drawn = [draw(i, rng) for i in range(len(examples(novel, "train")))]
