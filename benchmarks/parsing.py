@@ -21,7 +21,8 @@ from pathlib import Path
 
 from needs import needs
 
-from groundgraph.evaluation.parsing import Fact, fact_sets, parsed_facts, read_gold, score_facts
+from groundgraph.evaluation.gold_graphs import Fact, read_gold
+from groundgraph.evaluation.parsing import fact_sets, parsed_facts, score_facts
 from groundgraph.language import load_parser
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.words import NUMBERS

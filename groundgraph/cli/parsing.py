@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def parse(
     """Show a caption's entities and triplets as JSON; of several captions a list."""
     from groundgraph.language import load_parser
     from groundgraph.language.captions import read_captions
-    from groundgraph.language.parser import LONGEST
+    from groundgraph.language.reading import LONGEST
 
     texts, parser = read_captions(captions), load_parser("rules")
     parsed = [
@@ -48,18 +49,31 @@ def evaluate_parser(
 ) -> None:
     """Score the parser on captions with known graphs: precision, recall and f1 of their facts."""
     from groundgraph.data.files import check_output, write_json
-    from groundgraph.evaluation.parsing import evaluate_parser, read_gold
+    from groundgraph.evaluation.gold_graphs import read_gold
+    from groundgraph.evaluation.parsing import evaluate_parser
     from groundgraph.language import load_parser
 
     if out:
         check_output(out, [gold])
-    facts = read_gold(gold)
-    scores = evaluate_parser(load_parser("rules"), facts)
+    graphs = read_gold(gold)
+    scores, kinds = evaluate_parser(load_parser("rules"), graphs)
     table = Table("facts", "precision", "recall", "f1")
     for group, figures in scores.items():
-        table.add_row(group, *("-" if value is None else f"{value:.3f}" for value in figures.values()))
+        table.add_row(group, *map(_share, figures.values()))
     console.print(table)
-    if facts.skipped:
-        console.print(f"[yellow]skipped[/] {facts.skipped} malformed facts of {escape(str(gold))}")
+    if kinds:
+        measures = [(group, measure) for group in ("objects", "relations") for measure in ("precision", "recall")]
+        table = Table("kind", "captions", *(f"{group}: {measure}" for group, measure in measures))
+        counts = Counter(graph.kind or "other" for graph in graphs.graphs)
+        for kind, figures_of in [*kinds.items(), ("all", scores)]:
+            count = counts[kind] if kind in kinds else len(graphs.graphs)
+            table.add_row(escape(kind), str(count), *(_share(figures_of[group][m]) for group, m in measures))
+        console.print(table)
+    if graphs.skipped:
+        console.print(f"[yellow]skipped[/] {graphs.skipped} malformed facts of {escape(str(gold))}")
     if out:
-        write_json(out, scores, indent=1)
+        write_json(out, scores | ({"kinds": kinds} if kinds else {}), indent=1)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
-from groundgraph.data.text import text_file
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
+from groundgraph.evaluation.gold_graphs import Fact, GoldGraph, GoldGraphs
 from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
 
-# A fact as FACTUAL writes them: (thing,), (thing, "is", attribute) or (thing, predicate, thing).
-Fact = tuple[str, ...]
 GROUPS = ("all", "objects", "attributes", "relations")
-GRAPH_COLUMNS = ("graph", "scene_graph")
-_BRACKETS = re.compile(r"\(([^()]*)\)")
+Scores = dict[str, dict[str, float | None]]
 
 
 class CaptionParser(Protocol):
@@ -27,80 +20,6 @@ class CaptionParser(Protocol):
 
     def parse(self, captions: Sequence[str]) -> Sequence[ParsedCaption]:
         """Parse captions, in their order."""
-
-
-@dataclass(frozen=True)
-class GoldGraphs:
-    """A FACTUAL-style file.
-
-    Attributes:
-        captions: N captions.
-        facts: the N captions' facts.
-        skipped: how many malformed facts were left out.
-    """
-
-    captions: list[str]
-    facts: list[list[Fact]]
-    skipped: int = 0
-
-
-def read_graph(text: str) -> tuple[list[Fact], int]:
-    """The facts of a graph in FACTUAL's writing.
-
-    Args:
-        text: "( dog , is , brown ) , ( dog , on , bed )"; a thing without attribute or relation stands alone:
-            "( dog )".
-
-    Returns:
-        The facts, and how many pieces had no such form.
-    """
-    pieces = [tuple(" ".join(part.split()) for part in piece.split(",")) for piece in _BRACKETS.findall(text)]
-    facts = [fact for fact in pieces if len(fact) in (1, 3) and all(fact)]
-    outside = _BRACKETS.sub("", text).strip(" ,\n")
-    return facts, len(pieces) - len(facts) + bool(outside)
-
-
-def read_gold(path: Path | str) -> GoldGraphs:
-    """Read captions with their graphs.
-
-    Args:
-        path: a CSV file with a header, a column `caption` and a column `graph` (FACTUAL's own: `scene_graph`). Other
-            columns are ignored; capitals and spaces around a column's name do not count.
-
-    Raises:
-        InputError: naming file and line, where one of the two is missing or there twice, a row has fewer or more
-            fields than the header, or the file has no row, no fact at all, or is no text.
-    """
-    captions, graphs, skipped = [], [], 0
-    try:
-        with text_file(path, "a CSV file with columns caption and graph", newline="") as file:
-            reader = csv.reader(file)
-            header = [name.strip().lower() for name in next(reader, [])]
-            column = next((name for name in GRAPH_COLUMNS if name in header), "graph")
-            if header.count("caption") != 1 or header.count(column) != 1:
-                names = ", ".join(header)[:200] or "none"
-                raise InputError(
-                    f"{path}: columns caption and graph are needed in the header; it has {names}; give each once, with "
-                    "commas between"
-                )
-            for row in filter(None, reader):
-                if len(row) != len(header):
-                    fault = "a row cut short" if len(row) < len(header) else "a row too long"
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: {fault}, {len(row)} fields below {len(header)} columns; give "
-                        "a caption and a graph, in quotes where they hold commas"
-                    )
-                facts, malformed = read_graph(row[header.index(column)])
-                captions.append(row[header.index("caption")])
-                graphs.append(facts)
-                skipped += malformed
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: not CSV ({error}); save it as a CSV file") from error
-    if not captions:
-        raise InputError(f"{path}: no captions below the header; give a row a caption")
-    if not any(graphs):
-        raise InputError(f"{path}: no graph holds a fact; write them as ( dog , on , bed ) , ( bed )")
-    return GoldGraphs(captions, graphs, skipped)
 
 
 def parsed_facts(caption: ParsedCaption) -> list[Fact]:
@@ -151,9 +70,28 @@ def fact_sets(facts: Iterable[Fact]) -> dict[str, set[Fact]]:
     }
 
 
-def score_facts(
-    predicted: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]
-) -> dict[str, dict[str, float | None]]:
+def accepted(parsed: Iterable[Fact], gold: GoldGraph) -> tuple[set[Fact], set[Fact]]:
+    """A parsed graph and the true one as they are compared.
+
+    Of each group of alternatives the true graph has the one that was parsed, else the one that it has; of the parsed
+    graph, optional facts that are not in the true one are left out, and so are the things that only they name.
+
+    Returns:
+        The lemmatised facts of the parsed graph, its things included, and of the true one.
+    """
+    true, optional = {lemmatised(fact) for fact in gold.facts}, {lemmatised(fact) for fact in gold.optional}
+    sets = fact_sets(parsed)
+    found = sets["all"] | sets["objects"]
+    for group in gold.alternatives:
+        choices = [lemmatised(fact) for fact in group]
+        chosen = next((fact for fact in choices if fact in found), None)
+        if chosen is not None:
+            true = true.difference(choices) | {chosen}
+    neither = (fact_sets(optional)["objects"] | optional) - fact_sets(true)["objects"] - true
+    return found - neither, true
+
+
+def score_facts(predicted: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> Scores:
     """Micro precision, recall and f1 of facts: counts are summed over the captions before dividing.
 
     Equality of the sets `all` is FACTUAL's set match (Li et al. 2023, section 5).
@@ -190,6 +128,24 @@ def _ratios(right: int, predicted: int, true: int) -> dict[str, float | None]:
     }
 
 
-def evaluate_parser(parser: CaptionParser, gold: GoldGraphs) -> dict[str, dict[str, float | None]]:
-    """Score a parser, anything with `parse(captions) -> ParsedCaptions`, on a file's captions: see `score_facts`."""
-    return score_facts([parsed_facts(c) for c in parser.parse(gold.captions)], gold.facts)
+def evaluate_parser(parser: CaptionParser, gold: GoldGraphs) -> tuple[Scores, dict[str, Scores]]:
+    """Score a parser on a file's captions: see `score_facts` and `accepted`.
+
+    Args:
+        parser: Anything with `parse(captions) -> ParsedCaptions`.
+        gold: The captions and their graphs.
+
+    Returns:
+        The scores of all captions, and {kind: those of its captions} where the file names kinds.
+    """
+    facts = map(parsed_facts, parser.parse(gold.captions))
+    compared = [accepted(found, graph) for found, graph in zip(facts, gold.graphs, strict=True)]
+    rows: dict[str, list[int]] = {}
+    for number, graph in enumerate(gold.graphs):
+        rows.setdefault(graph.kind, []).append(number)
+
+    def scores(numbers: Iterable[int]) -> Scores:
+        return score_facts(*zip(*(compared[number] for number in numbers), strict=True))
+
+    kinds = {kind or "other": scores(numbers) for kind, numbers in rows.items()} if any(rows) else {}
+    return scores(range(len(compared))), kinds

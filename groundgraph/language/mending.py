@@ -5,11 +5,14 @@ Each rule knows a slip by the words around it, never by the caption. The lists a
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
-from groundgraph.language.words import BE, COLOURS, ING_NOUNS, NAMES, PEOPLE
+from groundgraph.language.living import is_person
+from groundgraph.language.words import BE, COLOURS, ING_NOUNS
 
 
-def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int]) -> None:
+def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int], names: Container[int]) -> None:
     """Mend a parse in place.
 
     Args:
@@ -17,8 +20,12 @@ def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int]) -
         tags: Penn's, a word each.
         deps: Dependency labels, a word each.
         heads: Positions of the governing words; a root is its own.
+        names: Positions of words that stand for a name of several and are nouns for sure.
     """
     slips = _Slips(words, tags, deps, heads)
+    for i in range(len(words)):
+        if i in names and tags[i][:2] != "NN":
+            slips.make_noun(i)
     slips.retag()
     slips.name_nouns()
     slips.free_participle()
@@ -51,14 +58,11 @@ class _Slips:
         heads[i], deps[i] = noun, label
 
     def name_nouns(self) -> None:
-        """Nouns that pass for verbs by their form: "on cutting board", "to building", "next to sidewalk"."""
+        """Nouns that pass for verbs by their form: "to building", "next to sidewalk"."""
         words, tags = self.words, self.tags
         for i, word in enumerate(words):
             before, after = tags[i - 1] if i else "", tags[i + 1 : i + 2]
-            if word in NAMES and after and lemma(words[i + 1], "noun") in NAMES[word]:
-                tags[i], tags[i + 1] = "NN", "NN" if tags[i + 1][:2] != "NN" else tags[i + 1]
-                self.make_modifier(i, i + 1, "compound")
-            elif tags[i] == "VBG" and word in ING_NOUNS:
+            if tags[i] == "VBG" and word in ING_NOUNS:
                 if before in ("", "DT", "JJ", "IN", "TO", "CD", "PRP$") and after not in (["DT"], ["PRP$"], ["NN"]):
                     tags[i] = "NN"
                     if self.deps[i] == "pcomp":
@@ -142,14 +146,26 @@ class _Slips:
         )
 
     def rejoin(self) -> None:
-        """ "A man with a hat and a bag": a thing joined to a person after "with" belongs to what the person has."""
+        """ "A man with a hat and a bag": a thing joined to a person is what the person has, does or wears, too."""
         for k, dep in enumerate(self.deps):
             head = self.heads[k]
-            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.words[head] not in PEOPLE:
+            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
                 continue
-            before = next((p for p in range(k - 1, head, -1) if self.deps[p] == "pobj"), None)
-            if before is not None and self.words[self.heads[before]] == "with" and self.words[k] not in PEOPLE:
+            if not is_person(self.words[head]) or is_person(self.words[k]):
+                continue
+            before = self._listed_before(k)
+            if before > head and self.deps[before] in ("pobj", "dobj", "conj"):
                 self.heads[k] = before
+
+    def _listed_before(self, k: int) -> int:
+        """The noun just before "and" or a comma and the noun phrase at k, or -1."""
+        i = k - 1
+        while i > 0 and self.tags[i] in ("DT", "PRP$", "JJ", "CD", "VBN", "NN") and self.heads[i] > i:
+            i -= 1
+        if self.words[i] not in ("and", "or", ","):
+            return -1
+        i -= 1 + (self.words[i - 1] == ",")
+        return i if i >= 0 and self.tags[i][:2] == "NN" else -1
 
     def _swallows(self, i: int) -> bool:
         """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""

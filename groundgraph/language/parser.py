@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,14 +11,15 @@ from threadpoolctl import ThreadpoolController
 from groundgraph.data.types import ParsedCaption, Triplet
 from groundgraph.errors import InputError
 from groundgraph.language.lemmas import MODEL
+from groundgraph.language.names import shorten_names
+from groundgraph.language.reading import LONGEST, Reading
 from groundgraph.language.relations import Relations
 from groundgraph.language.tree import Tree
+from groundgraph.language.writing import mend_writing
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
-
-LONGEST = 1000  # characters read of a caption; a longer one is no caption, and parsing time grows with length
 
 
 class RuleParser:
@@ -66,22 +66,20 @@ class RuleParser:
             if not isinstance(text, str):
                 raise InputError(f"caption {number} of {len(captions)} is no text but {text!r:.100}; leave it out")
         self.cut += sum(len(text) > LONGEST for text in captions)
-        unique = list(dict.fromkeys(captions))
-        # Capitals alone would make every word a name.
-        texts = ((text.lower() if text.isupper() and text.isascii() else text) for text in unique)
+        readings = {text: _read(text) for text in captions}
         # Products this small are slower shared out over cores, by far where the cores are busy.
         with self.libraries.limit(limits=1, user_api="blas"):
-            docs = self.nlp.pipe(map(_beginning, texts), batch_size=256)
-            parsed = {text: read_tree(text, doc) for text, doc in zip(unique, docs, strict=True)}
+            docs = self.nlp.pipe((reading.text for reading in readings.values()), batch_size=256)
+            parsed = {text: read_tree(reading, doc) for (text, reading), doc in zip(readings.items(), docs, strict=True)}
         return [parsed[text] for text in captions]
 
 
-def _beginning(text: str) -> str:
-    """What is read of a caption: half a word at the end would be another word."""
-    if len(text) <= LONGEST or text[LONGEST].isspace():
-        return text[:LONGEST]
-    whole = re.match(r".*\s", text[:LONGEST], re.DOTALL)
-    return whole.group() if whole else text[:LONGEST]  # a script without spaces has none to cut at
+def _read(caption: str) -> Reading:
+    """A caption as the model reads it."""
+    reading = Reading(caption)
+    mend_writing(reading)
+    shorten_names(reading)
+    return reading
 
 
 def _use_numpy_products(nlp: Language) -> None:
@@ -95,18 +93,20 @@ def _use_numpy_products(nlp: Language) -> None:
                 layer.ops = products
 
 
-def read_tree(text: str, doc: Doc) -> ParsedCaption:
-    """Return the entities and triplets of one spaCy document whose characters are those of `text`."""
-    kept = [token for token in doc if not token.is_space]
+def read_tree(reading: Reading, doc: Doc) -> ParsedCaption:
+    """Return the entities and triplets of one caption, whose reading is the spaCy document."""
+    text, kept = reading.caption, [token for token in doc if not token.is_space]
     if not kept:
         return ParsedCaption(text)
     place = {token.i: k for k, token in enumerate(kept)}
+    spans = [(reading.starts[token.idx], reading.ends[token.idx + len(token) - 1]) for token in kept]
     tree = Tree(
         [token.text for token in kept],
         [token.tag_ for token in kept],
         [token.dep_ for token in kept],
         [place.get(token.head.i, k) for k, token in enumerate(kept)],
-        [token.idx for token in kept],
+        spans,
+        {k: reading.names[start] for k, (start, _) in enumerate(spans) if start in reading.names},
     )
     if not tree.entities:
         return ParsedCaption(text)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from groundgraph.data.types import Entity
-from groundgraph.language.lemmas import PREPOSITIONS, lemma
+from groundgraph.data.types import Entity, Span
+from groundgraph.language.lemmas import PREPOSITIONS, lemma, name_lemma
+from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.mending import mend
 from groundgraph.language.words import (
     ADJECTIVES,
     AMOUNTS,
-    ANIMALS,
     ARTICLES,
     BODY_PARTS,
     COLOURS,
@@ -19,7 +19,6 @@ from groundgraph.language.words import (
     FIXED_PREPOSITIONS,
     MATERIALS,
     NUMBERS,
-    PEOPLE,
     PICTURES,
     PLACES,
     SHADES,
@@ -38,7 +37,8 @@ class Tree:
         tags: Penn's, a word each.
         deps: Dependency labels, a word each.
         heads: Positions of the governing words; a root is its own.
-        starts: The words' first characters in the caption.
+        spans: The words' characters in the caption.
+        names: Of a word that stands for a name of several: (first character, all words in lower case).
 
     Attributes:
         words: In lower case.
@@ -48,11 +48,17 @@ class Tree:
     """
 
     def __init__(
-        self, tokens: list[str], tags: list[str], deps: list[str], heads: list[int], starts: list[int]
+        self,
+        tokens: list[str],
+        tags: list[str],
+        deps: list[str],
+        heads: list[int],
+        spans: list[Span],
+        names: dict[int, tuple[int, str]],
     ) -> None:
-        self.tokens, self.tags, self.deps, self.heads, self.starts = tokens, tags, deps, heads, starts
+        self.tokens, self.tags, self.deps, self.heads, self.spans, self.names = tokens, tags, deps, heads, spans, names
         self.words = [token.lower() for token in tokens]
-        mend(self.words, tags, deps, heads)
+        mend(self.words, tags, deps, heads, names)
         self.children: list[list[int]] = [[] for _ in tokens]
         for i, head in enumerate(heads):
             if head != i:
@@ -152,8 +158,7 @@ class Tree:
         tags = [tag[:2] for tag in self.tags[i : i + 3]]
         if tags[:2] != ["NN", "NN"] or tags[2:] == ["NN"] or lemma(self.words[i + 1], "noun") not in BODY_PARTS:
             return False
-        owner = lemma(self.words[i], "noun")
-        return owner in PEOPLE or owner in ANIMALS
+        return is_person(self.words[i]) or is_animal(self.words[i])
 
     @cached_property
     def meaning(self) -> dict[int, int]:
@@ -180,7 +185,8 @@ class Tree:
     def _entity(self, noun: int) -> Entity:
         words, tags = self.words, self.tags
         first, attributes = self.nouns[noun], []
-        parts = [k for k in range(first, noun) if words[k] not in COLOURS and words[k] not in MATERIALS]
+        described = COLOURS | MATERIALS
+        parts = [k for k in range(first, noun) if words[k] not in described or k in self.names]
         attributes += [self.attribute(k) for k in range(first, noun) if k not in parts]
         k = first - 1
         while k >= 0 and self._modifies(k, noun):
@@ -190,16 +196,20 @@ class Tree:
         first = k + 1
         while first < noun and tags[first] in ("CC", ",", "RB", "HYPH", ":"):
             first += 1
-        name = " ".join([*(words[p] for p in parts), lemma(words[noun], "noun")])
+        name = name_lemma(" ".join(self.full(p) for p in [*parts, noun]))
         name = SPELLINGS.get(name, name)
         attributes += [a for a in self._predicated(noun) if a not in attributes]
-        start, end = self.starts[first], self.starts[noun] + len(self.tokens[noun])
+        start = self.names[first][0] if first in self.names else self.spans[first][0]
+        head_span = self.spans[noun]
         shades = [a for a in attributes if any(a != b and b.endswith(" " + a) for b in attributes)]
         kept = tuple(
             dict.fromkeys(a for a in attributes if (a not in shades and a not in SHADES) or len(attributes) == 1)
         )
-        head_span = (self.starts[noun], end)
-        return Entity("", self.tokens[noun], name, (start, end), head_span, kept)
+        return Entity("", self.tokens[noun], name, (start, head_span[1]), head_span, kept)
+
+    def full(self, i: int) -> str:
+        """The word at i in lower case, or all words of the name that it stands for."""
+        return self.names[i][1] if i in self.names else self.words[i]
 
     def _modifies(self, k: int, noun: int) -> bool:
         """Whether the word at k, left of what is known to belong to the noun, belongs to it too."""

@@ -33,7 +33,7 @@ COLOURS = frozenset(
     "teal maroon turquoise navy cream violet khaki colored colorful".split()
 )
 MATERIALS = frozenset(
-    "wood metal brick stone plastic concrete glass leather rubber steel marble stainless tile wicker iron dirt "
+    "wood wooden metal brick stone plastic concrete glass leather rubber steel marble stainless tile wicker iron dirt "
     "paper cement wire cloth cotton denim plaid adult baby asphalt gravel sand clay bamboo porcelain ceramic chrome "
     "aluminum bronze copper foam velvet silk wool nylon spandex polyester fleece flannel straw granite tin "
     "cardboard canvas linen lace suede".split()
@@ -99,7 +99,7 @@ EQUAL_PREPOSITIONS = {
 PEOPLE = frozenset(
     "man woman boy girl person people child kid guy lady baby gentleman male female player skier surfer skateboarder "
     "snowboarder rider cyclist biker batter catcher pitcher umpire worker chef waiter officer policeman fireman farmer "
-    "bride groom couple driver toddler spectator pedestrian dude cowboy tourist student teenager".split()
+    "bride groom couple crowd family team audience crew police driver toddler spectator pedestrian dude cowboy tourist student teenager adult human".split()
 )
 
 ANIMALS = frozenset(
@@ -119,34 +119,78 @@ HUMAN_ACTS = frozenset(
 )
 # Participles whose "with" or "in" names what does it: "a street covered in snow".
 COVERING = frozenset("cover line".split())
-# Nouns that an adjective or a gerund before them is part of the name of.
+# Names that begin with an adjective or a participle, and some that WordNet lacks, by their first word.
 NAMES = {
-    "hot": frozenset({"dog"}),
-    "polar": frozenset({"bear"}),
-    "wet": frozenset({"suit"}),
-    "cutting": frozenset({"board"}),
-    "parking": frozenset({"lot", "meter", "garage", "space", "sign"}),
-    "shopping": frozenset({"bag", "cart", "center", "mall"}),
-    "swimming": frozenset({"pool", "trunk", "trunks"}),
-    "frying": frozenset({"pan"}),
-    "baking": frozenset({"sheet", "pan", "dish", "tray"}),
-    "mixing": frozenset({"bowl"}),
-    "serving": frozenset({"tray", "dish", "plate", "spoon"}),
-    "dining": frozenset({"room", "table", "chair", "area", "hall"}),
-    "living": frozenset({"room"}),
-    "waiting": frozenset({"room", "area"}),
-    "washing": frozenset({"machine"}),
-    "sewing": frozenset({"machine"}),
-    "sleeping": frozenset({"bag"}),
-    "fishing": frozenset({"pole", "rod", "boat", "net"}),
-    "sailing": frozenset({"boat", "ship"}),
-    "running": frozenset({"shoe", "shoes"}),
-    "riding": frozenset({"boot", "boots", "helmet"}),
-    "skating": frozenset({"rink"}),
-    "rolling": frozenset({"pin"}),
-    "measuring": frozenset({"cup", "spoon"}),
-    "landing": frozenset({"gear", "strip"}),
-    "rocking": frozenset({"chair", "horse"}),
+    first: frozenset(rest.split(", "))
+    for first, rest in {
+        "hot": "dog, dog bun, dog stand, tub, sauce, chocolate, plate, pepper, pot, air balloon",
+        "polar": "bear",
+        "grizzly": "bear",
+        "potted": "plant",
+        "wet": "suit",
+        "high": "chair, heel",
+        "fast": "food",
+        "french": "fry, toast, bread, horn, press, door",
+        "mobile": "phone, home",
+        "cellular": "phone",
+        "remote": "control, controller",
+        "digital": "camera",
+        "electric": "guitar",
+        "electrical": "outlet, box",
+        "musical": "instrument",
+        "solar": "panel",
+        "grand": "piano",
+        "soft": "drink, toy, serve",
+        "sweet": "potato",
+        "sour": "cream",
+        "fried": "rice",
+        "iced": "tea",
+        "stained": "glass, glass window",
+        "flat": "screen, screen tv, screen television, screen monitor",
+        "double": "decker, decker bus",
+        "rearview": "mirror",
+        "rear": "view mirror",
+        "first": "base",
+        "second": "base",
+        "third": "base",
+        "home": "plate",
+        "wild": "flower",
+        "rubber": "duck",
+        "cell": "phone",
+        "street": "light, lamp",
+        "ice": "cream cone, cream sandwich, cream truck",
+        "cutting": "board",
+        "ironing": "board",
+        "parking": "lot, meter, garage, space, sign",
+        "shopping": "bag, cart, center, mall",
+        "swimming": "pool, trunk, trunks",
+        "frying": "pan",
+        "baking": "sheet, pan, dish, tray",
+        "mixing": "bowl",
+        "serving": "tray, dish, plate, spoon",
+        "dining": "room, table, chair, area, hall, room table",
+        "living": "room",
+        "sitting": "room",
+        "waiting": "room, area",
+        "washing": "machine",
+        "sewing": "machine",
+        "sleeping": "bag",
+        "fishing": "pole, rod, boat, net, line",
+        "sailing": "boat, ship",
+        "running": "shoe, shoes",
+        "walking": "stick",
+        "riding": "boot, boots, helmet",
+        "skating": "rink",
+        "rolling": "pin",
+        "measuring": "cup, spoon",
+        "landing": "gear, strip",
+        "rocking": "chair, horse",
+        "punching": "bag",
+        "playing": "card",
+        "drinking": "fountain, straw",
+        "watering": "can, hole",
+        "wedding": "cake, dress, ring",
+    }.items()
 }
 # Names that captions write in one word and in two.
 SPELLINGS = {
@@ -157,6 +201,8 @@ SPELLINGS = {
     "sun glasses": "sunglasses",
     "back pack": "backpack",
     "tooth brush": "toothbrush",
+    "motor cycle": "motorcycle",
+    "ice-cream": "ice cream",
 }
 
 # Verbs of being put somewhere that say the same as one of being there.

@@ -1,0 +1,89 @@
+"""Names of several words ("fire hydrant", "hot air balloon"): one thing each, whatever a tagger makes of the words.
+
+Known are those of WordNet whose first word is a noun, those of the bundled vocabularies, and the lists of `words`. The
+spaCy model reads a name's last word alone: it often takes the others for verbs or adjectives.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from groundgraph.data.vocabulary import COCO80, OBJECTS365, OPENIMAGES601, VG150_OBJECTS
+from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma, name_lemma
+from groundgraph.language.reading import Reading
+from groundgraph.language.wordnet import nouns
+from groundgraph.language.words import (
+    AMOUNTS,
+    ARTICLES,
+    BE,
+    BODY_PARTS,
+    COLOURS,
+    DETERMINERS,
+    MATERIALS,
+    NAMES,
+    NUMBERS,
+    PEOPLE,
+)
+
+LONGEST_NAME = 4  # words
+_RUN = re.compile(r"[a-zA-Z]+(?:[ -][a-zA-Z]+)+")
+_WORD = re.compile(r"[a-zA-Z]+")
+# What no name begins with, or has in it: what describes, counts or joins.
+_NO_PART = ARTICLES | PREPOSITIONS | {"and", "or", "of", "is", "are", "as", "at", "s", "t"}
+_NO_FIRST = COLOURS | MATERIALS | DETERMINERS | PEOPLE | AMOUNTS | {*NUMBERS, "human", "other", "common", "left", "right"}
+
+
+@cache
+def _listed() -> frozenset[str]:
+    """Names in the bundled vocabularies and in the lists, in base form."""
+    vocabularies = (COCO80, VG150_OBJECTS, OBJECTS365, OPENIMAGES601)
+    names = {part.replace("-", " ") for v in vocabularies for name in v.names for part in name.split("/")}
+    names |= {f"{first} {last}" for first, lasts in NAMES.items() for last in lasts}
+    return frozenset(name_lemma(name) for name in names if " " in name and name.split()[0].lower() not in _NO_FIRST)
+
+
+@cache
+def is_name(words: tuple[str, ...]) -> bool:
+    """Whether the words, in lower case, are the name of one kind of thing."""
+    if words[0] in _NO_FIRST or not _NO_PART.isdisjoint(words) or lemma(words[-1], "noun") in BODY_PARTS:
+        return False
+    name = name_lemma(" ".join(words))
+    if name in _listed():
+        return True
+    first = words[0]
+    described = is_base(first, "adj") or first.endswith(("ing", "ed")) or not is_base(first, "noun")
+    spellings = (name, name.replace(" ", "-", 1))  # ice-cream cone
+    return not described and any(spelling in nouns().meant for spelling in spellings)
+
+
+def shorten_names(reading: Reading) -> None:
+    """Leave the last word of each known name in a reading's text, and note the name."""
+    cuts = []
+    for run in _RUN.finditer(reading.text):
+        words = list(_WORD.finditer(run[0]))
+        lower = [word[0].lower() for word in words]
+        i = 0
+        while i + 1 < len(words):
+            for length in range(min(LONGEST_NAME, len(words) - i), 1, -1):
+                last = i + length - 1
+                if is_name(tuple(lower[i : last + 1])) and not _says_verb(lower, i, last):
+                    start, end = run.start() + words[i].start(), run.start() + words[last].start()
+                    reading.names[reading.starts[end]] = (reading.starts[start], " ".join(lower[i : last + 1]))
+                    cuts.append((start, end))
+                    i = last
+                    break
+            i += 1
+    for start, end in reversed(cuts):
+        reading.cut(start, end)
+
+
+def _says_verb(words: list[str], first: int, last: int) -> bool:
+    """Whether the last word is the sentence's verb rather than a plural: "the bus stops", "a fire engine rushes"."""
+    word, before = words[last], words[first - 1] if first else ""
+    if not word.endswith("s") or word.endswith("ss") or not is_base(lemma(word, "verb"), "verb"):
+        return False
+    if before in ("a", "an", "one", "each", "every", "another"):
+        return True
+    listed = name_lemma(" ".join(words[first : last + 1])) in _listed()
+    return not listed and before == "the" and not any(w in BE or w.endswith("ing") for w in words)
