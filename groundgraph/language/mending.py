@@ -5,7 +5,7 @@ Each rule knows a slip by the words around it, never by the caption. The lists a
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.living import is_person
@@ -32,6 +32,19 @@ def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int], n
     slips.join_verb_like_nouns()
     slips.hyphens()
     slips.rejoin()
+
+
+def is_third_person(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
+    """Whether the word in -s at i is a verb after "a dog": one thing, named just before, that has no plural."""
+    word = words[i]
+    if not word.endswith("s") or word.endswith("ss") or not is_base(lemma(word, "verb"), "verb"):
+        return False
+    if not i or tags[i - 1] not in ("NN", "NNP"):
+        return False
+    k = i - 1
+    while k > 0 and tags[k - 1] in ("NN", "JJ", "VBG", "VBN"):
+        k -= 1
+    return k > 0 and words[k - 1] in ("a", "an", "one", "each", "every", "another", "this", "that")
 
 
 class _Slips:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from threadpoolctl import ThreadpoolController
 
 from groundgraph.data.types import ParsedCaption, Triplet
 from groundgraph.errors import InputError
+from groundgraph.language.absence import MENTIONED, absent_phrases
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.names import shorten_names
 from groundgraph.language.reading import LONGEST, Reading
@@ -69,9 +70,15 @@ class RuleParser:
         readings = {text: _read(text) for text in captions}
         # Products this small are slower shared out over cores, by far where the cores are busy.
         with self.libraries.limit(limits=1, user_api="blas"):
-            docs = self.nlp.pipe((reading.text for reading in readings.values()), batch_size=256)
-            parsed = {text: read_tree(reading, doc) for (text, reading), doc in zip(readings.items(), docs, strict=True)}
+            docs = dict(zip(readings, self._docs(readings.values()), strict=True))
+            # Without what isn't there the rest of a caption is read better: these few are read again.
+            cut = {text: readings[text] for text, doc in docs.items() if _cut_absent(readings[text], doc)}
+            docs |= zip(cut, self._docs(cut.values()), strict=True)
+        parsed = {text: read_tree(reading, docs[text]) for text, reading in readings.items()}
         return [parsed[text] for text in captions]
+
+    def _docs(self, readings: Iterable[Reading]) -> Iterator[Doc]:
+        return self.nlp.pipe((reading.text for reading in readings), batch_size=256)
 
 
 def _read(caption: str) -> Reading:
@@ -80,6 +87,16 @@ def _read(caption: str) -> Reading:
     mend_writing(reading)
     shorten_names(reading)
     return reading
+
+
+def _cut_absent(reading: Reading, doc: Doc) -> bool:
+    """Leave out of a reading what only says that something isn't there; whether there was such."""
+    if not MENTIONED.search(reading.text):
+        return False
+    phrases = absent_phrases([token.lower_ for token in doc], [token.tag_ for token in doc])
+    for first, end in reversed(phrases):
+        reading.cut(doc[first].idx, doc[end].idx if end < len(doc) else len(reading.text))
+    return bool(phrases)
 
 
 def _use_numpy_products(nlp: Language) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from groundgraph.data.types import Entity, Span
+from groundgraph.language.absence import Absence
 from groundgraph.language.lemmas import PREPOSITIONS, lemma, name_lemma
 from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.mending import mend
@@ -45,6 +46,7 @@ class Tree:
         prepositions: Position -> (text, last position), simple and of several words.
         inside: Position of each word of a preposition -> the preposition's first.
         nouns: Position of each head noun -> first position of its compound.
+        absence: What isn't there or isn't so.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Tree:
         self._find_prepositions()
         self.nouns: dict[int, int] = {}
         self._find_nouns()
+        self.absence = Absence(self)
 
     def _find_prepositions(self) -> None:
         words, tags = self.words, self.tags
@@ -179,8 +182,8 @@ class Tree:
     @cached_property
     def entities(self) -> dict[int, Entity]:
         """Head position -> entity, in the order of the caption."""
-        amounts = {noun for noun in self.nouns if self.meaning[noun] != noun}
-        return {noun: self._entity(noun) for noun in self.nouns if noun not in amounts}
+        left_out = {noun for noun in self.nouns if self.meaning[noun] != noun} | self.absence.things
+        return {noun: self._entity(noun) for noun in self.nouns if noun not in left_out}
 
     def _entity(self, noun: int) -> Entity:
         words, tags = self.words, self.tags
@@ -247,7 +250,7 @@ class Tree:
             if child > noun and self.deps[child] in ("amod", "acl", "advcl") and self.tags[child] == "JJ":
                 adjectives += [child, *self.coordinated(child)]
         verb = self.heads[noun]
-        if self.deps[noun] in SUBJECTS:
+        if self.deps[noun] in SUBJECTS and verb not in self.absence.denied:
             complements = [c for c in self.children[verb] if self.deps[c] in ("acomp", "oprd") and c not in self.inside]
             for c in complements:
                 adjectives += [c, *self.coordinated(c)]
