@@ -38,8 +38,11 @@ def parse(
         for c in parser.parse(texts)
     ]
     print_json(parsed if len(parsed) > 1 else parsed[0])
-    if parser.cut:
-        note = f"of {parser.cut} captions only the first {LONGEST} characters were read"
+    notes = {
+        f"of {parser.cut} captions only the first {LONGEST} characters were read": parser.cut,
+        f"{parser.foreign} of {len(texts)} captions look like no English and were left out": parser.foreign,
+    }
+    for note in (note for note, count in notes.items() if count):
         Console(stderr=True).print(f"[yellow]note[/] {note}")
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import ThreadpoolController
 from groundgraph.data.types import ParsedCaption, Triplet
 from groundgraph.errors import InputError
 from groundgraph.language.absence import MENTIONED, absent_phrases
+from groundgraph.language.foreign import is_foreign
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.names import shorten_names
 from groundgraph.language.reading import LONGEST, Reading
@@ -31,6 +32,7 @@ class RuleParser:
 
     Attributes:
         cut: How many captions so far were longer than what is read of one.
+        foreign: How many looked like no English; nothing is read of these.
 
     Raises:
         InputError: There is no such model, or it has no tagger and parser.
@@ -46,7 +48,7 @@ class RuleParser:
         except OSError as error:
             raise InputError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
         _use_numpy_products(self.nlp)
-        self.cut = 0
+        self.cut = self.foreign = 0
         self.libraries = ThreadpoolController()
         missing = {"tagger", "parser"} - set(self.nlp.pipe_names)
         if missing:
@@ -56,7 +58,7 @@ class RuleParser:
         """Return one ParsedCaption a caption, in order; spans are characters of the caption as it stands.
 
         Equal captions are parsed once. Only the first 1000 characters are read, to a word's end; a caption without a
-        noun has no entities.
+        noun has no entities, nor has one in another language.
 
         Raises:
             InputError: `captions` is not a list of texts.
@@ -68,13 +70,17 @@ class RuleParser:
                 raise InputError(f"caption {number} of {len(captions)} is no text but {text!r:.100}; leave it out")
         self.cut += sum(len(text) > LONGEST for text in captions)
         readings = {text: _read(text) for text in captions}
+        foreign = {text for text, reading in readings.items() if is_foreign(reading.text)}
+        self.foreign += sum(text in foreign for text in captions)
+        for text in foreign:
+            readings[text] = Reading("")
         # Products this small are slower shared out over cores, by far where the cores are busy.
         with self.libraries.limit(limits=1, user_api="blas"):
             docs = dict(zip(readings, self._docs(readings.values()), strict=True))
             # Without what isn't there the rest of a caption is read better: these few are read again.
             cut = {text: readings[text] for text, doc in docs.items() if _cut_absent(readings[text], doc)}
             docs |= zip(cut, self._docs(cut.values()), strict=True)
-        parsed = {text: read_tree(reading, docs[text]) for text, reading in readings.items()}
+        parsed = {text: read_tree(text, reading, docs[text]) for text, reading in readings.items()}
         return [parsed[text] for text in captions]
 
     def _docs(self, readings: Iterable[Reading]) -> Iterator[Doc]:
@@ -110,9 +116,9 @@ def _use_numpy_products(nlp: Language) -> None:
                 layer.ops = products
 
 
-def read_tree(reading: Reading, doc: Doc) -> ParsedCaption:
+def read_tree(text: str, reading: Reading, doc: Doc) -> ParsedCaption:
     """Return the entities and triplets of one caption, whose reading is the spaCy document."""
-    text, kept = reading.caption, [token for token in doc if not token.is_space]
+    kept = [token for token in doc if not token.is_space]
     if not kept:
         return ParsedCaption(text)
     place = {token.i: k for k, token in enumerate(kept)}

@@ -23,7 +23,6 @@ class Reading:
     """
 
     def __init__(self, caption: str) -> None:
-        self.caption = caption
         self.text = _beginning(caption)
         self.starts = list(range(len(self.text)))
         self.ends = list(range(1, len(self.text) + 1))

@@ -53,7 +53,11 @@ def parse(run: Run, folder: Path) -> dict[str, Any]:
         listing = examples(run, split)
         with run.progress(f"parsing {split} captions", len(listing)) as advance:
             write_lines(folder / f"{split}.jsonl", _records(listing, parser, run, counts, advance))
-    return dict(counts) | beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
+    return (
+        dict(counts)
+        | beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
+        | beyond("captions that look like no English and were left out", getattr(parser, "foreign", 0))
+    )
 
 
 def _records(
