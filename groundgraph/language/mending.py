@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
-from groundgraph.language.living import is_person
 from groundgraph.language.words import BE, COLOURS, ING_NOUNS
 
 
@@ -31,7 +30,6 @@ def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int], n
     slips.free_participle()
     slips.join_verb_like_nouns()
     slips.hyphens()
-    slips.rejoin()
 
 
 def is_third_person(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
@@ -85,6 +83,9 @@ class _Slips:
                     self.make_noun(i)
             elif i == 0 and tags[i] == "RB" and after == ["IN"] and self.is_noun(i) and not is_base(word, "adj"):
                 self.make_noun(i)
+            elif tags[i] == "JJ" and self.deps[i] in ("pobj", "dobj", "nsubj") and not is_base(word, "adj"):
+                if lemma(word, "noun") != word and self.is_noun(i):  # "a flock of geese"
+                    self.make_noun(i)
             elif tags[i] in ("VBZ", "VB", "VBP", "JJR") and i and self.is_noun(i):
                 if self.deps[i - 1] == "compound" and self.heads[i - 1] == i:
                     self.make_noun(i)
@@ -118,12 +119,16 @@ class _Slips:
                 self.heads[i], self.deps[i] = i - 2, "conj"
 
     def hyphens(self) -> None:
-        """ "Heart-shaped": a noun, a hyphen and a participle are one adjective; "snow-covered" tells who covers."""
+        """ "Heart-shaped", "two-story": with the word after the hyphen one adjective; "snow-covered" tells who covers."""
         words, tags = self.words, self.tags
         for i in range(1, len(words) - 1):
             if words[i] == "-" and tags[i + 1] in ("VBN", "JJ") and tags[i - 1][:2] in ("NN", "JJ"):
                 if lemma(words[i + 1], "verb") != "cover":
                     tags[i - 1], tags[i + 1] = "AFX", "JJ"
+            elif words[i] == "-" and tags[i - 1] == "CD" and tags[i + 2 : i + 3] in (["NN"], ["NNS"]):
+                tags[i - 1], tags[i + 1] = "AFX", "JJ"
+            elif words[i] in ("dozen", "hundred", "thousand") and tags[i + 1] in ("NN", "NNS", "JJ"):
+                tags[i] = "DT"  # how many, and no part of a name
 
     def retag(self) -> None:
         """The two commonest slips: a bare noun read as a verb, and a gerund after its subject read as a noun."""
@@ -157,28 +162,6 @@ class _Slips:
             and is_base(base, "verb")
             and after[0] in ("DT", "PRP$", "IN", "CD", "JJ", "NN", "NNS", "RP", "TO")
         )
-
-    def rejoin(self) -> None:
-        """ "A man with a hat and a bag": a thing joined to a person is what the person has, does or wears, too."""
-        for k, dep in enumerate(self.deps):
-            head = self.heads[k]
-            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
-                continue
-            if not is_person(self.words[head]) or is_person(self.words[k]):
-                continue
-            before = self._listed_before(k)
-            if before > head and self.deps[before] in ("pobj", "dobj", "conj"):
-                self.heads[k] = before
-
-    def _listed_before(self, k: int) -> int:
-        """The noun just before "and" or a comma and the noun phrase at k, or -1."""
-        i = k - 1
-        while i > 0 and self.tags[i] in ("DT", "PRP$", "JJ", "CD", "VBN", "NN") and self.heads[i] > i:
-            i -= 1
-        if self.words[i] not in ("and", "or", ","):
-            return -1
-        i -= 1 + (self.words[i - 1] == ",")
-        return i if i >= 0 and self.tags[i][:2] == "NN" else -1
 
     def _swallows(self, i: int) -> bool:
         """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""

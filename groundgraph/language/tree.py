@@ -6,6 +6,7 @@ from functools import cached_property
 
 from groundgraph.data.types import Entity, Span
 from groundgraph.language.absence import Absence
+from groundgraph.language.attachment import attach
 from groundgraph.language.lemmas import PREPOSITIONS, lemma, name_lemma
 from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.mending import mend
@@ -61,6 +62,7 @@ class Tree:
         self.tokens, self.tags, self.deps, self.heads, self.spans, self.names = tokens, tags, deps, heads, spans, names
         self.words = [token.lower() for token in tokens]
         mend(self.words, tags, deps, heads, names)
+        attach(self.words, tags, deps, heads)
         self.children: list[list[int]] = [[] for _ in tokens]
         for i, head in enumerate(heads):
             if head != i:

@@ -10,7 +10,8 @@ ARTICLES = frozenset("the a an his her its their this that these those each ever
 AMOUNTS = frozenset(
     "bunch group pair couple lot lots number row line set series piece bit slice cluster herd flock variety kind "
     "type dozen dozens hundred hundreds handful collection stack pile mound patch part side sort assortment array "
-    "plenty section chunk load bundle strip bits pieces piles mass crowd bank thicket".split()
+    "plenty section chunk load bundle strip bits pieces piles mass crowd bank thicket team pack swarm flight school "
+    "fleet squad gang trio number".split()
 )
 VESSELS = {
     **dict.fromkeys(
@@ -119,6 +120,7 @@ HUMAN_ACTS = frozenset(
 )
 # Participles whose "with" or "in" names what does it: "a street covered in snow".
 COVERING = frozenset("cover line".split())
+COVERED = COVERING | frozenset("fill cap coat top dot".split())
 # Names that begin with an adjective or a participle, and some that WordNet lacks, by their first word.
 NAMES = {
     first: frozenset(rest.split(", "))
@@ -204,6 +206,22 @@ SPELLINGS = {
     "motor cycle": "motorcycle",
     "ice-cream": "ice cream",
 }
+
+# Verbs of moving: what looks like their particle is a preposition ("skates down a ramp").
+MOTION = frozenset(
+    "walk run jog hike ski skate skateboard snowboard surf sled slide climb crawl go come drive fly jump leap fall roll "
+    "travel sail row paddle swim race rush march stroll wander trot gallop bike cycle hop step ride slip drift cruise "
+    "glide pass speed".split()
+)
+# Verbs that do without an object: what follows "sits and reads" is read, not sat.
+INTRANSITIVE = MOTION - {"ride", "fly", "drive", "pass", "row", "roll", "race"} | frozenset(
+    "sit stand lie lay sleep nap rest wait smile laugh cry look stare kneel crouch squat lean bend dance sing pose bow "
+    "float hover hang perch rise bloom glow shine graze stretch relax lounge talk chat bark sneeze yawn growl live".split()
+)
+# Verbs whose object is what does the next verb: "watches a child eat", "helps a girl ride a bike".
+WATCHING = frozenset("watch see help let observe film photograph teach show hear".split())
+# What holds the thing named just before it, not the one who has that: "a man with a dog on a leash".
+TETHERS = frozenset("leash lead string rope chain cord tripod stick skewer hook harness wheel stand".split())
 
 # Verbs of being put somewhere that say the same as one of being there.
 SEATED = {"seat": "sit"}

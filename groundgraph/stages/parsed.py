@@ -29,6 +29,10 @@ from groundgraph.stages.needs import model_identity
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 
+# Counts that are said where there are any.
+CUT = "captions of which only the beginning was read"
+FOREIGN = "captions that look like no English and were left out"
+
 
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
@@ -55,8 +59,8 @@ def parse(run: Run, folder: Path) -> dict[str, Any]:
             write_lines(folder / f"{split}.jsonl", _records(listing, parser, run, counts, advance))
     return (
         dict(counts)
-        | beyond("captions of which only the beginning was read", getattr(parser, "cut", 0))
-        | beyond("captions that look like no English and were left out", getattr(parser, "foreign", 0))
+        | beyond(CUT, getattr(parser, "cut", 0))
+        | beyond(FOREIGN, getattr(parser, "foreign", 0))
     )
 
 
