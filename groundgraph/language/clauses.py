@@ -5,7 +5,7 @@ from __future__ import annotations
 from groundgraph.language.lemmas import PREPOSITIONS, lemma
 from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import BE, COVERING, GARMENTS, HUMAN_ACTS, PLACED, RELATIVE
+from groundgraph.language.words import BE, COVERING, GARMENTS, HUMAN_ACTS, INTRANSITIVE, PLACED, RELATIVE, WATCHING
 
 OBJECTS = ("dobj", "obj", "dative", "oprd")
 CLAUSES = ("xcomp", "advcl", "ccomp", "conj", "aux", "dep", "parataxis", "auxpass")
@@ -101,9 +101,15 @@ class Clauses:
                 return [head]
         return []
 
-    def joined(self, noun: int) -> list[int]:
-        """A noun with those before it in its "and" chain: what follows the last is true of all."""
+    def joined(self, noun: int, before: int = 0) -> list[int]:
+        """A noun with those before it in its "and" chain, and those after it but before `before`.
+
+        What follows the last is true of all: "salt and pepper on the table".
+        """
         t, chain = self.tree, [noun]
+        later = [k for k in self.things(noun)[1:] if k < before]
+        if later:
+            return [noun, *later]
         while t.deps[noun] == "conj" and t.heads[noun] in t.meaning:
             noun = t.heads[noun]
             if self._has_clause(noun):
@@ -117,6 +123,8 @@ class Clauses:
         t = self.tree
         if not self.is_garment(noun):
             return []
+        while t.deps[noun] == "conj" and t.heads[noun] in t.meaning and self.is_garment(t.heads[noun]):
+            noun = t.heads[noun]  # "in a hoodie and jeans"
         head = t.heads[noun]
         if t.deps[noun] == "pobj" and t.words[head] in ("in", "with"):
             people = self.subjects(t.heads[head]) if self.is_verb(t.heads[head]) else [t.heads[head]]
@@ -227,6 +235,9 @@ class Clauses:
         t = self.tree
         direct = self.with_label(verb, *OBJECTS)
         objects = [k for c in direct for k in self.things(c)]
+        if lemma(t.words[verb], "verb") in WATCHING:
+            acts = [c for c in self.with_label(verb, "ccomp", "xcomp") if t.tags[c] in ("VB", "VBG", "VBP")]
+            objects += [k for c in acts for s in self.with_label(c, "nsubj") if s > verb for k in self.things(s)]
         if any(t.words[c] in RELATIVE and c not in t.meaning for c in direct):
             return objects + self.antecedent(verb)
         if not objects and not self.stranded(verb) and not any(c in t.prepositions for c in direct):
@@ -239,7 +250,8 @@ class Clauses:
             # "holding and eating an apple": the last verb's object is everyone's.
             shared = [c for c in t.coordinated(verb) if t.tags[c] == t.tags[verb]]
             own = self.with_label(verb, "prt", "advmod", "acomp", "xcomp")
-            if shared and not own and not any(c in t.prepositions for c in t.children[verb]):
+            alone = lemma(t.words[verb], "verb") in INTRANSITIVE
+            if shared and not own and not alone and not any(c in t.prepositions for c in t.children[verb]):
                 objects = [k for c in self.with_label(shared[0], "dobj") for k in self.things(c)]
         return objects
 

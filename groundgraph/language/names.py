@@ -14,7 +14,6 @@ from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma, name_lemma
 from groundgraph.language.reading import Reading
 from groundgraph.language.wordnet import nouns
 from groundgraph.language.words import (
-    AMOUNTS,
     ARTICLES,
     BE,
     BODY_PARTS,
@@ -31,7 +30,7 @@ _RUN = re.compile(r"[a-zA-Z]+(?:[ -][a-zA-Z]+)+")
 _WORD = re.compile(r"[a-zA-Z]+")
 # What no name begins with, or has in it: what describes, counts or joins.
 _NO_PART = ARTICLES | PREPOSITIONS | {"and", "or", "of", "is", "are", "as", "at", "s", "t"}
-_NO_FIRST = COLOURS | MATERIALS | DETERMINERS | PEOPLE | AMOUNTS | {*NUMBERS, "human", "other", "common", "left", "right"}
+_NO_FIRST = COLOURS | MATERIALS | DETERMINERS | PEOPLE | {*NUMBERS, "human", "other", "common", "left", "right"}
 
 
 @cache

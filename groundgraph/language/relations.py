@@ -61,16 +61,16 @@ class Relations:
         """ "Stool man is sitting on", "the tracks the trolley is driving on": the object stands before the subject."""
         t, c = self.tree, self.clauses
         last = len(t.words) - 1 - (t.tags[-1] == ".")
-        if t.words[last] not in PREPOSITIONS or t.heads[last] != verb:
-            return
+        stranded = t.words[last] in PREPOSITIONS and t.heads[last] == verb
         subjects = c.with_label(verb, *SUBJECTS)
-        if len(subjects) != 1 or subjects[0] not in t.nouns:
+        if not subjects or subjects[-1] not in t.nouns or not (stranded or (len(subjects) == 2 and verb == last)):
             return
-        before = t.nouns[subjects[0]] - 1
+        before = t.nouns[subjects[-1]] - 1
         while before >= 0 and (t.words[before] in ARTICLES or t.tags[before][:2] in ("JJ", "CD")):
             before -= 1
         if before in t.nouns:
-            self.add(subjects, f"{SEATED.get(base, base)} {t.words[last]}", [before])
+            base = SEATED.get(base, base)
+            self.add(subjects[-1:], f"{base} {t.words[last]}" if stranded else base, [before])
 
     def _preposition(self, p: int) -> None:
         t, c = self.tree, self.clauses
@@ -93,7 +93,7 @@ class Relations:
                 trimmed = text == "with" and any(t.words[o] in TRIMMINGS for o in objects)
                 owners = [] if text in OF_GARMENTS or trimmed else c.wearer(governor)
                 together = t.deps[governor] in ("ROOT", *SUBJECTS, "attr", "conj")
-                self._placed(owners or (c.joined(governor) if together else [governor]), text, objects)
+                self._placed(owners or (c.joined(governor, p) if together else [governor]), text, objects)
         elif c.is_verb(governor):
             self._verb_preposition(governor, p, text, objects)
         else:
@@ -128,7 +128,7 @@ class Relations:
             return
         if not objects and p in c.stranded(verb):
             objects = c.gap(verb)
-        subjects = c.subjects(verb)
+        subjects = self._wearers(p, c.subjects(verb), objects)
         direct = c.with_label(verb, "dobj", "dative", "oprd")
         held = [o for o in objects if direct and text == "in" and lemma(t.words[o], "noun") in BODY_PARTS]
         if held:  # "holding a cup in his hand", "catching a frisbee in its mouth"
@@ -141,6 +141,16 @@ class Relations:
         for o in objects:
             worn = c.is_garment(o) and (base == "dress" or (text == "in" and any(map(c.is_person, subjects))))
             self.add(subjects, "wear" if worn else f"{base} {text}", [o])
+
+    def _wearers(self, p: int, subjects: list[int], objects: list[int]) -> list[int]:
+        """Who is in a garment: the person named just before "in", or the nearest where the subject is a thing."""
+        t, c = self.tree, self.clauses
+        if t.words[p] != "in" or not any(map(c.is_garment, objects)):
+            return subjects
+        people = [k for k in t.nouns if k < p and c.is_person(k)]
+        if people and (people[-1] == p - 1 or not any(map(c.is_person, subjects))):
+            return people[-1:]
+        return subjects
 
     def _placed(self, subjects: list[int], text: str, objects: list[int]) -> None:
         """Being somewhere; being in a garment is wearing it."""
@@ -165,6 +175,8 @@ class Relations:
         if t.owns(noun):
             self.add([noun], "have", [noun + 1])
         for child in self.clauses.with_label(noun, "poss"):
+            if t.words[child] == "whose":
+                self.add([t.heads[k] for k in (t.heads[noun], noun) if t.deps[k] == "relcl"], "have", [noun])
             if child in t.meaning and any(t.tags[k] == "POS" for k in t.children[child]):
                 self.add([child], "have", [noun, *t.coordinated(noun)])
 

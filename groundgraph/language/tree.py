@@ -80,7 +80,7 @@ class Tree:
         while i < len(words):
             end = self._several(i)
             if end:
-                text = " ".join(w for w in words[i : end + 1] if w not in ARTICLES)
+                text = " ".join(w for w in words[i : end + 1] if w not in ARTICLES and w != "very")
                 self.prepositions[i] = (EQUAL_PREPOSITIONS.get(text, text), end)
                 for k in range(i, end + 1):
                     self.inside[k] = i
@@ -135,6 +135,7 @@ class Tree:
                 and self.deps[i] in ("dobj", "pobj", "nsubj")
                 and self.tags[i - 1 : i] in (["DT"], ["PRP$"], ["JJ"])
                 and self.words[i] not in COLOURS
+                and self.words[i - 1 : i + 1] != ["each", "other"]
             )
         return any(c.isalnum() for c in self.words[i])
 

@@ -65,10 +65,26 @@ _QUOTE = re.compile(
 )
 
 
+_DETERMINED = r"(?=\s(?:the|this|that|these|those|a|an|how|my|our|his|her|their|two|three|some|all)\b)"
+# What is said to whoever looks at the photo, and how it was taken.
+_ADDRESSED = re.compile(
+    rf"^(?:please )?(?:(?:just |now )?(?:look at|notice|check out|observe|behold|see|watch)(?: how)?{_DETERMINED}"
+    r"|(?:here|this|that|there)(?: is|'s) (?=how\b)|here(?: is| are| we have|'s|'re)|(?:we|you|i|one)(?: can)? see"
+    rf"|(?:this|it|that)(?: is|'s){_DETERMINED}|(?:these|those|they) are{_DETERMINED})\s",
+    re.I,
+)
+_TAKEN = re.compile(
+    r"\b(?:(?:an?|the|this|some) )?(?:(?:extreme|very|really|nice|upclose) )*(?:close|up)(?: ?- ?| )?(?:up|close)s?"
+    r"(?: (?:view|shot|photo|picture|photograph|image|look)s?)?(?: (?:of|on|at))(?= )\s",
+    re.I,
+)
+
+
 def mend_writing(reading: Reading) -> None:
     """Rewrite a caption to words that a model of English reads well; what is quoted is left out, with what says it."""
     if _PLAIN.fullmatch(reading.text):
         _mistyped(reading)
+        _addressed(reading)
         return
     reading.replace(_TAG, " ")
     reading.replace(_CHARACTER, lambda match: html.unescape(match[0]))
@@ -89,6 +105,7 @@ def mend_writing(reading: Reading) -> None:
     reading.replace(_OPENING, "")
     _lower_capitals(reading)
     _mistyped(reading)
+    _addressed(reading)
 
 
 def _unquoted(match: re.Match[str]) -> str:
@@ -111,6 +128,11 @@ def _lower_capitals(reading: Reading) -> None:
 def _lower(word: str) -> str:
     lower = word.lower()
     return lower if len(lower) == len(word) else word  # not so of a dotted capital I
+
+
+def _addressed(reading: Reading) -> None:
+    reading.replace(_ADDRESSED, "")
+    reading.replace(_TAKEN, "")
 
 
 def _mistyped(reading: Reading) -> None:
