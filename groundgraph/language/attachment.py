@@ -5,9 +5,11 @@ After `mending`, whose tags these rules rely on. The lists are changed in place.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.living import is_animal, is_person
-from groundgraph.language.mending import is_third_person
+from groundgraph.language.mending import is_third_person, is_verb_in_s
 from groundgraph.language.words import BE, BODY_PARTS, COVERED, INTRANSITIVE, MOTION, TETHERS, WATCHING
 
 # Alike in the singular and the plural, so that "the sheep drink" may be a sentence.
@@ -16,9 +18,9 @@ _PHRASE = ("DT", "PRP$", "JJ", "JJR", "JJS", "CD", "VBN", "NN", "NNS", "NNP", "P
 _PRONOUNS = frozenset("it him her them".split())
 
 
-def attach(words: list[str], tags: list[str], deps: list[str], heads: list[int]) -> None:
+def attach(words: list[str], tags: list[str], deps: list[str], heads: list[int], names: Container[int]) -> None:
     """Mend heads and labels in place; arguments as of `mend`."""
-    links = _Links(words, tags, deps, heads)
+    links = _Links(words, tags, deps, heads, names)
     links.verbs_like_nouns()
     links.covered()
     links.particles()
@@ -28,8 +30,10 @@ def attach(words: list[str], tags: list[str], deps: list[str], heads: list[int])
 
 
 class _Links:
-    def __init__(self, words: list[str], tags: list[str], deps: list[str], heads: list[int]) -> None:
-        self.words, self.tags, self.deps, self.heads = words, tags, deps, heads
+    def __init__(
+        self, words: list[str], tags: list[str], deps: list[str], heads: list[int], names: Container[int]
+    ) -> None:
+        self.words, self.tags, self.deps, self.heads, self.names = words, tags, deps, heads, names
 
     def link(self, i: int, head: int, label: str) -> None:
         """Hang the word at i on another; what hung on it and is above it now takes its place."""
@@ -64,7 +68,7 @@ class _Links:
         """ "Two zebras graze", "a dog sleeps": after a noun that it agrees with, what can be a verb is one."""
         words, tags = self.words, self.tags
         for i in range(1, len(words)):
-            if tags[i] not in ("NN", "NNS") or tags[i - 1] not in ("NN", "NNS", "NNP") or not self._agrees(i):
+            if i in self.names or tags[i] not in ("NN", "NNS") or tags[i - 1] not in ("NN", "NNS", "NNP") or not self._agrees(i):
                 continue
             if tags[i + 1 : i + 2] in (["NN"], ["NNS"]) and self.heads[i] == i + 1 and words[i - 1] not in _ALIKE:
                 continue
@@ -98,9 +102,9 @@ class _Links:
             return False
         if is_third_person(self.words, self.tags, i):
             return True
-        if word.endswith("s") and not word.endswith("ss"):
+        if is_verb_in_s(word):
             free = not any(tag[0] == "V" for tag in self.tags)
-            return free and is_base(lemma(word, "verb"), "verb") and (is_person(subject) or is_animal(subject))
+            return free and (is_person(subject) or is_animal(subject))
         if word == lemma(word, "verb") and is_base(word, "verb"):
             plural = self.tags[i - 1] == "NNS" and lemma(subject, "noun") != subject
             starts = self.opens(i - 1) < i - 1 and self.tags[i + 1 : i + 2] not in (["IN"], [], ["."])
@@ -185,6 +189,10 @@ class _Links:
             if self.deps[before] not in ("pobj", "dobj", "conj") or self.deps[p] != "prep":
                 continue
             noun = self.phrase(p + 1)
+            after = words[noun + 1 : noun + 3] if noun > 0 else []
+            if words[p] == "with" and after[:1] and after[0] in PREPOSITIONS and after[1:] in (["it"], ["them"]):
+                self.heads[p] = before  # "pushing a cart with boxes on it"
+                continue
             own = noun > 0 and tags[p + 1] == "PRP$" and lemma(words[noun], "noun") in BODY_PARTS
             tied = noun > 0 and lemma(words[noun], "noun") in TETHERS
             pronoun = words[p + 1] in _PRONOUNS and words[self.heads[before]] in ("with", "has", "have", "having")
@@ -196,7 +204,7 @@ class _Links:
         """ "A man with a hat and a bag": a thing joined to a person is what the person has, does or wears, too."""
         for k, dep in enumerate(self.deps):
             head = self.heads[k]
-            if dep != "conj" or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
+            if dep not in ("conj", "appos") or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
                 continue
             if not is_person(self.words[head]) or is_person(self.words[k]):
                 continue

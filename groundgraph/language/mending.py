@@ -32,12 +32,16 @@ def mend(words: list[str], tags: list[str], deps: list[str], heads: list[int], n
     slips.hyphens()
 
 
+def is_verb_in_s(word: str) -> bool:
+    """Whether a word may be a verb's third person ("stops") as well as a noun's plural."""
+    base = lemma(word, "verb")
+    return word.endswith("s") and base != word and is_base(base, "verb")
+
+
 def is_third_person(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
     """Whether the word in -s at i is a verb after "a dog": one thing, named just before, that has no plural."""
     word = words[i]
-    if not word.endswith("s") or word.endswith("ss") or not is_base(lemma(word, "verb"), "verb"):
-        return False
-    if not i or tags[i - 1] not in ("NN", "NNP"):
+    if not is_verb_in_s(word) or not i or tags[i - 1] not in ("NN", "NNP"):
         return False
     k = i - 1
     while k > 0 and tags[k - 1] in ("NN", "JJ", "VBG", "VBN"):

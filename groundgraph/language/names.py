@@ -11,6 +11,7 @@ from functools import cache
 
 from groundgraph.data.vocabulary import COCO80, OBJECTS365, OPENIMAGES601, VG150_OBJECTS
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma, name_lemma
+from groundgraph.language.mending import is_verb_in_s
 from groundgraph.language.reading import Reading
 from groundgraph.language.wordnet import nouns
 from groundgraph.language.words import (
@@ -80,7 +81,7 @@ def shorten_names(reading: Reading) -> None:
 def _says_verb(words: list[str], first: int, last: int) -> bool:
     """Whether the last word is the sentence's verb rather than a plural: "the bus stops", "a fire engine rushes"."""
     word, before = words[last], words[first - 1] if first else ""
-    if not word.endswith("s") or word.endswith("ss") or not is_base(lemma(word, "verb"), "verb"):
+    if not is_verb_in_s(word):
         return False
     if before in ("a", "an", "one", "each", "every", "another"):
         return True

@@ -10,12 +10,14 @@ from groundgraph.language.attachment import attach
 from groundgraph.language.lemmas import PREPOSITIONS, lemma, name_lemma
 from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.mending import mend
+from groundgraph.language.pronouns import antecedents
 from groundgraph.language.words import (
     ADJECTIVES,
     AMOUNTS,
     ARTICLES,
     BODY_PARTS,
     COLOURS,
+    COVERED,
     DETERMINERS,
     EQUAL_PREPOSITIONS,
     FIXED_PREPOSITIONS,
@@ -62,7 +64,7 @@ class Tree:
         self.tokens, self.tags, self.deps, self.heads, self.spans, self.names = tokens, tags, deps, heads, spans, names
         self.words = [token.lower() for token in tokens]
         mend(self.words, tags, deps, heads, names)
-        attach(self.words, tags, deps, heads)
+        attach(self.words, tags, deps, heads, names)
         self.children: list[list[int]] = [[] for _ in tokens]
         for i, head in enumerate(heads):
             if head != i:
@@ -168,19 +170,21 @@ class Tree:
 
     @cached_property
     def meaning(self) -> dict[int, int]:
-        """Noun -> the noun that stands for it: an amount's is its thing's, a compound part's its head's."""
+        """Noun -> the noun that stands for it: an amount's its thing's, a compound part's its head's, a pronoun's too."""
         meaning = {}
         for noun, first in self.nouns.items():
             for part in range(first, noun + 1):
                 meaning[part] = noun
         for noun in self.nouns:
-            word = lemma(self.words[noun], "noun")
-            after = self.words[noun + 1 : noun + 2]
-            if word in AMOUNTS and after == ["of"]:
+            if self.is_amount(noun):
                 thing = next((k for k in self.nouns if k > noun), None)
                 if thing is not None:
                     meaning[noun] = thing
-        return meaning
+        return meaning | antecedents(self)
+
+    def is_amount(self, noun: int) -> bool:
+        """Whether the noun says how many of what follows."""
+        return self.words[noun + 1 : noun + 2] == ["of"] and lemma(self.words[noun], "noun") in AMOUNTS
 
     @cached_property
     def entities(self) -> dict[int, Entity]:
@@ -196,7 +200,9 @@ class Tree:
         attributes += [self.attribute(k) for k in range(first, noun) if k not in parts]
         k = first - 1
         while k >= 0 and self._modifies(k, noun):
-            if (tags[k][:2] in ("JJ", "VB", "CD") or words[k] in COLOURS) and words[k] not in DETERMINERS:
+            covered = k - 1 in self.nouns and lemma(words[k], "verb") in COVERED  # "snow covered" is a relation
+            describes = tags[k][:2] in ("JJ", "VB", "CD") or words[k] in COLOURS
+            if describes and not covered and words[k] not in DETERMINERS:
                 attributes.insert(0, self.attribute(k))
             k -= 1
         first = k + 1

@@ -1,0 +1,72 @@
+"""What "it", "him" and "them" stand for: the nearest earlier noun that fits and that the pronoun can mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from groundgraph.language.lemmas import lemma
+from groundgraph.language.living import gender, is_animal, is_person
+
+if TYPE_CHECKING:
+    from groundgraph.language.tree import Tree
+
+_MALE, _FEMALE, _THING = frozenset("he him".split()), frozenset("she her".split()), frozenset({"it"})
+_MANY = frozenset("they them".split())
+_SUBJECT = ("nsubj", "nsubjpass")
+# Singular in form, and "it" or "them" of people.
+_GROUPS = frozenset("couple crowd family team group people sheep police".split())
+
+
+def antecedents(tree: Tree) -> dict[int, int]:
+    """Position of each pronoun that stands for a noun -> the noun's position."""
+    found = {}
+    for i, word in enumerate(tree.words):
+        if tree.tags[i] == "PRP" and (word in _MALE or word in _FEMALE or word in _THING or word in _MANY):
+            excluded, owner = _own_clause(tree, i)
+            fitting = [k for k in tree.nouns if k < i and k not in excluded and _fits(tree, k, word)]
+            people = [k for k in fitting if is_person(tree.words[k])] if word in _MALE | _FEMALE else []
+            if fitting:
+                found[i] = owner if owner in fitting else (people or fitting)[-1]
+    return found
+
+
+def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
+    """Nouns that the pronoun at i cannot be, and the one that it is if it fits, or -1.
+
+    It isn't the subject of its verb ("the man riding it"), nor what stands just before its preposition ("boxes on it");
+    of what somebody or something has, the place is its owner ("a cup has a spoon in it").
+    """
+    heads, deps = tree.heads, tree.deps
+    head, excluded = heads[i], set()
+    if deps[i] in _SUBJECT or head == i:
+        return excluded, -1
+    if i - 1 in tree.inside:
+        excluded.add(tree.inside[i - 1] - 1)
+    while heads[head] != head and tree.tags[head][0] != "V":
+        head = heads[head]
+        if head in tree.nouns and not excluded:
+            excluded.add(head)
+    subject = max((k for k in tree.children[head] if deps[k] in _SUBJECT and k < i), default=-1)
+    if subject < 0 and deps[head] in ("acl", "relcl"):
+        subject = heads[head]
+    if deps[i] == "pobj":
+        return excluded, subject if lemma(tree.words[head], "verb") == "have" else -1
+    return excluded | {subject}, -1
+
+
+def _fits(tree: Tree, noun: int, pronoun: str) -> bool:
+    """Whether a noun agrees with a pronoun in number and in who it may be."""
+    word = tree.words[noun]
+    if noun in tree.absence.things or tree.is_amount(noun):
+        return False
+    base = lemma(word, "noun")
+    several = tree.tags[noun] == "NNS" or base in _GROUPS
+    several = several or any(tree.tags[k] == "CD" and tree.words[k] != "one" for k in tree.children[noun])
+    if pronoun in _MANY:
+        return several
+    if several:
+        return False
+    if pronoun in _THING:
+        return not is_person(word) or base in ("baby", "child")
+    other = gender(word) not in ("", "m" if pronoun in _MALE else "f")
+    return not other and (is_person(word) or is_animal(word))
