@@ -40,7 +40,8 @@ def absent_phrases(words: Sequence[str], tags: Sequence[str]) -> list[tuple[int,
         start = _opens(words, i)
         end = _noun_phrase(words, tags, start) if start else 0
         if end > start:
-            phrases.append((i, end := _tail(words, tags, end)))
+            more = words[i] in _HOLDING and list(words[end : end + 1]) in (["and"], ["but"])
+            phrases.append((start, end + 1) if more else (i, end := _tail(words, tags, end)))  # "with no hat and a tie"
             i = end
         else:
             i += 1

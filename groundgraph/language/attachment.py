@@ -15,6 +15,7 @@ from groundgraph.language.words import BE, BODY_PARTS, COVERED, INTRANSITIVE, MO
 # Alike in the singular and the plural, so that "the sheep drink" may be a sentence.
 _ALIKE = frozenset("people sheep deer fish moose geese police cattle".split())
 _PHRASE = ("DT", "PRP$", "JJ", "JJR", "JJS", "CD", "VBN", "NN", "NNS", "NNP", "PDT", "HYPH", "AFX")
+_BEFORE_CLAUSES = frozenset("and , while as where when that which but . ;".split())
 _PRONOUNS = frozenset("it him her them".split())
 
 
@@ -70,7 +71,8 @@ class _Links:
         for i in range(1, len(words)):
             if i in self.names or tags[i] not in ("NN", "NNS") or tags[i - 1] not in ("NN", "NNS", "NNP") or not self._agrees(i):
                 continue
-            if tags[i + 1 : i + 2] in (["NN"], ["NNS"]) and self.heads[i] == i + 1 and words[i - 1] not in _ALIKE:
+            strong = words[i - 1] in _ALIKE or is_third_person(words, tags, i)
+            if tags[i + 1 : i + 2] in (["NN"], ["NNS"]) and self.heads[i] == i + 1 and not strong:
                 continue
             first = self.opens(i - 1)
             tags[i] = "VBZ" if words[i].endswith("s") else "VBP"
@@ -102,13 +104,17 @@ class _Links:
             return False
         if is_third_person(self.words, self.tags, i):
             return True
+        first = self.opens(i - 1)
+        opens = not first or self.words[first - 1] in _BEFORE_CLAUSES or self._under_watch(i)
         if is_verb_in_s(word):
-            free = not any(tag[0] == "V" for tag in self.tags)
-            return free and (is_person(subject) or is_animal(subject))
+            free = first < i - 1 and not any(tag[0] == "V" for tag in self.tags)
+            return opens and free and (is_person(subject) or is_animal(subject))
+        if not opens or self.words[first] in ("a", "an"):
+            return self._under_watch(i) and is_person(subject)
         if word == lemma(word, "verb") and is_base(word, "verb"):
             plural = self.tags[i - 1] == "NNS" and lemma(subject, "noun") != subject
-            starts = self.opens(i - 1) < i - 1 and self.tags[i + 1 : i + 2] not in (["IN"], [], ["."])
-            return plural or (subject in _ALIKE and starts) or (self._under_watch(i) and is_person(subject))
+            starts = first < i - 1 and self.tags[i + 1 : i + 2] not in (["IN"], [], ["."])
+            return plural or (subject in _ALIKE and starts)
         return False
 
     def _under_watch(self, i: int) -> bool:

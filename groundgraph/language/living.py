@@ -9,7 +9,11 @@ from groundgraph.language.wordnet import senses, wider
 from groundgraph.language.words import ANIMALS, PEOPLE
 
 # Named like people, and hardly ever people in captions.
-_THINGS = frozenset("speaker ruler fan model page host ghost counter star post second lead".split())
+_THINGS = frozenset(
+    "speaker ruler fan model page host ghost counter star post second lead planter controller letter shadow target type "
+    "sort kind name mark date sucker pop cardinal prey fry town trick white wit self steamer poster charger copper bat "
+    "fly tick mouse game bass head face body figure".split()
+)
 _MEN = frozenset(
     "man boy guy male father dad son brother husband uncle grandfather grandpa gentleman groom king prince dude cowboy "
     "policeman fireman waiter bull rooster".split()

@@ -21,7 +21,8 @@ def antecedents(tree: Tree) -> dict[int, int]:
     """Position of each pronoun that stands for a noun -> the noun's position."""
     found = {}
     for i, word in enumerate(tree.words):
-        if tree.tags[i] == "PRP" and (word in _MALE or word in _FEMALE or word in _THING or word in _MANY):
+        known = word in _MALE or word in _FEMALE or word in _THING or word in _MANY
+        if known and tree.tags[i] == "PRP" and tree.words[i + 1 : i + 2] != ["'s"]:
             excluded, owner = _own_clause(tree, i)
             fitting = [k for k in tree.nouns if k < i and k not in excluded and _fits(tree, k, word)]
             people = [k for k in fitting if is_person(tree.words[k])] if word in _MALE | _FEMALE else []
@@ -41,7 +42,8 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
     if deps[i] in _SUBJECT or head == i:
         return excluded, -1
     if i - 1 in tree.inside:
-        excluded.add(tree.inside[i - 1] - 1)
+        before = tree.inside[i - 1] - 1
+        excluded |= _listed(tree, before)
     while heads[head] != head and tree.tags[head][0] != "V":
         head = heads[head]
         if head in tree.nouns and not excluded:
@@ -52,6 +54,18 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
     if deps[i] == "pobj":
         return excluded, subject if lemma(tree.words[head], "verb") == "have" else -1
     return excluded | {subject}, -1
+
+
+def _listed(tree: Tree, noun: int) -> set[int]:
+    """The noun and those listed before it after "with": in "with a sink and a tub in it" none of them is it."""
+    found, i = {noun}, noun
+    while i >= 0 and tree.words[i] not in ("with", "has", "have", "having"):
+        if tree.tags[i] == "IN" or tree.tags[i][0] == "V":
+            return {noun}
+        if i in tree.nouns:
+            found.add(i)
+        i -= 1
+    return found if i >= 0 else {noun}
 
 
 def _fits(tree: Tree, noun: int, pronoun: str) -> bool:

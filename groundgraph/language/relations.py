@@ -7,7 +7,7 @@ from itertools import pairwise
 from groundgraph.language.clauses import OF_GARMENTS, Clauses
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import ARTICLES, BE, BODY_PARTS, PLACED, SEATED, TRIMMINGS, VESSELS
+from groundgraph.language.words import ARTICLES, BE, BODY_PARTS, MEASURED, PLACED, SEATED, TRIMMINGS, VESSELS
 
 
 class Relations:
@@ -45,7 +45,7 @@ class Relations:
             return
         if t.deps[verb] == "amod":
             # "a snow covered sign": what covers it stands before the participle.
-            if t.tags[verb] == "VBN" and verb - 1 in t.nouns and t.heads[verb] > verb:
+            if t.tags[verb] == "VBN" and verb - 1 in t.nouns and t.heads[verb] > verb and base not in MEASURED:
                 self.add([verb - 1], base, [t.heads[verb]])
             return
         if c.passive(verb):

@@ -100,7 +100,7 @@ EQUAL_PREPOSITIONS = {
 PEOPLE = frozenset(
     "man woman boy girl person people child kid guy lady baby gentleman male female player skier surfer skateboarder "
     "snowboarder rider cyclist biker batter catcher pitcher umpire worker chef waiter officer policeman fireman farmer "
-    "bride groom couple crowd family team audience crew police driver toddler spectator pedestrian dude cowboy tourist student teenager adult human".split()
+    "bride groom couple group crowd family team audience crew police driver toddler spectator pedestrian dude cowboy tourist student teenager adult human".split()
 )
 
 ANIMALS = frozenset(
@@ -116,10 +116,12 @@ BODY_PARTS = frozenset(
 # What people do and what they are near or in doesn't: "a boy at an airport carrying a dog".
 HUMAN_ACTS = frozenset(
     "hold wear carry ride read talk smile look watch eat drink play throw swing hit catch use cook cut take type write "
-    "pose wave hug pet feed kick serve".split()
+    "pose wave hug pet feed kick serve wait".split()
 )
 # Participles whose "with" or "in" names what does it: "a street covered in snow".
 COVERING = frozenset("cover line".split())
+# Participles that say what something is like by the noun before: "heart shaped", "school aged".
+MEASURED = frozenset("age shape size color colour flavor theme style face hair".split())
 COVERED = COVERING | frozenset("fill cap coat top dot".split())
 # Names that begin with an adjective or a participle, and some that WordNet lacks, by their first word.
 NAMES = {

@@ -75,7 +75,7 @@ _ADDRESSED = re.compile(
 )
 _TAKEN = re.compile(
     r"\b(?:(?:an?|the|this|some) )?(?:(?:extreme|very|really|nice|upclose) )*(?:close|up)(?: ?- ?| )?(?:up|close)s?"
-    r"(?: (?:view|shot|photo|picture|photograph|image|look)s?)?(?: (?:of|on|at))(?= )\s",
+    r"(?: (?:view|shot|photo|picture|photograph|image|look)s?)?(?: of) ",
     re.I,
 )
 
@@ -110,6 +110,9 @@ def mend_writing(reading: Reading) -> None:
 
 def _unquoted(match: re.Match[str]) -> str:
     """What is left of a quotation: nothing, but the word for it where the caption begins with it ("the word ...")."""
+    (word, *others) = _WORD.findall(match[0])
+    if not others and word.endswith("ing") and word.islower():  # what somebody does, said with a wink
+        return f" {word}"
     opens = match.string[: match.start()].strip().lower() in ("", "the", "a", "an", "two", "some")
     return _QUOTED_ALONE.sub("", match[0]) if opens else ""
 
