@@ -45,6 +45,10 @@ class _Links:
             self.heads[head], self.deps[head] = (head, "ROOT") if self.heads[i] == i else (self.heads[i], self.deps[i])
         self.heads[i], self.deps[i] = head, label
 
+    def lives(self, i: int) -> bool:
+        """Whether the noun at i names people or animals."""
+        return is_person(self.words[i]) or is_animal(self.words[i])
+
     def phrase(self, i: int) -> int:
         """The head noun of the noun phrase that begins at i, or -1."""
         last = -1
@@ -79,22 +83,27 @@ class _Links:
             noun, top = i - 1, i
             if self.deps[i] in ("compound", "nmod") and self.heads[i] == i + 1:  # "sheep drink water"
                 top = i + 1
-            head, label = self.heads[top], self.deps[top]
+            head, label = above, _ = self.heads[top], self.deps[top]
             for k in range(first, noun):
                 if self.heads[k] in (i, top):
                     self.heads[k] = noun
-            within = label in ("dobj", "pobj", "conj", "appos") and head < first
-            self.heads[i], self.deps[i] = (i, "ROOT") if not within else (head, "ccomp")
-            if within and label == "dobj":
-                self.heads[noun], self.deps[noun] = head, "dobj"
-                self.heads[i], self.deps[i] = noun, "acl"
+            if label in ("pobj", "dobj", "conj", "appos") and head < first:
+                self.heads[noun], self.deps[noun] = head, label
+                if self._under_watch(i):
+                    self.heads[i], self.deps[i] = noun, "acl"
+                else:  # "a girl in a dress kicks a ball"
+                    while self.heads[head] != head:
+                        head = self.heads[head]
+                    self.heads[head], self.deps[head] = i, "nsubj"
+                    self.heads[i], self.deps[i] = i, "ROOT"
             else:
+                self.heads[i], self.deps[i] = i, "ROOT"
                 self.heads[noun], self.deps[noun] = i, "nsubj"
             for k in range(i + 1, len(words)):
                 if self.heads[k] in (top, k) and k != top and self.deps[k] in ("ROOT", "appos", "dep", "npadvmod"):
                     self.heads[k] = i
             after = self.phrase(i + 1)
-            if after > i and self.heads[after] in (i, after, head):
+            if after > i and self.heads[after] in (i, after, above):
                 self.heads[after], self.deps[after] = i, "dobj"
 
     def _agrees(self, i: int) -> bool:
@@ -108,7 +117,7 @@ class _Links:
         opens = not first or self.words[first - 1] in _BEFORE_CLAUSES or self._under_watch(i)
         if is_verb_in_s(word):
             free = first < i - 1 and not any(tag[0] == "V" for tag in self.tags)
-            return opens and free and (is_person(subject) or is_animal(subject))
+            return opens and free and self.lives(i - 1)
         if not opens or self.words[first] in ("a", "an"):
             return self._under_watch(i) and is_person(subject)
         if word == lemma(word, "verb") and is_base(word, "verb"):
@@ -207,16 +216,18 @@ class _Links:
                 self.heads[p] = before
 
     def rejoin(self) -> None:
-        """ "A man with a hat and a bag": a thing joined to a person is what the person has, does or wears, too."""
+        """ "A man with a hat and a bag": a thing joined to somebody is what he has, does or wears, too."""
         for k, dep in enumerate(self.deps):
             head = self.heads[k]
             if dep not in ("conj", "appos") or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
                 continue
-            if not is_person(self.words[head]) or is_person(self.words[k]):
+            clause = self.tags[k + 1 : k + 2]
+            own = clause and (clause[0] in ("WDT", "WP", "MD") or clause[0][0] == "V" or self.words[k + 1] == "that")
+            if not self.lives(head) or self.lives(k) or own:
                 continue
             before = self._listed_before(k)
             if before > head and self.deps[before] in ("pobj", "dobj", "conj"):
-                self.heads[k] = before
+                self.heads[k], self.deps[k] = before, "conj"
 
     def _listed_before(self, k: int) -> int:
         """The noun just before "and" or a comma and the noun phrase at k, or -1."""

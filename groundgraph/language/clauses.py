@@ -212,7 +212,7 @@ class Clauses:
         head = t.heads[verb]
         if t.deps[verb] not in ("relcl", "acl", "ccomp", "advcl") or head not in t.meaning or head > verb:
             return []
-        if self.with_label(verb, "mark", "acomp") or any(t.words[c] in ("as", "while", "when") for c in t.children[verb]):
+        if self.with_label(verb, "acomp") or any(t.words[c] in ("as", "while", "when") for c in t.children[verb]):
             return []
         return [head] if any(t.words[c] not in RELATIVE for c in self.with_label(verb, *SUBJECTS)) else []
 

@@ -203,4 +203,5 @@ class Relations:
             elif place == "of" and not verb:
                 self._of(a, [b])
             elif verb or place:
-                self._placed([a], " ".join(x for x in (verb, place) if x), [b])
+                doers = self.clauses.subjects(verbs[-1]) if verb else [a]
+                self._placed(doers if a not in doers and all(k < a for k in doers) and doers else [a], " ".join(x for x in (verb, place) if x), [b])
