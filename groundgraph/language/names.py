@@ -57,25 +57,41 @@ def is_name(words: tuple[str, ...]) -> bool:
     return not described and any(spelling in nouns().meant for spelling in spellings)
 
 
+@cache
+def _long_names() -> frozenset[tuple[str, str]]:
+    """The first two words of known names of more."""
+    pairs = (name.replace("-", " ").split() for names in (_listed(), nouns().meant) for name in names)
+    return frozenset((words[0], words[1]) for words in pairs if len(words) > 2)
+
+
 def shorten_names(reading: Reading) -> None:
     """Leave the last word of each known name in a reading's text, and note the name."""
-    cuts = []
-    for run in _RUN.finditer(reading.text):
-        words = list(_WORD.finditer(run[0]))
-        lower = [word[0].lower() for word in words]
-        i = 0
-        while i + 1 < len(words):
-            for length in range(min(LONGEST_NAME, len(words) - i), 1, -1):
-                last = i + length - 1
-                if is_name(tuple(lower[i : last + 1])) and not _says_verb(lower, i, last):
-                    start, end = run.start() + words[i].start(), run.start() + words[last].start()
-                    reading.names[reading.starts[end]] = (reading.starts[start], " ".join(lower[i : last + 1]))
-                    cuts.append((start, end))
-                    i = last
-                    break
-            i += 1
-    for start, end in reversed(cuts):
-        reading.cut(start, end)
+    words = _WORD.findall(reading.text)
+    lower = [word.lower() for word in words]
+    cuts, i, last = [], 0, len(words) - 1
+    no_part, no_first, long_names = _NO_PART, _NO_FIRST, _long_names()
+    places: list[re.Match[str]] = []
+    while i < last:
+        first, second = lower[i], lower[i + 1]
+        if second in no_part:
+            i += 2
+            continue
+        if first not in no_part and first not in no_first:
+            longest = min(LONGEST_NAME, len(words) - i) if (first, second) in long_names else 2
+            for length in range(longest, 1, -1):
+                end = i + length - 1
+                if is_name(tuple(lower[i : end + 1])) and not _says_verb(lower, i, end):
+                    places = places or list(_WORD.finditer(reading.text))
+                    here, there = places[i].start(), places[end].start()
+                    if _RUN.fullmatch(reading.text, here, places[end].end()):
+                        start = reading.starts[here]
+                        reading.names[reading.starts[there]] = (start, " ".join(lower[i : end + 1]))
+                        cuts.append((here, there))
+                        i = end
+                        break
+        i += 1
+    for here, there in reversed(cuts):
+        reading.cut(here, there)
 
 
 def _says_verb(words: list[str], first: int, last: int) -> bool:
