@@ -99,12 +99,13 @@ def main() -> None:
         "groundgraph": [parsed_facts(caption) for caption in parsed["groundgraph"]],
         "reference": [reference_facts(graph) for graph in parsed["reference"]],
     }
+    true = [graph.facts for graph in gold.graphs]
     figures: dict = {"captions": len(gold.captions), "ratio": round(speed["groundgraph"] / speed["reference"], 2)}
     for name, facts in predicted.items():
-        scores = score_facts(facts, gold.facts)
+        scores = score_facts(facts, true)
         for group, score in scores.items():
             print(f"{name:12} {group:11}", *(f"{measure} {value:.3f}" for measure, value in score.items()))
-        field = field_scores(facts, gold.facts)
+        field = field_scores(facts, true)
         print(f"{name:12}", *(f"{measure} {value:.3f}" for measure, value in field.items()))
         print(f"{name:12} {speed[name]:.0f} captions a second")
         figures[name] = {group: round(score["f1"], 4) for group, score in scores.items()}

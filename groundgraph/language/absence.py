@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from groundgraph.language.lemmas import lemma
 from groundgraph.language.mending import is_third_person
+from groundgraph.language.tree import Tree
 
-if TYPE_CHECKING:
-    from groundgraph.language.tree import Tree
-
-MENTIONED = re.compile(r"\b(?:no|not|none|nothing|nobody|neither|nor|never|cannot|without|instead|lack\w*|missing)\b|n't\b", re.I)
+MENTIONED = re.compile(
+    r"\b(?:no|not|none|nothing|nobody|neither|nor|never|cannot|without|instead|lack\w*|missing)\b|n't\b", re.I
+)
 NOBODY = frozenset("nobody nothing none noone nowhere".split())
 _NOT = frozenset("not n't never n’t cannot".split())
 _ALTERNATIVE = frozenset("or nor and".split())
@@ -65,7 +64,7 @@ def _opens(words: Sequence[str], i: int) -> int:
 
 
 def _noun_phrase(words: Sequence[str], tags: Sequence[str], i: int) -> int:
-    """One after the last word of the noun phrase at i, with all that "or" and "and" join to it; i where there is none."""
+    """One after the last word of the noun phrase at i, with what "or" and "and" join to it; 0 where there is none."""
     end, k = 0, i  # end: after the last noun so far
     while k < len(words):
         noun = tags[k][:2] == "NN" or words[k] in NOBODY or words[k] == "one"
@@ -75,7 +74,9 @@ def _noun_phrase(words: Sequence[str], tags: Sequence[str], i: int) -> int:
             end = k + 1
         elif words[k] in _ALTERNATIVE or words[k] == ",":
             after = tags[k + 1 : k + 2]
-            new = words[k] not in ("or", "nor") and (words[k + 1 : k + 2] == ["no"] or after in (["DT"], ["CD"], ["PRP$"]))
+            new = words[k] not in ("or", "nor") and (
+                words[k + 1 : k + 2] == ["no"] or after in (["DT"], ["CD"], ["PRP$"])
+            )
             if end != k or new or not after or after[0] not in _NOUN_PHRASE:
                 break
         elif tags[k] in ("VBG", "VBN") and end != k and tags[k + 1 : k + 2] in (["NN"], ["NNS"]):
@@ -100,20 +101,15 @@ def _tail(words: Sequence[str], tags: Sequence[str], end: int) -> int:
     return end
 
 
-class Absence:
-    """Nouns of a tree that aren't there, and verbs and prepositions that aren't so.
+def find_absent(tree: Tree) -> None:
+    """Fill a tree's `absent` and `denied`."""
+    if MENTIONED.search(" ".join(tree.words)):
+        _Absence(tree)
 
-    Attributes:
-        things: Positions of the nouns.
-        denied: Positions of verbs, prepositions and what else a "not" belongs to.
-    """
 
+class _Absence:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.things: set[int] = set()
-        self.denied: set[int] = set()
-        if not MENTIONED.search(" ".join(tree.words)):
-            return
         for i, word in enumerate(tree.words):
             if word in NOBODY:
                 self._absent(i)
@@ -124,7 +120,7 @@ class Absence:
             elif word in _NOT:
                 self._deny(i)
             elif tree.tags[i][0] == "V" and lemma(word, "verb") in LACKING:
-                self.denied.add(i)
+                self.tree.denied.add(i)
                 self._objects(i, always=True)
 
     def _absent_after(self, i: int) -> None:
@@ -137,12 +133,12 @@ class Absence:
 
     def _absent(self, noun: int) -> None:
         t = self.tree
-        self.things.add(noun)
+        self.tree.absent.add(noun)
         for k in t.coordinated(noun):
             others = {t.words[c] for c in t.children[k]}
             joined = t.words[k - 1] in ("or", "nor", "and", ",") or "nor" in others
             if joined and not {"a", "an", "the"} & others:
-                self.things.add(k)
+                self.tree.absent.add(k)
 
     def _deny(self, i: int) -> None:
         """The verb or preposition that the "not" at i belongs to, and its indefinite objects."""
@@ -152,15 +148,15 @@ class Absence:
             self._absent_after(i)
         head = t.heads[i]
         if after is not None and (t.tags[after][0] == "V" or after in t.prepositions or t.tags[after] == "IN"):
-            self.denied.add(after)
+            self.tree.denied.add(after)
         while t.deps[head] in ("aux", "auxpass") and t.heads[head] != head:
             head = t.heads[head]
         if t.tags[head][0] == "V" or t.tags[head] == "MD":
             verbs = [head, *(k for k in range(head + 1, len(t.words)) if t.deps[k] == "conj" and t.heads[k] == head)]
             for verb in verbs:
                 if verb == head or t.words[verb - 1] in ("or", "nor"):
-                    self.denied.add(verb)
-        for verb in [k for k in self.denied if t.tags[k][0] == "V"]:
+                    self.tree.denied.add(verb)
+        for verb in [k for k in self.tree.denied if t.tags[k][0] == "V"]:
             self._objects(verb, lemma(t.words[verb], "verb") in _HAVING)
 
     def _objects(self, verb: int, always: bool) -> None:
@@ -168,6 +164,15 @@ class Absence:
         t = self.tree
         for k in t.children[verb]:
             if k > verb and k in t.nouns and t.deps[k] in ("dobj", "attr", "oprd", "conj", "nsubj"):
-                known = {t.words[c] for c in t.children[k]} & {"the", "this", "that", "these", "his", "her", "its", "their"}
+                known = {t.words[c] for c in t.children[k]} & {
+                    "the",
+                    "this",
+                    "that",
+                    "these",
+                    "his",
+                    "her",
+                    "its",
+                    "their",
+                }
                 if always or not known:
                     self._absent(k)

@@ -73,7 +73,12 @@ class _Links:
         """ "Two zebras graze", "a dog sleeps": after a noun that it agrees with, what can be a verb is one."""
         words, tags = self.words, self.tags
         for i in range(1, len(words)):
-            if i in self.names or tags[i] not in ("NN", "NNS") or tags[i - 1] not in ("NN", "NNS", "NNP") or not self._agrees(i):
+            if (
+                i in self.names
+                or tags[i] not in ("NN", "NNS")
+                or tags[i - 1] not in ("NN", "NNS", "NNP")
+                or not self._agrees(i)
+            ):
                 continue
             strong = words[i - 1] in _ALIKE or is_third_person(words, tags, i)
             if tags[i + 1 : i + 2] in (["NN"], ["NNS"]) and self.heads[i] == i + 1 and not strong:
@@ -195,7 +200,7 @@ class _Links:
         return True
 
     def tether(self) -> None:
-        """ "With a dog on a leash", "boxes on it", "a ring on her finger": the place is that of the thing just before."""
+        """ "With a dog on a leash", "boxes on it", "a ring on her finger": the place is of the thing before."""
         words, tags = self.words, self.tags
         for p in range(2, len(words) - 1):
             before = p - 1

@@ -10,15 +10,20 @@ from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
 from groundgraph.language.words import BE
 
 _WORD = re.compile(r"[^\W\d_]+")
-# Small words that no other language of the list below has.
-_ENGLISH = (PREPOSITIONS | BE | frozenset(
+# Small words that hardly any language of the list below has, too.
+_EITHER = frozenset("a an in on at by to over under for s t off past as per am via no".split())
+_ENGLISH = frozenset(
     "the and with of a an his her their its this that these those there it he she they him them who which while some "
-    "two three four five six many several other one front top side another both no not has have".split()
-)) - {"in", "an", "a", "on", "per", "as", "off", "over", "under", "for", "at", "by", "to", "past", "am", "via", "no"}  # fmt: skip
-# Small words of German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, Norwegian, Polish, Czech, Turkish,
+    "two three four five six many several other one front top side another both not has have".split()
+)
+_ENGLISH = (_ENGLISH | PREPOSITIONS | BE) - _EITHER
+# Small words of German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, "
+    "Norwegian, Polish, Czech, Turkish,
 # Romanian, Indonesian, Finnish and Hungarian that are no English words.
 _OTHERS = frozenset(
-    "zwei drei ein eine einen einem einer eines der das dem den des und auf mit ist sind neben vor unter vom zum zur im beim "
+    "zwei drei "
+    "ein eine einen einem einer eines der das dem den des und auf mit ist sind neben vor unter "
+    "vom zum zur im beim "
     "le la les un une des du et est sont dans sur avec qui sous aux au pour ses "
     "el los las unos unas con en sobre y del una por sus junto está es "
     "il lo gli uno di su che nel nella sul sulla sono della dello accanto alla "
@@ -39,7 +44,7 @@ def _kind(word: str) -> str:
         return "other"
     if word in _ENGLISH:
         return "english"
-    if word in ("in", "an", "a", "on", "at", "by", "to", "over", "under", "for", "s", "t", "off", "past", "as"):
+    if word in _EITHER:
         return "either"
     known = any(is_base(lemma(word, kind), kind) for kind in ("noun", "verb", "adj"))
     return "known" if known else "unknown"

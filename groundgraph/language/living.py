@@ -10,8 +10,9 @@ from groundgraph.language.words import ANIMALS, PEOPLE
 
 # Named like people, and hardly ever people in captions.
 _THINGS = frozenset(
-    "speaker ruler fan model page host ghost counter star post second lead planter controller letter shadow target type "
-    "sort kind name mark date sucker pop cardinal prey fry town trick white wit self steamer poster charger copper bat "
+    "speaker ruler fan model page host ghost counter star post second lead planter controller letter shadow target "
+    "type sort kind name mark date sucker pop cardinal prey fry town trick white wit self "
+    "steamer poster charger copper bat "
     "fly tick mouse game bass head face body figure".split()
 )
 _MEN = frozenset(
@@ -39,7 +40,7 @@ def is_animal(noun: str) -> bool:
 
 
 def gender(noun: str) -> str:
-    """"m", "f", or "" for a noun that may be either."""
+    """ "m", "f", or "" for a noun that may be either."""
     noun = lemma(noun, "noun")
     return "m" if noun in _MEN else "f" if noun in _WOMEN else ""
 

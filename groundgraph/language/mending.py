@@ -123,7 +123,7 @@ class _Slips:
                 self.heads[i], self.deps[i] = i - 2, "conj"
 
     def hyphens(self) -> None:
-        """ "Heart-shaped", "two-story": with the word after the hyphen one adjective; "snow-covered" tells who covers."""
+        """ "Heart-shaped", "two-story": one adjective with what the hyphen joins; "snow-covered" tells who covers."""
         words, tags = self.words, self.tags
         for i in range(1, len(words) - 1):
             if words[i] == "-" and tags[i + 1] in ("VBN", "JJ") and tags[i - 1][:2] in ("NN", "JJ"):

@@ -10,10 +10,11 @@ from threadpoolctl import ThreadpoolController
 
 from groundgraph.data.types import ParsedCaption, Triplet
 from groundgraph.errors import InputError
-from groundgraph.language.absence import MENTIONED, absent_phrases
+from groundgraph.language.absence import MENTIONED, absent_phrases, find_absent
 from groundgraph.language.foreign import is_foreign
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.names import shorten_names
+from groundgraph.language.pronouns import find_antecedents
 from groundgraph.language.reading import LONGEST, Reading
 from groundgraph.language.relations import Relations
 from groundgraph.language.tree import Tree
@@ -131,6 +132,8 @@ def read_tree(text: str, reading: Reading, doc: Doc) -> ParsedCaption:
         spans,
         {k: reading.names[start] for k, (start, _) in enumerate(spans) if start in reading.names},
     )
+    find_absent(tree)
+    find_antecedents(tree)
     if not tree.entities:
         return ParsedCaption(text)
     order = {noun: k for k, noun in enumerate(tree.entities)}

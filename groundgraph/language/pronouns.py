@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from groundgraph.language.lemmas import lemma
 from groundgraph.language.living import gender, is_animal, is_person
-
-if TYPE_CHECKING:
-    from groundgraph.language.tree import Tree
+from groundgraph.language.tree import SUBJECTS, Tree
 
 _MALE, _FEMALE, _THING = frozenset("he him".split()), frozenset("she her".split()), frozenset({"it"})
 _MANY = frozenset("they them".split())
-_SUBJECT = ("nsubj", "nsubjpass")
 # Singular in form, and "it" or "them" of people.
 _GROUPS = frozenset("couple crowd family team group people sheep police".split())
 
 
-def antecedents(tree: Tree) -> dict[int, int]:
-    """Position of each pronoun that stands for a noun -> the noun's position."""
-    found = {}
+def find_antecedents(tree: Tree) -> None:
+    """Fill a tree's `antecedents`."""
     for i, word in enumerate(tree.words):
         known = word in _MALE or word in _FEMALE or word in _THING or word in _MANY
         if known and tree.tags[i] == "PRP" and tree.words[i + 1 : i + 2] != ["'s"]:
@@ -27,8 +21,7 @@ def antecedents(tree: Tree) -> dict[int, int]:
             fitting = [k for k in tree.nouns if k < i and k not in excluded and _fits(tree, k, word)]
             people = [k for k in fitting if is_person(tree.words[k])] if word in _MALE | _FEMALE else []
             if fitting:
-                found[i] = owner if owner in fitting else (people or fitting)[-1]
-    return found
+                tree.antecedents[i] = owner if owner in fitting else (people or fitting)[-1]
 
 
 def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
@@ -39,7 +32,7 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
     """
     heads, deps = tree.heads, tree.deps
     head, excluded = heads[i], set()
-    if deps[i] in _SUBJECT or head == i:
+    if deps[i] in SUBJECTS or head == i:
         return excluded, -1
     if i - 1 in tree.inside:
         before = tree.inside[i - 1] - 1
@@ -48,7 +41,7 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
         head = heads[head]
         if head in tree.nouns and not excluded:
             excluded.add(head)
-    subject = max((k for k in tree.children[head] if deps[k] in _SUBJECT and k < i), default=-1)
+    subject = max((k for k in tree.children[head] if deps[k] in SUBJECTS and k < i), default=-1)
     if subject < 0 and deps[head] in ("acl", "relcl"):
         subject = heads[head]
     if deps[i] == "pobj":
@@ -71,7 +64,7 @@ def _listed(tree: Tree, noun: int) -> set[int]:
 def _fits(tree: Tree, noun: int, pronoun: str) -> bool:
     """Whether a noun agrees with a pronoun in number and in who it may be."""
     word = tree.words[noun]
-    if noun in tree.absence.things or tree.is_amount(noun):
+    if noun in tree.absent or tree.is_amount(noun):
         return False
     base = lemma(word, "noun")
     several = tree.tags[noun] == "NNS" or base in _GROUPS

@@ -29,7 +29,7 @@ class Reading:
         self.names: dict[int, tuple[int, str]] = {}
 
     def replace(self, pattern: re.Pattern[str], new: str | Callable[[re.Match[str]], str]) -> None:
-        """Put `new` where the pattern matches, as re.sub does, "\\1" excepted; what is equal keeps its places."""
+        """Put `new` where the pattern matches, as re.sub does but for groups; what is equal keeps its places."""
         text, starts, ends, last = "", [], [], 0
         for match in pattern.finditer(self.text):
             first, end = match.span()

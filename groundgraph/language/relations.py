@@ -41,7 +41,7 @@ class Relations:
     def _verb(self, verb: int) -> None:
         t, c = self.tree, self.clauses
         base = lemma(t.words[verb], "verb")
-        if t.words[verb] in BE or t.deps[verb] in ("aux", "auxpass", "compound") or verb in t.absence.denied:
+        if t.words[verb] in BE or t.deps[verb] in ("aux", "auxpass", "compound") or verb in t.denied:
             return
         if t.deps[verb] == "amod":
             # "a snow covered sign": what covers it stands before the participle.
@@ -76,7 +76,7 @@ class Relations:
         t, c = self.tree, self.clauses
         text, _ = t.prepositions[p]
         governor, adjective = c.governor(p)
-        if governor in t.absence.denied or p in t.absence.denied:
+        if governor in t.denied or p in t.denied:
             return
         governor = self._vessel(governor)
         objects = c.objects_of(p)
@@ -193,7 +193,7 @@ class Relations:
             places = [k for k in between if k in t.prepositions or (t.tags[k] == "IN" and t.words[k] in PREPOSITIONS)]
             if any(t.tags[k] in ("CC", ",", ".", "POS", "WDT", "WP", ":", "-LRB-") for k in between):
                 continue
-            if not t.absence.denied.isdisjoint(between) or not t.absence.things.isdisjoint(range(a, t.nouns[b])):
+            if not t.denied.isdisjoint(between) or not t.absent.isdisjoint(range(a, t.nouns[b])):
                 continue
             verb = lemma(t.words[verbs[-1]], "verb") if verbs else ""
             verb = verb if is_base(verb, "verb") else ""
@@ -204,4 +204,8 @@ class Relations:
                 self._of(a, [b])
             elif verb or place:
                 doers = self.clauses.subjects(verbs[-1]) if verb else [a]
-                self._placed(doers if a not in doers and all(k < a for k in doers) and doers else [a], " ".join(x for x in (verb, place) if x), [b])
+                self._placed(
+                    doers if a not in doers and all(k < a for k in doers) and doers else [a],
+                    " ".join(x for x in (verb, place) if x),
+                    [b],
+                )

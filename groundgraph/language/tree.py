@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 
 from groundgraph.data.types import Entity, Span
-from groundgraph.language.absence import Absence
 from groundgraph.language.attachment import attach
 from groundgraph.language.lemmas import PREPOSITIONS, lemma, name_lemma
 from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.mending import mend
-from groundgraph.language.pronouns import antecedents
 from groundgraph.language.words import (
     ADJECTIVES,
     AMOUNTS,
@@ -49,7 +47,9 @@ class Tree:
         prepositions: Position -> (text, last position), simple and of several words.
         inside: Position of each word of a preposition -> the preposition's first.
         nouns: Position of each head noun -> first position of its compound.
-        absence: What isn't there or isn't so.
+        absent: Nouns that aren't there, as `absence` finds.
+        denied: Verbs and prepositions that aren't so, likewise.
+        antecedents: Position of each pronoun that stands for a noun -> the noun's, as `pronouns` finds.
     """
 
     def __init__(
@@ -74,7 +74,9 @@ class Tree:
         self._find_prepositions()
         self.nouns: dict[int, int] = {}
         self._find_nouns()
-        self.absence = Absence(self)
+        self.absent: set[int] = set()
+        self.denied: set[int] = set()
+        self.antecedents: dict[int, int] = {}
 
     def _find_prepositions(self) -> None:
         words, tags = self.words, self.tags
@@ -170,7 +172,7 @@ class Tree:
 
     @cached_property
     def meaning(self) -> dict[int, int]:
-        """Noun -> the noun that stands for it: an amount's its thing's, a compound part's its head's, a pronoun's too."""
+        """Noun -> the noun that stands for it: an amount's thing, a compound's head, a pronoun's antecedent."""
         meaning = {}
         for noun, first in self.nouns.items():
             for part in range(first, noun + 1):
@@ -180,7 +182,7 @@ class Tree:
                 thing = next((k for k in self.nouns if k > noun), None)
                 if thing is not None:
                     meaning[noun] = thing
-        return meaning | antecedents(self)
+        return meaning | self.antecedents
 
     def is_amount(self, noun: int) -> bool:
         """Whether the noun says how many of what follows."""
@@ -189,7 +191,7 @@ class Tree:
     @cached_property
     def entities(self) -> dict[int, Entity]:
         """Head position -> entity, in the order of the caption."""
-        left_out = {noun for noun in self.nouns if self.meaning[noun] != noun} | self.absence.things
+        left_out = {noun for noun in self.nouns if self.meaning[noun] != noun} | self.absent
         return {noun: self._entity(noun) for noun in self.nouns if noun not in left_out}
 
     def _entity(self, noun: int) -> Entity:
@@ -259,7 +261,7 @@ class Tree:
             if child > noun and self.deps[child] in ("amod", "acl", "advcl") and self.tags[child] == "JJ":
                 adjectives += [child, *self.coordinated(child)]
         verb = self.heads[noun]
-        if self.deps[noun] in SUBJECTS and verb not in self.absence.denied:
+        if self.deps[noun] in SUBJECTS and verb not in self.denied:
             complements = [c for c in self.children[verb] if self.deps[c] in ("acomp", "oprd") and c not in self.inside]
             for c in complements:
                 adjectives += [c, *self.coordinated(c)]

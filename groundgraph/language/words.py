@@ -100,7 +100,8 @@ EQUAL_PREPOSITIONS = {
 PEOPLE = frozenset(
     "man woman boy girl person people child kid guy lady baby gentleman male female player skier surfer skateboarder "
     "snowboarder rider cyclist biker batter catcher pitcher umpire worker chef waiter officer policeman fireman farmer "
-    "bride groom couple group crowd family team audience crew police driver toddler spectator pedestrian dude cowboy tourist student teenager adult human".split()
+    "bride groom couple group crowd family team audience crew police driver toddler spectator pedestrian dude cowboy "
+    "tourist student teenager adult human".split()
 )
 
 ANIMALS = frozenset(
@@ -211,14 +212,16 @@ SPELLINGS = {
 
 # Verbs of moving: what looks like their particle is a preposition ("skates down a ramp").
 MOTION = frozenset(
-    "walk run jog hike ski skate skateboard snowboard surf sled slide climb crawl go come drive fly jump leap fall roll "
-    "travel sail row paddle swim race rush march stroll wander trot gallop bike cycle hop step ride slip drift cruise "
+    "walk run jog hike ski skate skateboard snowboard surf sled slide climb crawl go come drive fly jump leap fall "
+    "roll travel sail row paddle swim race rush march stroll wander trot gallop bike "
+    "cycle hop step ride slip drift cruise "
     "glide pass speed".split()
 )
 # Verbs that do without an object: what follows "sits and reads" is read, not sat.
 INTRANSITIVE = MOTION - {"ride", "fly", "drive", "pass", "row", "roll", "race"} | frozenset(
     "sit stand lie lay sleep nap rest wait smile laugh cry look stare kneel crouch squat lean bend dance sing pose bow "
-    "float hover hang perch rise bloom glow shine graze stretch relax lounge talk chat bark sneeze yawn growl live".split()
+    "float hover hang perch rise bloom glow shine graze stretch relax lounge talk chat bark sneeze yawn growl "
+    "live".split()
 )
 # Verbs whose object is what does the next verb: "watches a child eat", "helps a girl ride a bike".
 WATCHING = frozenset("watch see help let observe film photograph teach show hear".split())

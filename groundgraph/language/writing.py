@@ -1,4 +1,4 @@
-"""What captions are written with that is no language: HTML, emoji, hashtags, capitals, slips of the keyboard, quotes."""
+"""What captions are written with that is no language: HTML, emoji, hashtags, capitals, slips of the hand, quotes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ MISTYPED = {
     "inbetween": "between", "nextto": "next to", "ontop": "on top", "ontopof": "on top of", "beetween": "between",
     "betwen": "between", "beween": "between", "agains": "against", "agianst": "against", "aginst": "against",
     "behing": "behind", "behid": "behind", "benaeth": "beneath", "underneth": "underneath", "besides": "beside",
-    "arround": "around", "aroud": "around", "accross": "across", "acros": "across", "allong": "along", "untop": "on top",
+    "arround": "around", "aroud": "around", "accross": "across", "acros": "across", "allong": "along",
+    "untop": "on top",
     "form the": "from the", "dont": "don't", "doesnt": "doesn't", "isnt": "isn't", "arent": "aren't", "nxt": "next",
     "along side": "alongside", "up side down": "upside down", "its'": "its",
 }  # fmt: skip
@@ -45,16 +46,18 @@ _GERUND = re.compile(r"\b([a-z]{2,}?)(?:in|ig|ng|ign|img|inf|igng|inng|inig)\b")
 _BARE_GERUND = re.compile(r"\b[a-z]{3,}ing\b")
 
 _QUOTED = r"(?:(?<!\w)\"[^\"]{1,200}\"|(?<![\w'])'[^\"]{1,200}?'(?!\w))"
-_WHOLE = re.compile(rf"^\s*[\"']([^\"]*)[\"']\s*$")
+_WHOLE = re.compile(r"^\s*[\"']([^\"]*)[\"']\s*$")
 _QUOTED_ALONE = re.compile(rf"\s?{_QUOTED}")
-_WORDS_FOR_WORDS = r"(?:words?|letters?|lettering|text|message|phrase|names?|slogan|writing|numbers?|caption|title|label)"
+_WORDS_FOR_WORDS = (
+    r"(?:words?|letters?|lettering|text|message|phrase|names?|slogan|writing|numbers?|caption|title|label)"
+)
 _SAYING = (
     r"(?:saying|says?|said|reading|reads?|called|named|labell?ed|titled|entitled|written|printed|spelling|spells?"
     r"|stating|states?|marked|displaying|displays?|showing|shows?|advertising|bearing|for)"
 )
 _WRITTEN_ON = (
-    r"(?:\s(?:is|are|painted|written|printed|in (?:\w+ )?(?:letters|paint|icing|ink|chalk|frosting|\w+$)|drawn|spelled|stitched"
-    r"|engraved|out)){0,3}"
+    r"(?:\s(?:is|are|painted|written|printed|in (?:\w+ )?(?:letters|paint|icing|ink|chalk|frosting|\w+$)|drawn|spelled"
+    r"|stitched|engraved|out)){0,3}"
     r"(?:\s(?:on|across|at|along|over|in|above|below)\s(?:it|them|him|her|(?:the|its|his|her|one|each)\s"
     r"(?:front|back|side|top|bottom|chest|sleeve|sleeves|cover|left|right|middle|center)(?!\sof)))?"
 )

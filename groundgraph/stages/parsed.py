@@ -57,11 +57,7 @@ def parse(run: Run, folder: Path) -> dict[str, Any]:
         listing = examples(run, split)
         with run.progress(f"parsing {split} captions", len(listing)) as advance:
             write_lines(folder / f"{split}.jsonl", _records(listing, parser, run, counts, advance))
-    return (
-        dict(counts)
-        | beyond(CUT, getattr(parser, "cut", 0))
-        | beyond(FOREIGN, getattr(parser, "foreign", 0))
-    )
+    return dict(counts) | beyond(CUT, getattr(parser, "cut", 0)) | beyond(FOREIGN, getattr(parser, "foreign", 0))
 
 
 def _records(

@@ -8,14 +8,14 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.types import Entity, ParsedCaption, Triplet
+from groundgraph.evaluation.gold_graphs import GoldGraph, read_choices, read_gold, read_graph
 from groundgraph.evaluation.parsing import (
     GROUPS,
+    accepted,
     evaluate_parser,
     fact_sets,
     lemmatised,
     parsed_facts,
-    read_gold,
-    read_graph,
     score_facts,
 )
 
@@ -113,9 +113,61 @@ def test_files(tmp_path, column):
     path.write_text(f'id,caption,{column}\n1,a dog,( dog )\n2,"a cat, black","( cat , is , black ) , ( x , y )"\n')
     gold = read_gold(path)
     assert gold.captions == ["a dog", "a cat, black"]
-    assert gold.facts == [[("dog",)], [("cat", "is", "black")]]
+    assert [graph.facts for graph in gold.graphs] == [(("dog",),), (("cat", "is", "black"),)]
     assert gold.skipped == 1
-    assert evaluate_parser(Parrot(), gold)["all"] == pytest.approx({"precision": 0.5, "recall": 0.5, "f1": 0.5})
+    scores, kinds = evaluate_parser(Parrot(), gold)
+    assert scores["all"] == pytest.approx({"precision": 0.5, "recall": 0.5, "f1": 0.5})
+    assert kinds == {}
+
+
+def test_choices():
+    vase = (("flower", "in", "vase"), ("vase", "fill with", "flower"))
+    assert read_choices("flower,in,vase| vase ,fill  with,flower ; hil=snowy;vase") == (
+        [vase, (("hil", "is", "snowy"),), (("vase",),)],
+        0,
+    )
+    assert read_choices("") == read_choices(" ; ") == ([], 0)
+    assert read_choices("dog,on|bed") == ([(("bed",),)], 1)
+
+
+def test_what_counts_as_right():
+    vase = (("flower", "in", "vase"), ("vase", "fill with", "flower"))
+    gold = GoldGraph(
+        "a vase filled with flowers on its table",
+        (("flower", "in", "vase"), ("vase", "on", "table")),
+        alternatives=(vase,),
+        optional=(("vase", "have", "table"), ("side",)),
+    )
+
+    def relations(facts, group="relations"):
+        return [sorted(fact_sets(side)[group]) for side in accepted(facts, gold)]
+
+    # The alternative that was parsed stands in the true graph; nothing parsed: the graph as it is.
+    assert relations([("vase", "filled with", "flowers")]) == [[vase[1]], [vase[1], ("vase", "on", "table")]]
+    assert relations([]) == [[], [vase[0], ("vase", "on", "table")]]
+    # Both alternatives at once: one of them is wrong. What is optional counts neither way, nor do things in it alone.
+    assert relations(vase)[0] == [vase[0], vase[1]] and len(relations(vase)[1]) == 2
+    assert relations([("vase", "have", "table")])[0] == []
+    assert relations([("vase", "have", "table"), ("side",), ("sky",)], "objects") == [
+        [("sky",), ("table",), ("vase",)],
+        [("flower",), ("table",), ("vase",)],
+    ]
+
+
+def test_a_graph_by_kinds(tmp_path):
+    path = tmp_path / "gold.csv"
+    path.write_text(
+        "caption,graph,Kind,alternatives,optional\na dog,( dog ),animals,,\na cat,( cat ),animals,,dog\na bus,,,,dog\n"
+    )
+    scores, kinds = evaluate_parser(Parrot(), read_gold(path))
+    assert list(kinds) == ["animals", "other"]
+    assert kinds["animals"]["objects"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3})
+    assert kinds["other"]["objects"]["precision"] is None  # nothing true, and what was found is optional
+    assert scores["objects"] == kinds["animals"]["objects"]
+    result = CliRunner().invoke(app, ["evaluate-parser", str(path), "--json", str(tmp_path / "scores.json")])
+    assert result.exit_code == 0, result.output
+    assert any("animals" in line and " 2 " in line for line in result.output.splitlines())
+    assert list(json.loads((tmp_path / "scores.json").read_text())["kinds"]) == ["animals", "other"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +179,7 @@ def test_files(tmp_path, column):
         (b"caption,graph\na dog\n", "line 2: a row cut short"),
         (b"caption,graph\n\xff\xfe,( a )\n", "not text in UTF-8"),
         (b"caption;graph\na dog;( dog )\n", "it has caption;graph; give each once, with commas between"),
+        (b"caption,graph,kind,Kind\na dog,( dog ),x,y\n", "give kind, alternatives and optional once at most"),
         (b"caption,graph,Graph \na dog,( dog ),( dog )\n", "it has caption, graph, graph; give each once"),
         (b"caption,graph\na dog,( dog , is , brown )\n", "line 2: a row too long, 4 fields below 2 columns"),
         (b"caption,graph\na dog,dog\na cat,\n", "no graph holds a fact"),
@@ -145,7 +198,8 @@ def test_headers_and_encodings_of_other_programs(tmp_path):
     path = tmp_path / "gold.csv"
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         path.write_text('Id, Caption ,GRAPH\r\n1,a café,"( café )"\r\n\r\n', encoding=encoding, newline="")
-        assert (read_gold(path).captions, read_gold(path).facts) == (["a café"], [[("café",)]])
+        (graph,) = read_gold(path).graphs
+        assert (graph.caption, graph.facts) == ("a café", (("café",),))
 
 
 def test_paths_that_are_no_files(tmp_path):
@@ -182,4 +236,4 @@ def test_every_fact_of_factual_is_read():
     gold = read_gold(SHARED / "data/factual/dev.csv")
     assert len(gold.captions) == 1000
     assert gold.skipped == 0
-    assert all(gold.facts)
+    assert all(graph.facts for graph in gold.graphs)
