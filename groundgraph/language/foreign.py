@@ -17,9 +17,8 @@ _ENGLISH = frozenset(
     "two three four five six many several other one front top side another both not has have".split()
 )
 _ENGLISH = (_ENGLISH | PREPOSITIONS | BE) - _EITHER
-# Small words of German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, "
-    "Norwegian, Polish, Czech, Turkish,
-# Romanian, Indonesian, Finnish and Hungarian that are no English words.
+# Small words of German, French, Spanish, Italian, Portuguese, Dutch, Swedish, Danish, Norwegian, Polish, Czech,
+# Turkish, Romanian, Indonesian, Finnish and Hungarian that are no English words.
 _OTHERS = frozenset(
     "zwei drei "
     "ein eine einen einem einer eines der das dem den des und auf mit ist sind neben vor unter "
