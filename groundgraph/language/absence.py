@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from groundgraph.language.lemmas import lemma
 from groundgraph.language.mending import is_third_person
 from groundgraph.language.tree import Tree
+from groundgraph.language.words import BE
 
 MENTIONED = re.compile(
     r"\b(?:no|not|none|nothing|nobody|neither|nor|never|cannot|without|instead|lack\w*|missing)\b|n't\b", re.I
@@ -156,14 +157,15 @@ class _Absence:
             for verb in verbs:
                 if verb == head or t.words[verb - 1] in ("or", "nor"):
                     self.tree.denied.add(verb)
-        for verb in [k for k in self.tree.denied if t.tags[k][0] == "V"]:
+        for verb in [k for k in t.denied if t.tags[k][0] == "V" or k in t.prepositions]:
             self._objects(verb, lemma(t.words[verb], "verb") in _HAVING)
 
     def _objects(self, verb: int, always: bool) -> None:
-        """Objects of a denied verb that aren't there: all or those without "the" or an owner."""
+        """Objects of a denied verb or preposition that aren't there: all or those without "the" or an owner."""
         t = self.tree
-        for k in t.children[verb]:
-            if k > verb and k in t.nouns and t.deps[k] in ("dobj", "attr", "oprd", "conj", "nsubj"):
+        places = [p for p in t.children[verb] if p in t.prepositions] if t.words[verb] in BE else []
+        for k in [*t.children[verb], *(o for p in places for o in t.children[t.prepositions[p][1]])]:
+            if k > verb and k in t.nouns and t.deps[k] in ("dobj", "attr", "oprd", "conj", "nsubj", "pobj"):
                 known = {t.words[c] for c in t.children[k]} & {
                     "the",
                     "this",

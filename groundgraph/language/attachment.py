@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
-from groundgraph.language.living import is_animal, is_person
+from groundgraph.language.living import is_animal, is_garment, is_person
 from groundgraph.language.mending import is_third_person, is_verb_in_s
 from groundgraph.language.words import BE, BODY_PARTS, COVERED, INTRANSITIVE, MOTION, TETHERS, WATCHING
 
@@ -26,6 +26,7 @@ def attach(words: list[str], tags: list[str], deps: list[str], heads: list[int],
     links.covered()
     links.particles()
     links.invert()
+    links.lists()
     links.rejoin()
     links.tether()
 
@@ -124,7 +125,7 @@ class _Links:
             free = first < i - 1 and not any(tag[0] == "V" for tag in self.tags)
             return opens and free and self.lives(i - 1)
         if not opens or self.words[first] in ("a", "an"):
-            return self._under_watch(i) and is_person(subject)
+            return self._under_watch(i) and self.lives(i - 1)
         if word == lemma(word, "verb") and is_base(word, "verb"):
             plural = self.tags[i - 1] == "NNS" and lemma(subject, "noun") != subject
             starts = first < i - 1 and self.tags[i + 1 : i + 2] not in (["IN"], [], ["."])
@@ -157,7 +158,7 @@ class _Links:
             verb, noun = self.heads[i], self.phrase(i + 1)
             if noun < 0 or verb >= i or lemma(self.words[verb], "verb") not in MOTION:
                 continue
-            if self.heads[noun] == verb and self.deps[noun] in ("dobj", "npadvmod"):
+            if self.heads[noun] in (verb, i) and self.deps[noun] in ("dobj", "npadvmod", "pobj"):
                 self.tags[i], self.deps[i] = "IN", "prep"
                 self.heads[noun], self.deps[noun] = i, "pobj"
 
@@ -184,7 +185,8 @@ class _Links:
         self.link(subject, verb, "nsubj")
         self.heads[verb], self.deps[verb] = verb, "ROOT"
         for k in range(verb):
-            if tags[k] in ("IN", "RB", "TO", "JJ") and self.heads[k] in (subject, k):
+            lost = tags[k] in ("IN", "RB", "TO", "JJ") and self.heads[k] in (subject, k)
+            if lost or (k == 0 and not there and self.deps[0] != "prep"):
                 self.heads[k], self.deps[k] = verb, "prep"
 
     def _only_places(self, verb: int) -> bool:
@@ -226,19 +228,40 @@ class _Links:
             head = self.heads[k]
             if dep not in ("conj", "appos") or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
                 continue
-            clause = self.tags[k + 1 : k + 2]
-            own = clause and (clause[0] in ("WDT", "WP", "MD") or clause[0][0] == "V" or self.words[k + 1] == "that")
-            if not self.lives(head) or self.lives(k) or own:
+            if not self.lives(head) or self.lives(k) or self._has_clause(k):
                 continue
             before = self._listed_before(k)
             if before > head and self.deps[before] in ("pobj", "dobj", "conj"):
                 self.heads[k], self.deps[k] = before, "conj"
 
+    def lists(self) -> None:
+        """ "Looking at a cat and a bird", "a vase and two candles": a second noun read as the sentence's root."""
+        for k, head in enumerate(self.heads):
+            if head != k or self.tags[k][:2] != "NN" or self._has_clause(k):
+                continue
+            first, before = self.opens(k), self._listed_before(k)
+            if before < 0 or (is_person(self.words[k]) and not is_person(self.words[before])):
+                continue
+            own = [m for m in range(first) if self.heads[m] == k]
+            root = next((m for m in own if self.tags[m][:2] == "NN"), before)
+            for m in own:
+                self.heads[m] = root
+            for m in range(first, k):
+                self.heads[m] = k
+            self.heads[root], self.deps[root] = root, "ROOT"
+            self.heads[k], self.deps[k] = before, "conj"
+
+    def _has_clause(self, k: int) -> bool:
+        """Whether a clause of the noun at k follows it; a garment's is its wearer's."""
+        tag, word = (*self.tags[k + 1 : k + 2], ""), (*self.words[k + 1 : k + 2], "")
+        finite = tag[0] in ("WDT", "WP", "MD", "VBZ", "VBP", "VBD") or word[0] in ("that", *BE)
+        return finite or (tag[0] in ("VBG", "VBN") and not is_garment(self.words[k]))
+
     def _listed_before(self, k: int) -> int:
         """The noun just before "and" or a comma and the noun phrase at k, or -1."""
-        i = k - 1
-        while i > 0 and self.tags[i] in ("DT", "PRP$", "JJ", "CD", "VBN", "NN") and self.heads[i] > i:
-            i -= 1
+        i = self.opens(k) - 1
+        if i < 1:
+            return -1
         if self.words[i] not in ("and", "or", ","):
             return -1
         i -= 1 + (self.words[i - 1] == ",")

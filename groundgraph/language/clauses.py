@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from groundgraph.language.lemmas import PREPOSITIONS, lemma
-from groundgraph.language.living import is_animal, is_person
+from groundgraph.language.living import is_animal, is_garment, is_person
 from groundgraph.language.tree import SUBJECTS, Tree
-from groundgraph.language.words import BE, COVERING, GARMENTS, HUMAN_ACTS, INTRANSITIVE, PLACED, RELATIVE, WATCHING
+from groundgraph.language.words import ASKING, BE, COVERING, HUMAN_ACTS, INTRANSITIVE, PLACED, RELATIVE, WATCHING
 
 OBJECTS = ("dobj", "obj", "dative", "oprd")
 CLAUSES = ("xcomp", "advcl", "ccomp", "conj", "aux", "dep", "parataxis", "auxpass")
@@ -29,7 +29,7 @@ class Clauses:
 
     def is_garment(self, noun: int) -> bool:
         """Whether the noun names what people wear."""
-        return self.tree.words[noun] in GARMENTS or lemma(self.tree.words[noun], "noun") in GARMENTS
+        return is_garment(self.tree.words[noun])
 
     def with_label(self, i: int, *labels: str) -> list[int]:
         """Children of i with one of the dependency labels."""
@@ -154,6 +154,10 @@ class Clauses:
         head = t.heads[verb]
         if t.deps[verb] in ("acl", "relcl") and head in t.meaning:
             return self.doers(head, verb)
+        if t.deps[verb] == "xcomp" and lemma(t.words[head], "verb") in WATCHING | ASKING:
+            asked = [k for c in self.with_label(head, "dobj") if c < verb for k in self.things(c)]
+            if asked:
+                return asked
         if t.deps[verb] in CLAUSES and head != verb:
             if head in t.meaning and head < verb:
                 return self.doers(head, verb)

@@ -1,4 +1,4 @@
-"""Whether a noun names people or animals: by WordNet, and by short lists where captions mean something else."""
+"""Whether a noun names people, animals or what people wear: by WordNet, and by short lists where captions mean something else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 
 from groundgraph.language.lemmas import lemma
 from groundgraph.language.wordnet import senses, wider
-from groundgraph.language.words import ANIMALS, PEOPLE
+from groundgraph.language.words import ANIMALS, GARMENTS, PEOPLE
 
 # Named like people, and hardly ever people in captions.
 _THINGS = frozenset(
@@ -39,12 +39,19 @@ def is_animal(noun: str) -> bool:
     return noun in ANIMALS or (noun not in _THINGS and not is_person(noun) and _kind_of(noun, "animal"))
 
 
+@cache
+def is_garment(noun: str) -> bool:
+    """Whether a noun, in any form, names what people wear."""
+    base = lemma(noun, "noun")
+    return noun in GARMENTS or base in GARMENTS or (base != "kit" and _kind_of(base, "garment", "clothing"))
+
+
 def gender(noun: str) -> str:
     """ "m", "f", or "" for a noun that may be either."""
     noun = lemma(noun, "noun")
     return "m" if noun in _MEN else "f" if noun in _WOMEN else ""
 
 
-def _kind_of(noun: str, kind: str) -> bool:
-    above = senses(kind)
+def _kind_of(noun: str, *kinds: str) -> bool:
+    above = [sense for kind in kinds for sense in senses(kind)]
     return any(sense in wider(own) for own in senses(noun)[:1] for sense in above)

@@ -149,6 +149,12 @@ class _Slips:
                     self.make_noun(i)
                 elif opens and tag == "JJ" and is_noun and self._gerund(i + 1) and not is_base(words[i], "adj"):
                     tags[i] = "NN"
+            elif tag == "NNS" and before == "CC" and i < last and words[i + 1] in ("it", "him", "them"):
+                if is_verb_in_s(words[i]):  # "and chases it"
+                    tags[i] = "VBZ"
+                    self.heads[i + 1], self.deps[i + 1] = i, "dobj"
+                    verb = next((k for k in range(i - 2, 0, -1) if tags[k][0] == "V"), i)
+                    self.heads[i], self.deps[i] = verb, "conj"
             elif tag in ("NN", "NNP") and i and before[:2] == "NN" and self._gerund(i):
                 tags[i] = "VBG"
                 self._free_gerund(i)

@@ -33,7 +33,7 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
     heads, deps = tree.heads, tree.deps
     head, excluded = heads[i], set()
     if deps[i] in SUBJECTS or head == i:
-        return excluded, -1
+        return ({heads[head]} if deps[head] == "relcl" else set()), -1  # "the patient she is helping"
     if i - 1 in tree.inside:
         before = tree.inside[i - 1] - 1
         excluded |= _listed(tree, before)
@@ -44,6 +44,8 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
     subject = max((k for k in tree.children[head] if deps[k] in SUBJECTS and k < i), default=-1)
     if subject < 0 and deps[head] in ("acl", "relcl"):
         subject = heads[head]
+    if deps[i] == "pobj" and deps[head] == "acl":
+        excluded.add(subject)  # "a swing hanging from it"
     if deps[i] == "pobj":
         return excluded, subject if lemma(tree.words[head], "verb") == "have" else -1
     return excluded | {subject}, -1

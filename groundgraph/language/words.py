@@ -11,7 +11,7 @@ AMOUNTS = frozenset(
     "bunch group pair couple lot lots number row line set series piece bit slice cluster herd flock variety kind "
     "type dozen dozens hundred hundreds handful collection stack pile mound patch part side sort assortment array "
     "plenty section chunk load bundle strip bits pieces piles mass crowd bank thicket team pack swarm flight school "
-    "fleet squad gang trio number".split()
+    "fleet squad gang trio number half".split()
 )
 VESSELS = {
     **dict.fromkeys(
@@ -161,6 +161,8 @@ NAMES = {
         "home": "plate",
         "wild": "flower",
         "rubber": "duck",
+        "stop": "light, sign",
+        "light": "bulb, pole, post, fixture, switch, house",
         "cell": "phone",
         "street": "light, lamp",
         "ice": "cream cone, cream sandwich, cream truck",
@@ -221,10 +223,11 @@ MOTION = frozenset(
 INTRANSITIVE = MOTION - {"ride", "fly", "drive", "pass", "row", "roll", "race"} | frozenset(
     "sit stand lie lay sleep nap rest wait smile laugh cry look stare kneel crouch squat lean bend dance sing pose bow "
     "float hover hang perch rise bloom glow shine graze stretch relax lounge talk chat bark sneeze yawn growl "
-    "live".split()
+    "live flow tower loom lead".split()
 )
 # Verbs whose object is what does the next verb: "watches a child eat", "helps a girl ride a bike".
 WATCHING = frozenset("watch see help let observe film photograph teach show hear".split())
+ASKING = frozenset("ask tell allow want get train encourage force teach".split())
 # What holds the thing named just before it, not the one who has that: "a man with a dog on a leash".
 TETHERS = frozenset("leash lead string rope chain cord tripod stick skewer hook harness wheel stand".split())
 

@@ -56,7 +56,7 @@ _SAYING = (
     r"|stating|states?|marked|displaying|displays?|showing|shows?|advertising|bearing|for)"
 )
 _WRITTEN_ON = (
-    r"(?:\s(?:is|are|painted|written|printed|in (?:\w+ )?(?:letters|paint|icing|ink|chalk|frosting|\w+$)|drawn|spelled"
+    r"(?:\s(?:is|are|painted|written|printed|in (?:\w+ )?(?:letters|paint|icing|ink|chalk|frosting)|drawn|spelled"
     r"|stitched|engraved|out)){0,3}"
     r"(?:\s(?:on|across|at|along|over|in|above|below)\s(?:it|them|him|her|(?:the|its|his|her|one|each)\s"
     r"(?:front|back|side|top|bottom|chest|sleeve|sleeves|cover|left|right|middle|center)(?!\sof)))?"
