@@ -1,4 +1,4 @@
-"""Whether a noun names people, animals or what people wear: by WordNet, and by short lists where captions mean something else."""
+"""Whether a noun names people, animals or garments: by WordNet, and by lists where captions mean something else."""
 
 from __future__ import annotations
 
