@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from groundgraph.language.lemmas import lemma
 from groundgraph.language.mending import is_third_person
 from groundgraph.language.tree import Tree
-from groundgraph.language.words import BE
+from groundgraph.language.words import BE, BODY_PARTS
 
 MENTIONED = re.compile(
     r"\b(?:no|not|none|nothing|nobody|neither|nor|never|cannot|without|instead|lack\w*|missing)\b|n't\b", re.I
@@ -96,6 +96,8 @@ def _tail(words: Sequence[str], tags: Sequence[str], end: int) -> int:
     if k < len(words) and tags[k] in ("IN", "RP", "TO"):
         if k + 1 == len(words) or tags[k + 1] in (".", ","):
             return k + 1
+        if tags[k + 1] == "PRP$" and lemma((*words[k + 2 : k + 3], "")[0], "noun") in BODY_PARTS:
+            return k + 3  # "on his head"
         last = k + 1 + (words[k + 1] in ("the", "front", "top"))
         if words[last : last + 1] and words[last] in _BACK:
             return last + 1

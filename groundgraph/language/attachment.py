@@ -29,6 +29,20 @@ def attach(words: list[str], tags: list[str], deps: list[str], heads: list[int],
     links.lists()
     links.rejoin()
     links.tether()
+    _break_circles(deps, heads)
+
+
+def _break_circles(deps: list[str], heads: list[int]) -> None:
+    """Let no word hang on itself by way of others, which a caption that is no language may bring about."""
+    sound: set[int] = set()
+    for i in range(len(heads)):
+        path, k = [], i
+        while k not in sound and k not in path and heads[k] != k:
+            path.append(k)
+            k = heads[k]
+        if k in path:
+            heads[k], deps[k] = k, "ROOT"
+        sound.update(path)
 
 
 class _Links:
@@ -184,6 +198,10 @@ class _Links:
                 self.heads[k], self.deps[k] = before, "pobj"
         self.link(subject, verb, "nsubj")
         self.heads[verb], self.deps[verb] = verb, "ROOT"
+        if there:
+            for k in range(subject + 1, len(words)):
+                if self.heads[k] == subject and self.deps[k] == "prep" and words[k] != "of":
+                    self.heads[k] = verb
         for k in range(verb):
             lost = tags[k] in ("IN", "RB", "TO", "JJ") and self.heads[k] in (subject, k)
             if lost or (k == 0 and not there and self.deps[0] != "prep"):
@@ -218,6 +236,8 @@ class _Links:
             own = noun > 0 and tags[p + 1] == "PRP$" and lemma(words[noun], "noun") in BODY_PARTS
             tied = noun > 0 and lemma(words[noun], "noun") in TETHERS
             pronoun = words[p + 1] in _PRONOUNS and words[self.heads[before]] in ("with", "has", "have", "having")
+            if words[p] == "with" and self.deps[self.heads[before]] == "agent":
+                self.heads[p] = before  # "pulled by a horse with a bell"
             held = words[self.heads[before]] == "with" or (tied and self.deps[before] == "dobj")
             if pronoun or (held and words[p] in ("on", "in", "around", "over", "at") and (own or tied)):
                 self.heads[p] = before
@@ -228,7 +248,8 @@ class _Links:
             head = self.heads[k]
             if dep not in ("conj", "appos") or self.tags[k][:2] != "NN" or head >= k or self.tags[head][:2] != "NN":
                 continue
-            if not self.lives(head) or self.lives(k) or self._has_clause(k):
+            alike = is_person(self.words[k]) if is_person(self.words[head]) else self.lives(k)
+            if not self.lives(head) or alike or self._has_clause(k):
                 continue
             before = self._listed_before(k)
             if before > head and self.deps[before] in ("pobj", "dobj", "conj"):
@@ -237,6 +258,9 @@ class _Links:
     def lists(self) -> None:
         """ "Looking at a cat and a bird", "a vase and two candles": a second noun read as the sentence's root."""
         for k, head in enumerate(self.heads):
+            listed = any(self.deps[m] == "conj" and self.heads[m] == k for m in range(k + 1, len(self.heads)))
+            if self.deps[k] == "appos" and listed and self._listed_before(k) == head:
+                self.deps[k] = "conj"  # "a cap, a vest and boots"
             if head != k or self.tags[k][:2] != "NN" or self._has_clause(k):
                 continue
             first, before = self.opens(k), self._listed_before(k)

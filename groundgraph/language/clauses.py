@@ -52,7 +52,8 @@ class Clauses:
 
     def _has_clause(self, noun: int) -> bool:
         t = self.tree
-        own = any(c > noun and (t.deps[c] in ("acl", "relcl") or c in t.prepositions) for c in t.children[noun])
+        places = [c for c in t.children[noun] if c in t.prepositions and t.words[c] != "of"]
+        own = any(c > noun for c in [*places, *self.with_label(noun, "acl", "relcl")])
         return own or t.tags[noun + 1 : noun + 2] in (["VBG"], ["VBZ"], ["VBN"])
 
     def left_of(self, i: int) -> list[int]:
@@ -146,6 +147,9 @@ class Clauses:
             if t.words[child] in RELATIVE and child not in t.meaning:
                 return self.antecedent(verb)
             if child in t.meaning:
+                others = [k for k in t.coordinated(child) if k < verb and k in t.meaning]
+                if others and any(c in t.antecedents for c in self.with_label(verb, *OBJECTS)):
+                    return others[-1:]  # "some balloons and a clown holding them"
                 return self.things(child)
             if t.tags[child] in ("DT", "EX"):
                 return [k for c in self.with_label(verb, "attr") for k in self.things(c)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from groundgraph.language.lemmas import PREPOSITIONS, is_base, lemma
+from groundgraph.language.living import is_animal, is_person
 from groundgraph.language.words import BE, COLOURS, ING_NOUNS
 
 
@@ -129,7 +130,12 @@ class _Slips:
             if words[i] == "-" and tags[i + 1] in ("VBN", "JJ") and tags[i - 1][:2] in ("NN", "JJ"):
                 if lemma(words[i + 1], "verb") != "cover":
                     tags[i - 1], tags[i + 1] = "AFX", "JJ"
-            elif words[i] == "-" and tags[i - 1] == "CD" and tags[i + 2 : i + 3] in (["NN"], ["NNS"]):
+            elif (
+                words[i] == "-"
+                and tags[i - 1] in ("CD", "JJ")
+                and tags[i + 1] == "NN"
+                and tags[i + 2 : i + 3] in (["NN"], ["NNS"])
+            ):
                 tags[i - 1], tags[i + 1] = "AFX", "JJ"
             elif words[i] in ("dozen", "hundred", "thousand") and tags[i + 1] in ("NN", "NNS", "JJ"):
                 tags[i] = "DT"  # how many, and no part of a name
@@ -140,7 +146,12 @@ class _Slips:
         last = len(words) - 1
         for i, tag in enumerate(tags):
             before = tags[i - 1] if i else ""
-            if tag in ("VB", "VBP", "VBZ", "VBD", "JJ", "UH", "FW", "RB") and i < last:
+            if tag == "VBZ" and self._bare_verb(i + 1) and (is_person(words[i]) or is_animal(words[i])):
+                tags[i], tags[i + 1] = "NNS", "VBP"  # "cows graze"
+                self.heads[i + 1] = i + 1 if self.heads[i] == i else self.heads[i]
+                self.deps[i + 1], self.heads[i], self.deps[i] = self.deps[i], i + 1, "nsubj"
+                self.heads[:] = [i + 1 if head == i and k < i else head for k, head in enumerate(self.heads)]
+            elif tag in ("VB", "VBP", "VBZ", "VBD", "JJ", "UH", "FW", "RB") and i < last:
                 opens = not i or before in ("DT", "PRP$") or (before in ("JJ", "CD") and tag != "JJ" and tag != "VBD")
                 after = tags[i + 1]
                 verbs = ("VBG", "VBZ", "VBN", "IN", "POS") if tag in ("VB", "VBP", "VBZ") else ("VBG", "VBZ", "POS")
@@ -161,6 +172,13 @@ class _Slips:
             elif tag == "VBG" and before[:2] == "NN" and self._swallows(i):
                 self._free_gerund(i)
 
+    def _bare_verb(self, i: int) -> bool:
+        """Whether the word at i is a verb in its base form, read as a noun."""
+        word = self.words[i] if i < len(self.words) else ""
+        return (
+            self.tags[i : i + 1] in (["NN"], ["VB"], ["VBP"]) and lemma(word, "verb") == word and is_base(word, "verb")
+        )
+
     def _gerund(self, i: int) -> bool:
         """Whether the noun at i, with more after it, may be a verb in -ing."""
         word, after = self.words[i], self.tags[i + 1 : i + 2]
@@ -176,7 +194,7 @@ class _Slips:
     def _swallows(self, i: int) -> bool:
         """Whether the gerund at i stands in a noun phrase with the noun before it ("in a shirt holding ...")."""
         joined = self.heads[i - 1] == i and self.deps[i - 1] in ("compound", "nmod", "npadvmod")
-        return (self.deps[i] in ("amod", "compound") and self.heads[i] > i) or (
+        return (self.deps[i] in ("amod", "compound", "nmod") and self.heads[i] > i) or (
             joined and self.deps[i] in ("pobj", "dobj", "pcomp")
         )
 
@@ -190,5 +208,6 @@ class _Slips:
         heads[noun] = noun if heads[top] == top else heads[top]
         deps[noun] = deps[top]
         if top != i:
-            heads[top], deps[top] = i, "dobj"
+            last = next((k for k in range(top - 1, i, -1) if heads[k] == i and deps[k] == "conj"), i)
+            heads[top], deps[top] = last, "dobj"  # of the last of "cooking and tasting soup"
         heads[i], deps[i] = noun, "acl"

@@ -39,19 +39,20 @@ def _listed() -> frozenset[str]:
     """Names in the bundled vocabularies and in the lists, in base form."""
     vocabularies = (COCO80, VG150_OBJECTS, OBJECTS365, OPENIMAGES601)
     names = {part.replace("-", " ") for v in vocabularies for name in v.names for part in name.split("/")}
+    names = {name for name in names if " " in name and name.split()[0].lower() not in _NO_FIRST}
     names |= {f"{first} {last}" for first, lasts in NAMES.items() for last in lasts}
-    return frozenset(name_lemma(name) for name in names if " " in name and name.split()[0].lower() not in _NO_FIRST)
+    return frozenset(map(name_lemma, names))
 
 
 @cache
 def is_name(words: tuple[str, ...]) -> bool:
     """Whether the words, in lower case, are the name of one kind of thing."""
-    if words[0] in _NO_FIRST or not _NO_PART.isdisjoint(words) or lemma(words[-1], "noun") in BODY_PARTS:
-        return False
     name = name_lemma(" ".join(words))
     if name in _listed():
         return True
     first = words[0]
+    if first in _NO_FIRST or not _NO_PART.isdisjoint(words) or lemma(words[-1], "noun") in BODY_PARTS:
+        return False
     described = is_base(first, "adj") or first.endswith(("ing", "ed")) or not is_base(first, "noun")
     spellings = (name, name.replace(" ", "-", 1))  # ice-cream cone
     return not described and any(spelling in nouns().meant for spelling in spellings)
@@ -76,7 +77,7 @@ def shorten_names(reading: Reading) -> None:
         if second in no_part:
             i += 2
             continue
-        if first not in no_part and first not in no_first:
+        if first not in no_part and (first not in no_first or first in NAMES):
             longest = min(LONGEST_NAME, len(words) - i) if (first, second) in long_names else 2
             for length in range(longest, 1, -1):
                 end = i + length - 1

@@ -8,8 +8,8 @@ from groundgraph.language.tree import SUBJECTS, Tree
 
 _MALE, _FEMALE, _THING = frozenset("he him".split()), frozenset("she her".split()), frozenset({"it"})
 _MANY = frozenset("they them".split())
-# Singular in form, and "it" or "them" of people.
-_GROUPS = frozenset("couple crowd family team group people sheep police".split())
+# Singular in form, and "it" or "them".
+_GROUPS = frozenset("couple crowd family team group sheep deer fish police".split())
 
 
 def find_antecedents(tree: Tree) -> None:
@@ -44,6 +44,8 @@ def _own_clause(tree: Tree, i: int) -> tuple[set[int], int]:
     subject = max((k for k in tree.children[head] if deps[k] in SUBJECTS and k < i), default=-1)
     if subject < 0 and deps[head] in ("acl", "relcl"):
         subject = heads[head]
+    joined = [k for k in tree.coordinated(subject) if k < i] if subject >= 0 else []
+    subject = joined[-1] if joined and deps[i] != "pobj" else subject  # "some balloons and a clown holding them"
     if deps[i] == "pobj" and deps[head] == "acl":
         excluded.add(subject)  # "a swing hanging from it"
     if deps[i] == "pobj":
@@ -69,13 +71,13 @@ def _fits(tree: Tree, noun: int, pronoun: str) -> bool:
     if noun in tree.absent or tree.is_amount(noun):
         return False
     base = lemma(word, "noun")
-    several = tree.tags[noun] == "NNS" or base in _GROUPS
+    several = tree.tags[noun] == "NNS" or base == "people"
     several = several or any(tree.tags[k] == "CD" and tree.words[k] != "one" for k in tree.children[noun])
     if pronoun in _MANY:
-        return several
+        return several or base in _GROUPS
     if several:
         return False
     if pronoun in _THING:
-        return not is_person(word) or base in ("baby", "child")
+        return not is_person(word) or base in ("baby", "child") or base in _GROUPS
     other = gender(word) not in ("", "m" if pronoun in _MALE else "f")
     return not other and (is_person(word) or is_animal(word))

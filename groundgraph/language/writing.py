@@ -113,9 +113,9 @@ def mend_writing(reading: Reading) -> None:
 
 def _unquoted(match: re.Match[str]) -> str:
     """What is left of a quotation: nothing, but the word for it where the caption begins with it ("the word ...")."""
-    (word, *others) = _WORD.findall(match[0])
-    if not others and word.endswith("ing") and word.islower():  # what somebody does, said with a wink
-        return f" {word}"
+    words = _WORD.findall(match[0])
+    if len(words) == 1 and words[0].endswith("ing") and words[0].islower():  # what somebody does, said with a wink
+        return f" {words[0]}"
     opens = match.string[: match.start()].strip().lower() in ("", "the", "a", "an", "two", "some")
     return _QUOTED_ALONE.sub("", match[0]) if opens else ""
 
