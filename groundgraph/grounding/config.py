@@ -72,6 +72,10 @@ class PairsConfig(BaseModel):
 
     fusing: Literal["average", "expert", "product"] = Field("product", description="its own `grounding.fusing`")
     width: int = Field(64, ge=1, description="features of a pair of regions")
+    confident: bool = Field(True, description="the detector's regions count by their scores, not all alike")
+    prior_weight: float = Field(
+        1.0, ge=0, description="of the log of the detector's say, in the beliefs about words that it knows"
+    )
     rounds: int = Field(
         2, ge=0, description="of messages between the triplets that share an entity; 0: each triplet by itself"
     )

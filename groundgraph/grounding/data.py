@@ -27,6 +27,7 @@ class GroundingImage:
         triplets: [T, 2] int64, subject and object of each triplet as rows of embeddings. None: no triplets.
         predicates: [T, de] float32, embeddings of their predicates.
         boxes: [V, 4] float32, xyxy of the regions in shares of the image. None: all are the whole image.
+        confidences: [V] float32 in 0..1, the detector's scores. None: all are 1.
 
     Raises:
         InputError: The shapes do not fit each other.
@@ -41,6 +42,7 @@ class GroundingImage:
     triplets: np.ndarray = None  # type: ignore[assignment]
     predicates: np.ndarray = None  # type: ignore[assignment]
     boxes: np.ndarray = None  # type: ignore[assignment]
+    confidences: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         entities, regions, width = len(self.embeddings), len(self.features), np.shape(self.embeddings)[1]
@@ -50,12 +52,18 @@ class GroundingImage:
             "triplets": np.zeros((0, 2), np.int64),
             "predicates": np.zeros((0, width), np.float32),
             "boxes": np.tile(np.array([0, 0, 1, 1], np.float32), (regions, 1)),
+            "confidences": np.ones(regions, np.float32),
         }
         for name, value in absent.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         shapes = {name: (entities, regions) for name in ("object", "interaction")}
-        shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width), "boxes": (regions, 4)}
+        shapes |= {
+            "reliability": (entities, 2),
+            "predicates": (len(self.triplets), width),
+            "boxes": (regions, 4),
+            "confidences": (regions,),
+        }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise InputError(
@@ -139,6 +147,7 @@ class PaddedSet(GroundingSet):
         triplet_mask: [N, T] bool, True = real.
         predicates: [N, T, de] float32.
         boxes: [N, V, 4] float32, in shares of the image; padding is 0.
+        confidences: [N, V] float32; padding is 0.
         share: Which images of a batch these are, where several processes have it; padding is the whole batch's.
     """
 
@@ -153,6 +162,7 @@ class PaddedSet(GroundingSet):
     triplet_mask: Tensor
     predicates: Tensor
     boxes: Tensor
+    confidences: Tensor
     share: Share = WHOLE
 
     @property
@@ -191,6 +201,7 @@ class PaddedSet(GroundingSet):
             triplet_mask=mask,
             predicates=self.predicates[images, :most],
             boxes=self.boxes[images, :widest],
+            confidences=self.confidences[images, :widest],
             share=share,
         )
 
@@ -224,11 +235,13 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
         triplet_mask=torch.zeros(n, t, dtype=torch.bool),
         predicates=torch.zeros(n, t, de),
         boxes=torch.zeros(n, v, 4),
+        confidences=torch.zeros(n, v),
     )
     for k, image in enumerate(images):
         ne, nv, nt = len(image.embeddings), len(image.features), len(image.triplets)
         out.entities[k, :ne], out.regions[k, :nv], out.triplet_mask[k, :nt] = True, True, True
-        rows = {"embeddings": ne, "features": nv, "reliability": ne, "triplets": nt, "predicates": nt, "boxes": nv}
+        rows = {"embeddings": ne, "features": nv, "reliability": ne, "triplets": nt, "predicates": nt}
+        rows |= {"boxes": nv, "confidences": nv}
         for name, count in rows.items():
             getattr(out, name)[k, :count] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
         for name in ("object", "interaction"):

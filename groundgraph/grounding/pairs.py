@@ -18,7 +18,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise
 from groundgraph.grounding.two_teachers import TwoTeachers
-from groundgraph.teachers.fusion import fuse_product
+from groundgraph.teachers.fusion import FLOOR, fuse_product
 
 
 class Pairs(TwoTeachers):
@@ -69,9 +69,22 @@ class Pairs(TwoTeachers):
         fit = self.fit(self.queries(h, batch), features, batch.regions)
         if self.related is not None:
             fit = fit + logsigmoid(self.relatedness(features)).unsqueeze(1)
-        return propagate(
-            self.unary(h, v, batch.regions), fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds
-        )
+        unary = self.unary(h, v, batch.regions) + self.prior(batch)
+        return propagate(unary, fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds)
+
+    def named(self, batch: PaddedSet) -> Tensor:
+        """The object-aware target [B, E, V] (Eq. 6), in which regions count by the detector's scores."""
+        if not self.config.pairs.confident:
+            return batch.object
+        named = batch.object * batch.confidences.unsqueeze(1)
+        return named / named.sum(-1, keepdim=True).clamp(min=1e-12)
+
+    def prior(self, batch: PaddedSet) -> Tensor:
+        """What the detector says of each entity's regions, as logs [B, E, V] of at most 0; 0 of words it does not know."""
+        named = self.named(batch)
+        peak = named.amax(-1, keepdim=True)
+        prior = (named / peak.clamp(min=1e-12) + FLOOR).log()
+        return self.config.pairs.prior_weight * prior.masked_fill(peak == 0, 0.0)
 
     def relatedness(self, features: Tensor) -> Tensor:
         """Logits [B, V, V] of pairs with features [B, V, V, k] being related, whatever the predicate."""
@@ -114,7 +127,7 @@ class Pairs(TwoTeachers):
         _, joint = propagate(unary, fit, batch.triplets, batch.triplet_mask, own.rounds)
 
         real = batch.entities.unsqueeze(-1)
-        target = self.fused(batch.object * real, batch.interaction * real, batch.reliability)
+        target = self.fused(self.named(batch) * real, batch.interaction * real, batch.reliability)
         weight = torch.where(batch.object.sum(-1) > 0, 1.0, own.unknown_weight) * (target.sum(-1) > 0)
         count = share.sum(batch.entities.sum()).clamp(min=1)
         terms = {"kd": -((target * unary.log_softmax(-1)).sum(-1) * weight).sum() / count}

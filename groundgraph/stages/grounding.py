@@ -158,6 +158,7 @@ def grounding_images(run: Run, split: str, fusing: str | None) -> Sequence[Groun
             triplet_rows(captions[i]),
             embedded["predicates"],
             (own.boxes / np.array([*own.size, *own.size])).astype(np.float32),
+            own.scores,
         )
 
     counts = dict(zip(words.ids, words.lengths("embeddings").tolist(), strict=True))
