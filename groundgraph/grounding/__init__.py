@@ -20,7 +20,12 @@ from groundgraph.grounding.wsgm import Wsgm
 # A recipe's `grounder` -> the method, in the order of tables.
 GROUNDERS: dict[str, Method] = {
     "pairs": Method(
-        "Pairs: subject and object together", Pairs, fusing=lambda c: c.pairs.fusing, pairs=True, seconds=1.2
+        "Pairs: subject and object together",
+        Pairs,
+        fusing=lambda c: c.pairs.fusing,
+        standardise=True,
+        pairs=True,
+        seconds=1.2,
     ),
     "two-teachers": Method("This method", TwoTeachers, fusing=lambda c: c.fusing),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),

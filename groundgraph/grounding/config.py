@@ -72,10 +72,6 @@ class PairsConfig(BaseModel):
 
     fusing: Literal["average", "expert", "product"] = Field("product", description="its own `grounding.fusing`")
     width: int = Field(64, ge=1, description="features of a pair of regions")
-    confident: bool = Field(True, description="the detector's regions count by their scores, not all alike")
-    prior_weight: float = Field(
-        1.0, ge=0, description="of the log of the detector's say, in the beliefs about words that it knows"
-    )
     rounds: int = Field(
         2, ge=0, description="of messages between the triplets that share an entity; 0: each triplet by itself"
     )
@@ -122,7 +118,7 @@ class GroundingConfig(OptimConfig):
     standardise: bool | None = Field(
         None,
         description="embeddings and features less their mean, over their spread (ours; the publications read them as "
-        "they are); null: for mil and wsgm, which differ widely between seeds otherwise",
+        "they are); null: for pairs, and for mil and wsgm, which differ widely between seeds otherwise",
     )
     normalise: bool = Field(
         False, description="h and v are L2-normalised before Eq. 3, attended features before Eq. 12"

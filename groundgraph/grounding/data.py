@@ -57,13 +57,9 @@ class GroundingImage:
         for name, value in absent.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        shapes = {name: (entities, regions) for name in ("object", "interaction")}
-        shapes |= {
-            "reliability": (entities, 2),
-            "predicates": (len(self.triplets), width),
-            "boxes": (regions, 4),
-            "confidences": (regions,),
-        }
+        shapes: dict[str, tuple[int, ...]] = {name: (entities, regions) for name in ("object", "interaction")}
+        shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width)}
+        shapes |= {"boxes": (regions, 4), "confidences": (regions,)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise InputError(
@@ -240,8 +236,8 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
     for k, image in enumerate(images):
         ne, nv, nt = len(image.embeddings), len(image.features), len(image.triplets)
         out.entities[k, :ne], out.regions[k, :nv], out.triplet_mask[k, :nt] = True, True, True
-        rows = {"embeddings": ne, "features": nv, "reliability": ne, "triplets": nt, "predicates": nt}
-        rows |= {"boxes": nv, "confidences": nv}
+        rows = dict.fromkeys(("embeddings", "reliability"), ne) | dict.fromkeys(("triplets", "predicates"), nt)
+        rows |= dict.fromkeys(("features", "boxes", "confidences"), nv)
         for name, count in rows.items():
             getattr(out, name)[k, :count] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
         for name in ("object", "interaction"):

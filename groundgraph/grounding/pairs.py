@@ -18,7 +18,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise
 from groundgraph.grounding.two_teachers import TwoTeachers
-from groundgraph.teachers.fusion import FLOOR, fuse_product
+from groundgraph.teachers.fusion import fuse_product
 
 
 class Pairs(TwoTeachers):
@@ -34,7 +34,8 @@ class Pairs(TwoTeachers):
     def __init__(self, text_size: int, visual_size: int, config: GroundingConfig | None = None) -> None:
         config = config or GroundingConfig()
         own = config.pairs
-        super().__init__(text_size, visual_size, config.model_copy(update={"fusing": own.fusing}))
+        # Of unit length, scores differ too little for the contrasts; centred and scaled inputs serve them instead.
+        super().__init__(text_size, visual_size, config.model_copy(update={"fusing": own.fusing, "normalise": False}))
         d = config.dimension
         self.geometry = nn.Linear(PAIR_GEOMETRY, own.width)
         self.subject, self.object = (nn.Linear(d, own.width, bias=False) for _ in range(2))
@@ -55,7 +56,7 @@ class Pairs(TwoTeachers):
 
     def queries(self, h: Tensor, batch: PaddedSet) -> Tensor:
         """What each triplet looks for in a pair: h [B, E, d] -> [B, T, k], over the root of k."""
-        query = self.query(torch.cat([batch.predicates, *ends_of(h, batch.triplets)], -1))
+        query = self.query(torch.cat([self.inputs.text(batch.predicates), *ends_of(h, batch.triplets)], -1))
         return query * query.shape[-1] ** -0.5
 
     def unary(self, h: Tensor, v: Tensor, regions: Tensor) -> Tensor:
@@ -69,22 +70,9 @@ class Pairs(TwoTeachers):
         fit = self.fit(self.queries(h, batch), features, batch.regions)
         if self.related is not None:
             fit = fit + logsigmoid(self.relatedness(features)).unsqueeze(1)
-        unary = self.unary(h, v, batch.regions) + self.prior(batch)
-        return propagate(unary, fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds)
-
-    def named(self, batch: PaddedSet) -> Tensor:
-        """The object-aware target [B, E, V] (Eq. 6), in which regions count by the detector's scores."""
-        if not self.config.pairs.confident:
-            return batch.object
-        named = batch.object * batch.confidences.unsqueeze(1)
-        return named / named.sum(-1, keepdim=True).clamp(min=1e-12)
-
-    def prior(self, batch: PaddedSet) -> Tensor:
-        """What the detector says of each entity's regions, as logs [B, E, V] of at most 0; 0 of words it does not know."""
-        named = self.named(batch)
-        peak = named.amax(-1, keepdim=True)
-        prior = (named / peak.clamp(min=1e-12) + FLOOR).log()
-        return self.config.pairs.prior_weight * prior.masked_fill(peak == 0, 0.0)
+        return propagate(
+            self.unary(h, v, batch.regions), fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds
+        )
 
     def relatedness(self, features: Tensor) -> Tensor:
         """Logits [B, V, V] of pairs with features [B, V, V, k] being related, whatever the predicate."""
@@ -127,7 +115,9 @@ class Pairs(TwoTeachers):
         _, joint = propagate(unary, fit, batch.triplets, batch.triplet_mask, own.rounds)
 
         real = batch.entities.unsqueeze(-1)
-        target = self.fused(self.named(batch) * real, batch.interaction * real, batch.reliability)
+        target = self.fused(
+            confident(batch.object * real, batch.confidences), batch.interaction * real, batch.reliability
+        )
         weight = torch.where(batch.object.sum(-1) > 0, 1.0, own.unknown_weight) * (target.sum(-1) > 0)
         count = share.sum(batch.entities.sum()).clamp(min=1)
         terms = {"kd": -((target * unary.log_softmax(-1)).sum(-1) * weight).sum() / count}
@@ -207,7 +197,7 @@ class Pairs(TwoTeachers):
             A scalar, cross-entropies over at most `contrast_predicates` predicates.
         """
         mask, share = batch.triplet_mask, batch.share
-        words, real = share.gather(batch.predicates), share.gather(mask)
+        words, real = share.gather(self.inputs.text(batch.predicates)), share.gather(mask)
         kinds, kind = torch.unique(words[real], dim=0, return_inverse=True)
         if len(kinds) < 2:
             return h.sum() * 0.0
@@ -287,6 +277,12 @@ def within(joint: Tensor, product: Tensor) -> Tensor:
     """Log p + log t of pairs, very low where t is 0: [B, T, V, V] both -> [B, T, V * V]."""
     meant = joint + product.clamp(min=1e-9).log()
     return meant.masked_fill(product <= 1e-9, MASKED_LOGIT).flatten(-2)
+
+
+def confident(target: Tensor, confidences: Tensor) -> Tensor:
+    """An object-aware target [B, E, V] (Eq. 6) in which regions count by the detector's scores [B, V], not alike."""
+    weighted = target * confidences.unsqueeze(1)
+    return weighted / weighted.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
 def ends_of(values: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:

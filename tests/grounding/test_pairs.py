@@ -11,7 +11,7 @@ from groundgraph.grounding import GroundingConfig, build_grounder
 from groundgraph.grounding.batches import Step
 from groundgraph.grounding.data import GroundingImage, pad
 from groundgraph.grounding.layers import MASKED_LOGIT
-from groundgraph.grounding.pairs import Pairs, pair_distillation, related_loss
+from groundgraph.grounding.pairs import Pairs, confident, pair_distillation, related_loss
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, pseudo_of, pseudo_record, soft_labels
 
 
@@ -133,6 +133,12 @@ def test_words_that_the_detector_does_not_know_are_taught_by_their_weight():
         assert weight or model.losses(Step(batch, batch, 0))["kd"].item() == pytest.approx(known / 2, rel=1e-3)
         terms.append(model.losses(Step(batch, batch, 0))["kd"].item())
     assert terms[1] == pytest.approx(terms[0] - 0.25 * (interaction[1] * log_p[1]).sum(), abs=1e-5)
+
+
+def test_regions_count_by_the_detectors_scores():
+    target = torch.tensor([[[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]])
+    weighted = confident(target, torch.tensor([[0.9, 0.1, 0.7]]))
+    np.testing.assert_allclose(weighted, [[[0.9, 0.1, 0.0], [0.0, 0.0, 0.0]]], atol=1e-6)
 
 
 def test_geometry_by_hand():
