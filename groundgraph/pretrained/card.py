@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-from groundgraph.grounding import method_of
-
 SHOWN = 40  # names of a vocabulary
 DRAWN = "It has only ever seen MiniGenome's drawn scenes, and knows nothing of photos."
 _CARD = """---
@@ -17,7 +15,7 @@ _CARD = """---
 # {name}
 
 A scene-graph generator trained from captions by [groundgraph](https://github.com/groundgraph/groundgraph), without a
-single annotated box: {title}. {drawn}
+single annotated box (grounder: {title}). {drawn}
 
 ```python
 import groundgraph
@@ -64,7 +62,7 @@ def model_card(
     return _CARD.format(
         header=yaml.safe_dump(header, sort_keys=False),
         name=recipe["name"],
-        title=method_of(method).title,
+        title=method,
         drawn=DRAWN if data["source"] == "minigenome" else "",
         data=f"{data['source']}, recipe {recipe['name']}",
         detector=f"{detector['model']} ({detector['kind']}), {detector['regions']} an image",
@@ -79,7 +77,8 @@ def model_card(
 def _measured(metrics: Mapping[str, Any]) -> str:
     """What is known, in per cent."""
     rows = [("grounding, all", (metrics.get("grounding") or {}).get("all"))]
-    rows += [(f"SGDet {name}", value) for name, value in (metrics.get("sgdet") or {}).items()]
+    recalls = metrics.get("sgdet") or {}
+    rows += [(f"SGDet {name}", recalls.get(name)) for name in ("R@20", "R@50", "R@100", "mR@50")]
     rows += [("mAP50", metrics.get("mAP50"))]
     known = [f"| {name} | {100 * value:.1f} |" for name, value in rows if isinstance(value, int | float)]
     return "\n".join(["| | per cent |", "|---|---|", *known]) if known else "Nothing was measured: no box is annotated."

@@ -30,6 +30,13 @@ def test_the_teachers_alone_find_the_boxes_of_words(tmp_path):
     assert file.with_suffix(".png").is_file()
 
 
+def test_without_a_model_predict_takes_the_miniatures_and_says_so(tmp_path):
+    example = drawn(tmp_path)
+    output = call("predict", example.path, "--out", tmp_path / "out")
+    assert "knows drawn scenes only" in " ".join(output.split()) and "1 scene graphs" in output
+    assert list((tmp_path / "out").glob("*.png"))
+
+
 def test_predict_says_what_it_lacks(tmp_path):
     result = CliRunner().invoke(app, ["predict", "nobody/nothing"])
     assert result.exit_code == 2 and "name one image or more" in " ".join(result.output.split())
