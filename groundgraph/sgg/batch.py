@@ -86,11 +86,13 @@ class Outputs(NamedTuple):
         predicates: [Q, 1 + P], in the order of the batch's pairs.
         detected: Distributions [B, V, 1 + C], what the detector says of the objects; None where logits do not start
             from that.
+        agrees: [B, V, 1 + C] bool, which names do not contradict the detector's category.
     """
 
     objects: Tensor
     predicates: Tensor
     detected: Tensor | None = None
+    agrees: Tensor | None = None
 
 
 class SggModel(nn.Module):

@@ -149,11 +149,13 @@ class DetectorStart(nn.Module):
     Attributes:
         match: [D + 1, 1 + C], how a detector category's score is shared between the names that mean it; column 0 where
             none does; the last row, of regions without a category, is 0.
+        kin: [D + 1, 1 + C] 1 where a category and a name are of one kind, so that a label does not contradict it.
         names: [C, e], the names' features in the image-text model's space, of unit length.
         temperature: Divides the cosines of crops and names.
     """
 
     match: Tensor
+    kin: Tensor
     names: Tensor
     temperature: Tensor
     smoothing = 0.02  # share of all names alike, so that no name begins as impossible
@@ -162,12 +164,15 @@ class DetectorStart(nn.Module):
         super().__init__()
         self.views = sizes.views
         self.register_buffer("match", torch.zeros(sizes.detector_categories + 1, 1 + sizes.categories))
+        self.register_buffer("kin", torch.ones(sizes.detector_categories + 1, 1 + sizes.categories))
         self.register_buffer("names", torch.zeros(sizes.categories, sizes.views))
         self.register_buffer("temperature", torch.tensor(1.0))
 
     @torch.no_grad()
-    def set_match(self, means: Tensor) -> None:
-        """Say which detector category goes by which name: [D, C] bool."""
+    def set_match(self, means: Tensor, kin: Tensor) -> None:
+        """Say which detector category goes by which name, and which are of one kind (person, man): [D, C] bool each."""
+        self.kin = torch.cat([torch.ones_like(kin[:, :1]), kin], 1).to(self.kin)
+        self.kin = torch.cat([self.kin, torch.ones_like(self.kin[:1])])
         means = means.to(self.match)
         none = means.sum(1, keepdim=True) == 0
         rows = torch.cat([none.to(means), means / means.sum(1, keepdim=True).clamp(min=1)], 1)
@@ -177,12 +182,13 @@ class DetectorStart(nn.Module):
         """Take the names' features [C, e] of unit length, and what divides their cosines with crops."""
         self.names, self.temperature = names.to(self.names), torch.full_like(self.temperature, temperature)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """What the detector says of every region.
 
         Returns:
-            Distributions [B, V, 1 + C], see above; and their logarithms as logits, smoothed, 0 where the detector names
-            no category and there are no views, so that a model is on its own there.
+            Distributions [B, V, 1 + C], see above; which names do not contradict them, likewise; and their logarithms
+            as logits, smoothed, 0 where the detector names no category and there are no views, so that a model is on
+            its own there.
         """
         silent = (batch.labels < 0)[..., None]
         score = batch.scores.clamp(0, 1)[..., None]
@@ -194,7 +200,8 @@ class DetectorStart(nn.Module):
             shares = torch.cat([torch.zeros_like(score), unknown], -1) + (1 - unknown.sum(-1, keepdim=True)) * shares
         shares = score * shares + (1 - score) * nothing
         logits = torch.lerp(shares, torch.full_like(shares, 1 / shares.shape[-1]), self.smoothing).log()
-        return shares, logits if self.views else logits.masked_fill(silent, 0)
+        agrees = embedding(batch.labels % len(self.kin), self.kin) > 0
+        return shares, agrees, logits if self.views else logits.masked_fill(silent, 0)
 
     def _unknown(self, batch: Batch) -> Tensor:
         """The image-text model's distribution over names, where the detector has no category for them: [B, V, C]."""
@@ -208,7 +215,7 @@ def set_names(
     model: SggModel,
     categories: np.ndarray | None = None,
     predicates: np.ndarray | None = None,
-    means: np.ndarray | None = None,
+    means: tuple[np.ndarray, np.ndarray] | None = None,
     views: tuple[np.ndarray, float] | None = None,
     unseen: tuple[np.ndarray, float] | None = None,
 ) -> None:
@@ -218,7 +225,8 @@ def set_names(
         model: Of `SGG_MODELS`.
         categories: Text features [C, d], for open heads.
         predicates: Text features [P, d], for open heads.
-        means: [D, C] bool, which detector category goes by which name, for a model that starts from the detector.
+        means: [D, C] bool each, which detector category goes by which name and which are of one kind, for a model that
+            starts from the detector.
         views: Features [C, e] in the image-text model's space and their temperature, for one that has views.
         unseen: [P] bool, the predicates that training did not have, and their bonus, for open heads.
     """
@@ -230,7 +238,7 @@ def set_names(
             else:
                 module.set_names(torch.from_numpy(rows))
         elif isinstance(module, DetectorStart) and means is not None:
-            module.set_match(torch.from_numpy(means))
+            module.set_match(*map(torch.from_numpy, means))
             if views is not None:
                 module.set_views(torch.from_numpy(views[0]), views[1])
     counts = {kind: len(rows) for kind, rows in features.items() if rows is not None}

@@ -155,7 +155,8 @@ def sgg_loss(
     """Eq. 16, each term a mean: over all real regions (class 0 where no entity took one, weighted) and over the pairs.
 
     Where the model starts from the detector's answer, a region that no entity took is what the detector says it is,
-    since captions are silent about most things (`unmentioned: background` keeps class 0).
+    since captions are silent about most things (`unmentioned: background` keeps class 0). Of a label that contradicts
+    the detector (man, on a television of score s) only 1 - s is true, and the rest is what the detector says.
 
     The cross-entropy of a distribution p is sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one.
 
@@ -172,7 +173,8 @@ def sgg_loss(
     weight[0] = config.background_weight
     targets = _targets(batch)
     if outputs.detected is not None and config.unmentioned == "detector":
-        targets = _with_detected(targets, outputs.detected[batch.mask], config.background_weight)
+        agrees = outputs.agrees[batch.mask] if outputs.agrees is not None else None
+        targets = _with_detected(targets, outputs.detected[batch.mask], agrees, config.background_weight)
         objects = -(targets * logits.log_softmax(1)).sum()
     else:
         objects = cross_entropy(logits, targets, weight, reduction="sum")
@@ -182,17 +184,23 @@ def sgg_loss(
     return Losses(objects + relations, objects, relations)
 
 
-def _with_detected(targets: Tensor, detected: Tensor, background_weight: float) -> Tensor:
+def _with_detected(targets: Tensor, detected: Tensor, agrees: Tensor | None, background_weight: float) -> Tensor:
     """Weighted targets [R, 1 + C] in which the background's part is what the detector says.
+
+    Of a label that contradicts the detector (man on a television) as much is true as the detector is unsure.
 
     Args:
         targets: [R] or distributions [R, 1 + C].
         detected: [R, 1 + C].
+        agrees: [R, 1 + C] bool, which labels do not contradict it; None: all.
         background_weight: Of that part.
     """
     soft = targets if targets.is_floating_point() else one_hot(targets, detected.shape[1]).to(detected)
     unmentioned = background_weight * soft[:, :1]
-    return torch.cat([torch.zeros_like(unmentioned), soft[:, 1:]], 1) + unmentioned * detected
+    labels = torch.cat([torch.zeros_like(unmentioned), soft[:, 1:]], 1)
+    sure = 1 - detected[:, :1]
+    doubted = labels * sure * (0 if agrees is None else ~agrees)
+    return labels - doubted + (unmentioned + doubted.sum(1, keepdim=True)) * detected
 
 
 def _targets(batch: Batch) -> Tensor:

@@ -115,7 +115,7 @@ class Motifs(SggModel):
         context = _run(self.object_context, regions, lengths)
         targets = None if batch.targets is None else _take(batch.targets, order)
         inputs = torch.cat([context, regions], -1) if self.config.decoder_features else context
-        detected, start = self.start(batch) if self.start else (None, None)
+        detected, agrees, start = self.start(batch) if self.start else (None, None, None)
         logits = self._decode(inputs, targets, lengths, None if start is None else _take(start, order))
 
         labels = self._labels(batch, logits, targets, order)
@@ -126,7 +126,7 @@ class Motifs(SggModel):
         # The label stands beside the context, so that a pair need not learn to read it through the LSTM.
         states = _take(self.dropout(torch.cat([edges, names], -1)), back)
         labels, logits = _take(labels, back), _take(logits, back)
-        return Outputs(logits, self._relate(batch, states, labels), detected)
+        return Outputs(logits, self._relate(batch, states, labels), detected, agrees)
 
     def _detected(self, batch: Batch) -> Tensor:
         """The detector's label, embedded; its score is shared between that label and none: [B, V, embedded]."""

@@ -161,12 +161,12 @@ class Uniter(SggModel):
         names, views = self._read_images(batch, words, regions)
         tags = self.tag(self._tags(words, batch.scores))
         objects = self.objects(self.dropout(views + names + tags))
-        detected, start = self.start(batch) if self.start else (None, None)
+        detected, agrees, start = self.start(batch) if self.start else (None, None, None)
         if start is not None:
             objects = objects + start
         states = torch.cat([views, names], -1)
         labels = target_or_best(objects, batch.targets)
-        return Outputs(objects, self._relate(batch, states, words, regions, labels), detected)
+        return Outputs(objects, self._relate(batch, states, words, regions, labels), detected, agrees)
 
     def _tags(self, words: Tensor, scores: Tensor) -> Tensor:
         """The detector's distribution over names, embedded: its score is shared between the name and none."""

@@ -11,7 +11,7 @@ from groundgraph.data.types import Entity, ParsedCaption
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.language.concepts import names_of_categories
+from groundgraph.language.concepts import match_matrix, names_of_categories
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.sgg import new_model
@@ -51,7 +51,7 @@ def untrained_model(run: Run, unions: int = 0) -> SggModel:
     )
     with seeded(run.recipe.seed, run.device):
         model = new_model(config.chosen, sizes, detector)
-    set_names(model, *(features or (None, None)), names_of_categories(detector, names[0]), views)
+    set_names(model, *(features or (None, None)), _means(detector, names[0]), views)
     return model
 
 
@@ -106,7 +106,7 @@ def tell_names(
         predicates: The names of predicate columns 1, 2, ... from now on.
         trained: The predicates that it was trained with.
     """
-    features, means = name_features(recipe, categories, predicates), names_of_categories(detector, categories)
+    features, means = name_features(recipe, categories, predicates), _means(detector, categories)
     unseen = ~np.isin(predicates, trained), recipe.sgg.unseen_bonus
     set_names(model, *features, means, _view_features(recipe, categories), unseen)
 
@@ -160,6 +160,10 @@ def name_features(
         for names, prompts in listings
     )
     return first, second
+
+
+def _means(detector: Sequence[str], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    return names_of_categories(detector, names), match_matrix(detector, names)
 
 
 def _view_features(recipe: Recipe, names: Sequence[str]) -> tuple[np.ndarray, float] | None:
