@@ -19,6 +19,7 @@ class Ablation:
         base: Settings of all.
         graphs: It acts on scene graphs alone, so that those are always measured.
         settings: Where it is varied.
+        grounder: Of which method.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Ablation:
     base: tuple[str, ...] = ()
     graphs: bool = False
     settings: tuple[str, ...] = ("vg_caption",)
+    grounder: str = "two-teachers"
 
     def changes(self, value: str) -> tuple[str, ...]:
         """What a value sets, with what is set for all."""
@@ -86,6 +88,24 @@ ABLATIONS = {
         "cells-expert",
         settings=tuple(SETTINGS),
     ),
+    "pairs": Ablation(
+        "terms of the pair grounder",
+        {
+            "all": (),
+            "no pair distillation": "grounding.pairs.pair_weight=0",
+            "never settled": "grounding.pairs.settle_after=1",
+            "no contrast": "grounding.pairs.contrast_weight=0",
+            "no pair contrast": "grounding.pairs.pair_contrast_weight=0",
+            "predicate contrast": "grounding.pairs.predicate_contrast_weight=0.3",
+            "relatedness": "grounding.pairs.related_weight=1",
+            "unknown words taught": "grounding.pairs.unknown_weight=1",
+            "average": "grounding.pairs.fusing=average",
+            "no messages": "grounding.pairs.rounds=0",
+            "inputs as they are": "grounding.standardise=false",
+        },
+        "all",
+        grounder="pairs",
+    ),
     "prompts": Ablation(
         "sentences the image-text model is asked with",
         {name: f"teachers.expert.prompts={value}" for name, value in _PROMPTS.items()},
@@ -122,7 +142,7 @@ def ablation_plan(name: str, seeds: int | None = None, quick: bool = False, grap
         Row(
             setting,
             "motifs" if graphs else "none",
-            Variant(f"{name}-{value}", value, ("grounder=two-teachers", *ablation.changes(value))),
+            Variant(f"{name}-{value}", value, (f"grounder={ablation.grounder}", *ablation.changes(value))),
             graphs,
         )
         for setting in ablation.settings
