@@ -64,7 +64,7 @@ VARIANTS = {
         Variant("full", "full supervision", ("grounder=full",)),
     )
 }
-SYSTEMS = ("sgnls", "wsgm", "lsws", "vspnet", "two-teachers")
+SYSTEMS = ("sgnls", "wsgm", "lsws", "vspnet", "two-teachers", "pairs")
 
 
 @dataclass(frozen=True)
