@@ -19,7 +19,7 @@ TARGET = Path(__file__).parent.parent / "groundgraph" / "models" / "sgg"
 def train(out: Path, settings: list[str]) -> dict[str, int]:
     """Run the demo's recipe with its first grounder and pack the model; gives its files' sizes in bytes."""
     folder = out.with_name(f".{out.name}-training")
-    groundgraph.run("demo", ["grounder=two-teachers", *settings], folder)
+    groundgraph.run("demo", ["grounder=pairs", *settings], folder)
     sizes = groundgraph.pack(folder, out, half=True)
     shutil.rmtree(folder)
     return sizes

@@ -164,7 +164,9 @@ class DetectorStart(nn.Module):
         super().__init__()
         self.views = sizes.views
         self.register_buffer("match", torch.zeros(sizes.detector_categories + 1, 1 + sizes.categories))
-        self.register_buffer("kin", torch.ones(sizes.detector_categories + 1, 1 + sizes.categories))
+        # Of training alone, so that no stored model has to have it.
+        kin = torch.ones(sizes.detector_categories + 1, 1 + sizes.categories)
+        self.register_buffer("kin", kin, persistent=False)
         self.register_buffer("names", torch.zeros(sizes.categories, sizes.views))
         self.register_buffer("temperature", torch.tensor(1.0))
 

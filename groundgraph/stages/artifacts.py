@@ -7,7 +7,7 @@ from groundgraph.stages.crops import crops
 from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.evaluation import metrics
 from groundgraph.stages.examples import examples, image_ids
-from groundgraph.stages.grounding import grounding_images, scores
+from groundgraph.stages.grounding import grounding_images, pairs, scores
 from groundgraph.stages.matches import category_nouns
 from groundgraph.stages.parsed import entities, parsed, triplet_rows
 from groundgraph.stages.pseudo_labels import pseudo_labels
@@ -28,6 +28,7 @@ __all__ = [
     "grounding_images",
     "image_ids",
     "metrics",
+    "pairs",
     "parsed",
     "pseudo_labels",
     "regions",

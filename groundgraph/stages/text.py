@@ -6,7 +6,6 @@ Reads the examples and parsed captions; writes text/SPLIT, a store each, columns
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +73,11 @@ class TextReader:
         alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in rows]
         none = np.zeros((0, self.encoder.size), np.float32)
         table = np.concatenate([none, *self.encoder.embed(alone)])
-        flat = iter(self.encoder.embed([caption for captions in images for caption in captions]))
+        unique = list(dict.fromkeys(caption for captions in images for caption in captions))  # bare triplets recur
+        embedded = dict(zip(unique, self.encoder.embed(unique), strict=True))
         for captions in images:
             yield {
-                "embeddings": np.concatenate([none, *islice(flat, len(captions))]),
+                "embeddings": np.concatenate([none, *(embedded[caption] for caption in captions)]),
                 "predicates": table[[rows[t.predicate] for c in captions for t in c.triplets]],
             }
 

@@ -21,7 +21,7 @@ from groundgraph.stages.recipe import load_recipe
 
 SMALL = [
     "data.train=12", "data.validation=4", "data.test=6", "grounding.dimension=16", "grounding.epochs=1",
-    "sgg.training.epochs=1", "grounder=[mil,sgnls]",
+    "sgg.training.epochs=1", "grounder=[mil,sgnls,pairs]", "teachers.interaction=null",
 ]  # fmt: skip
 
 
@@ -69,6 +69,13 @@ def test_pseudo_labels_in_every_format(run, tmp_path):
     assert len(graphs.labels) == len(coco["annotations"]) > 20 and len(graphs.predicates) == len(coco["relations"]) > 0
     assert [a["category_id"] - 1 for a in coco["annotations"]] == graphs.labels.tolist()
     assert all(link.is_file() for link in (tmp_path / "vg" / "images").iterdir())
+
+    export(run, tmp_path / "p.jsonl", "pseudo-labels", "jsonl", "--method", "pairs")
+    for line, pseudo in zip(read_lines(tmp_path / "p.jsonl"), pseudo_labels(run, "pairs"), strict=True):
+        assert len(line["pairs"]) == len(line["triplets"]) and all(1 <= len(pairs) <= 3 for pairs in line["pairs"])
+        assert [row[:2] for pairs in line["pairs"] for row in pairs] == pseudo.pairs.regions[pseudo.pairs.real].tolist()
+    export(run, tmp_path / "p.json", "pseudo-labels", "coco", "--method", "pairs")
+    assert len(json.loads((tmp_path / "p.json").read_text())["relations"]) > 0
 
     export(run, tmp_path / "s.json", "pseudo-labels", "coco", "--method", "sgnls")
     every = json.loads((tmp_path / "s.json").read_text())  # the rule's labels are all regions that match

@@ -39,7 +39,7 @@ def demo(tmp_path_factory):
 def test_every_artifact_is_there(demo):
     folder, output = demo
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics["methods"]) == {"two-teachers", "sgnls", "mil"} and set(metrics) == {
+    assert set(metrics["methods"]) == {"pairs", "two-teachers", "sgnls"} and set(metrics) == {
         "methods",
         "chance",
         "counts",
@@ -50,7 +50,7 @@ def test_every_artifact_is_there(demo):
         for value in (*figures["grounding"].values(), *figures["sgdet"].values(), figures["mAP50"]):
             assert 0 <= value <= 1
     assert 0 < metrics["chance"]["all"] < 0.5
-    assert metrics["counts"]["grounding-mil: precision"] == metrics["counts"]["sgg-two-teachers: precision"] == "fp32"
+    assert metrics["counts"]["grounding-pairs: precision"] == metrics["counts"]["sgg-two-teachers: precision"] == "fp32"
     assert "MiniGenome" in output and "SGDet" in output
     assert (folder / "report.html").stat().st_size > 10_000
     run = Run(load_recipe(folder / "recipe.yaml"), folder)
@@ -68,6 +68,15 @@ def test_every_artifact_is_there(demo):
         assert (abs(image.reliability.sum(1) - 1) < 1e-5).all()
     weights = np.concatenate([image.reliability for image in artifacts.grounding_images(run, "train", "expert")])
     assert weights.std() > 0.01  # the image-text model has something to say
+    for best, found, captions in zip(
+        artifacts.pairs(run, "train", "pairs"),
+        artifacts.regions(run, "train"),
+        artifacts.parsed(run, "train"),
+        strict=True,
+    ):
+        assert len(best.regions) == len(artifacts.triplet_rows(captions)) and best.regions.max(initial=-1) < len(found)
+        assert (best.regions[..., 0] != best.regions[..., 1])[best.real].all()
+        assert (np.exp(best.scores) * best.real).sum(1).max(initial=0) < 1 + 1e-4
     quality = metrics["methods"]["two-teachers"]["pseudo labels"]
     assert quality["entities"] > 50 and quality["box recall@1"] <= quality["box recall@3"] <= quality["best region"]
     assert 0 < quality["better teacher"] <= quality["best region"] and 0 <= quality["triplet precision"] <= 1
