@@ -20,19 +20,14 @@ from groundgraph.grounding.wsgm import Wsgm
 # A recipe's `grounder` -> the method, in the order of tables.
 GROUNDERS: dict[str, Method] = {
     "pairs": Method(
-        "Pairs: subject and object together",
-        Pairs,
-        fusing=lambda c: c.pairs.fusing,
-        standardise=True,
-        pairs=True,
-        seconds=1.2,
+        "Pairs: subject and object together", Pairs, fusing=lambda c: c.pairs.fusing, pairs=True, seconds=1.2
     ),
     "two-teachers": Method("This method", TwoTeachers, fusing=lambda c: c.fusing),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
-    "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm, standardise=True),
+    "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),
     "lsws": Method("LSWS's grounder (linguistic structure)", Lsws, seconds=1.4),
     "vspnet": Method("VSPNet's grounder (graph alignment)", Vspnet, seconds=1.2),
-    "mil": Method("MIL alone (no teacher)", Mil, standardise=True),
+    "mil": Method("MIL alone (no teacher)", Mil),
     "full": Method("Full supervision (annotated boxes: the upper bound)", None, learns=False),
 }
 GROUNDERS["ours"] = GROUNDERS["two-teachers"]  # its name in recipes before
@@ -65,6 +60,6 @@ def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned 
     if not method.learns:
         return method.grounder()
     config = config or GroundingConfig()
-    if config.standardise is None:
-        config = config.model_copy(update={"standardise": method.standardise})
-    return Learned(method.grounder, config)
+    defaults = {"standardise": method.alone or method.pairs, "contrast_weight": float(method.alone)}
+    unsaid = {key: value for key, value in defaults.items() if getattr(config, key) is None}
+    return Learned(method.grounder, config.model_copy(update=unsaid))

@@ -10,6 +10,7 @@ from groundgraph.training.config import OptimConfig
 
 OFFICIAL: dict[str, Any] = {
     "standardise": False,
+    "contrast_weight": 0.0,
     "normalise": True,
     "dropout_on": "product",
     "mil_sigmoid": False,
@@ -118,7 +119,13 @@ class GroundingConfig(OptimConfig):
     standardise: bool | None = Field(
         None,
         description="embeddings and features less their mean, over their spread (ours; the publications read them as "
-        "they are); null: for pairs, and for mil and wsgm, which differ widely between seeds otherwise",
+        "they are); null: for pairs, and for grounders without a teacher, which differ widely between seeds otherwise",
+    )
+    contrast_weight: float | None = Field(
+        None,
+        ge=0,
+        description="of telling each entity's own image from the batch's others (ours), beside the other losses; null: "
+        "1 for grounders without a teacher, 0 for others; pairs has pairs.contrast_weight",
     )
     normalise: bool = Field(
         False, description="h and v are L2-normalised before Eq. 3, attended features before Eq. 12"

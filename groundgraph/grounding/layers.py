@@ -58,6 +58,12 @@ def batch_vocabulary(
     return own, logits.new_zeros(queries.shape[:2]).index_put((image, place), rest)
 
 
+def everywhere(words: Tensor, regions: Tensor) -> Tensor:
+    """Logits w . r / sqrt(d) of words [N, d] with the regions [B, V, d] of all images: [N, B, V] float32."""
+    logits = (words @ regions.flatten(0, 1).T).float() * words.shape[-1] ** -0.5
+    return logits.view(len(words), *regions.shape[:2])
+
+
 def mean_where(values: Tensor, mask: Tensor, share: Share = WHOLE) -> Tensor:
     """The mean of the values where the mask, of their shape, holds; 0 where it holds nowhere.
 

@@ -1,4 +1,7 @@
-"""What the grounder learns from: L_MIL (Eq. 4-5), L_adp (Eq. 13), L_KD (Eq. 14). Eq. 15 is the sum: `TwoTeachers`."""
+"""What grounders learn from: L_MIL (Eq. 4-5), L_adp (Eq. 13), L_KD (Eq. 14); and, ours, a contrast of each entity.
+
+Eq. 15 is the sum of the first three: `TwoTeachers`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from groundgraph.grounding.layers import MASKED_LOGIT
 from groundgraph.training.processes import WHOLE, Share
 
 
@@ -52,6 +57,27 @@ def mil_loss(similarity: Tensor, margin: float = 0.2, diagonal: bool = False) ->
     rivals = similarity.masked_fill(own, 0.0)
     hinge = (rivals - similarity.diagonal().unsqueeze(1) + margin).clamp(min=0)
     return hinge.mean() if diagonal else hinge[~own].mean()
+
+
+def entity_contrast(scores: Tensor, owner: Tensor, regions: Tensor, share: Share = WHOLE) -> Tensor:
+    """Which of the batch's images each entity belongs to: the mean cross-entropy. Ours, in no publication.
+
+    An image's score for an entity is log mean_j exp(a_ij): the mean over its regions while scores are small, so that at
+    first all regions learn and no first choice decides; their maximum once they are large. And each entity answers for
+    itself, where the mean of Eq. 4 lets a caption's easiest word speak for the others.
+
+    Args:
+        scores: a [N, b, V] of all real entities of the batch's B images against the regions of the b that this process
+            has.
+        owner: [N] int64, each entity's own image among all B.
+        regions: [b, V] bool, True = real.
+        share: Of the images, where several processes have them.
+
+    Returns:
+        A scalar; 0 for a batch of one.
+    """
+    logits = scores.masked_fill(~regions, MASKED_LOGIT).logsumexp(-1) - regions.sum(1).clamp(min=1).log()
+    return share.of_all(cross_entropy(share.gather(logits.T).T, owner))
 
 
 def mil_weight(epoch: int) -> float:

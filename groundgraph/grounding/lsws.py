@@ -22,7 +22,8 @@ from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.inputs import Inputs
-from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
+from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, everywhere, initialise, mean_where, mlp
+from groundgraph.grounding.losses import entity_contrast
 from groundgraph.training.processes import WHOLE, Share
 
 
@@ -114,12 +115,14 @@ class Lsws(nn.Module):
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """The cross-entropies of the attended features, and of all detectors, weighted.
 
+        Where configured (ours) also the contrast of each entity, by the attention's logits.
+
         Args:
             step: The batch.
             generator: Nothing is drawn by it.
 
         Returns:
-            {"grounding", "refinement"}: scalars.
+            {"grounding", "refinement", "entity_contrast"}: scalars.
         """
         batch, share, own = step.images, step.images.share, self.config.lsws
         classes, bias, queries, features = self.read(batch)
@@ -137,7 +140,14 @@ class Lsws(nn.Module):
             logits, rest = vocabulary(head, batch.regions)
             loss, fit = refinement(fit, logits, rest, background, batch.entities, batch.regions, share)
             total = total + own.refinement_weight * loss
-        return {"grounding": grounding, "refinement": total}
+        terms = {"grounding": grounding, "refinement": total}
+        if self.config.contrast_weight:
+            # All words against one's own images, whichever process has them.
+            words, owner = share.gather(queries)[class_mask], class_mask.nonzero()[:, 0]
+            logits = everywhere(words, self.attend(features))
+            contrast = entity_contrast(logits, owner, batch.regions, share)
+            terms["entity_contrast"] = self.config.contrast_weight * contrast
+        return terms
 
     def score(self, batch: PaddedSet) -> Tensor:
         """Log p(entity | region) of the last detector [B, E, V], among the image's own entities and the background."""

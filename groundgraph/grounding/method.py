@@ -22,7 +22,6 @@ class Method:
         every_match: All regions that match are an entity's candidates and all are labelled at once; otherwise its best
             K are, of which a training step draws.
         pairs: It grounds a triplet's two ends together, so that pseudo labels are pairs of regions.
-        standardise: It reads its inputs centred and scaled (`inputs`) where the recipe does not say.
         seconds: Of one core for a training's 1,000 passes over an image, about.
     """
 
@@ -32,13 +31,17 @@ class Method:
     fusing: Callable[[GroundingConfig], str] | None = None
     every_match: bool = False
     pairs: bool = False
-    standardise: bool = False
     seconds: float = 0.5
 
     @property
     def taught(self) -> bool:
         """Whether it learns from the two teachers."""
         return self.fusing is not None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it learns from captions and images alone, and `contrast_weight` is on by default."""
+        return self.learns and not self.taught
 
     @property
     def supervised(self) -> bool:

@@ -17,6 +17,7 @@ from groundgraph.grounding.beliefs import propagate
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise
+from groundgraph.grounding.losses import entity_contrast
 from groundgraph.grounding.two_teachers import TwoTeachers
 from groundgraph.teachers.fusion import fuse_product
 
@@ -168,8 +169,7 @@ class Pairs(TwoTeachers):
         unary = unary.masked_fill(~batch.regions, MASKED_LOGIT)  # [N, B, V]
         terms = {}
         if own.contrast_weight:
-            images = share.gather((unary.logsumexp(-1) - batch.regions.sum(1).log()).T).T
-            terms["contrast"] = own.contrast_weight * share.of_all(cross_entropy(images, owner))
+            terms["contrast"] = own.contrast_weight * entity_contrast(unary, owner, batch.regions, share)
         if own.pair_contrast_weight and mask.any():
             places = mask.nonzero()
             drawn = torch.randperm(len(places), generator=generator)[: own.contrast_triplets].to(places.device)

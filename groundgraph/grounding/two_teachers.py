@@ -13,6 +13,7 @@ from groundgraph.grounding.losses import (
     adaptor_loss,
     bag_similarity,
     distillation_loss,
+    entity_contrast,
     lowest_attention,
     mil_loss,
     mil_weight,
@@ -25,25 +26,27 @@ class TwoTeachers(Grounder):
     """`Grounder` taught by multiple instances and by both teachers, fused as the configuration says."""
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """The weighted terms of Eq. 15.
+        """The weighted terms of Eq. 15, and where configured (not in the paper) the contrast of each entity.
 
         Args:
             step: The batch.
             generator: Of L_adp's negatives.
 
         Returns:
-            {"mil", "kd"} and, self-guided, "adaptor": scalars.
+            {"mil", "entity_contrast", "kd", "adaptor"}: scalars, those that do not count left out.
         """
         c, images, batch = self.config, step.images, step.entities
         h, v = self.encode_text(images.embeddings), self.encode_regions(images.features)
         # All captions against one's own images; the negatives are the whole batch's, whichever process has them.
         captions, entities = images.share.gather(h), images.share.gather(images.entities)
-        similarity = bag_similarity(
-            self.everywhere(captions, v), entities, images.regions, sigmoid=c.mil_sigmoid, padding=c.mil_padding
-        )
+        scores = self.everywhere(captions, v)
+        similarity = bag_similarity(scores, entities, images.regions, sigmoid=c.mil_sigmoid, padding=c.mil_padding)
         similarity = images.share.gather(similarity.T).T
         mil = images.share.of_all(mil_loss(similarity, c.margin, c.mil_diagonal))
         terms = {"mil": mil * (mil_weight(step.epoch) if c.mil_decay and step.epoch is not None else 1.0)}
+        if c.contrast_weight:
+            contrast = entity_contrast(scores[entities], entities.nonzero()[:, 0], images.regions, images.share)
+            terms["entity_contrast"] = c.contrast_weight * contrast
         if batch is not images:
             h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
         return terms | self.distil(h, v, batch, step.epoch, generator)

@@ -19,7 +19,8 @@ from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.inputs import Inputs
-from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, initialise, mean_where, mlp
+from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, everywhere, initialise, mean_where, mlp
+from groundgraph.grounding.losses import entity_contrast
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
 
 
@@ -135,14 +136,14 @@ class Vspnet(nn.Module):
         return nodes, words, [bias(x).squeeze(-1) for bias, x in zip(self.bias, words, strict=True)], edges
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Mean costs of the aligned nodes and edges.
+        """Mean costs of the aligned nodes and edges, and where configured (ours) the contrast of each entity.
 
         Args:
             step: The batch.
             generator: Nothing is drawn by it.
 
         Returns:
-            {"entity", "predicate", "role"}: scalars.
+            {"entity", "predicate", "role", "entity_contrast"}: scalars.
         """
         batch, share = step.images, step.images.share
         *embedded, edges = self.read(batch)
@@ -155,11 +156,17 @@ class Vspnet(nn.Module):
             costs.append(softplus(rest.unsqueeze(-1) - own).transpose(1, 2))
         whole = Costs(costs[0], costs[1], -edges)
         entity, predicate, role = aligned(whole, batch, *align(whole, batch, self.config.vspnet.alignments))
-        return {
+        terms = {
             "entity": mean_where(entity, batch.entities, share),
             "predicate": mean_where(predicate, batch.triplet_mask, share),
             "role": mean_where(role, batch.triplet_mask, share),
         }
+        if self.config.contrast_weight:
+            real = share.gather(batch.entities)
+            logits = everywhere(share.gather(embedded[1][0])[real], embedded[0][0])
+            contrast = entity_contrast(logits, real.nonzero()[:, 0], batch.regions, share)
+            terms["entity_contrast"] = self.config.contrast_weight * contrast
+        return terms
 
     def score(self, batch: PaddedSet) -> Tensor:
         """Minus the cost of each region given how the predicates are aligned [B, E, V], every entity's match first.

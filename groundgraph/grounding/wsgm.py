@@ -19,6 +19,7 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.layers import initialise, mlp
+from groundgraph.grounding.losses import entity_contrast
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
 
 
@@ -42,10 +43,14 @@ class Wsgm(nn.Module):
         h = dropout(self.text(self.inputs.text(batch.embeddings)), self.config.dropout, self.training)
         return normalize(h, dim=-1), normalize(self.visual(self.inputs.regions(batch.features)), dim=-1)
 
-    def similarity(self, batch: PaddedSet) -> Tensor:
-        """S(G, I) of all graphs G with all images I, [B, B]: the mean cosine of an entity and its match.
+    def similarity(self, batch: PaddedSet) -> tuple[Tensor, Tensor, Tensor]:
+        """S(G, I) of all graphs G with all images I: the mean cosine of an entity and its match.
 
         The graphs of one image's captions count together. The matching itself has no gradient; its cosines do.
+
+        Returns:
+            S [B, B]; the cosines [B, b, E, V] of all entities with the regions of one's own b images, and which
+            entities are real [B, E].
         """
         share = batch.share
         h, v = self.encode(batch)
@@ -62,14 +67,24 @@ class Wsgm(nn.Module):
         ).view(count, images, entities)
         matched = cosines.gather(-1, matches.unsqueeze(-1)).squeeze(-1)
         weight = real.unsqueeze(1).to(matched)
-        return share.gather(((matched * weight).sum(-1) / weight.sum(-1).clamp(min=1)).T).T
+        return share.gather(((matched * weight).sum(-1) / weight.sum(-1).clamp(min=1)).T).T, cosines, real
 
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """{"contrast"}: the mean of the two cross-entropies of S / temperature, a scalar."""
-        logits = self.similarity(step.images) / self.config.wsgm.temperature
+        """The mean of the two cross-entropies of S / temperature, and where configured (ours) each entity's contrast.
+
+        Returns:
+            {"contrast", "entity_contrast"}: scalars.
+        """
+        batch, share, c = step.images, step.images.share, self.config
+        similarity, cosines, real = self.similarity(batch)
+        logits = similarity / c.wsgm.temperature
         own = torch.arange(len(logits), device=logits.device)
-        contrast = (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
-        return {"contrast": step.images.share.of_all(contrast)}
+        terms = {"contrast": share.of_all((cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2)}
+        if c.contrast_weight:
+            scores = cosines.transpose(1, 2)[real] / c.wsgm.temperature
+            contrast = entity_contrast(scores, real.nonzero()[:, 0], batch.regions, share)
+            terms["entity_contrast"] = c.contrast_weight * contrast
+        return terms
 
     def score(self, batch: PaddedSet) -> Tensor:
         """Cosines / temperature [B, E, V], every entity's match first."""

@@ -45,9 +45,9 @@ def built(kind, **config):
     return kind(NOUNS, NOUNS, GroundingConfig(dimension=8, **config)).eval()
 
 
-def check_padding_and_order(kind):
+def check_padding_and_order(kind, **config):
     """Neither wider padding nor the order of regions and images changes scores or losses."""
-    model = built(kind)
+    model = built(kind, **config)
     data, _ = world(3, 4)
     wide = GroundingImage(*(np.ones((n, NOUNS), np.float32) for n in (4, 7)), np.zeros((4, 7), np.float32))
     small, padded = pad(data), pad([*data, wide])
@@ -66,9 +66,9 @@ def check_padding_and_order(kind):
     )
 
 
-def check_without_triplets(kind):
+def check_without_triplets(kind, **config):
     """A batch that has no triplet, and one of a single image, give finite losses and gradients."""
-    model = built(kind)
+    model = built(kind, **config)
     data, _ = world(3, 4)
     bare = [GroundingImage(i.embeddings, i.features, i.object) for i in data]
     for batch in (pad(bare), pad(data[:1])):

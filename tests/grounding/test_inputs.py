@@ -72,7 +72,9 @@ def test_mil_is_not_trapped_by_inputs_far_from_zero(seed):
     train, (held_out, answers) = moved(world(200, 0)[0]), world(40, 9)
     found = {}
     for standardise in (True, False):
-        grounder = build_grounder("mil", GroundingConfig(**SMALL, epochs=12, standardise=standardise))
+        grounder = build_grounder(
+            "mil", GroundingConfig(**SMALL, epochs=12, standardise=standardise, contrast_weight=0)
+        )
         grounder.train(train, [], seed=seed)
         found[standardise] = accuracy(grounder, moved(held_out), answers)
     assert found[True] > 0.55 and found[False] < 0.3  # chance is .2
@@ -89,10 +91,14 @@ def test_mean_and_scale_are_stored_with_the_grounder(name, tmp_path):
 
 
 def test_the_publications_forms_read_their_inputs_as_they_are(tmp_path):
-    defaults = {
-        name: build_grounder(name).config.standardise for name in ("mil", "wsgm", "lsws", "vspnet", "two-teachers")
-    }
-    assert defaults == {"mil": True, "wsgm": True, "lsws": False, "vspnet": False, "two-teachers": False}
+    defaults = {}
+    for name in ("mil", "wsgm", "lsws", "vspnet", "two-teachers", "pairs"):
+        config = build_grounder(name).config
+        defaults[name] = (config.standardise, config.contrast_weight)
+    taught = {"two-teachers": (False, 0.0), "pairs": (True, 0.0)}
+    assert defaults == dict.fromkeys(("mil", "wsgm", "lsws", "vspnet"), (True, 1.0)) | taught
+    official = build_grounder("mil", GroundingConfig(official=True)).config
+    assert (official.standardise, official.contrast_weight) == (False, 0.0)
     for name in defaults:
         for config in (GroundingConfig(official=True, dimension=4), GroundingConfig(standardise=False, dimension=4)):
             model = build_grounder(name, config).kind(3, 2, config)

@@ -9,6 +9,7 @@ from groundgraph.grounding.losses import (
     adaptor_loss,
     bag_similarity,
     distillation_loss,
+    entity_contrast,
     lowest_attention,
     mil_loss,
     mil_weight,
@@ -54,6 +55,54 @@ def test_mil_loss_as_released_counts_the_diagonal_as_zero():
     similarity = torch.tensor([[0.7, 0.6], [0.3, 0.1]])
     hinges = [max(0, 0 - 0.7 + 0.2), 0.6 - 0.7 + 0.2, 0.3 - 0.1 + 0.2, 0 - 0.1 + 0.2]
     assert mil_loss(similarity, 0.2, diagonal=True).item() == pytest.approx(sum(hinges) / 4, abs=1e-6)
+
+
+def test_the_contrast_of_entities_by_hand():
+    # Two images; the second has one region. Entities 0 and 1 are the first image's, 2 the second's.
+    scores = torch.tensor([[[1.0, 2.0], [0.5, 9.0]], [[-1.0, 0.0], [3.0, 9.0]], [[0.0, 0.0], [0.0, 9.0]]])
+    regions = torch.tensor([[True, True], [True, False]])
+    e = math.exp
+    first, second, third = (e(1) + e(2)) / 2, (e(-1) + e(0)) / 2, 1.0  # means over the first image's regions
+    own = [first / (first + e(0.5)), second / (second + e(3)), 1.0 / (third + 1.0)]
+    expected = -sum(math.log(p) for p in own) / 3
+    assert entity_contrast(scores, torch.tensor([0, 0, 1]), regions).item() == pytest.approx(expected, abs=1e-6)
+    assert entity_contrast(scores[:2, :1], torch.tensor([0, 0]), regions[:1]).item() == 0  # nothing to tell it from
+
+
+def test_the_contrast_of_entities_teaches_all_regions_at_first_and_the_best_one_at_last():
+    regions = torch.ones(2, 3, dtype=torch.bool)
+    best = torch.tensor([[[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]]])
+    for scale, share in ((1e-3, 1 / 3), (20.0, 1.0)):
+        scores = (best * scale).requires_grad_()
+        other = torch.cat([scores[:, :1], scores[:, :1].detach()], 1)  # which image cannot be told
+        entity_contrast(other, torch.tensor([0]), regions).backward()
+        assert scores.grad[0, 0, 0].item() == pytest.approx(-share / 2, abs=1e-3)
+
+
+def told_from_a_bad_start(contrast, kinds=6, images=64):
+    """The share of words that mean the right kind of region, having begun with each at its usual companion."""
+    generator = torch.Generator().manual_seed(0)
+    heads = 2 * torch.rand(images, kinds // 2, generator=generator).argsort(1)[:, :2]
+    together = torch.rand(images, 2, generator=generator) < 0.8
+    strange = 2 * torch.randint(0, kinds // 2, (images, 2), generator=generator) + 1
+    shown = torch.cat([heads, torch.where(together, heads + 1, strange)], 1)  # the four regions, each with its word
+    table = (4.0 * torch.eye(kinds)[[1, 0, 3, 2, 5, 4]]).requires_grad_()  # a word's score for a kind of region
+    optimizer = torch.optim.Adam([table], lr=0.1)
+    real, owner = torch.ones(16, 4, dtype=torch.bool), torch.arange(16).repeat_interleave(4)
+    for _ in range(100):
+        batch = shown[torch.randperm(images, generator=generator)[:16]]
+        scores = table[batch][:, :, batch]
+        hinge = mil_loss(bag_similarity(scores, real, real))
+        loss = entity_contrast(scores.flatten(0, 1), owner, real) if contrast else hinge
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return (table.argmax(1) == torch.arange(kinds)).float().mean().item()
+
+
+def test_the_contrast_of_entities_leaves_a_start_at_which_companions_are_exchanged():
+    assert told_from_a_bad_start(contrast=True) == 1
+    assert told_from_a_bad_start(contrast=False) < 0.5  # the hinge of Eq. 5 stays there
 
 
 def test_the_released_decay():

@@ -57,10 +57,12 @@ def test_one_refinement_by_hand():
 
 def test_padding_and_order():
     check_padding_and_order(Lsws)
+    check_padding_and_order(Lsws, contrast_weight=1.0)
 
 
 def test_without_triplets():
     check_without_triplets(Lsws)
+    check_without_triplets(Lsws, contrast_weight=1.0)
 
 
 def test_learns_from_which_caption_goes_with_which_image():

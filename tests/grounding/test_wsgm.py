@@ -24,7 +24,7 @@ def by_hand(model, batch):
 
 def test_an_image_and_a_graph_score_the_mean_cosine_of_their_best_matching():
     model, batch = built(Wsgm), pad(world(4, 2)[0])
-    assert torch.allclose(model.similarity(batch), by_hand(model, batch), atol=1e-5)
+    assert torch.allclose(model.similarity(batch)[0], by_hand(model, batch), atol=1e-5)
 
 
 def test_the_contrast_is_a_cross_entropy_both_ways():
@@ -35,6 +35,19 @@ def test_the_contrast_is_a_cross_entropy_both_ways():
     assert torch.allclose(model.losses(Step(batch, batch, 0))["contrast"], expected, atol=1e-5)
 
 
+def test_each_entitys_contrast_is_over_cosines_and_temperature():
+    data, _ = world(4, 2)
+    model, batch = built(Wsgm, contrast_weight=2.0), pad(data)
+    h, v = model.encode(batch)
+    losses = []
+    for g, entities in enumerate(h):
+        for entity in entities:
+            p = torch.stack([(regions @ entity / 0.1).exp().mean() for regions in v])
+            losses.append(-(p[g] / p.sum()).log())
+    found = model.losses(Step(batch, batch, 0))["entity_contrast"]
+    assert torch.allclose(found, 2 * torch.stack(losses).mean(), atol=1e-4)
+
+
 def test_two_entities_of_one_graph_never_rank_one_region_first():
     model, batch = built(Wsgm), pad(world(20, 2)[0])
     best = model.score(batch).argmax(-1)
@@ -43,10 +56,12 @@ def test_two_entities_of_one_graph_never_rank_one_region_first():
 
 def test_padding_and_order():
     check_padding_and_order(Wsgm)
+    check_padding_and_order(Wsgm, contrast_weight=1.0)
 
 
 def test_without_triplets():
     check_without_triplets(Wsgm)
+    check_without_triplets(Wsgm, contrast_weight=1.0)
 
 
 def test_learns_from_which_caption_goes_with_which_image():
