@@ -125,7 +125,7 @@ class GroundingConfig(OptimConfig):
         None,
         ge=0,
         description="of telling each entity's own image from the batch's others (ours), beside the other losses; null: "
-        "1 for grounders without a teacher, 0 for others; pairs has pairs.contrast_weight",
+        "4 for grounders without a teacher, 0 for others; pairs has pairs.contrast_weight",
     )
     normalise: bool = Field(
         False, description="h and v are L2-normalised before Eq. 3, attended features before Eq. 12"

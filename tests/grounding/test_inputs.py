@@ -96,7 +96,7 @@ def test_the_publications_forms_read_their_inputs_as_they_are(tmp_path):
         config = build_grounder(name).config
         defaults[name] = (config.standardise, config.contrast_weight)
     taught = {"two-teachers": (False, 0.0), "pairs": (True, 0.0)}
-    assert defaults == dict.fromkeys(("mil", "wsgm", "lsws", "vspnet"), (True, 1.0)) | taught
+    assert defaults == dict.fromkeys(("mil", "wsgm", "lsws", "vspnet"), (True, 4.0)) | taught
     official = build_grounder("mil", GroundingConfig(official=True)).config
     assert (official.standardise, official.contrast_weight) == (False, 0.0)
     for name in defaults:
