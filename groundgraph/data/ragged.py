@@ -72,7 +72,7 @@ def _flat(path: Path, name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarr
         raise InputError(f"{path}: the arrays of column {name!r} need one dtype and one number of axes, not {dtypes}")
     even = len({a.shape[1:] for a in arrays}) <= 1
     rows = arrays if even else [a.reshape(-1) for a in arrays]
-    flat = np.concatenate(rows) if rows else np.zeros(0, np.float32)
+    flat = np.concatenate(rows).copy("C") if rows else np.zeros(0, np.float32)  # memory is written as it lies
     if flat.dtype.name not in _DTYPES:
         raise InputError(f"{path}: {name} is of dtype {flat.dtype}; store one of {', '.join(_DTYPES)}")
     tensors = {name: flat, f"{name}.offsets": np.cumsum([0, *map(len, rows)], dtype=np.int64)}
