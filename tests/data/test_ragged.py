@@ -1,3 +1,8 @@
+"""Stores of arrays of uneven length: what goes in comes out."""
+
+import numpy as np
+
+from groundgraph.data.ragged import Ragged, RaggedWriter, write_ragged
 
 
 def test_arrays_in_columns_order_come_back_as_they_are(tmp_path):
