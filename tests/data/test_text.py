@@ -8,7 +8,7 @@ import pytest
 from groundgraph.data.text import parse_json, plain, read_json, read_text
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
-from groundgraph.evaluation.parsing import read_gold
+from groundgraph.evaluation.gold_graphs import read_gold
 from groundgraph.formats.json_stream import read_objects
 from groundgraph.stages.recipe import load_recipe
 
