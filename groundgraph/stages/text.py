@@ -1,11 +1,13 @@
 """Text: every entity's embedding from its whole caption, and every triplet's predicate by itself.
 
+Of triplets of a vocabulary's names, which are no sentences, the names are read by themselves too.
+
 Reads the examples and parsed captions; writes text/SPLIT, a store each, columns embeddings [E, D], predicates [T, D].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +69,34 @@ class TextReader:
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
         """The embeddings of a slice's words of a split."""
         images = parsed(self.run, split)[part]
-        predicates = dict.fromkeys(t.predicate for captions in images for c in captions for t in c.triplets)
         # Read again with every slice: what a word's embedding is must not depend on who read which slice before.
-        rows = {word: row for row, word in enumerate(predicates)}
-        alone = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in rows]
-        none = np.zeros((0, self.encoder.size), np.float32)
-        table = np.concatenate([none, *self.encoder.embed(alone)])
+        predicates = self._alone(t.predicate for captions in images for c in captions for t in c.triplets)
         unique = list(dict.fromkeys(caption for captions in images for caption in captions))  # bare triplets recur
-        embedded = dict(zip(unique, self.encoder.embed(unique), strict=True))
+        embedded = dict(zip(unique, self._embed(unique), strict=True))
+        none = np.zeros((0, self.encoder.size), np.float32)
         for captions in images:
+            said = [predicates[t.predicate] for c in captions for t in c.triplets]
             yield {
                 "embeddings": np.concatenate([none, *(embedded[caption] for caption in captions)]),
-                "predicates": table[[rows[t.predicate] for c in captions for t in c.triplets]],
+                "predicates": np.array(said or none, np.float32),
             }
+
+    def _embed(self, captions: Sequence[ParsedCaption]) -> list[np.ndarray]:
+        """The captions' entities in their context, [E, D] each; names of a vocabulary by themselves.
+
+        In a sentence a name's embedding would tell which predicate is said beside it, and a grounder that has to tell
+        predicates apart would read them off its words, not off regions.
+        """
+        if not self.run.recipe.data.named:
+            return self.encoder.embed(captions)
+        names = self._alone(entity.name for caption in captions for entity in caption.entities)
+        return [np.array([names[entity.name] for entity in caption.entities], np.float32) for caption in captions]
+
+    def _alone(self, words: Iterable[str]) -> dict[str, np.ndarray]:
+        """Each word's embedding [D], read by itself."""
+        unique = list(dict.fromkeys(words))
+        captions = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in unique]
+        return {word: rows[0] for word, rows in zip(unique, self.encoder.embed(captions), strict=True)}
 
 
 EXTRACTION = Extraction(TextReader, "reading {} captions", Columns("embeddings", "predicates"), CHUNK * 4)
