@@ -30,9 +30,11 @@ from groundgraph.sgg.unions import union_features
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.names import name_needs, tell_names
 from groundgraph.stages.preflight import require_all
-from groundgraph.stages.regions import detector_requirements, open_detector
+from groundgraph.stages.regions import described_by, detector_requirements, open_detector, open_named_detector
 from groundgraph.stages.views import viewer
+from groundgraph.vision.chain import DetectorChain
 from groundgraph.vision.label_coverage import CoveredDetector
+from groundgraph.vision.named import NamedDetector
 
 Picture = str | Path | Image.Image
 
@@ -64,7 +66,11 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         require_all(detector_requirements(recipe) + views)
         placement = {"device": recipe.device, "precision": recipe.precision}
         # The names that the detector's labels stood for in training.
-        detector = open_detector(recipe, parts.names["detector"], **placement)
+        detector: DetectorChain | NamedDetector
+        if described_by(recipe):
+            detector = open_named_detector(recipe, **placement)
+        else:
+            detector = open_detector(recipe, parts.names["detector"], **placement)
         self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
         self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)

@@ -23,6 +23,7 @@ from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
 from groundgraph.language.concepts import match_matrix, names_match
+from groundgraph.language.encoder import TextEncoder
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import DetectorConfig
 from groundgraph.stages.cost import per_image
@@ -36,8 +37,9 @@ from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.vision import NAMED, load_detector
 from groundgraph.vision.chain import DetectorChain
-from groundgraph.vision.detector import Detector
+from groundgraph.vision.detector import Detector, ExpectingDetector
 from groundgraph.vision.label_coverage import CoveredDetector
+from groundgraph.vision.named import NamedDetector
 
 READ_WITH = ("known_categories", "label_noise")  # count where labels are read: what is found stays the same
 BESIDE = ("objects_vocab.txt", "{}_imgid2idx.pkl")  # what is read beside bottom-up attention's files
@@ -52,7 +54,7 @@ def build(recipe: Recipe) -> list[Stage]:
             needs=("examples", *vocabulary_first),
             settings=[recipe.detector.model_dump(exclude=set(READ_WITH)), recipe.precision, *described_by(recipe)],
             files=lambda: [*detector_files(recipe.detector), *map(model_identity, described_by(recipe)[:1])],
-            work=find,
+            work=find_named if described_by(recipe) else find,
             cost=per_image(recipe.splits, "find regions: {images:,} images", seconds=9),
             requirements=lambda: detector_requirements(recipe),
             spread=True,
@@ -62,9 +64,18 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def find(run: Run, folder: Path) -> dict[str, Any]:
     """Ask the detector about every image."""
+    return _found(run, folder, EXTRACTION)
+
+
+def find_named(run: Run, folder: Path) -> dict[str, Any]:
+    """Ask a detector that gives no features; names and places describe its regions."""
+    return _found(run, folder, NAMED_EXTRACTION)
+
+
+def _found(run: Run, folder: Path, extraction: Extraction) -> dict[str, Any]:
     store = RegionStore(half=run.recipe.detector.store == "float16")
     try:
-        extract(run, folder, replace(EXTRACTION, store=store), ids_by_split(run, run.recipe.splits))
+        extract(run, folder, replace(extraction, store=store), ids_by_split(run, run.recipe.splits))
     except NoRegions as error:
         why = run.skipped.items[-1] if run.skipped.items else run.recipe.detector.model
         raise InputError(f"no {error.path.name} image gave a region: {why}") from error
@@ -91,20 +102,32 @@ class RegionFinder:
     """The detector; what its labels mean becomes categories.json beside the stores."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        config = run.recipe.detector
-        queries = _queries(run) if config.kind == OPEN else ()
-        self.run, self.detector = run, open_detector(run.recipe, *queries, **run.placement)
+        self.run, self.detector = run, self.open(run)
         for split in run.recipe.splits:
             self.detector.expect(examples(run, split))
         coverage(run.recipe, self.detector.categories)  # what it cannot do is said before the work
         write_json(folder / "categories.json", list(self.detector.categories))
+
+    def open(self, run: Run) -> ExpectingDetector:
+        """The recipe's detectors."""
+        queries = _queries(run) if run.recipe.detector.kind == OPEN else ()
+        return open_detector(run.recipe, *queries, **run.placement)
 
     def __call__(self, split: str, part: slice) -> Iterable[Regions | None]:
         """The regions of a slice of a split."""
         return self.detector.detect(examples(self.run, split)[part], self.run.skipped)
 
 
+class NamedRegionFinder(RegionFinder):
+    """A detector that gives no features, and what describes its regions."""
+
+    def open(self, run: Run) -> NamedDetector:
+        """The recipe's detectors, with the text model."""
+        return open_named_detector(run.recipe, **run.placement)
+
+
 EXTRACTION = Extraction(RegionFinder, "finding regions in {} images", RegionStore())
+NAMED_EXTRACTION = Extraction(NamedRegionFinder, "finding regions in {} images", RegionStore())
 
 
 @kept("regions")
@@ -147,6 +170,12 @@ def open_detector(
     """
     models = (recipe.detector.model, *recipe.detector.also)
     return DetectorChain([_load(recipe, model, vocabulary, nouns, placement) for model in models])
+
+
+def open_named_detector(recipe: Recipe, **placement: Any) -> NamedDetector:
+    """A recipe's detectors that give no features, described by its text model. Errors as of `open_detector`."""
+    encoder = TextEncoder(recipe.text.model, recipe.text.pool, **placement)
+    return NamedDetector(open_detector(recipe, **placement), encoder)
 
 
 def pooling_detector(run: Run) -> CoveredDetector:
@@ -196,8 +225,6 @@ def _load(
     config, options = recipe.detector, dict(placement)
     if config.kind == OPEN:
         options |= {"vocabulary": vocabulary, "nouns": nouns}
-    if named := described_by(recipe):
-        options["text"] = named
     return load_detector(config.kind, model, features=config.features, count=config.regions, **options)
 
 

@@ -44,10 +44,15 @@ from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
-from groundgraph.stages.regions import described_by, detector_requirements, pooling_detector, regions
+from groundgraph.stages.regions import (
+    described_by,
+    detector_requirements,
+    open_named_detector,
+    pooling_detector,
+    regions,
+)
 from groundgraph.stages.views import viewed_regions, viewer
 from groundgraph.stages.vocabulary import vocabulary
-from groundgraph.vision.named import NamedDetector
 
 
 def stage_of(method: str) -> str:
@@ -231,7 +236,8 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
     Raises:
         InputError: The detector cannot pool, or an image is not annotated.
     """
-    detector = pooling_detector(run)
+    named = open_named_detector(run.recipe, **run.placement) if described_by(run.recipe) else None
+    detector = pooling_detector(run) if named is None else None
     objects, listing = vocabulary(run)[0], examples(run, run.recipe.measured)
     pooled, labels = [], []
     if any(example.truth is None for example in listing):
@@ -241,10 +247,10 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
             part = listing[start : start + CHUNK]
             numbers = [np.array([objects.index(label) for label in e.truth.labels], np.int64) for e in part]
             boxes = [np.reshape(e.truth.boxes, (-1, 4))[n >= 0] for e, n in zip(part, numbers, strict=True)]
-            if isinstance(detector.detector, NamedDetector):
+            if named is not None:
                 names = [[objects.names[i] for i in n if i >= 0] for n in numbers]
-                pooled += detector.detector.given(part, boxes, names, detector_categories(run))
-            else:
+                pooled += named.given(part, boxes, names, detector_categories(run))
+            elif detector is not None:
                 pooled += detector.pool([open_image(e.path) for e in part], boxes)
             labels += [n[n >= 0] + 1 for n in numbers]
             advance(len(part))

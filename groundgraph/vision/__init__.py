@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from groundgraph.errors import InputError
 from groundgraph.registry import lookup
@@ -27,8 +27,8 @@ DETECTORS: dict[str, Any] = {
     "annotated": "groundgraph.vision.annotated:AnnotatedBoxes",
     "detections": "groundgraph.formats.detections:DetectionFile",
 }
-# Kinds without features of their own: their regions' names and places describe them. A word that is one of their
-# categories means that one alone.
+# Kinds without features of their own: `named.NamedDetector` describes their regions by name and place. A word that is
+# one of their categories means that one alone.
 NAMED = ("annotated", "detections")
 
 
@@ -39,7 +39,6 @@ def load_detector(
     features: str = "detector",
     device: str | torch.device = "auto",
     precision: Precision = "auto",
-    text: tuple[str, Literal["head", "phrase"]] = ("bundled:text", "head"),
     **options: Any,
 ) -> Detector:
     """Return the detector of a kind, loaded from its source.
@@ -52,7 +51,6 @@ def load_detector(
             `backbone.load_backbone`.
         device: See `groundgraph.models.device`.
         precision: See `groundgraph.models.device`.
-        text: Of a kind of `NAMED`, the text model that its categories are embedded by, and its pooling.
         options: What the kind's `load` takes besides: count (regions an image); for open-vocabulary also vocabulary
             and nouns.
 
@@ -74,12 +72,6 @@ def load_detector(
         detector: Detector = FileDetector(detector_class.load(source), **options)
     else:
         detector = detector_class.load(source, device=device, **options)
-    if kind in NAMED and features == "detector":
-        from groundgraph.language.encoder import TextEncoder
-        from groundgraph.vision.named import NamedDetector
-
-        encoder = TextEncoder(text[0], text[1], device=device, precision=precision)
-        detector = NamedDetector(detector, encoder)  # type: ignore[arg-type]
     if features not in ("detector", "map"):
         from groundgraph.vision.backbone import load_backbone
         from groundgraph.vision.pooled import PooledDetector

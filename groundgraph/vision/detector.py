@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,13 @@ class Detector(Protocol):
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """Return the regions of each example, None for one that was skipped (and recorded in `skipped`)."""
         ...
+
+
+class ExpectingDetector(Detector, Protocol):
+    """A detector that is told first which images it will be asked for."""
+
+    def expect(self, examples: Iterable[Example]) -> None:
+        """Take note of images that will be asked for."""
 
 
 class ImageDetector(ABC):

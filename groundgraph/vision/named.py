@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
 from groundgraph.data.images import image_size
 from groundgraph.data.types import Entity, Example, ParsedCaption, Regions, Skipped
 from groundgraph.language.encoder import TextEncoder
-
-
-class Proposer(Protocol):
-    """A detector whose regions' features are [V, 0]."""
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Names that `Regions.labels` index."""
-        ...
-
-    def expect(self, examples: Iterable[Example]) -> None:
-        """Take note of images that will be asked for."""
-
-    def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
-        """See `Detector.detect`."""
-        ...
+from groundgraph.vision.detector import ExpectingDetector
 
 
 class NamedDetector:
@@ -35,11 +19,11 @@ class NamedDetector:
     A region without a category has zeros for the embedding.
 
     Args:
-        proposer: Gives the regions.
+        proposer: Gives the regions, with features [V, 0].
         encoder: Embeds the names.
     """
 
-    def __init__(self, proposer: Proposer, encoder: TextEncoder) -> None:
+    def __init__(self, proposer: ExpectingDetector, encoder: TextEncoder) -> None:
         self.proposer, self.encoder = proposer, encoder
         self._embedded: dict[str, np.ndarray] = {}
 
@@ -49,7 +33,7 @@ class NamedDetector:
         return self.proposer.categories
 
     def expect(self, examples: Iterable[Example]) -> None:
-        """See `Proposer`."""
+        """See `ExpectingDetector`."""
         self.proposer.expect(examples)
 
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:

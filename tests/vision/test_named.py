@@ -9,12 +9,17 @@ from groundgraph.data.types import Example, GroundTruth, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.detections import DetectionFile
 from groundgraph.language.concepts import names_match
+from groundgraph.language.encoder import TextEncoder
 from groundgraph.vision import load_detector
 from groundgraph.vision.annotated import AnnotatedBoxes
-from groundgraph.vision.named import box_place
+from groundgraph.vision.named import NamedDetector, box_place
 
 BOXES = np.array([[0, 0, 10, 20], [5, 5, 25, 15], [30, 0, 40, 40], [0, 0, 50, 50], [1, 1, 9, 9]], np.float32)
 LABELS = ("person", "horse", "person", "tree", "dog")
+
+
+def named(kind, source):
+    return NamedDetector(load_detector(kind, source, device="cpu", count=36), TextEncoder(device="cpu"))
 
 
 def example(name, boxes=BOXES, labels=LABELS, relations=((0, "ride", 1),)):
@@ -46,7 +51,7 @@ def test_an_image_without_annotation_has_no_region():
 
 
 def test_features_are_the_names_embedding_and_the_boxs_place():
-    detector = load_detector("annotated", "", device="cpu", count=36)
+    detector = named("annotated", "")
     detector.expect([example("a.jpg")])
     (regions,) = detector.detect([example("a.jpg")], Skipped())
     width = detector.encoder.size
@@ -90,7 +95,7 @@ def write_npz(folder):
 
 @pytest.mark.parametrize("write", [write_json, write_npz])
 def test_detections_from_a_file(tmp_path, write):
-    detector = load_detector("detections", str(write(tmp_path)), device="cpu", count=36)
+    detector = named("detections", str(write(tmp_path)))
     skipped = Skipped()
     found, empty, absent = detector.detect([example("a.jpg"), example("b.jpg"), example("c.jpg")], skipped)
     assert detector.categories == ("horse", "person")
