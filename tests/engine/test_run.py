@@ -113,8 +113,6 @@ def test_predict_draws_and_writes(demo, tmp_path):
     assert Image.open(tmp_path / "out" / f"{images[0].stem}.png").width >= 600
     result = invoke("predict", folder, images[0], "--method", "magic")
     assert result.exit_code == 2 and "two-teachers" in result.output
-    result = invoke("predict", tmp_path, images[0])
-    assert result.exit_code == 2 and "no run's folder" in result.output
 
 
 def test_names_in_brackets_are_no_markup(demo, tmp_path):
