@@ -63,11 +63,12 @@ def open_run(
     engine: str | None = None,
     address: str | None = None,
     console: Console | None = None,
+    fast: bool = False,
 ) -> Iterator[Run]:
     """A run that is ready and not begun, for a `with` block; its parameters are those of `run`."""
     if isinstance(settings, Mapping):
         settings = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-    loaded = open_recipe(str(recipe), [*settings, *([] if device is None else [f"device={device}"])])
+    loaded = open_recipe(str(recipe), [*settings, *([] if device is None else [f"device={device}"])], fast)
     folder = Path(out) if out is not None else default_folder(loaded, str(recipe))
     work = Run(loaded, folder, console or Console(), processes=launch(loaded.device))
     with open_executor(engine, address) as work.executor:
@@ -83,6 +84,7 @@ def run(
     engine: str | None = None,
     address: str | None = None,
     console: Console | None = None,
+    fast: bool = False,
 ) -> RunResult:
     """Run a recipe: from captions and images to a trained scene-graph generator, its figures and a report.
 
@@ -96,11 +98,12 @@ def run(
         engine: "ray" for regions, text and teachers by Ray; None: this process.
         address: The Ray cluster; None: one on this machine.
         console: Where progress is shown; None: on standard output.
+        fast: Of a folder of photos: without the interaction-aware teacher, by a smaller detector.
 
     Raises:
         InputError: Names the file or key, the cause and the fix, where something given cannot be used.
     """
-    options = {"device": device, "engine": engine, "address": address, "console": console}
+    options = {"device": device, "engine": engine, "address": address, "console": console, "fast": fast}
     with open_run(recipe, settings, out, **options) as work:
         if work.recipe.note:
             work.console.print(escape(work.recipe.note))

@@ -17,6 +17,10 @@ Setting = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="Where models run: auto (a GPU where there is one), cpu, cuda, cuda:N, mps.")
 ]
+Fast = Annotated[
+    bool,
+    typer.Option("--fast", help="Of a folder of photos: without the interaction-aware teacher, by a smaller detector."),
+]
 Folder = Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME by default, a data set's own.")]
 Method = Annotated[str | None, typer.Option(help="Whose, by its grounder's name; the recipe's first by default.")]
 

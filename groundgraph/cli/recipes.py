@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from groundgraph.cli.common import Folder, Setting, console
+from groundgraph.cli.common import Fast, Folder, Setting, console
 
 if TYPE_CHECKING:
     from groundgraph.engine.run import Run
@@ -43,13 +43,14 @@ def check(
     recipe: Annotated[str, typer.Argument(help="A recipe file, a bundled one's name, or a folder of photos.")],
     out: Folder = None,
     setting: Setting = None,
+    fast: Fast = False,
     count: Annotated[bool, typer.Option(help="Count triplets in the vocabulary; the run then skips that.")] = True,
 ) -> None:
     """What a recipe reads, where to get what is missing, how large; its triplets and images beside the paper's."""
     from groundgraph import api
     from groundgraph.cli.needs import show_needs
 
-    with api.open_run(recipe, setting or (), out, console=console) as run:
+    with api.open_run(recipe, setting or (), out, console=console, fast=fast) as run:
         if not show_needs(console, run):
             raise typer.Exit(1)
         if count:

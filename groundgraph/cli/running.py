@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from groundgraph.cli.common import Device, Folder, Setting, console, hide_library_bars
+from groundgraph.cli.common import Device, Fast, Folder, Setting, console, hide_library_bars
 
 
 def demo(
@@ -32,6 +32,7 @@ def run(
     out: Folder = None,
     setting: Setting = None,
     device: Device = None,
+    fast: Fast = False,
     dry_run: Annotated[
         bool, typer.Option(help="Only say what would run, how long and large, what is missing.")
     ] = False,
@@ -48,7 +49,7 @@ def run(
     hide_library_bars()
     began = time.perf_counter()
     console.quiet = not is_first()
-    options = {"device": device, "engine": engine, "address": address, "console": console}
+    options = {"device": device, "engine": engine, "address": address, "console": console, "fast": fast}
     if dry_run:
         from groundgraph.cli.dry_run import show_dry_run
 

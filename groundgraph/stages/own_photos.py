@@ -10,24 +10,32 @@ from pathlib import Path
 from groundgraph.stages.recipe import Recipe, RecipeError, bundled_recipes, find_recipe, load_recipe
 
 
-def open_recipe(target: str, settings: list[str]) -> Recipe:
+def open_recipe(target: str, settings: list[str], fast: bool = False) -> Recipe:
     """The recipe of a file, a bundled recipe's name, or a folder of photos, with some of its keys changed.
 
-    A folder gets the bundled recipe own-photos under its own name, which needs nothing but images and captions: the
-    vocabulary is induced from what the captions say. A bundled recipe's name means that recipe, whatever lies around
-    (write ./demo for a folder of that name).
+    A folder gets the bundled recipe own-photos (own-photos-fast) under its own name, which needs nothing but images and
+    captions: the vocabulary is induced from what the captions say. A bundled recipe's name means that recipe, whatever
+    lies around (write ./demo for a folder of that name).
 
     Args:
         target: A recipe's file, a bundled recipe's name, or a folder.
         settings: Keys to change, as of `load_recipe`.
+        fast: Of a folder: without the interaction-aware teacher, by a smaller detector.
 
     Raises:
-        RecipeError: As of `load_recipe`, and where a folder has not one captions file.
+        RecipeError: As of `load_recipe`, where a folder has not one captions file, and where no folder is to be fast.
     """
     folder = Path(target)
     if target in bundled_recipes() or not folder.is_dir():
-        return load_recipe(find_recipe(target), settings)
-    return load_recipe(find_recipe("own-photos"), [*photo_settings(folder, settings), *settings])
+        recipe = find_recipe(target)
+        if fast:
+            raise RecipeError(
+                f"{target}: a recipe, and --fast is for a folder of photos; leave it out, and choose the recipe's own "
+                "models by --set (detector.model=..., teachers.interaction=null)"
+            )
+        return load_recipe(recipe, settings)
+    name = "own-photos-fast" if fast else "own-photos"
+    return load_recipe(find_recipe(name), [*photo_settings(folder, settings), *settings])
 
 
 def photo_settings(folder: Path, settings: Sequence[str] = ()) -> list[str]:

@@ -58,7 +58,8 @@ def photos(tmp_path_factory):
     (folder / "captions.jsonl").write_text("\n".join(lines))
     data = {"source": "jsonl", "images": str(folder), "captions": str(folder / "captions.jsonl")}
     detector = "detector={kind: torchvision, model: 'bundled:detector'}"
-    return folder, [f"data={json.dumps(data)}", detector, "text.model=bundled:text", "grounder=two-teachers"]
+    own = ["text.model=bundled:text", "grounder=two-teachers", "teachers.interaction=null"]
+    return folder, [f"data={json.dumps(data)}", detector, *own]
 
 
 def test_costs_are_images_of_the_splits_that_a_stage_works_on_and_epochs_of_train_images():
@@ -199,7 +200,7 @@ def test_without_the_data_or_with_models_to_fetch_nothing_is_estimated(tmp_path,
     monkeypatch.setattr(sampling, "try_stages", None)
     result = CliRunner().invoke(app, ["run", "own-photos", "--dry-run"])
     assert result.exit_code == 0 and list(tmp_path.iterdir()) == [], result.output
-    assert "nothing is estimated before all is here: 2 missing, 1 to fetch" in result.output
+    assert "nothing is estimated before all is here: 2 missing, 3 to fetch" in result.output
     assert "grounding-two-teachers" in result.output and "what it does" not in result.output
     folder, settings = photos
     before = content(folder)

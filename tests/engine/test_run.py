@@ -223,7 +223,7 @@ def photos(tmp_path):
 OWN = [
     "data.source=jsonl", "detector.kind=torchvision", "detector.model=bundled:detector", "text.model=bundled:text",
     "vocabulary.minimum=1", "grounding.dimension=32", "grounding.epochs=2", "sgg.training.epochs=1",
-    "grounder=two-teachers",
+    "grounder=two-teachers", "teachers.interaction=null",
 ]  # fmt: skip
 
 

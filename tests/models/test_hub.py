@@ -156,7 +156,7 @@ def test_a_run_without_a_network_says_before_its_first_stage_what_is_not_here(
     tmp_path, no_network, cache, settings, model, key
 ):
     own = ["detector.kind=torchvision", "detector.model=bundled:detector"] if model != MODELS[0][1] else []
-    recipe = open_recipe(str(photos(tmp_path / "photos")), ["text.model=bundled:text", *own, *settings])
+    recipe = open_recipe(str(photos(tmp_path / "photos")), ["text.model=bundled:text", *own, *settings], fast=True)
     with pytest.raises(InputError) as caught:
         require(Run(recipe, tmp_path / "run"))
     line = next(line for line in str(caught.value).splitlines() if line.startswith(f"{model} ("))
@@ -177,7 +177,7 @@ def test_torchvisions_names_are_looked_for_in_its_cache_and_asked_for(tmp_path, 
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.setattr(hub, "_obstacle_at_address", lambda url: f"{url.split('/')[2]} can't be reached: connect")
     settings = ["detector.kind=torchvision", "detector.model=retinanet_resnet50_fpn", "text.model=bundled:text"]
-    run = Run(open_recipe(str(photos(tmp_path / "photos")), settings), tmp_path / "run")
+    run = Run(open_recipe(str(photos(tmp_path / "photos")), settings, fast=True), tmp_path / "run")
     _, place = hub.torchvision_weights("retinanet_resnet50_fpn")
     with pytest.raises(
         InputError, match=rf"download\.pytorch\.org can't be reached: connect, or put .*{place.name} at "
@@ -185,7 +185,7 @@ def test_torchvisions_names_are_looked_for_in_its_cache_and_asked_for(tmp_path, 
         require(run)
     place.write_bytes(b"weights")
     require(run)
-    wrong = Run(open_recipe(str(tmp_path / "photos"), [*settings, "detector.model=resnet"]), tmp_path / "run")
+    wrong = Run(open_recipe(str(tmp_path / "photos"), [*settings, "detector.model=resnet"], True), tmp_path / "run")
     with pytest.raises(InputError, match=r"resnet: missing .*neither a folder nor a network of torchvision"):
         require(wrong)
 

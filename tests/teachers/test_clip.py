@@ -15,9 +15,8 @@ from groundgraph.teachers.expert import ImageTextModel
 WORDS = ["<pad>", "<unk>", "<end>", "a", "photo", "of", "the", "horse", "brown", "dog", "one"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clip")
+def save_clip(folder):
+    """In transformers' own format, with its tokenizer and how pictures are prepared."""
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(
@@ -34,6 +33,11 @@ def folder(tmp_path_factory):
     settings = {"size": {"shortest_edge": 8}, "crop_size": {"height": 8, "width": 8}, "image_mean": [0.1, 0.2, 0.3]}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings | {"image_std": [0.5, 0.6, 0.7]}))
     return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 def entity(name, text):
