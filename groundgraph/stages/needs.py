@@ -22,6 +22,9 @@ PUBLISHED = {
     "uniter-base.pt": ("README of ChenRocks/UNITER on GitHub", "about 0.6 GB"),
     "bert-base-uncased": ("Hugging Face hub", "0.4 GB"),
     "openai/clip-vit-base-patch32": ("Hugging Face hub", "0.6 GB"),
+    "IDEA-Research/grounding-dino-tiny": ("Hugging Face hub", "0.7 GB"),
+    "Salesforce/blip-itm-base-coco": ("Hugging Face hub", "0.9 GB"),
+    "facebook/detr-resnet-50": ("Hugging Face hub", "0.2 GB"),
 }
 
 

@@ -68,6 +68,12 @@ def invoke(*words):
     return result.output
 
 
+def teachers(run):
+    """The interaction-aware teacher's scores of each image's entities."""
+    stored = Ragged(run / "teachers" / "train")
+    return [stored[photo.name]["scores"] for photo in sorted((run.parent / "photos").glob("*.png"))]
+
+
 @pytest.mark.parametrize("fast", [False, True])
 def test_a_folder_needs_no_more_than_the_models_that_the_recipe_names(photos, tmp_path, monkeypatch, fast):
     fill_cache(tmp_path / "hub", FAST if fast else FULL, monkeypatch)
@@ -81,16 +87,14 @@ def test_a_folder_needs_no_more_than_the_models_that_the_recipe_names(photos, tm
     assert (names == ["cat", "dog", "hat"]) == fast  # else what these captions speak of
     assert (run / "teachers").is_dir() == (run / "reliability").is_dir() == (not fast)
     if not fast:
-        scores = Ragged(run / "teachers" / "train")
-        assert len(scores["scores"]) == 8 and max(np.max(s, initial=0) for s in scores["scores"]) > 0
+        assert any(np.ptp(scores, axis=1).max(initial=0) for scores in teachers(run))  # it looks somewhere
     invoke("predict", run, next(photos.glob("*.png")), "--out", tmp_path / "drawn graphs")
     assert list((tmp_path / "drawn graphs").glob("*.png"))
 
 
 def test_fast_asks_for_one_model_of_the_hub_and_is_for_folders(photos):
-    fetched = {
-        fast: {need.source for need in needs(open_recipe(str(photos), [], fast)) if need.source} for fast in (0, 1)
-    }
-    assert fetched == {0: set(FULL), 1: set(FAST)}
+    for fast, models in ((False, FULL), (True, FAST)):
+        asked = {need.source for need in needs(open_recipe(str(photos), [], fast)) if need.source}
+        assert asked == set(models)
     with pytest.raises(InputError, match=r"demo: a recipe, and --fast is for a folder of photos"):
         open_recipe("demo", [], fast=True)
