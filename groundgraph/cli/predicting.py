@@ -30,7 +30,14 @@ def predict(
         str,
         typer.Option("--format", help="png, svg or pdf: pictures. jsonl, coco or graphml: all graphs; goes on."),
     ] = "png",
-    min_score: Annotated[float, typer.Option(help="Leave out what scores less.", min=0, max=1)] = 0,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave out what scores less; by default so that half of what is shown is right; 0: nothing.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     categories: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Things to find: a,b,c, or a file with a name a line.")
     ] = None,
@@ -55,12 +62,13 @@ def predict(
     run = name is not None and (Path(name) / "recipe.yaml").is_file()
     out = out or (Path(name) / "predictions" if run else Path("predictions"))
     model, skipped, bars = load(name, method, device), Skipped(), Bars()
+    least = model.min_score if min_score is None else min_score
     shown = bars.shown(console, lambda: None) if len(images) > model.batch_size else nullcontext()
     with model.named(_names(categories), _names(predicates)), shown:
         if kind in DATA_FORMATS:
-            target, counts = predict_batch(model, images, out, kind, min_score, skipped, bars.bar)
+            target, counts = predict_batch(model, images, out, kind, least, skipped, bars.bar)
         else:
-            written = predict_images(model, images, out, top, kind, min_score, skipped, bars.bar)
+            written = predict_images(model, images, out, top, kind, least, skipped, bars.bar)
     for image, why in skipped.items:
         console.print(f"[yellow]skipped[/] {escape(image)}: {escape(why)}")
     if kind in DATA_FORMATS:

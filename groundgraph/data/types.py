@@ -224,6 +224,7 @@ class Graph:
         scores: [N] float32.
         pairs: [P, 2] int64 (subject, object), best first.
         predicate_scores: [P, 1 + R] float32, column 0 = background.
+        confidences: [P] float32, how likely each pair's best predicate and both labels are right; None: not calibrated.
     """
 
     boxes: np.ndarray
@@ -231,3 +232,13 @@ class Graph:
     scores: np.ndarray
     pairs: np.ndarray
     predicate_scores: np.ndarray
+    confidences: np.ndarray | None = None
+
+    @property
+    def relation_scores(self) -> np.ndarray:
+        """[P], of each pair's best predicate: its confidence, else subject score x predicate score x object score."""
+        if self.confidences is not None:
+            return self.confidences
+        best = np.asarray(self.predicate_scores)[:, 1:].max(1, initial=-np.inf)
+        scores: np.ndarray = np.asarray(self.scores)[np.reshape(self.pairs, (-1, 2)).astype(np.int64)].prod(1) * best
+        return scores

@@ -9,7 +9,7 @@ import numpy as np
 
 from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, owners
 from groundgraph.evaluation.matching import triplet_labels
-from groundgraph.evaluation.recall import sgdet_recall
+from groundgraph.evaluation.recall import harmonic_mean, sgdet_recall
 
 GROUPS = ("base", "novel", "novel categories", "novel predicates")
 
@@ -45,7 +45,7 @@ def novel_recall(
         recall = sgdet_recall(_only(truth, chosen), predictions, ks) if chosen.any() else {}
         figures[name] = {f"R@{k}": recall.get(f"R@{k}") for k in ks}
     figures["harmonic mean"] = {
-        key: _harmonic_mean(base, figures["novel"][key]) for key, base in figures["base"].items()
+        key: harmonic_mean(base, figures["novel"][key]) for key, base in figures["base"].items()
     }
     return figures
 
@@ -55,9 +55,3 @@ def _only(truth: TruthArrays, chosen: np.ndarray) -> TruthArrays:
     counts = np.bincount(owners(truth.relation_offsets)[chosen], minlength=truth.images)
     offsets = np.concatenate([[0], counts.cumsum()])
     return replace(truth, relations=truth.relations[chosen], relation_offsets=offsets)
-
-
-def _harmonic_mean(first: float | None, second: float | None) -> float | None:
-    if first is None or second is None:
-        return None
-    return 2 * first * second / (first + second) if first + second else 0.0

@@ -177,6 +177,13 @@ def sgdet_recall(
     return {f"{name}@{k}": recall.mean for (name, k), recall in recalls.items()}
 
 
+def harmonic_mean(first: float | None, second: float | None) -> float | None:
+    """Of two recalls, None where one is; F1@K is that of R@K and mR@K. Source: IETrans (Zhang et al. 2022)."""
+    if first is None or second is None:
+        return None
+    return 2 * first * second / (first + second) if first + second else 0.0
+
+
 def _group(image: np.ndarray, group: np.ndarray, width: int) -> tuple[np.ndarray, GroupedRecall]:
     """The row of each relation [R] in a table of (group, image), and the table: `values` count its relations."""
     step = int(image.max(initial=0)) + 1

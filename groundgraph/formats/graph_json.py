@@ -162,8 +162,8 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
 
     {"objects": [{"category", "score", "box": [x1, y1, x2, y2] in pixels}] in the graph's order,
     "relations": [{"subject", "predicate", "object", "score"}] best first}:
-    subject and object are places in "objects". A pair has one relation, its best predicate; its score is subject score
-    x predicate score x object score, as the evaluation ranks.
+    subject and object are places in "objects". A pair has one relation, its best predicate; its score is that of
+    `Graph.relation_scores`, as the evaluation ranks.
     """
     categories, predicates = vocabularies
     numbers = zip(np.asarray(graph.labels).tolist(), shortest(graph.scores), shortest(graph.boxes), strict=True)
@@ -171,7 +171,7 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
     pairs, table = np.asarray(graph.pairs).reshape(-1, 2), np.asarray(graph.predicate_scores)[:, 1:]
     if not table.size:
         return {"objects": objects, "relations": []}
-    best, values = table.argmax(1), np.asarray(graph.scores)[pairs].prod(1) * table.max(1)
+    best, values = table.argmax(1), graph.relation_scores
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > -np.inf]  # a pair may have no predicate that is predicted
     rows = zip(pairs[order].tolist(), best[order].tolist(), shortest(values[order]), strict=True)

@@ -67,11 +67,11 @@ class GraphLines:
         """Each image's path and graph; of a pair's predicates the one that was written."""
         columns = 1 + len(self.vocabularies[1])
         for image in self.annotated():
-            subject, object_, predicate = image.relations.T
-            ends = np.maximum(image.scores[subject] * image.scores[object_], 1e-12)
+            predicate = image.relations[:, 2]
             table = np.zeros((len(image.relations), columns), np.float32)
-            table[np.arange(len(table)), predicate] = image.relation_scores / ends
-            yield image.path, Graph(image.boxes, image.labels, image.scores, image.relations[:, :2], table)
+            table[np.arange(len(table)), predicate] = 1
+            pairs, confidences = image.relations[:, :2], image.relation_scores
+            yield image.path, Graph(image.boxes, image.labels, image.scores, pairs, table, confidences)
 
     def annotated(self) -> Iterator[AnnotatedImage]:
         """Each image with its boxes and relations, numbered from 1."""

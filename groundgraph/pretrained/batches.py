@@ -14,7 +14,8 @@ from groundgraph.formats.coco import write_coco
 from groundgraph.formats.graph_lines import GraphLines
 from groundgraph.formats.graphml import write_graphml
 from groundgraph.pretrained.model import SceneGraphModel
-from groundgraph.pretrained.pictures import at_least, shown_graphs
+from groundgraph.pretrained.pictures import shown_graphs
+from groundgraph.pretrained.results import at_least
 
 DATA_FORMATS = {"jsonl": "graphs.jsonl", "coco": "graphs.coco.json", "graphml": "graphml"}  # -> what `out` gets
 

@@ -22,8 +22,9 @@ from groundgraph.grounding import build_grounder
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.pretrained.packing import ModelParts, read_packed, run_parts, write_packed
-from groundgraph.pretrained.results import GroundedCaption, NamedGraph
+from groundgraph.pretrained.results import GroundedCaption, NamedGraph, at_least
 from groundgraph.pretrained.words import WordGrounder
+from groundgraph.sgg.calibration import Calibration
 from groundgraph.sgg.heads import names_kept
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.unions import union_features
@@ -51,6 +52,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     Attributes:
         categories: The names of the graphs' labels 1, 2, ...
         predicates: The names of the graphs' predicate columns 1, 2, ...
+        min_score: The least score of a relation that is shown by default, at which half are right; 0: all are shown,
+            since nothing said what scores mean when it was trained.
 
     Raises:
         InputError: Something that the detector reads is missing; names the fix.
@@ -74,6 +77,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
         self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)
+        self.calibration = Calibration.of_record(parts.names.get("calibration"))
+        self.min_score = self.calibration.min_score if self.calibration else 0.0
 
     @classmethod
     def from_run(cls, run: str | Path, method: str | None = None, device: str | None = None) -> SceneGraphModel:
@@ -93,7 +98,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     @cached_property
     def identity(self) -> str:
         """A digest of the weights and names: equal for equal models."""
-        digest = hashlib.sha256("\n".join([*self.categories, "", *self.predicates]).encode())
+        names = [*self.categories, "", *self.predicates, "", str(self.calibration)]
+        digest = hashlib.sha256("\n".join(names).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
@@ -108,6 +114,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         boxes: np.ndarray | Sequence[np.ndarray] | None = None,
         categories: Sequence[str] | None = None,
         predicates: Sequence[str] | None = None,
+        min_score: float | None = None,
     ) -> NamedGraph | list[NamedGraph]:
         """Find the scene graph of an image, or of each of several.
 
@@ -117,6 +124,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
                 these, in order. None: the detector finds them.
             categories: Names of things to find instead of the model's own, of a model with open heads.
             predicates: Names of relations to find instead of the model's own, likewise.
+            min_score: Relations that score less are left out, and objects that do and are in no other; None:
+                `min_score` of the model; 0: nothing is. Objects whose boxes are given all stay.
 
         Returns:
             The graph, or a list of graphs, in order.
@@ -125,7 +134,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             InputError: An image cannot be used, heads are closed, or the detector cannot pool given boxes.
         """
         if isinstance(images, (str, Path, Image.Image)):
-            return self.predict([images], None if boxes is None else [np.asarray(boxes)], categories, predicates)[0]
+            given = None if boxes is None else [np.asarray(boxes)]
+            return self.predict([images], given, categories, predicates, min_score)[0]
         if boxes is not None and len(boxes) != len(images):
             raise InputError(f"boxes of {len(boxes)} images for {len(images)} images: give an array an image")
         with self.named(categories, predicates), tempfile.TemporaryDirectory() as scratch:
@@ -134,7 +144,9 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             if skipped.items and any(graph is None for graph in found.values()):
                 name, why = next(item for item in skipped.items)
                 raise InputError(f"{name}: {why}")
-            return [NamedGraph(graph, tuple(self.categories), tuple(self.predicates)) for graph in found.values()]
+            least, names = self.min_score if min_score is None else min_score, (self.categories, self.predicates)
+            kept = (at_least(graph, least, objects=boxes is not None) for graph in found.values() if graph is not None)
+            return [NamedGraph(graph, *map(tuple, names)) for graph in kept]
 
     def graphs(self, images: Sequence[str | Path], skipped: Skipped | None = None) -> Iterator[tuple[Path, Graph]]:
         """Find the scene graph of each image, a batch at a time.
@@ -198,6 +210,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             proposals = self.view(listing, [own for _, own in usable])
             task, unions = "sgdet" if boxes is None else "sgcls", self.unions_of(listing, proposals)
             found = iter(predict(self.model, proposals, self.config, task=task, unions=unions))
+            if self.calibration:
+                found = map(self.calibration.calibrated, found)
             yield from (None if own is None else next(found) for own in regions)
 
     @contextmanager

@@ -9,26 +9,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from groundgraph.data.files import atomic_write
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.text import read_json
 from groundgraph.data.types import Graph, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.pretrained.results import at_least
 from groundgraph.report.pictures import FORMATS, save_graph
-
-
-def at_least(graph: Graph, score: float) -> Graph:
-    """The graph with the objects, and the relations (subject x predicate x object score), of at least this score."""
-    kept = np.flatnonzero(np.asarray(graph.scores) >= score)
-    place = np.full(len(graph.scores), -1)
-    place[kept] = np.arange(len(kept))
-    values = np.asarray(graph.scores)[graph.pairs].prod(1) * graph.predicate_scores[:, 1:].max(1, initial=0)
-    rows = values >= score  # a product is no larger than its factors, so both its objects are kept
-    objects = graph.boxes[kept], graph.labels[kept], graph.scores[kept]
-    return Graph(*objects, place[graph.pairs[rows]], graph.predicate_scores[rows])
 
 
 def shown_graphs(

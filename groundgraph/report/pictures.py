@@ -135,7 +135,7 @@ def draw_record(image: Image.Image, shown: dict[str, Any], min_side: int = 640) 
 def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str], top: int = 8) -> dict[str, Any]:
     """A graph's best relations and the objects they join, in plain Python values that json can write.
 
-    A pair has one relation, its best predicate; a relation's score is subject score x predicate score x object score.
+    A pair has one relation, its best predicate; its score is that of `Graph.relation_scores`.
 
     Args:
         graph: the graph.
@@ -161,8 +161,7 @@ def graph_json(graph: Graph, categories: Sequence[str], predicates: Sequence[str
     if not len(pairs) or width < 2:
         kept, relations = np.argsort(-scores, kind="stable")[:top], []
     else:
-        foreground = np.asarray(graph.predicate_scores, np.float64)[:, 1:]
-        best, values = foreground.argmax(1), scores[pairs].prod(1) * foreground.max(1)
+        best, values = np.asarray(graph.predicate_scores)[:, 1:].argmax(1), graph.relation_scores
         rows = np.argsort(-values, kind="stable")[:top]
         kept = np.unique(pairs[rows])
         kept = kept[np.argsort(-scores[kept], kind="stable")]

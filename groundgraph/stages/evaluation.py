@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
+from groundgraph.data.graph_arrays import TruthArrays, prediction_arrays, truth_arrays
 from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
+from groundgraph.evaluation.calibration import calibration_figures
 from groundgraph.evaluation.detection import detection_map
 from groundgraph.evaluation.grounding import (
     EntityObjects,
@@ -31,8 +33,9 @@ from groundgraph.evaluation.grounding import (
 from groundgraph.evaluation.novel import novel_recall
 from groundgraph.evaluation.pairs import right_pairs
 from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
-from groundgraph.evaluation.recall import sgdet_recall
+from groundgraph.evaluation.recall import harmonic_mean, sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
+from groundgraph.sgg.calibration import Calibration
 from groundgraph.stages import grounding, pseudo_labels, sgg
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import detector_categories, label_settings
@@ -111,7 +114,10 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             others = "default" if convention == "vrd" else convention
             recall = sgdet_recall(true, prediction_arrays(graphs), KS, others) if len(true.relations) else {}
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
+            row[task] |= {f"F1@{k}": harmonic_mean(row[task][f"R@{k}"], row[task][f"mR@{k}"]) for k in KS}
             if task == "sgdet":
+                if (calibration := sgg.calibration(run, name)) and len(true.relations):
+                    row["calibration"] = calibrated_figures(true, graphs, calibration)
                 row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
                 if withheld[0].any() or withheld[1].any():
                     row["novel"] = novel_recall(true, prediction_arrays(graphs), *withheld, KS)
@@ -188,6 +194,13 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
             meant = [objects for caption in true_objects(example, captions) for objects in caption]
             true = [example.truth.boxes[list(objects)] for objects in meant]
             yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers, pairs)
+
+
+def calibrated_figures(true: TruthArrays, graphs: Sequence[Graph], calibration: Calibration) -> dict[str, Any]:
+    """What the calibrated scores of the images with truth are worth, see `calibration_figures`."""
+    raw = [replace(graph, confidences=None) for graph in graphs]
+    scores = [np.concatenate([graph.relation_scores for graph in listing]) for listing in (graphs, raw)]
+    return calibration_figures(true, prediction_arrays(graphs), *scores, calibration.min_score)
 
 
 def _counts(run: Run) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
 from groundgraph.models.hub import TOKENIZER
 from groundgraph.sgg.batch import SggModel
+from groundgraph.sgg.calibration import Calibration
 from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
@@ -37,6 +38,7 @@ from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import train_sgg
 from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
+from groundgraph.stages.calibration import annotated_validation, learn_calibration
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.names import name_models, name_needs, novel, tell_names, trained_names, untrained_model
@@ -90,7 +92,7 @@ def _cost(recipe: Recipe) -> Cost:
     training, model = recipe.sgg.training, recipe.sgg.model
 
     def images(counts: Mapping[str, int]) -> int:
-        return training.epochs * counts["train"] + counts[recipe.measured]
+        return training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]
 
     def words(counts: Mapping[str, int]) -> str:
         steps = training.epochs * -(-counts["train"] // training.batch_size)
@@ -141,10 +143,16 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         )
     if not run.processes.first:
         return {}
+    calibration = learn_calibration(run, model, unions_of)
     if model.sizes.text:
         tell_names(run.recipe, model, categories, objects.names, predicates.names, trained_names(run)[1])
-    names = {"categories": list(objects.names), "predicates": list(predicates.names), "detector": list(categories)}
-    names["trained predicates"] = list(trained_names(run)[1])
+    names = {
+        "categories": list(objects.names),
+        "predicates": list(predicates.names),
+        "detector": list(categories),
+        "trained predicates": list(trained_names(run)[1]),
+        "calibration": calibration.record() if calibration else None,
+    }
     save_sgg(folder, model, names)
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
     measured = viewed_regions(run, run.recipe.measured)
@@ -193,19 +201,26 @@ def graphs(run: Run, method: str, file: str = "graphs") -> Sequence[Graph]:
     Args:
         run: A run that trained it.
         method: Whose, as the recipe names it.
-        file: "graphs" (SGDet), or a task of given boxes: "predcls", "sgcls".
+        file: "graphs" (SGDet, calibrated where that was learnt), or a task of given boxes: "predcls", "sgcls".
     """
     store, ids = Ragged(run.folder / stage_of(method) / f"{file}.safetensors"), image_ids(run, run.recipe.measured)
-    width = 1 + len(vocabulary(run)[1])
+    width, scale = 1 + len(vocabulary(run)[1]), calibration(run, method) if file == "graphs" else None
 
     def read(i: int) -> Graph:
         a = store[ids[i]]
         boxes, pairs, predicates = (
             a[name].reshape(-1, size) for name, size in (("boxes", 4), ("pairs", 2), ("predicate_scores", width))
         )
-        return Graph(boxes, a["labels"], a["scores"], pairs, predicates)
+        graph = Graph(boxes, a["labels"], a["scores"], pairs, predicates)
+        return scale.calibrated(graph) if scale else graph
 
     return Lazy(len(ids), read)
+
+
+def calibration(run: Run, method: str) -> Calibration | None:
+    """What the scores of a method's model mean; None where it could not be learnt."""
+    config = json.loads((run.folder / stage_of(method) / "config.json").read_text(encoding="utf-8"))
+    return Calibration.of_record(config["extra"].get("calibration"))
 
 
 def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], float]:
@@ -214,8 +229,7 @@ def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], fl
     Raises:
         InputError: There is no such split with annotated boxes.
     """
-    listing = examples(run, "validation") if "validation" in run.recipe.splits else []
-    annotated = [example for example in listing if example.truth is not None and example.truth.relations]
+    annotated = annotated_validation(run)
     if not annotated:
         raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
     truth = truth_arrays([example.truth for example in annotated], *trained_names(run))
