@@ -76,6 +76,34 @@ def predicate_record(recall: PredicateRecall, titles: Mapping[str, str]) -> dict
     }
 
 
+def reliability_records(methods: Mapping[str, Any], titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The reliability diagrams of the methods whose scores are calibrated, in plain values for the page's SVG.
+
+    Args:
+        methods: name -> its metrics, as metrics.json has them.
+        titles: what a method is called, where not by its name.
+
+    Returns:
+        [{"name", "points": [[per cent that scores say, per cent that are right, radius], ...], "figures"}].
+    """
+    records = []
+    for name, row in methods.items():
+        own = row.get("calibration")
+        if not own:
+            continue
+        largest = max((count for count, *_ in own["bins"]), default=1)
+        points = [
+            [round(100 * score, 1), round(100 * right, 1), round(1 + 3 * (count / largest) ** 0.5, 1)]
+            for count, score, right in own["bins"]
+        ]
+        figures = (
+            f"expected calibration error {100 * own['ECE']:.1f} per cent ({100 * own['ECE uncalibrated']:.1f} before); "
+            f"{own['an image']:.1f} relations an image are shown, those from {own['min_score']:.2g}"
+        )
+        records.append({"name": titles.get(name, name), "points": points, "figures": figures})
+    return records
+
+
 def _averaged(values: Sequence[float | None]) -> np.ndarray:
     curve = np.array([math.nan if v is None else v for v in values], float)
     if len(curve) <= _POINTS:

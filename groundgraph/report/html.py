@@ -18,9 +18,9 @@ from PIL import Image
 from groundgraph.data.files import write_text
 from groundgraph.errors import InputError
 from groundgraph.report.cases import Case, case_record, fractions, picture_record
-from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record
+from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record, reliability_records
 from groundgraph.report.pictures import PALETTE, ink, numbered
-from groundgraph.report.tables import HEADLINE, PSEUDO_LABELS, count_rows, metric_table
+from groundgraph.report.tables import HEADLINE, PSEUDO_LABELS, SCORES, count_rows, metric_table
 
 _SHOWN = 20  # rows of a list that may be long
 _HERE = Path(__file__).parent
@@ -125,6 +125,7 @@ def write_report(path: Path, data: ReportData) -> None:
     methods = data.metrics.get("methods", {})
     columns, rows = metric_table(HEADLINE, methods, titles, data.metrics.get("chance"))
     label_columns, label_rows = metric_table(PSEUDO_LABELS, methods, titles)
+    score_columns, score_rows = metric_table(SCORES, methods, titles)
     text = _environment().get_template("template.html").render(
         title=data.title,
         columns=columns,
@@ -132,6 +133,9 @@ def write_report(path: Path, data: ReportData) -> None:
         notes=data.metrics.get("notes", []),
         label_columns=label_columns,
         label_rows=label_rows,
+        score_columns=score_columns,
+        score_rows=score_rows,
+        reliability=reliability_records(methods, titles),
         counts=count_rows(data.metrics.get("counts", {})),
         config=data.config_yaml,
         seconds=list(data.seconds.items()),

@@ -71,6 +71,16 @@ HEADLINE = (
     Column("R@100", ("sgdet", "R@100"), "The same, among the 100 best."),
     Column("mAP50", ("mAP50",), "Mean average precision over the categories of the graphs' boxes at IoU 0.5."),
 )
+SCORES = (
+    Column("F1@50", ("sgdet", "F1@50"), "The harmonic mean of R@50 and mR@50, which is the mean over the predicates."),
+    Column(
+        "Precision",
+        ("calibration", "precision"),
+        "Share of the relations shown by default that are right, where a relation found twice is wrong once.",
+    ),
+    Column("Recall", ("calibration", "recall"), "Share of all true relations that are among these."),
+    Column("F1", ("calibration", "F1"), "The harmonic mean of both."),
+)
 PSEUDO_LABELS = (
     Column(
         "Box recall at 1",

@@ -14,7 +14,7 @@ from groundgraph.evaluation.grounding import grounding_accuracy
 from groundgraph.evaluation.pseudo_labels import label_quality
 from groundgraph.stages import evaluation, grounding, stages
 from groundgraph.stages.evaluation import GROUPS, grounded, labelled
-from groundgraph.study.plan import QUALITY, RECALLS, SETTINGS, Cell
+from groundgraph.study.plan import QUALITY, RECALLS, SCORES, SETTINGS, Cell
 from groundgraph.study.store import StudyStore, keys, read_json
 
 Figures = dict[str, float | None]
@@ -75,7 +75,8 @@ def graph_figures(run: Run, method: str) -> Figures:
     """A method's figures of a run under the names that tables use, as fractions of 1."""
     metrics = evaluation.metrics(run)
     own = metrics["methods"][method]
-    figures = {name: own["sgdet"][name] for name in (*RECALLS, "mR@50", "ngR@50")} | {"mAP50": own["mAP50"]}
+    figures = {name: own["sgdet"][name] for name in (*RECALLS, "mR@50", "ngR@50", "F1@50")} | {"mAP50": own["mAP50"]}
+    figures |= {name: own.get("calibration", {}).get(name) for name in SCORES[1:]}
     figures |= {f"grounding {group}": own["grounding"][group] for group in GROUPS}
     figures |= {f"chance {group}": metrics["chance"][group] for group in GROUPS}
     return figures | {name: own.get("pseudo labels", {}).get(name) for name in QUALITY}

@@ -1,6 +1,6 @@
 import pytest
 
-from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record
+from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record, reliability_records
 
 
 def test_curves_by_hand():
@@ -27,3 +27,12 @@ def test_predicates_by_hand():
     assert record["k"] == 20 and record["counts"] == [9, 2]
     with pytest.raises(ValueError, match="2 predicates have 1 values of two-teachers"):
         predicate_record(PredicateRecall(["on", "in"], [9, 2], {"two-teachers": [0.5]}), {})
+
+
+def test_reliability_by_hand():
+    figures = {"ECE": 0.0125, "ECE uncalibrated": 0.071, "min_score": 0.0538, "an image": 4.96}
+    rows = {"pairs": {"calibration": figures | {"bins": [[100, 0.05, 0.04], [25, 0.9, 1.0]]}}, "sgnls": {}}
+    (record,) = reliability_records(rows, {"pairs": "Pairs of regions"})
+    assert record["name"] == "Pairs of regions" and record["points"] == [[5, 4, 4], [90, 100, 2.5]]
+    assert record["figures"].startswith("expected calibration error 1.2 per cent (7.1 before); 5.0 relations an image")
+    assert record["figures"].endswith("from 0.054")

@@ -112,6 +112,16 @@ def case(**changes) -> Case:
     return Case(**{**parts, **changes})
 
 
+def test_reliability_diagram(written):
+    figures = {"precision": 0.5, "recall": 0.8, "F1": 0.6154, "ECE": 0.01, "ECE uncalibrated": 0.07, "an image": 5.0}
+    row = METRICS["methods"]["sgnls"] | {"calibration": figures | {"min_score": 0.05, "bins": [[9, 0.5, 0.25]]}}
+    page = written(metrics={"methods": {"sgnls": row}})
+    assert page.tables["score-figures"][1][1:] == ["*50.0*", "*80.0*", "*61.5*"]
+    assert {"cx": "50.0", "cy": "75.0", "r": "4.0"} in page.all("circle")
+    assert page.all("svg")[0]["aria-label"] == "SGNLS rule: 25.0 of 100 are right where scores say 50.0; "
+    assert "score-figures" not in written().tables
+
+
 def test_headline_table(written):
     rows = written().tables["headline"]
     assert rows[0][0] == "Method" and rows[0][4:] == ["R@20", "R@50", "R@100", "mAP50"]
