@@ -63,7 +63,7 @@ def predict_batch(
         images: Image files; those that `out` has already are not looked at again.
         out: Gets graphs.jsonl, see `formats.graph_lines.GraphLines`, and what `form` asks for of all that it holds.
         form: A key of DATA_FORMATS.
-        min_score: Of the relations and objects written, in 0..1.
+        min_score: Of the relations written, with the objects that they join, in 0..1; 0: all.
         skipped: Gets what cannot be used, with the cause.
         progress: Shows how far it is.
 

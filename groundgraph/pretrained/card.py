@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -40,17 +40,20 @@ print(graph.objects, graph.relations)
 ## Limits
 
 It finds what its captions spoke of and nothing else. Who takes the pictures, and what people think worth a caption,
-shape what it says of them. Scores rank relations; they are no promise.
+shape what it says of them. {scores}
 """
+_RANKED = "Scores rank relations; they are no promise."
+_CALIBRATED = (
+    "Relations' scores are calibrated on images\nthat it was not trained on: of those shown by default, from "
+    "{min_score} on, half are right there. On other kinds of images\nscores may promise too much."
+)
 
 
-def model_card(
-    names: Mapping[str, Sequence[str]], recipe: Mapping[str, Any], method: str, metrics: Mapping[str, Any]
-) -> str:
+def model_card(names: Mapping[str, Any], recipe: Mapping[str, Any], method: str, metrics: Mapping[str, Any]) -> str:
     """The card as Markdown with the hub's header.
 
     Args:
-        names: The vocabulary.
+        names: The vocabulary, and the calibration of scores where there is one.
         recipe: As it is stored.
         method: The grounder's name.
         metrics: As metrics.json has them of a method.
@@ -58,6 +61,7 @@ def model_card(
     header = {"library_name": "groundgraph", "tags": ["scene-graph-generation", "weakly-supervised"]}
     data, detector = recipe["data"], recipe["detector"]
     listings = names["categories"], names["predicates"]
+    calibration = names.get("calibration")
     categories, predicates = (", ".join(n[:SHOWN]) + (", ..." if len(n) > SHOWN else "") for n in listings)
     return _CARD.format(
         header=yaml.safe_dump(header, sort_keys=False),
@@ -71,6 +75,7 @@ def model_card(
         categories=categories,
         predicates=predicates,
         metrics=_measured(metrics),
+        scores=_CALIBRATED.format(min_score=f"{calibration['min_score']:.2g}") if calibration else _RANKED,
     )
 
 
@@ -80,5 +85,8 @@ def _measured(metrics: Mapping[str, Any]) -> str:
     recalls = metrics.get("sgdet") or {}
     rows += [(f"SGDet {name}", recalls.get(name)) for name in ("R@20", "R@50", "R@100", "mR@50")]
     rows += [("mAP50", metrics.get("mAP50"))]
+    calibration = metrics.get("calibration") or {}
+    rows += [("precision of what is shown by default", calibration.get("precision"))]
+    rows += [("expected calibration error", calibration.get("ECE"))]
     known = [f"| {name} | {100 * value:.1f} |" for name, value in rows if isinstance(value, int | float)]
     return "\n".join(["| | per cent |", "|---|---|", *known]) if known else "Nothing was measured: no box is annotated."

@@ -124,8 +124,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
                 these, in order. None: the detector finds them.
             categories: Names of things to find instead of the model's own, of a model with open heads.
             predicates: Names of relations to find instead of the model's own, likewise.
-            min_score: Relations that score less are left out, and objects that do and are in no other; None:
-                `min_score` of the model; 0: nothing is. Objects whose boxes are given all stay.
+            min_score: Relations that score less are left out, and objects that no other joins; None: `min_score` of the
+                model; 0: nothing is. Objects whose boxes are given all stay.
 
         Returns:
             The graph, or a list of graphs, in order.

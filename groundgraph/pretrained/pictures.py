@@ -49,7 +49,7 @@ def predict_images(
             the new graphs are added: {image: {"objects", "relations", "path": the image's, "pictures": [NAME.KIND]}}.
         top: Relations drawn and written an image.
         kind: png, or svg or pdf: vectors with words as text.
-        min_score: Of the relations and objects drawn and written, in 0..1.
+        min_score: Of the relations drawn and written, with the objects that they join, in 0..1; 0: all.
         skipped: Gets what cannot be used, with the cause.
         progress: Shows how far it is.
 

@@ -49,16 +49,17 @@ class NamedGraph:
 
 
 def at_least(graph: Graph, score: float, objects: bool = False) -> Graph:
-    """The graph with the relations of at least this score, and the objects of this score or in such a relation.
+    """The graph with the relations of at least this score and the objects that they join.
 
     Args:
         graph: Whole.
-        score: In 0..1.
+        score: In 0..1; 0: all stays.
         objects: All objects stay.
     """
+    if score <= 0:
+        return graph
     rows = graph.relation_scores >= score
-    related = np.isin(np.arange(len(graph.scores)), graph.pairs[rows])
-    kept = np.flatnonzero((np.asarray(graph.scores) >= score) | related | objects)
+    kept = np.flatnonzero(np.isin(np.arange(len(graph.scores)), graph.pairs[rows]) | objects)
     place = np.full(len(graph.scores), -1)
     place[kept] = np.arange(len(kept))
     return Graph(

@@ -99,7 +99,7 @@ def test_what_was_drawn_before_an_error_is_known(photos):
 
 def test_least_scores(photos):
     whole = graph()
-    for score, objects, relations in ((0, 3, 2), (0.3, 3, 1), (0.6, 2, 1), (0.85, 1, 0), (1, 0, 0)):
+    for score, objects, relations in ((0, 3, 2), (0.3, 2, 1), (0.6, 2, 1), (0.85, 0, 0), (1, 0, 0)):
         kept = at_least(whole, score)
         assert (len(kept.boxes), len(kept.pairs), len(kept.predicate_scores)) == (objects, relations, relations)
     assert at_least(graph((0.1, 0.8, 0.5), (0.9, 0.9)), 0.3).pairs.tolist() == [[1, 0]]  # numbered anew
