@@ -62,9 +62,9 @@ def predict(
     run = name is not None and (Path(name) / "recipe.yaml").is_file()
     out = out or (Path(name) / "predictions" if run else Path("predictions"))
     model, skipped, bars = load(name, method, device), Skipped(), Bars()
-    least = model.min_score if min_score is None else min_score
     shown = bars.shown(console, lambda: None) if len(images) > model.batch_size else nullcontext()
     with model.named(_names(categories), _names(predicates)), shown:
+        least = model.min_score if min_score is None else min_score
         if kind in DATA_FORMATS:
             target, counts = predict_batch(model, images, out, kind, least, skipped, bars.bar)
         else:

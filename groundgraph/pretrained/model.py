@@ -52,8 +52,6 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     Attributes:
         categories: The names of the graphs' labels 1, 2, ...
         predicates: The names of the graphs' predicate columns 1, 2, ...
-        min_score: The least score of a relation that is shown by default, at which half are right; 0: all are shown,
-            since nothing said what scores mean when it was trained.
 
     Raises:
         InputError: Something that the detector reads is missing; names the fix.
@@ -78,7 +76,6 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)
         self.calibration = Calibration.of_record(parts.names.get("calibration"))
-        self.min_score = self.calibration.min_score if self.calibration else 0.0
 
     @classmethod
     def from_run(cls, run: str | Path, method: str | None = None, device: str | None = None) -> SceneGraphModel:
@@ -94,6 +91,11 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_packed(self.parts, save_directory)
+
+    @property
+    def min_score(self) -> float:
+        """The least score of what is shown by default, half of which is right; 0: all, since scores say nothing."""
+        return self.calibration.min_score if self.calibration else 0.0
 
     @cached_property
     def identity(self) -> str:
@@ -218,10 +220,12 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     def named(self, categories: Sequence[str] | None = None, predicates: Sequence[str] | None = None) -> Iterator[None]:
         """Let a model with open heads find other names in the block; None: its own.
 
+        Nothing is known of the scores of other names: they are not calibrated, and all are shown by default.
+
         Raises:
             InputError: Its heads are closed.
         """
-        own = self.categories, self.predicates
+        own, calibration = (self.categories, self.predicates), self.calibration
         if categories is None and predicates is None:
             yield
             return
@@ -233,13 +237,14 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         recipe, names = self.parts.recipe, (categories or own[0], predicates or own[1])
         require_all(name_needs(recipe))
         with names_kept(self.model):
+            self.calibration = None
             self.categories, self.predicates = (list(Vocabulary(tuple(listing)).names) for listing in names)
             try:
                 detector, trained = (self.parts.names[kind] for kind in ("detector", "trained predicates"))
                 tell_names(recipe, self.model, detector, self.categories, self.predicates, trained)
                 yield
             finally:
-                self.categories, self.predicates = own
+                (self.categories, self.predicates), self.calibration = own, calibration
 
 
 def _as_file(image: Picture, place: Path) -> Path:
