@@ -25,6 +25,14 @@ class LossConfig(BaseModel):
         description="what a region that no entity takes is, where sgg.start is detector: as the detector says, since "
         "captions are silent about most things; or background",
     )
+    unmentioned_pairs: Literal["background", "unknown"] = Field(
+        "background",
+        description="what a pair that no caption relates is: background; or unknown, related or not "
+        "(positive-unlabelled learning), since captions mention a few of many relations",
+    )
+    related_prior: float = Field(
+        0.05, ge=0, lt=1, description="share of the unmentioned pairs that are related, where they are unknown"
+    )
     pairs_per_image: int = Field(
         16, gt=0, description="relations and background pairs together (official for captions: 16)"
     )
@@ -180,8 +188,38 @@ def sgg_loss(
         objects = cross_entropy(logits, targets, weight, reduction="sum")
     # Dividing by the total weight is what makes it a mean; with weight 0 and nothing but background there is no weight.
     objects = objects / max(whole.objects, 1e-6)
-    relations = cross_entropy(outputs.predicates.float(), predicates, reduction="sum") / max(1, whole.predicates)
+    scores = outputs.predicates.float()
+    relations = (
+        related_loss(scores, predicates, config.related_prior)
+        if config.unmentioned_pairs == "unknown"
+        else cross_entropy(scores, predicates, reduction="sum")
+    ) / max(1, whole.predicates)
     return Losses(objects + relations, objects, relations)
+
+
+def related_loss(logits: Tensor, predicates: Tensor, prior: float) -> Tensor:
+    """The predicates' loss where unmentioned pairs may be related or not: summed over the pairs.
+
+    A pair is related with r = 1 - softmax_0. Mentioned pairs (p of them) give the cross-entropy, in which r is; the u
+    others the non-negative risk of being unrelated, u / (1 - prior) x max(0, mean_u(-log(1 - r)) - prior x mean_p(-log(
+    1 - r))): what unmentioned pairs would lose as background, less what the related ones among them add to it. With
+    prior 0 this is the cross-entropy with background.
+    Source: Kiryo et al. 2017, with the mentioned pairs' own weight.
+
+    Args:
+        logits: [Q, 1 + P].
+        predicates: [Q] in 0..P, or distributions [Q, 1 + P], of which column 0 is the unmentioned part of a pair.
+        prior: Share of related pairs among the unmentioned.
+    """
+    logs = logits.log_softmax(1)
+    soft = predicates if predicates.is_floating_point() else one_hot(predicates, logits.shape[1]).to(logs)
+    mentioned = -(soft[:, 1:] * logs[:, 1:]).sum()
+    unknown, unrelated = soft[:, 0], -logs[:, 0]
+    known = 1 - unknown
+    count = unknown.sum()
+    of_related = (known * unrelated).sum() / known.sum().clamp(min=1e-6)
+    risk = (unknown * unrelated).sum() - prior * count * of_related
+    return mentioned + risk.clamp(min=0) / (1 - prior)
 
 
 def _with_detected(targets: Tensor, detected: Tensor, agrees: Tensor | None, background_weight: float) -> Tensor:

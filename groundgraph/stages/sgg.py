@@ -118,7 +118,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     objects, predicates = vocabulary(run)
     training, seed = config.training, run.recipe.seed
     if run.recipe.methods[method].supervised:  # annotated boxes are not silent: what has none is background
-        loss = training.loss.model_copy(update={"unmentioned": "background"})
+        loss = training.loss.model_copy(update={"unmentioned": "background", "unmentioned_pairs": "background"})
         training = training.model_copy(update={"loss": loss})
     unions_of = union_features(config.chosen, lambda: pooling_detector(run))
     unions = unions_of(examples(run, "train"), proposals)

@@ -111,6 +111,21 @@ ABLATIONS = {
         {name: f"teachers.expert.prompts={value}" for name, value in _PROMPTS.items()},
         "photo",
     ),
+    "relatedness": Ablation(
+        "pairs that no caption relates: background, or unknown with a share of related ones",
+        {
+            "background": "sgg.training.loss.unmentioned_pairs=background",
+            **{
+                f"unknown-{prior}": (
+                    "sgg.training.loss.unmentioned_pairs=unknown",
+                    f"sgg.training.loss.related_prior={prior}",
+                )
+                for prior in (0.02, 0.05, 0.1, 0.2)
+            },
+        },
+        "background",
+        graphs=True,
+    ),
     "negatives": Ablation(
         "negatives of the adaptor (Eq. 13), self-guided",
         _each("grounding.negatives", "random", "lowest"),

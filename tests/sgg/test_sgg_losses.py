@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import Outputs, collate
-from groundgraph.sgg.losses import LossConfig, sample_pairs, sample_soft_pairs, sgg_loss
+from groundgraph.sgg.losses import LossConfig, related_loss, sample_pairs, sample_soft_pairs, sgg_loss
 
 
 def batch_of(*targets, boxes=None):
@@ -146,3 +146,28 @@ def test_soft_pairs_are_drawn_by_their_share_of_predicates():
         assert not {tuple(p) for p in chosen[1:].tolist()} & {(0, 0, 1), (0, 0, 2), (0, 0, 3)}
     shares = [drawn.count(pair) / 400 for pair in pairs.tolist()]
     assert shares == pytest.approx([0.6, 0.2, 0.2, 0], abs=0.06)
+
+
+def test_unknown_pairs_by_hand():
+    logits = torch.tensor([[0.0, math.log(3), 0.0], [math.log(2), 0.0, 0.0], [0.0, 0.0, math.log(6)]])
+    # Shares: 1/5 3/5 1/5; 1/2 1/4 1/4; 1/8 1/8 6/8. The first is mentioned with predicate 1, the others are unknown.
+    predicates = torch.tensor([1, 0, 0])
+    mentioned, unknown, related = -math.log(3 / 5), -math.log(1 / 2) - math.log(1 / 8), -math.log(1 / 5)
+    assert related_loss(logits, predicates, 0.0).item() == pytest.approx(mentioned + unknown)
+    assert related_loss(logits, predicates, 0.2).item() == pytest.approx(
+        mentioned + (unknown - 0.2 * 2 * related) / 0.8
+    )
+    assert related_loss(logits, predicates, 0.95).item() == pytest.approx(mentioned)  # the risk is never negative
+    soft = torch.eye(3)[predicates]
+    assert related_loss(logits, soft, 0.2).item() == pytest.approx(related_loss(logits, predicates, 0.2).item())
+    assert related_loss(logits[1:], predicates[1:], 0.2).item() == pytest.approx(unknown / 0.8)  # nothing mentioned
+
+
+def test_the_loss_takes_unmentioned_pairs_as_told():
+    torch.manual_seed(0)
+    config = LossConfig(unmentioned_pairs="unknown", related_prior=0.1)
+    outputs = Outputs(torch.randn(1, 2, 3), torch.randn(2, 3))
+    batch = batch_of([1, 0])
+    told = sgg_loss(outputs, batch, torch.tensor([1, 0]), config)
+    assert told.predicates == related_loss(outputs.predicates, torch.tensor([1, 0]), 0.1) / 2
+    assert told.predicates != sgg_loss(outputs, batch, torch.tensor([1, 0]), LossConfig()).predicates
