@@ -94,9 +94,9 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_fix(tmp_path, monkeypa
 def test_a_folder_that_is_no_runs_is_told_from_one_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    for words in (["status"], ["predict"], ["export"]):
+    for words in (["status"], ["export"]):
         for folder, cause in (("photos", "no run's folder"), ("gone", "no such folder")):
-            rest = {"predict": ["a.png"], "export": ["o.json", "--what", "predictions", "--format", "json"]}
+            rest = {"export": ["o.json", "--what", "predictions", "--format", "json"]}
             result = invoke(*words, folder, *rest.get(words[0], ()))
             assert result.exit_code == 2 and f"{tmp_path / folder}: {cause}" in result.output, result.output
     with pytest.raises(InputError, match="no such folder"):
