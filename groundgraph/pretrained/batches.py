@@ -15,7 +15,7 @@ from groundgraph.formats.graph_lines import GraphLines
 from groundgraph.formats.graphml import write_graphml
 from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.pretrained.pictures import shown_graphs
-from groundgraph.pretrained.results import at_least
+from groundgraph.sgg.calibration import at_least
 
 DATA_FORMATS = {"jsonl": "graphs.jsonl", "coco": "graphs.coco.json", "graphml": "graphml"}  # -> what `out` gets
 

@@ -22,11 +22,12 @@ from groundgraph.grounding import build_grounder
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.pretrained.packing import ModelParts, read_packed, run_parts, write_packed
-from groundgraph.pretrained.results import GroundedCaption, NamedGraph, at_least
+from groundgraph.pretrained.results import GroundedCaption, NamedGraph
 from groundgraph.pretrained.words import WordGrounder
-from groundgraph.sgg.calibration import Calibration
+from groundgraph.sgg.calibration import Calibration, at_least
 from groundgraph.sgg.heads import names_kept
 from groundgraph.sgg.inference import predict
+from groundgraph.sgg.merging import Merging
 from groundgraph.sgg.unions import union_features
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.names import name_needs, tell_names
@@ -76,6 +77,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)
         self.calibration = Calibration.of_record(parts.names.get("calibration"))
+        self.merging = Merging(**parts.names.get("merging", {}))
 
     @classmethod
     def from_run(cls, run: str | Path, method: str | None = None, device: str | None = None) -> SceneGraphModel:
@@ -100,7 +102,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     @cached_property
     def identity(self) -> str:
         """A digest of the weights and names: equal for equal models."""
-        names = [*self.categories, "", *self.predicates, "", str(self.calibration)]
+        names = [*self.categories, "", *self.predicates, "", str(self.calibration), str(self.merging)]
         digest = hashlib.sha256("\n".join(names).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
@@ -214,6 +216,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             found = iter(predict(self.model, proposals, self.config, task=task, unions=unions))
             if self.calibration:
                 found = map(self.calibration.calibrated, found)
+            if boxes is None:
+                found = map(self.merging.merged, found)
             yield from (None if own is None else next(found) for own in regions)
 
     @contextmanager

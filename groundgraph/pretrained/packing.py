@@ -36,7 +36,7 @@ from groundgraph.stages.recipe import Recipe, run_recipe
 from groundgraph.vision import NAMED
 
 FORMAT = 1
-NAMES = ("categories", "predicates", "detector", "trained predicates", "calibration")
+NAMES = ("categories", "predicates", "detector", "trained predicates", "calibration", "merging")
 FILES = ("config.json", "model.safetensors")
 # What a recipe may name by a folder of this disk, and the folder that it is copied to.
 EXPERTS = {
@@ -54,8 +54,8 @@ class ModelParts:
 
     Attributes:
         network: The scene-graph model.
-        names: Its "categories" and "predicates", the "detector"'s categories, the "trained predicates", and the
-            "calibration" of its scores.
+        names: Its "categories" and "predicates", the "detector"'s categories, the "trained predicates", the
+            "calibration" of its scores, and the "merging" of its boxes.
         recipe: What it was trained by; names the detector and the text model.
         method: Its grounder's name.
         grounder: The folder of the trained grounder; None: the method has none.

@@ -15,8 +15,8 @@ from groundgraph.data.text import read_json
 from groundgraph.data.types import Graph, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.pretrained.model import SceneGraphModel
-from groundgraph.pretrained.results import at_least
 from groundgraph.report.pictures import FORMATS, save_graph
+from groundgraph.sgg.calibration import at_least
 
 
 def shown_graphs(

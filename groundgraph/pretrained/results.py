@@ -48,28 +48,6 @@ class NamedGraph:
         save_graph(Path(path), image, self.graph, self.categories, self.predicates, top)
 
 
-def at_least(graph: Graph, score: float, objects: bool = False) -> Graph:
-    """The graph with the relations of at least this score and the objects that they join.
-
-    Args:
-        graph: Whole.
-        score: In 0..1; 0: all stays.
-        objects: All objects stay.
-    """
-    if score <= 0:
-        return graph
-    rows = graph.relation_scores >= score
-    kept = np.flatnonzero(np.isin(np.arange(len(graph.scores)), graph.pairs[rows]) | objects)
-    place = np.full(len(graph.scores), -1)
-    place[kept] = np.arange(len(kept))
-    return Graph(
-        *(graph.boxes[kept], graph.labels[kept], graph.scores[kept]),
-        place[graph.pairs[rows]],
-        graph.predicate_scores[rows],
-        None if graph.confidences is None else graph.confidences[rows],
-    )
-
-
 @dataclass(frozen=True)
 class GroundedCaption:
     """A caption whose words have boxes.

@@ -143,7 +143,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         )
     if not run.processes.first:
         return {}
-    calibration = learn_calibration(run, model, unions_of)
+    calibration, merging = learn_calibration(run, model, unions_of)
     if model.sizes.text:
         tell_names(run.recipe, model, categories, objects.names, predicates.names, trained_names(run)[1])
     names = {
@@ -152,6 +152,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         "detector": list(categories),
         "trained predicates": list(trained_names(run)[1]),
         "calibration": calibration.record() if calibration else None,
+        "merging": merging.record(),
     }
     save_sgg(folder, model, names)
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
