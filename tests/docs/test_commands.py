@@ -168,7 +168,8 @@ class Page:
         for line in block.text.splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["groundgraph"]:
-                helped = CliRunner().invoke(app, [words[1], "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+                command = words[1 : 3 if words[1] == "data" else 2]  # a group's
+                helped = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
                 assert helped.exit_code == 0, line
                 assert all(word in helped.output for word in words[2:] if word.startswith("--")), line
 
