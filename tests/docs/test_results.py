@@ -103,6 +103,20 @@ def test_the_second_table_is_the_studys():
     assert count == 3 + 6 * 5 + 2 * 2
 
 
+def test_the_table_of_coverage_is_its_csvs():
+    with (RESULTS / "coverage.csv").open() as file:
+        means = {(r["condition"], r["variant"], r["metric"]): float(r["mean"]) for r in csv.DictReader(file)}
+    rows = re.findall(
+        r"^\| (\d+) \| (\d+) % \| ([^\n]* / [^\n]*) \|$", (RESULTS / "coverage.md").read_text(encoding="utf-8"), re.M
+    )
+    assert len(rows) == 12
+    for kinds, wrong, cells in rows:
+        for variant, cell in zip(("object", "interaction", "average", "pairs"), cells.split(" | "), strict=True):
+            told = map(float, cell.split(" / "))
+            for metric, value in zip(("R@50", "grounding all", "triplet precision"), told, strict=True):
+                assert same(value, means[f"{kinds}-{wrong}", variant, metric])
+
+
 @pytest.mark.parametrize("words", [("holds", 20), ("reversed", 2), ("not decided", 7)])
 def test_the_orders_are_counted_as_the_study_has_them(words):
     verdict, count = words
