@@ -178,8 +178,9 @@ def _fused(taught: Teaching, weights: torch.Tensor, grounder: Any, recipe: Recip
     targets = _targets(taught, recipe.grounding.smoothing)
     shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
-    fused = fuse(*targets, weights) if _fusing(recipe) == "self" else grounder.fused(*targets, weights)
-    return replace(taught, fused=fused.numpy(), weights=shares.numpy())
+    # Learnt weights are given; a grounder put in from outside may have no rule of its own.
+    rule = fuse if _fusing(recipe) == "self" else getattr(grounder, "fused", fuse)
+    return replace(taught, fused=rule(*targets, weights).numpy(), weights=shares.numpy())
 
 
 def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
