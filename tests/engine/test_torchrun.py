@@ -35,7 +35,7 @@ def test_two_processes_run_a_recipe_as_one_does(tmp_path):
     assert two.stdout.count("done sgg-two-teachers") == 1 and "stages run" in two.stdout
     one = run(tmp_path / "one")
     assert one.returncode == 0, one.stdout + one.stderr
-    for stage in ("grounding-two-teachers", "grounding-mil", "sgg-two-teachers", "sgg-sgnls", "sgg-mil"):
+    for stage in ("grounding-two-teachers", "grounding-pairs", "sgg-two-teachers", "sgg-sgnls", "sgg-pairs"):
         curves = [json.loads((tmp_path / name / stage / "curves.json").read_text()) for name in ("one", "two")]
         assert curves[0].keys() == curves[1].keys()
         for name, values in curves[0].items():
