@@ -65,7 +65,7 @@ def loop(model: Pairs, batch: PaddedSet) -> Tensor:
     queries = [model.queries(h, s) for s, (h, _) in zip(singles, encoded, strict=True)]
     for s, (h, v), f, q in zip(singles, encoded, features, queries, strict=True):
         unary = model.unary(h, v, s.regions)
-        _, joint = propagate(unary, model.fit(q, f, s.regions), s.triplets, s.triplet_mask, own.rounds)
+        _, joint = propagate(unary, model.fit(q, f, s.regions)[0], s.triplets, s.triplet_mask, own.rounds)
         target = model.fused(confident(s.object, s.confidences), s.interaction, s.reliability)
         weight = torch.where(s.object.sum(-1) > 0, 1.0, own.unknown_weight)
         kd = kd - ((target * unary.log_softmax(-1)).sum(-1) * weight).sum()

@@ -68,18 +68,17 @@ class Pairs(TwoTeachers):
         """Log beliefs of the entities' regions [B, E, V] and of the triplets' pairs of regions [B, T, V, V]."""
         h, v = self.encode_text(batch.embeddings), self.encode_regions(batch.features)
         features = self.pair_features(v, batch.boxes)
-        fit = self.fit(self.queries(h, batch), features, batch.regions)
-        if self.related is not None:
-            fit = fit + logsigmoid(self.relatedness(features)).unsqueeze(1)
+        fit, _ = self.fit(self.queries(h, batch), features, batch.regions)
         return propagate(
             self.unary(h, v, batch.regions), fit, batch.triplets, batch.triplet_mask, self.config.pairs.rounds
         )
 
-    def relatedness(self, features: Tensor) -> Tensor:
-        """Logits [B, V, V] of pairs with features [B, V, V, k] being related, whatever the predicate."""
-        if self.related is None:
-            raise ValueError("without pairs.related_weight nothing is learnt of which pairs are related")
-        return self.related(features).squeeze(-1).float()
+    def relatedness(self, features: Tensor) -> Tensor | None:
+        """Logits [B, V, V] of pairs with features [B, V, V, k] being related, whatever the predicate.
+
+        None without `related_weight`.
+        """
+        return None if self.related is None else self.related(features).squeeze(-1).float()
 
     def fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
         """The target [B, Ne, Nv] of both teachers; a product is not evened out, since the contrasts do that."""
@@ -109,10 +108,7 @@ class Pairs(TwoTeachers):
             self.queries(h, batch),
             self.pair_features(v, batch.boxes),
         )
-        fit = self.fit(queries, features, batch.regions)
-        related = self.relatedness(features) if self.related is not None else None
-        if related is not None:
-            fit = fit + logsigmoid(related).unsqueeze(1)
+        fit, related = self.fit(queries, features, batch.regions)
         _, joint = propagate(unary, fit, batch.triplets, batch.triplet_mask, own.rounds)
 
         real = batch.entities.unsqueeze(-1)
@@ -123,14 +119,11 @@ class Pairs(TwoTeachers):
         count = share.sum(batch.entities.sum()).clamp(min=1)
         terms = {"kd": -((target * unary.log_softmax(-1)).sum(-1) * weight).sum() / count}
         settled = step.epoch is None or step.epoch >= own.settle_after * self.config.epochs
+        target = target * weight.unsqueeze(-1)
         if own.pair_weight:
-            terms["pairs"] = (
-                own.pair_weight * pair_distillation(joint, target * weight.unsqueeze(-1), batch, settled) / count
-            )
+            terms["pairs"] = own.pair_weight * pair_distillation(joint, target, batch, settled) / count
         if related is not None:
-            terms["related"] = own.related_weight * related_loss(
-                related, joint, target * weight.unsqueeze(-1), batch, settled
-            )
+            terms["related"] = own.related_weight * related_loss(related, joint, target, batch, settled)
         if own.contrast_weight or own.pair_contrast_weight:
             terms |= self.contrasts(h, v, queries, features, batch, generator)
         if own.predicate_contrast_weight:
@@ -139,10 +132,16 @@ class Pairs(TwoTeachers):
             )
         return terms
 
-    def fit(self, queries: Tensor, features: Tensor, regions: Tensor) -> Tensor:
-        """Log fit g [B, T, V, V] of queries [B, T, k] and features [B, V, V, k]; very low where a pair cannot be."""
+    def fit(self, queries: Tensor, features: Tensor, regions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """How well pairs of regions with features [B, V, V, k] fit triplets' queries [B, T, k].
+
+        Returns:
+            The log fit g [B, T, V, V], very low where a pair cannot be; and `relatedness`, which is part of it.
+        """
         fit = (queries @ features.flatten(1, 2).transpose(1, 2)).float().view(*queries.shape[:2], *features.shape[1:3])
-        return fit.masked_fill(~possible(regions).unsqueeze(1), MASKED_LOGIT)
+        fit = fit.masked_fill(~possible(regions).unsqueeze(1), MASKED_LOGIT)
+        related = self.relatedness(features)
+        return (fit if related is None else fit + logsigmoid(related).unsqueeze(1)), related
 
     def contrasts(
         self,
