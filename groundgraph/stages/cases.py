@@ -128,14 +128,14 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
             for t, m, r in zip(teachings, maps, proposals, strict=True)
         ]
         if recipe.two_teachers:
-            shares = _weights(run, chosen, proposals, teachings)
             grounder = _taught_grounder(run, recipe)
+            shares = _weights(run, chosen, proposals, teachings, grounder)
             teachings = [_fused(t, w, grounder, recipe) for t, w in zip(teachings, shares, strict=True)]
     return teachings
 
 
 def _weights(
-    run: Run, chosen: Sequence[Chosen], proposals: Sequence[Regions], teachings: Sequence[Teaching]
+    run: Run, chosen: Sequence[Chosen], proposals: Sequence[Regions], teachings: Sequence[Teaching], grounder: Any
 ) -> list[torch.Tensor]:
     """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
     recipe = run.recipe
@@ -152,7 +152,7 @@ def _weights(
             expert_weights(*pair, crop, word, temperature)
             for pair, crop, word in zip(targets, crops, words, strict=True)
         ]
-    grounder, weights = _taught_grounder(run, recipe), []
+    weights = []
     stored = grounding_images(run, recipe.measured, None)
     for one, teaching in zip(chosen, teachings, strict=True):
         image, pair = stored[one.image], _targets(teaching, recipe.grounding.smoothing)
