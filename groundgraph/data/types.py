@@ -53,6 +53,12 @@ class ParsedCaption:
     entities: tuple[Entity, ...] = ()
     triplets: tuple[Triplet, ...] = ()
 
+    @classmethod
+    def of_word(cls, word: str) -> ParsedCaption:
+        """A word as a caption that says nothing else, for models that read captions."""
+        whole = (0, len(word))
+        return cls(word, (Entity(word, word, word, whole, whole),))
+
 
 @dataclass(frozen=True)
 class Mention:

@@ -78,6 +78,13 @@ class TextEncoder:
                 embeddings[i] = own
         return embeddings
 
+    def embed_words(self, words: Sequence[str]) -> np.ndarray:
+        """Return each word's embedding, read by itself and once: [N, size] float32."""
+        unique = {word: row for row, word in enumerate(dict.fromkeys(words))}
+        rows = self.embed([ParsedCaption.of_word(word) for word in unique])
+        table = np.concatenate([np.zeros((0, self.size), np.float32), *rows])
+        return table[[unique[word] for word in words]]
+
     @torch.inference_mode()
     def _embed(self, captions: list[ParsedCaption]) -> np.ndarray:
         """All the captions' entities, in order: [E, size]."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.images import open_image
-from groundgraph.data.types import Entity, Example, ParsedCaption, Regions, Skipped
+from groundgraph.data.types import Example, ParsedCaption, Regions, Skipped
 from groundgraph.errors import InputError
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.learned import Learned
@@ -69,9 +69,8 @@ class WordGrounder:
         if not none.size:
             return none
         if isinstance(self.grounder, Learned):
-            predicates = [_alone(triplet.predicate) for triplet in parsed.triplets]
-            own, *others = self.encoder.embed([parsed, *predicates])
-            rows = np.concatenate(others) if others else np.zeros((0, self.encoder.size), np.float32)
+            (own,) = self.encoder.embed([parsed])
+            rows = self.encoder.embed_words([triplet.predicate for triplet in parsed.triplets])
             given = GroundingImage(own, regions.features, none, triplets=triplet_rows([parsed]), predicates=rows)
             (scores,) = self.grounder.scores([given])
             weights = np.exp(scores - scores.max(1, keepdims=True))
@@ -112,11 +111,6 @@ def teachers_alone(settings: Sequence[str] = ()) -> WordGrounder:
     require_all(detector_requirements(recipe))
     detector = open_detector(recipe, ("thing",), device=recipe.device, precision=recipe.precision)
     return WordGrounder(recipe, CoveredDetector(detector, coverage(recipe, detector.categories)))
-
-
-def _alone(word: str) -> ParsedCaption:
-    """A predicate as a caption that says nothing else."""
-    return ParsedCaption(word, (Entity(word, word, word, (0, len(word)), (0, len(word))),))
 
 
 def _only(objects: np.ndarray) -> GroundingImage:

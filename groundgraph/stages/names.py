@@ -155,7 +155,7 @@ def name_features(
         return first, second
     first, second = (
         ImageTextModel(recipe.teachers.expert.model, prompts, **placement).entity_features(
-            [_sentence("{name}", name).entities[0] for name in names]
+            [ParsedCaption.of_word(name).entities[0] for name in names]
         )
         for names, prompts in listings
     )
@@ -172,7 +172,7 @@ def _view_features(recipe: Recipe, names: Sequence[str]) -> tuple[np.ndarray, fl
         return None
     expert = recipe.teachers.expert
     model = ImageTextModel(expert.model, expert.prompts, device=recipe.device, precision=recipe.precision)
-    return model.entity_features([_sentence("{name}", name).entities[0] for name in names]), expert.temperature
+    return model.entity_features([ParsedCaption.of_word(name).entities[0] for name in names]), expert.temperature
 
 
 def _sentence(prompt: str, name: str) -> ParsedCaption:

@@ -7,14 +7,14 @@ Reads the examples and parsed captions; writes text/SPLIT, a store each, columns
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from groundgraph.data.ragged import Ragged
-from groundgraph.data.types import Entity, ParsedCaption
+from groundgraph.data.types import ParsedCaption
 from groundgraph.engine.extraction import CHUNK, Columns, Extraction, beyond, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
@@ -69,16 +69,17 @@ class TextReader:
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
         """The embeddings of a slice's words of a split."""
         images = parsed(self.run, split)[part]
+        triplets = [[triplet for caption in captions for triplet in caption.triplets] for captions in images]
         # Read again with every slice: what a word's embedding is must not depend on who read which slice before.
-        predicates = self._alone(t.predicate for captions in images for c in captions for t in c.triplets)
+        predicates = self.encoder.embed_words([triplet.predicate for row in triplets for triplet in row])
+        ends = np.cumsum([len(row) for row in triplets])
         unique = list(dict.fromkeys(caption for captions in images for caption in captions))  # bare triplets recur
         embedded = dict(zip(unique, self._embed(unique), strict=True))
         none = np.zeros((0, self.encoder.size), np.float32)
-        for captions in images:
-            said = [predicates[t.predicate] for c in captions for t in c.triplets]
+        for captions, row, end in zip(images, triplets, ends, strict=True):
             yield {
                 "embeddings": np.concatenate([none, *(embedded[caption] for caption in captions)]),
-                "predicates": np.array(said or none, np.float32),
+                "predicates": predicates[end - len(row) : end],
             }
 
     def _embed(self, captions: Sequence[ParsedCaption]) -> list[np.ndarray]:
@@ -89,14 +90,8 @@ class TextReader:
         """
         if not self.run.recipe.data.named:
             return self.encoder.embed(captions)
-        names = self._alone(entity.name for caption in captions for entity in caption.entities)
-        return [np.array([names[entity.name] for entity in caption.entities], np.float32) for caption in captions]
-
-    def _alone(self, words: Iterable[str]) -> dict[str, np.ndarray]:
-        """Each word's embedding [D], read by itself."""
-        unique = list(dict.fromkeys(words))
-        captions = [ParsedCaption(w, (Entity(w, w, w, (0, len(w)), (0, len(w))),)) for w in unique]
-        return {word: rows[0] for word, rows in zip(unique, self.encoder.embed(captions), strict=True)}
+        names = self.encoder.embed_words([entity.name for caption in captions for entity in caption.entities])
+        return np.split(names, np.cumsum([len(caption.entities) for caption in captions])[:-1]) if captions else []
 
 
 EXTRACTION = Extraction(TextReader, "reading {} captions", Columns("embeddings", "predicates"), CHUNK * 4)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from groundgraph.data.images import image_size
-from groundgraph.data.types import Entity, Example, ParsedCaption, Regions, Skipped
+from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.vision.detector import ExpectingDetector
 
@@ -79,8 +79,7 @@ class NamedDetector:
     def _table(self, names: Sequence[str]) -> np.ndarray:
         """The names' embeddings, each read by itself once: [C, D]."""
         new = [name for name in dict.fromkeys(names) if name not in self._embedded]
-        alone = [ParsedCaption(n, (Entity(n, n, n, (0, len(n)), (0, len(n))),)) for n in new]
-        self._embedded |= {name: rows[0] for name, rows in zip(new, self.encoder.embed(alone), strict=True)}
+        self._embedded |= dict(zip(new, self.encoder.embed_words(new), strict=True))
         return np.array([self._embedded[name] for name in names], np.float32).reshape(-1, self.encoder.size)
 
 
