@@ -126,6 +126,11 @@ class Regions:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def shares(self) -> np.ndarray:
+        """The boxes in shares of the image's sides: [V, 4] float32."""
+        return (self.boxes / np.array([*self.size, *self.size])).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class CandidatePairs:

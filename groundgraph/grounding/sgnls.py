@@ -9,6 +9,12 @@ import numpy as np
 from groundgraph.grounding.data import GroundingImage
 
 
+def labelled_image(target: np.ndarray) -> GroundingImage:
+    """What a rule is given of an image: the object-aware targets [E, V] (Eq. 6), and no embeddings or features."""
+    embeddings, features = (np.zeros((count, 0), np.float32) for count in target.shape)
+    return GroundingImage(embeddings, features, target)
+
+
 class Sgnls:
     """1 where the region's category matches the entity, else 0.
 

@@ -13,7 +13,7 @@ from groundgraph.data.types import Example, ParsedCaption, Regions, Skipped
 from groundgraph.errors import InputError
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.learned import Learned
-from groundgraph.grounding.sgnls import Sgnls
+from groundgraph.grounding.sgnls import Sgnls, labelled_image
 from groundgraph.language import load_parser
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.pretrained.results import GroundedCaption
@@ -71,17 +71,25 @@ class WordGrounder:
         if isinstance(self.grounder, Learned):
             (own,) = self.encoder.embed([parsed])
             rows = self.encoder.embed_words([triplet.predicate for triplet in parsed.triplets])
-            given = GroundingImage(own, regions.features, none, triplets=triplet_rows([parsed]), predicates=rows)
-            (scores,) = self.grounder.scores([given])
+            entities = GroundingImage(
+                own,
+                regions.features,
+                none,
+                triplets=triplet_rows([parsed]),
+                predicates=rows,
+                boxes=regions.shares,
+                confidences=regions.scores,
+            )
+            (scores,) = self.grounder.scores([entities])
             weights = np.exp(scores - scores.max(1, keepdims=True))
             return weights / weights.sum(1, keepdims=True)
         objects = ObjectTeacher(self.detector.categories, matches(self.recipe)).targets((), [regions], [[parsed]])[0][0]
         if self.grounder is not None or self.interaction is None:
-            seen = self.grounder.scores([_only(objects)])[0] if self.grounder else objects
+            weights = self.grounder.scores([labelled_image(objects)])[0] if self.grounder else objects
         else:
-            looked = self.interaction.targets([open_image(image)], [regions], [[parsed]])[0][0]
-            seen = np.where(objects.any(1, keepdims=True), (objects + looked) / 2, looked)
-        return seen / np.maximum(seen.sum(1, keepdims=True), 1e-9)
+            interaction = self.interaction.targets([open_image(image)], [regions], [[parsed]])[0][0]
+            weights = np.where(objects.any(1, keepdims=True), (objects + interaction) / 2, interaction)
+        return weights / np.maximum(weights.sum(1, keepdims=True), 1e-9)
 
     @cached_property
     def encoder(self) -> TextEncoder:
@@ -111,9 +119,3 @@ def teachers_alone(settings: Sequence[str] = ()) -> WordGrounder:
     require_all(detector_requirements(recipe))
     detector = open_detector(recipe, ("thing",), device=recipe.device, precision=recipe.precision)
     return WordGrounder(recipe, CoveredDetector(detector, coverage(recipe, detector.categories)))
-
-
-def _only(objects: np.ndarray) -> GroundingImage:
-    """What the rule of labels is given."""
-    none = [np.zeros((n, 0), np.float32) for n in objects.shape]
-    return GroundingImage(*none, objects)

@@ -24,6 +24,7 @@ from groundgraph.engine.stage import Cost, Stage
 from groundgraph.grounding import build_grounder
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.learned import Grounded
+from groundgraph.grounding.sgnls import labelled_image
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import image_ids
@@ -114,10 +115,8 @@ def match(run: Run, folder: Path, method: str) -> dict[str, Any]:
         with run.progress(f"matching regions of {split} images", count) as advance:
             for start in range(0, count, CHUNK):
                 rows = object_aware(run, split)[start : start + CHUNK]
-                none = [[np.zeros((n, 0), np.float32) for n in target.shape] for target in rows]
-                images = [GroundingImage(*empty, target) for empty, target in zip(none, rows, strict=True)]
-                scores += build_grounder(method).scores(images)
-                advance(len(images))
+                scores += build_grounder(method).scores([labelled_image(target) for target in rows])
+                advance(len(rows))
         _write(folder, run, split, [Grounded(own) for own in scores])
     return {"parameters": 0}
 
@@ -148,16 +147,15 @@ def grounding_images(run: Run, split: str, fusing: str | None) -> Sequence[Groun
 
     def read(i: int) -> GroundingImage:
         embedded, own = words[ids[i]], proposals[i]
-        features = own.features
-        silent = np.zeros((len(embedded["embeddings"]), len(features)), np.float32), None
+        silent = np.zeros((len(embedded["embeddings"]), len(own)), np.float32), None
         return GroundingImage(
             embedded["embeddings"],
-            features,
+            own.features,
             *(teachers[i] if teachers else silent),
             weights[ids[i]]["weights"] if weights else None,
             triplet_rows(captions[i]),
             embedded["predicates"],
-            (own.boxes / np.array([*own.size, *own.size])).astype(np.float32),
+            own.shares,
             own.scores,
         )
 

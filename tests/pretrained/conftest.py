@@ -10,6 +10,11 @@ SETTINGS = {
 }
 
 
+@pytest.fixture
+def settings():
+    return SETTINGS
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     return groundgraph.run("demo", SETTINGS, tmp_path_factory.mktemp("pretrained") / "run").folder

@@ -10,10 +10,13 @@ from PIL import Image
 
 import groundgraph
 from groundgraph.data.files import write_json
+from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.pretrained import model as module
 from groundgraph.pretrained.loading import is_model
 from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.stages import artifacts
+from groundgraph.stages.recipe import run_recipe
 
 
 def same(one, other, tolerance=0.0):
@@ -112,6 +115,25 @@ def test_words_have_boxes(packed, image, tmp_path):
     grounded.save(tmp_path / "words.svg", Image.open(image))
     assert "a brown horse" in (tmp_path / "words.svg").read_text()
     assert groundgraph.load(packed).ground(image, "wonderful").record()["entities"] == []
+
+
+def test_pairs_of_a_new_image_are_grounded_as_their_run_grounds_them(settings, tmp_path):
+    """By how their boxes lie, too."""
+    place = groundgraph.run("demo", settings | {"grounder": "pairs"}, tmp_path / "run").folder
+    run, model = Run(run_recipe(place), place), groundgraph.load(place)
+    rows = zip(*(read(run, "test") for read in (artifacts.examples, artifacts.parsed)), strict=True)
+    compared = 0
+    for (example, captions), scores in zip(rows, artifacts.scores(run, "test", "pairs"), strict=True):
+        first = 0
+        for caption in captions:
+            own = scores[first : first + len(caption.entities)]
+            first += len(own)
+            if caption.triplets:
+                np.testing.assert_allclose(
+                    model.ground(example.path, caption.text).scores, np.exp(own.max(1)), rtol=0.01
+                )
+                compared += 1
+    assert compared > 5
 
 
 def test_mistakes(run, packed, tmp_path):
