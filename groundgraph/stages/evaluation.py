@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import TruthArrays, prediction_arrays, truth_arrays
+from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, prediction_arrays, truth_arrays
 from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.engine.run import Run
@@ -42,7 +42,7 @@ from groundgraph.stages.detector_labels import detector_categories, label_settin
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.names import novel
 from groundgraph.stages.parsed import parsed, triplet_rows
-from groundgraph.stages.reading import Lazy
+from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
 from groundgraph.stages.relations import triplet_pairs, vrd_figures
@@ -102,8 +102,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             chance, counts = accuracy["chance"], {f"{g} entities measured": accuracy["counts"][g] for g in GROUPS}
             row["grounding"] = {g: accuracy["accuracy"][g] for g in GROUPS}
             row["pseudo labels"] = label_quality(labelled(run, name))
-            meant = [true_objects(*pair) for pair in zip(listing, parsed(run, run.recipe.measured), strict=True)]
-            pairs = right_pairs(triplet_pairs(run, name, meant))
+            pairs = right_pairs(triplet_pairs(run, name, objects_meant(run)))
             if pairs["triplets"]:
                 row["pairs"] = {"pair": pairs["pair"], "entity": pairs["entity"]}
                 chance["pairs"] = {"pair": pairs["pair chance"], "entity": pairs["entity chance"]}
@@ -112,15 +111,16 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             all_graphs = sgg.graphs(run, name, file)
             graphs = [all_graphs[i] for i in with_truth]
             others = "default" if convention == "vrd" else convention
-            recall = sgdet_recall(true, prediction_arrays(graphs), KS, others) if len(true.relations) else {}
+            predicted = prediction_arrays(graphs)
+            recall = sgdet_recall(true, predicted, KS, others) if len(true.relations) else {}
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
             row[task] |= {f"F1@{k}": harmonic_mean(row[task][f"R@{k}"], row[task][f"mR@{k}"]) for k in KS}
             if task == "sgdet":
                 if (calibration := sgg.calibration(run, name)) and len(true.relations):
-                    row["calibration"] = calibrated_figures(true, graphs, calibration)
+                    row["calibration"] = calibrated_figures(true, graphs, predicted, calibration)
                 row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
                 if withheld[0].any() or withheld[1].any():
-                    row["novel"] = novel_recall(true, prediction_arrays(graphs), *withheld, KS)
+                    row["novel"] = novel_recall(true, predicted, *withheld, KS)
         if convention == "vrd" and len(true.relations):
             row["vrd"] = vrd_figures(run, name, true, with_truth)
         figures[name] = row
@@ -147,21 +147,22 @@ def true_objects(example: Example, captions: list[ParsedCaption]) -> EntityObjec
     return category_truth(example, captions, same_concept)
 
 
+@kept("parsed")
+def objects_meant(run: Run) -> list[EntityObjects]:
+    """The `true_objects` of each measured image, looked up once for all methods."""
+    split = run.recipe.measured
+    return [true_objects(*pair) for pair in zip(examples(run, split), parsed(run, split), strict=True)]
+
+
 def grounded(run: Run, method: str) -> list[GroundedEntities]:
     """The measured entities whose true boxes are known, an image at a time, with a method's scores."""
     split, detector = run.recipe.measured, detector_categories(run)
-    rows = zip(
-        examples(run, split),
-        parsed(run, split),
-        regions(run, split),
-        grounding.scores(run, split, method),
-        strict=True,
-    )
+    columns = examples(run, split), objects_meant(run), regions(run, split), grounding.scores(run, split, method)
     images = []
-    for example, captions, proposals, scores in rows:
+    for example, by_caption, proposals, scores in zip(*columns, strict=True):
         if example.truth is None:
             continue
-        objects = [meant for caption in true_objects(example, captions) for meant in caption]
+        objects = [meant for caption in by_caption for meant in caption]
         has_truth = np.array([bool(meant) for meant in objects], bool)
         objects = [meant for meant in objects if meant]
         # A category's boxes say nothing of which one is meant, so without mentions nothing counts as ambiguous.
@@ -196,11 +197,13 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
             yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers, pairs)
 
 
-def calibrated_figures(true: TruthArrays, graphs: Sequence[Graph], calibration: Calibration) -> dict[str, Any]:
+def calibrated_figures(
+    true: TruthArrays, graphs: Sequence[Graph], predicted: PredictionArrays, calibration: Calibration
+) -> dict[str, Any]:
     """What the calibrated scores of the images with truth are worth, see `calibration_figures`."""
     raw = [replace(graph, confidences=None) for graph in graphs]
     scores = [np.concatenate([graph.relation_scores for graph in listing]) for listing in (graphs, raw)]
-    return calibration_figures(true, prediction_arrays(graphs), *scores, calibration.min_score)
+    return calibration_figures(true, predicted, *scores, calibration.min_score)
 
 
 def _counts(run: Run) -> dict[str, Any]:
