@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
-from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
-from groundgraph.data.types import Example
+from groundgraph.data.graph_arrays import TruthArrays, prediction_arrays, truth_arrays
+from groundgraph.data.types import Graph
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.calibration import right_predictions
 from groundgraph.sgg.batch import SggModel
@@ -18,10 +21,39 @@ from groundgraph.stages.names import trained_names
 from groundgraph.stages.views import viewed_regions
 
 
-def annotated_validation(run: Run) -> list[Example]:
-    """The validation images whose relations are annotated."""
+class Validation(NamedTuple):
+    """The validation images whose relations are annotated.
+
+    Attributes:
+        boxes: Of each image, the annotated ones.
+        truth: Their graphs, in the names of training.
+        graphs: Gives what a model finds on them.
+    """
+
+    boxes: list[np.ndarray]
+    truth: TruthArrays
+    graphs: Callable[[SggModel], list[Graph]]
+
+
+def annotated_validation(run: Run, unions_of: UnionsOf) -> Validation | None:
+    """The validation images whose relations are annotated, None where there are none.
+
+    Args:
+        run: A run with regions and a vocabulary.
+        unions_of: Gives the visual features around pairs.
+    """
     listing = examples(run, "validation") if "validation" in run.recipe.splits else []
-    return [example for example in listing if example.truth is not None and example.truth.relations]
+    annotated = [example for example in listing if example.truth is not None and example.truth.relations]
+    if not annotated:
+        return None
+    truths = [example.truth for example in annotated if example.truth is not None]
+    proposals = viewed_regions(run, "validation", tuple(example.image_id for example in annotated))
+    unions = unions_of(annotated, proposals)
+    return Validation(
+        [truth.boxes for truth in truths],
+        truth_arrays(truths, *trained_names(run)),
+        lambda model: predict(model, proposals, run.recipe.sgg.inference, unions=unions),
+    )
 
 
 def learn_calibration(run: Run, model: SggModel, unions_of: UnionsOf) -> tuple[Calibration | None, Merging]:
@@ -31,18 +63,16 @@ def learn_calibration(run: Run, model: SggModel, unions_of: UnionsOf) -> tuple[C
         The calibration, None where there are no such images, or none on which it is right; and which boxes are of one
         thing.
     """
-    annotated = annotated_validation(run)
-    if not annotated:
+    validation = annotated_validation(run, unions_of)
+    if validation is None:
         return None, Merging()
-    truth = truth_arrays([example.truth for example in annotated], *trained_names(run))
-    proposals = viewed_regions(run, "validation", tuple(example.image_id for example in annotated))
-    graphs = predict(model, proposals, run.recipe.sgg.inference, unions=unions_of(annotated, proposals))
+    graphs = validation.graphs(model)
     scores = np.concatenate([graph.relation_scores for graph in graphs])
-    calibration = fit_calibration(scores, right_predictions(truth, prediction_arrays(graphs)))
+    calibration = fit_calibration(scores, right_predictions(validation.truth, prediction_arrays(graphs)))
     if calibration is None:
         return None, Merging()
     # Of the many boxes without a relation, those of one thing are other boxes than what is shown twice.
     shown = [at_least(calibration.calibrated(graph), calibration.min_score) for graph in graphs]
-    boxes = [example.truth.boxes for example in annotated if example.truth is not None]
-    overlap, same, one = np.concatenate([pairs_of_one(*pair) for pair in zip(shown, boxes, strict=True)]).T
+    pairs = [pairs_of_one(*pair) for pair in zip(shown, validation.boxes, strict=True)]
+    overlap, same, one = np.concatenate(pairs).T
     return calibration, fit_merging(overlap, same > 0, one > 0)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
+from groundgraph.data.graph_arrays import prediction_arrays
 from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged, write_ragged
 from groundgraph.data.sources.needs import Need
@@ -230,17 +230,11 @@ def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], fl
     Raises:
         InputError: There is no such split with annotated boxes.
     """
-    annotated = annotated_validation(run)
-    if not annotated:
+    validation = annotated_validation(run, unions_of)
+    if validation is None:
         raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
-    truth = truth_arrays([example.truth for example in annotated], *trained_names(run))
-    proposals = viewed_regions(run, "validation", tuple(example.image_id for example in annotated))
-    config, unions = run.recipe.sgg.inference, unions_of(annotated, proposals)
-
-    def recall(model: SggModel) -> float:
-        return sgdet_recall(truth, prediction_arrays(predict(model, proposals, config, unions=unions)), (50,))["R@50"]
-
-    return recall
+    truth, graphs = validation.truth, validation.graphs
+    return lambda model: sgdet_recall(truth, prediction_arrays(graphs(model)), (50,))["R@50"]
 
 
 def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of: UnionsOf) -> list[Graph]:
