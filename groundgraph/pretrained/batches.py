@@ -14,7 +14,6 @@ from groundgraph.formats.coco import write_coco
 from groundgraph.formats.graph_lines import GraphLines
 from groundgraph.formats.graphml import write_graphml
 from groundgraph.pretrained.model import SceneGraphModel
-from groundgraph.pretrained.pictures import shown_graphs
 from groundgraph.sgg.calibration import at_least
 
 DATA_FORMATS = {"jsonl": "graphs.jsonl", "coco": "graphs.coco.json", "graphml": "graphml"}  # -> what `out` gets
@@ -80,7 +79,7 @@ def predict_batch(
     lines = GraphLines(out / DATA_FORMATS["jsonl"], vocabularies, {"model": model.identity, "min_score": min_score})
     due = [path for path in images if os.path.abspath(path) not in lines.done]
     counts = {"images": 0, "images done before": len(images) - len(due)}
-    for path, graph in shown_graphs(model, due, skipped, progress):
+    for path, graph in model.graphs(due, skipped, progress):
         lines.add(os.path.abspath(path), image_size(path), at_least(graph, min_score))
         counts["images"] += 1
     target = out / DATA_FORMATS[form]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -15,7 +15,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from PIL import Image
 
 from groundgraph.data.images import open_image
-from groundgraph.data.types import Example, Graph, Regions, Skipped
+from groundgraph.data.types import Example, Graph, ProgressBar, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.grounding import build_grounder
@@ -152,20 +152,25 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             kept = (at_least(graph, least, objects=boxes is not None) for graph in found.values() if graph is not None)
             return [NamedGraph(graph, *map(tuple, names)) for graph in kept]
 
-    def graphs(self, images: Sequence[str | Path], skipped: Skipped | None = None) -> Iterator[tuple[Path, Graph]]:
+    def graphs(
+        self, images: Sequence[str | Path], skipped: Skipped | None = None, progress: ProgressBar | None = None
+    ) -> Iterator[tuple[Path, Graph]]:
         """Find the scene graph of each image, a batch at a time.
 
         Args:
             images: Files.
             skipped: Gets what cannot be used, with the cause.
+            progress: Shows how far it is.
 
         Yields:
             Each usable image's path and graph, in order.
         """
-        paths = [Path(image) for image in images]
-        for path, graph in zip(paths, self._graphs(paths, Skipped() if skipped is None else skipped), strict=True):
-            if graph is not None:
-                yield path, graph
+        paths, skipped = [Path(image) for image in images], Skipped() if skipped is None else skipped
+        with progress("finding scene graphs", len(paths)) if progress else nullcontext(lambda count: None) as advance:
+            for path, graph in zip(paths, self._graphs(paths, skipped), strict=True):
+                if graph is not None:
+                    yield path, graph
+                advance(1)
 
     def ground(self, image: Picture, caption: str) -> GroundedCaption:
         """Find the box that each thing of a caption means.

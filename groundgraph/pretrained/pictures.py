@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from groundgraph.data.files import atomic_write
 from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.text import read_json
-from groundgraph.data.types import Graph, ProgressBar, Skipped
+from groundgraph.data.types import ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.report.pictures import FORMATS, save_graph
 from groundgraph.sgg.calibration import at_least
-
-
-def shown_graphs(
-    model: SceneGraphModel, paths: Sequence[Path], skipped: Skipped, progress: ProgressBar | None = None
-) -> Iterator[tuple[Path, Graph]]:
-    """`model.graphs`, with a bar."""
-    with progress("finding scene graphs", len(paths)) if progress else nullcontext(lambda count: None) as advance:
-        for first in range(0, len(paths), model.batch_size):
-            part = paths[first : first + model.batch_size]
-            yield from model.graphs(part, skipped)
-            advance(len(part))
 
 
 def predict_images(
@@ -67,7 +55,7 @@ def predict_images(
     keys = {record["path"]: key for key, record in records.items()}
     taken = {name for record in records.values() for name in record["pictures"]}
     try:
-        for path, graph in shown_graphs(model, list(dict.fromkeys(images)), skipped, progress):
+        for path, graph in model.graphs(list(dict.fromkeys(images)), skipped, progress):
             try:
                 picture = open_image(path)
             except ImageError as error:  # precomputed regions never opened it

@@ -25,7 +25,7 @@ class Same(SceneGraphModel):
     def __init__(self):
         self.categories, self.predicates = ("girl", "kite"), ("flying", "near")
 
-    def graphs(self, images, skipped):
+    def graphs(self, images, skipped, progress=None):
         yield from ((image, graph()) for image in images)
 
 
@@ -88,7 +88,7 @@ def test_a_graphs_json_of_others_is_refused_and_kept(photos, text):
 
 def test_what_was_drawn_before_an_error_is_known(photos):
     class Broken(Same):
-        def graphs(self, images, skipped):
+        def graphs(self, images, skipped, progress=None):
             yield images[0], graph()
             raise KeyboardInterrupt
 

@@ -21,7 +21,7 @@ class Same:
     def __init__(self):
         self.asked = []
 
-    def graphs(self, images, skipped):
+    def graphs(self, images, skipped, progress=None):
         for image in images:
             self.asked.append(image.name)
             boxes = np.array([[1, 1, 9, 9], [5, 5, 20, 20]], np.float32)
