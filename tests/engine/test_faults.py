@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from nearly import assert_same_json
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
@@ -86,7 +87,7 @@ def test_a_damaged_file_is_named_and_made_anew(whole, copy, file, damage):
     result = invoke("run", copy / "recipe.yaml", "--out", copy)
     assert result.exit_code == 0 and path.name in result.output.replace("\n", "")
     assert "1 stages run" in result.output and f"done {stage} " in result.output
-    assert (copy / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    assert_same_json(copy / "metrics.json", whole / "metrics.json")
     assert invoke("status", copy, "--verify").exit_code == 0
 
 
