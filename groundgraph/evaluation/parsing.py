@@ -81,14 +81,14 @@ def accepted(parsed: Iterable[Fact], gold: GoldGraph) -> tuple[set[Fact], set[Fa
     """
     true, optional = {lemmatised(fact) for fact in gold.facts}, {lemmatised(fact) for fact in gold.optional}
     sets = fact_sets(parsed)
-    found = sets["all"] | sets["objects"]
+    facts = sets["all"] | sets["objects"]
     for group in gold.alternatives:
         choices = [lemmatised(fact) for fact in group]
-        chosen = next((fact for fact in choices if fact in found), None)
+        chosen = next((fact for fact in choices if fact in facts), None)
         if chosen is not None:
             true = true.difference(choices) | {chosen}
     neither = (fact_sets(optional)["objects"] | optional) - fact_sets(true)["objects"] - true
-    return found - neither, true
+    return facts - neither, true
 
 
 def score_facts(predicted: Sequence[Iterable[Fact]], true: Sequence[Iterable[Fact]]) -> Scores:
@@ -139,7 +139,7 @@ def evaluate_parser(parser: CaptionParser, gold: GoldGraphs) -> tuple[Scores, di
         The scores of all captions, and {kind: those of its captions} where the file names kinds.
     """
     facts = map(parsed_facts, parser.parse(gold.captions))
-    compared = [accepted(found, graph) for found, graph in zip(facts, gold.graphs, strict=True)]
+    compared = [accepted(own, graph) for own, graph in zip(facts, gold.graphs, strict=True)]
     rows: dict[str, list[int]] = {}
     for number, graph in enumerate(gold.graphs):
         rows.setdefault(graph.kind, []).append(number)

@@ -193,8 +193,8 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
                     "score": score,
                 }
             )
-        given = image.relation_scores
-        scored = [{}] * len(image.relations) if given is None else [{"score": value} for value in shortest(given)]
+        scores = image.relation_scores
+        scored = [{}] * len(image.relations) if scores is None else [{"score": value} for value in shortest(scores)]
         for (subject, object_, predicate), score in zip(image.relations.tolist(), scored, strict=True):
             content["relations"].append(
                 {

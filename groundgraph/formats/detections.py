@@ -13,7 +13,7 @@ from groundgraph.formats.graph_json import graph_json_objects, is_graph_json
 from groundgraph.formats.region_file import FileRegions, RegionFile, keyed
 from groundgraph.formats.region_npz import padded_arrays
 
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes [V, 4], labels [V], scores [V]
+Detections = tuple[np.ndarray, np.ndarray, np.ndarray]  # boxes [V, 4], labels [V], scores [V]
 
 
 class DetectionFile(RegionFile):
@@ -25,9 +25,9 @@ class DetectionFile(RegionFile):
           predict` writes it; {"categories": [...], "predicates": [...], "graphs": {...}} around it lists all names
     """
 
-    def __init__(self, source: str | Path, found: dict[str, Found], categories: Sequence[str]) -> None:
-        rows, repeated = keyed(found, str(source))
-        self._found, self._names = found, list(found)
+    def __init__(self, source: str | Path, detections: dict[str, Detections], categories: Sequence[str]) -> None:
+        rows, repeated = keyed(detections, str(source))
+        self._detections, self._names = detections, list(detections)
         super().__init__(source, rows, categories, repeated)
         self._rows = rows
 
@@ -44,7 +44,7 @@ class DetectionFile(RegionFile):
                 )
             objects, categories = graph_json_objects(content, path)
             place = {name: number for number, name in enumerate(categories)}
-            found = {
+            detections = {
                 image: (
                     np.array([box for _, box, _ in own], np.float64).reshape(-1, 4),
                     np.array([place[name] for name, _, _ in own], np.int64),
@@ -52,15 +52,15 @@ class DetectionFile(RegionFile):
                 )
                 for image, own in objects.items()
             }
-            return cls(path, found, categories)
+            return cls(path, detections, categories)
         arrays = padded_arrays(path, ("boxes", "labels", "scores"))
-        found = {}
+        detections = {}
         for row, name in enumerate(arrays["file_names"].tolist()):
             there = arrays["labels"][row] >= 0
-            found.setdefault(name, tuple(arrays[part][row][there] for part in ("boxes", "labels", "scores")))
-        return cls(path, found, arrays["categories"].tolist())
+            detections.setdefault(name, tuple(arrays[part][row][there] for part in ("boxes", "labels", "scores")))
+        return cls(path, detections, arrays["categories"].tolist())
 
     def read(self, key: str) -> FileRegions:
         """See `RegionFile.read`."""
-        boxes, labels, scores = self._found[self._names[self._rows[key]]]
+        boxes, labels, scores = self._detections[self._names[self._rows[key]]]
         return FileRegions(boxes, np.zeros((len(boxes), 0), np.float32), labels, scores)

@@ -19,7 +19,7 @@ from groundgraph.formats.entries import field, items, number, numbers, shortened
 from groundgraph.formats.entries import name as name_of
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, triplet_predictions
 
-Found = tuple[str, list[float], float]  # category, box, score
+DetectedObject = tuple[str, list[float], float]  # category, box, score
 
 
 def is_graph_json(content: Any) -> bool:
@@ -73,7 +73,7 @@ def graph_json_truth(content: Any, path: Path) -> NamedTruth:
     return NamedTruth(truths, list(graphs), None, declared)
 
 
-def graph_json_objects(content: Any, path: Path) -> tuple[dict[str, list[Found]], tuple[str, ...]]:
+def graph_json_objects(content: Any, path: Path) -> tuple[dict[str, list[DetectedObject]], tuple[str, ...]]:
     """The objects of each image of such JSON, and the categories: as listed, else those that occur.
 
     Raises:
@@ -90,7 +90,7 @@ def graph_json_objects(content: Any, path: Path) -> tuple[dict[str, list[Found]]
 class _Graph(NamedTuple):
     """Objects are (category, box, score), relations (subject, predicate, object, score)."""
 
-    objects: list[Found]
+    objects: list[DetectedObject]
     relations: list[tuple[int, str, int, float]]
 
     @property

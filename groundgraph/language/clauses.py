@@ -159,9 +159,9 @@ class Clauses:
         if t.deps[verb] in ("acl", "relcl") and head in t.meaning:
             return self.doers(head, verb)
         if t.deps[verb] == "xcomp" and lemma(t.words[head], "verb") in WATCHING | ASKING:
-            asked = [k for c in self.with_label(head, "dobj") if c < verb for k in self.things(c)]
-            if asked:
-                return asked
+            objects = [k for c in self.with_label(head, "dobj") if c < verb for k in self.things(c)]
+            if objects:
+                return objects
         if t.deps[verb] in CLAUSES and head != verb:
             if head in t.meaning and head < verb:
                 return self.doers(head, verb)

@@ -209,8 +209,8 @@ class ConceptMap:
         if text not in self._predicate_of:
             exact, base = self.predicates.index(text), predicate_lemma(text)
             tries = (base, *wider_predicates(base))
-            found = exact if exact >= 0 else next((self._predicates[t] for t in tries if t in self._predicates), -1)
-            self._predicate_of[text] = found
+            index = exact if exact >= 0 else next((self._predicates[t] for t in tries if t in self._predicates), -1)
+            self._predicate_of[text] = index
         return self._predicate_of[text]
 
 

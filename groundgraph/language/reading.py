@@ -33,18 +33,18 @@ class Reading:
         text, starts, ends, last = "", [], [], 0
         for match in pattern.finditer(self.text):
             first, end = match.span()
-            said = new if isinstance(new, str) else new(match)
-            if said == match[0]:
+            replacement = new if isinstance(new, str) else new(match)
+            if replacement == match[0]:
                 continue
-            text += self.text[last:first] + said
+            text += self.text[last:first] + replacement
             starts += self.starts[last:first]
             ends += self.ends[last:first]
-            if len(said) == end - first:  # letter by letter
+            if len(replacement) == end - first:  # letter by letter
                 starts += self.starts[first:end]
                 ends += self.ends[first:end]
-            elif said:
-                starts += [self.starts[first]] * len(said)
-                ends += [self.ends[end - 1]] * len(said)
+            elif replacement:
+                starts += [self.starts[first]] * len(replacement)
+                ends += [self.ends[end - 1]] * len(replacement)
             last = end
         if last:
             self.text = text + self.text[last:]

@@ -29,7 +29,7 @@ def listed_images(places: Sequence[str | Path]) -> list[Path]:
     Raises:
         InputError: A folder has no image, or a list is empty.
     """
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for place in map(Path, places):
         if place.is_dir():
             images = [p for p in sorted(place.rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS and p.is_file()]
@@ -42,8 +42,8 @@ def listed_images(places: Sequence[str | Path]) -> list[Path]:
                 raise InputError(f"{place}: an empty list; write a path a line")
         else:
             images = [place]
-        found |= dict.fromkeys(images)
-    return list(found)
+        paths |= dict.fromkeys(images)
+    return list(paths)
 
 
 def predict_batch(

@@ -138,18 +138,18 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             InputError: An image cannot be used, heads are closed, or the detector cannot pool given boxes.
         """
         if isinstance(images, (str, Path, Image.Image)):
-            given = None if boxes is None else [np.asarray(boxes)]
-            return self.predict([images], given, categories, predicates, min_score)[0]
+            boxes_by_image = None if boxes is None else [np.asarray(boxes)]
+            return self.predict([images], boxes_by_image, categories, predicates, min_score)[0]
         if boxes is not None and len(boxes) != len(images):
             raise InputError(f"boxes of {len(boxes)} images for {len(images)} images: give an array an image")
         with self.named(categories, predicates), tempfile.TemporaryDirectory() as scratch:
             paths, skipped = [_as_file(image, Path(scratch) / f"{i}.png") for i, image in enumerate(images)], Skipped()
-            found = dict(enumerate(self._graphs(paths, skipped, boxes)))
-            if skipped.items and any(graph is None for graph in found.values()):
+            graphs = dict(enumerate(self._graphs(paths, skipped, boxes)))
+            if skipped.items and any(graph is None for graph in graphs.values()):
                 name, why = next(item for item in skipped.items)
                 raise InputError(f"{name}: {why}")
             least, names = self.min_score if min_score is None else min_score, (self.categories, self.predicates)
-            kept = (at_least(graph, least, objects=boxes is not None) for graph in found.values() if graph is not None)
+            kept = (at_least(graph, least, objects=boxes is not None) for graph in graphs.values() if graph is not None)
             return [NamedGraph(graph, *map(tuple, names)) for graph in kept]
 
     def graphs(
@@ -212,18 +212,18 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             if boxes is None:
                 regions = self.detector.detect(examples, skipped)
             else:
-                given = [np.asarray(own, np.float32).reshape(-1, 4) for own in boxes[part]]
-                regions = [*self.detector.pool([open_image(path) for path in paths[part]], given)]
+                arrays = [np.asarray(own, np.float32).reshape(-1, 4) for own in boxes[part]]
+                regions = [*self.detector.pool([open_image(path) for path in paths[part]], arrays)]
             usable = [(example, own) for example, own in zip(examples, regions, strict=True) if own is not None]
             listing = [example for example, _ in usable]
             proposals = self.view(listing, [own for _, own in usable])
             task, unions = "sgdet" if boxes is None else "sgcls", self.unions_of(listing, proposals)
-            found = iter(predict(self.model, proposals, self.config, task=task, unions=unions))
+            graphs = iter(predict(self.model, proposals, self.config, task=task, unions=unions))
             if self.calibration:
-                found = map(self.calibration.calibrated, found)
+                graphs = map(self.calibration.calibrated, graphs)
             if boxes is None:
-                found = map(self.merging.merged, found)
-            yield from (None if own is None else next(found) for own in regions)
+                graphs = map(self.merging.merged, graphs)
+            yield from (None if own is None else next(graphs) for own in regions)
 
     @contextmanager
     def named(self, categories: Sequence[str] | None = None, predicates: Sequence[str] | None = None) -> Iterator[None]:

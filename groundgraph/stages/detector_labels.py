@@ -22,8 +22,8 @@ def detector_categories(run: Run) -> tuple[str, ...]:
 @kept("regions")
 def label_coverage(run: Run) -> LabelCoverage:
     """What becomes of the found regions' labels."""
-    found = json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8"))
-    return coverage(run.recipe, found)
+    names = json.loads((run.folder / "regions" / "categories.json").read_text(encoding="utf-8"))
+    return coverage(run.recipe, names)
 
 
 def coverage(recipe: Recipe, categories: Sequence[str]) -> LabelCoverage:

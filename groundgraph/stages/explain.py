@@ -39,8 +39,8 @@ def explain(
 def setting_of(loc: Sequence[str | int], settings: Sequence[str]) -> str:
     """The last setting that gave a key or a part of it, as it was written; empty where the recipe's file did."""
     key = ".".join(_path(loc))
-    given = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
-    return f"--set {given[-1][:200]}" if given else ""
+    matching = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
+    return f"--set {matching[-1][:200]}" if matching else ""
 
 
 def _path(loc: Sequence[str | int]) -> list[str]:

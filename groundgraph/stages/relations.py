@@ -96,16 +96,16 @@ def vrd_figures(run: Run, method: str, true: TruthArrays, with_truth: Sequence[i
         result = evaluate(predicted, true, task=task, convention="vrd", ks=KS, zeroshot=unseen, detection=False)
         return {f"{name}@{k}": result[name][str(k)] for name in METRICS for k in KS}
 
-    found = {}
+    metrics = {}
     if "predcls" in run.recipe.sgg.tasks:
-        given = _graphs(run, method, "predcls", with_truth)
-        found["predicate detection"] = figures(of_annotated_pairs(true, given))
-        found["predicate detection, all pairs"] = figures(given)
+        graphs = _graphs(run, method, "predcls", with_truth)
+        metrics["predicate detection"] = figures(of_annotated_pairs(true, graphs))
+        metrics["predicate detection, all pairs"] = figures(graphs)
     if run.recipe.detector.kind != ANNOTATED:
         predicted = _graphs(run, method, "graphs", with_truth)
-        found["phrase detection"] = figures(predicted, "phrdet")
-        found["relationship detection"] = figures(predicted)
-    return found
+        metrics["phrase detection"] = figures(predicted, "phrdet")
+        metrics["relationship detection"] = figures(predicted)
+    return metrics
 
 
 def _graphs(run: Run, method: str, file: str, with_truth: Sequence[int]) -> PredictionArrays:

@@ -78,17 +78,17 @@ class ActivationScorer:
     def __call__(self, split: str, part: slice) -> Iterator[dict[str, np.ndarray]]:
         """The scores of a slice's entities of a split."""
         proposals, captions = regions(self.run, split)[part], parsed(self.run, split)[part]
-        for said, found, maps in zip(captions, proposals, self._maps(split, part, proposals), strict=True):
-            scores, side = np.zeros((len(entities(said)), len(found)), np.float32), 1.0
+        for own, candidates, maps in zip(captions, proposals, self._maps(split, part, proposals), strict=True):
+            scores, side = np.zeros((len(entities(own)), len(candidates)), np.float32), 1.0
             if maps:
-                scores = np.concatenate([region_scores(m, found.boxes, found.size) for m in maps])
-                side = cell_side(maps[0].shape[1:], found.size)
+                scores = np.concatenate([region_scores(m, candidates.boxes, candidates.size) for m in maps])
+                side = cell_side(maps[0].shape[1:], candidates.size)
             yield {"scores": scores, "cell_side": np.array([side], np.float32)}
 
     def _maps(self, split: str, part: slice, proposals: Sequence[Regions]) -> list[list[np.ndarray]]:
         """Activation maps [E, h, w] of each image's captions; none of an image without regions to look for."""
         maps: list[list[np.ndarray]] = [[] for _ in proposals]
-        full = [i for i, found in enumerate(proposals) if len(found)]
+        full = [i for i, candidates in enumerate(proposals) if len(candidates)]
         if full:
             images, captions = examples(self.run, split)[part], parsed(self.run, split)[part]
             pictures = [open_image(images[i].path) for i in full]

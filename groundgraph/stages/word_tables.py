@@ -56,13 +56,13 @@ def novel_table(figures: dict[str, Any], withheld: dict[str, Any]) -> list[Table
 
 def _triplets(counts: dict[str, int]) -> Table:
     """How many triplets of the captions the scene-graph model can learn from."""
-    said = counts["predicates"]
-    rows = [("said by the captions", said)]
+    mentioned = counts["predicates"]
+    rows = [("said by the captions", mentioned)]
     steps = ("triplets of two things that can be boxed", "mapped triplets", "distinct mapped triplets")
     meant = ("of two things that can be boxed", "in the vocabulary, all three words", "these counted once an image")
     rows += [(words, counts[step]) for step, words in zip(steps, meant, strict=True) if step in counts]
-    note = f"{counts['mapped triplets']:,} of {said:,} triplets of the training captions are in the vocabulary."
-    cells = [(words, f"{count:,}", f"{count / max(said, 1):.0%}") for words, count in rows]
+    note = f"{counts['mapped triplets']:,} of {mentioned:,} triplets of the training captions are in the vocabulary."
+    cells = [(words, f"{count:,}", f"{count / max(mentioned, 1):.0%}") for words, count in rows]
     return Table("What became of the triplets", note, ("Triplets", "Count", "Of those said"), cells)
 
 

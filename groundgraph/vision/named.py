@@ -68,13 +68,13 @@ class NamedDetector:
             categories: Names that the detector's labels index.
         """
         place = {name: number for number, name in enumerate(categories)}
-        given = []
+        regions = []
         for example, own, called in zip(examples, boxes, names, strict=True):
             labels = np.array([place.get(name, -1) for name in called], np.int64)
             scores, none = np.ones(len(own), np.float32), np.zeros((len(own), 0), np.float32)
             size = example.size or image_size(example.path)
-            given.append(self.describe(Regions(own, labels, scores, none, size), categories))
-        return given
+            regions.append(self.describe(Regions(own, labels, scores, none, size), categories))
+        return regions
 
     def _table(self, names: Sequence[str]) -> np.ndarray:
         """The names' embeddings, each read by itself once: [C, D]."""
