@@ -14,7 +14,6 @@ A recipe that reads Visual Genome is dry-run, for the data are not here; FOLDER 
 
 import contextlib
 import io
-import json
 import os
 import pickle
 import re
@@ -28,12 +27,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from captioned import captioned_photos
 from markdown_it import MarkdownIt
 from PIL import Image
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.stages.own_photos import open_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -82,14 +81,11 @@ def demo(tmp_path_factory):
 
 def photos(folder: Path) -> None:
     """A dozen pictures with captions; one of them is the pages' beach.jpg."""
-    folder.mkdir(exist_ok=True)
-    lines = []
-    for example in MiniGenome("train", "vg_caption", folder / ".drawn", 12):
-        name = f"{example.image_id}.jpg" if lines else "beach.jpg"
-        Image.open(example.path).convert("RGB").save(folder / name)
-        lines.append(json.dumps({"image": name, "captions": list(example.captions)}))
-    shutil.rmtree(folder / ".drawn")
-    (folder / "captions.jsonl").write_text("\n".join(lines))
+    first = captioned_photos(folder, 12)[0]
+    Image.open(folder / f"{first.image_id}.png").convert("RGB").save(folder / "beach.jpg")
+    (folder / f"{first.image_id}.png").unlink()
+    captions = folder / "captions.jsonl"
+    captions.write_text(captions.read_text().replace(f"{first.image_id}.png", "beach.jpg"))
 
 
 def official(file: Path) -> None:

@@ -10,13 +10,12 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 import torch
-from PIL import Image
+from captioned import captioned_photos
 from rich.console import Console
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.cli import dry_run as show
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine.dry_run import Try, Usage, estimates, sentence, try_stages
 from groundgraph.engine.execute import execute
 from groundgraph.engine.extraction import in_process
@@ -50,12 +49,7 @@ def content(folder):
 def photos(tmp_path_factory):
     """A dozen pictures with captions as a recipe's settings, all of whose models are here."""
     folder = tmp_path_factory.mktemp("photos")
-    lines = []
-    for example in MiniGenome("train", "vg_caption", folder / "drawn", 12):
-        Image.open(example.path).save(folder / f"{example.image_id}.png")
-        lines.append(json.dumps({"image": f"{example.image_id}.png", "captions": list(example.captions)}))
-    shutil.rmtree(folder / "drawn")
-    (folder / "captions.jsonl").write_text("\n".join(lines))
+    captioned_photos(folder, 12)
     data = {"source": "jsonl", "images": str(folder), "captions": str(folder / "captions.jsonl")}
     detector = "detector={kind: torchvision, model: 'bundled:detector'}"
     own = ["text.model=bundled:text", "grounder=two-teachers", "teachers.interaction=null"]

@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from captioned import captioned_photos
 from nearly import assert_same_json
 from PIL import Image
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine import lock
 from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
@@ -203,22 +203,15 @@ def test_unlocalized_triplets_and_longer_captions_run_too(tmp_path):
 def photos(tmp_path):
     """A folder of captioned pictures, as JSONL, with everything that can be wrong with one."""
     folder = tmp_path / "photos"
-    folder.mkdir()
-    lines = []
-    for example in MiniGenome("train", "vg_caption", tmp_path / "drawn", 12):
-        name = f"{example.image_id}.png"
-        Image.open(example.path).save(folder / name)
-        lines.append({"image": name, "captions": list(example.captions)})
-    (folder / "corrupt.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
-    Image.new("RGB", (112, 112), (20, 20, 20)).save(folder / "dull.png")
-    lines += [
+    bad = [
         {"image": "corrupt.jpg", "captions": ["a man riding a horse"]},
         {"image": "absent.png", "captions": ["a dog under a table"]},
         {"image": "dull.png", "captions": ["", "running quickly"]},
     ]
-    captions = folder / "captions.jsonl"
-    captions.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
-    return folder, captions
+    captioned_photos(folder, 12, more=bad)
+    (folder / "corrupt.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
+    Image.new("RGB", (112, 112), (20, 20, 20)).save(folder / "dull.png")
+    return folder, folder / "captions.jsonl"
 
 
 OWN = [

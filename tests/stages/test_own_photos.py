@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from captioned import captioned_photos
 from PIL import Image
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.sources.config import PhotoData
 from groundgraph.data.sources.photos import PhotoSource
 from groundgraph.data.types import Skipped
@@ -33,13 +33,7 @@ SMALL = [  # the experts that need no network, and next to no training
 
 def test_a_folder_with_captions_runs(tmp_path):
     folder = tmp_path / "my holiday"
-    folder.mkdir()
-    lines = []
-    for example in MiniGenome("train", "vg_caption", tmp_path / "drawn", 12):
-        name = f"{example.image_id}.png"
-        Image.open(example.path).save(folder / name)
-        lines.append(json.dumps({"image": name, "captions": list(example.captions)}))
-    (folder / "captions.jsonl").write_text("\n".join(lines))
+    captioned_photos(folder, 12)
     words = ["run", str(folder), "--out", str(tmp_path / "run"), *(w for s in SMALL for w in ("--set", s))]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output

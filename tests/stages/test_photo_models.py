@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from captioned import captioned_photos
 from huggingface_hub import constants
-from PIL import Image
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.data.ragged import Ragged
 from groundgraph.errors import InputError
 from groundgraph.stages.own_photos import open_recipe
@@ -40,14 +39,8 @@ FAST = {"facebook/detr-resnet-50": save_detr}
 @pytest.fixture
 def photos(tmp_path):
     """Eight pictures with captions."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    lines = []
-    for example in MiniGenome("train", "vg_caption", tmp_path / "drawn", 8):
-        Image.open(example.path).save(folder / f"{example.image_id}.png")
-        lines.append(json.dumps({"image": f"{example.image_id}.png", "captions": list(example.captions)}))
-    (folder / "captions.jsonl").write_text("\n".join(lines))
-    return folder
+    captioned_photos(tmp_path / "photos", 8)
+    return tmp_path / "photos"
 
 
 def fill_cache(folder, models, monkeypatch):

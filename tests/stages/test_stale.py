@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from captioned import captioned_photos
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
-from groundgraph.data.minigenome.dataset import MiniGenome
 from groundgraph.engine import code
 from groundgraph.engine import record as manifest
 from groundgraph.engine.execute import execute
@@ -111,13 +110,7 @@ SETTINGS = (
 
 
 def make_photos(folder, first=0, count=6):
-    folder.mkdir(parents=True)
-    lines = []
-    for example in [MiniGenome("train", "vg_caption", folder / "drawn", 30)[i] for i in range(first, first + count)]:
-        Image.open(example.path).save(folder / f"{example.image_id}.png")
-        lines.append({"image": f"{example.image_id}.png", "captions": list(example.captions)})
-    shutil.rmtree(folder / "drawn")
-    (folder / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    captioned_photos(folder, count, first)
     return sorted(folder.glob("*.png"))
 
 
