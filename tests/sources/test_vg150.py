@@ -120,6 +120,31 @@ def test_coco_captions_leave_out_vgs_test_images(vg, tmp_path):
         split(vg, "train", "coco_caption", coco=coco | {"images": "train2017"})
 
 
+def test_published_triplets_stand_in_place_of_cocos_captions(vg, tmp_path):
+    pictures = [("train2017", 101 + i, [f"caption {i}"]) for i in range(8)] + [("val2017", 200, ["a dog"])]
+    coco = {"folder": str(write_coco(tmp_path / "coco", pictures))}
+    graphs = {
+        str(number): {"objects": ["men", "hat"], "triplets": [["men", "wearing", "hat"]]}
+        for number in (102, 103, 106, 200, 999)  # 103 is in VG's test split, 999 is none of COCO's here
+    }
+    place = tmp_path / "aligned_triplet_info_vg.json"
+    place.write_text(json.dumps({"text_scene_graph": graphs}))
+    keys = {"coco": coco, "triplets": str(place)}
+    train, skipped = split(vg, "train", "coco_caption", **keys)
+    assert ids(train) == [102, 106, 200]
+    assert {e.captions for e in train} == {()} and {e.triplets for e in train} == {(("men", "wearing", "hat"),)}
+    name = "aligned_triplet_info_vg.json"
+    assert (name, "3 images of the data without a triplet in it") in skipped
+    assert (name, "2 images in it that are not trained on") in skipped
+    assert ids(split(vg, "train", "coco_caption", train=2, **keys)[0]) == [102, 106]
+    assert split(vg, "validation", "coco_caption", **keys)[0][0].captions == ("caption 0",)
+    place.write_text(json.dumps({"text_scene_graph": {"999": graphs["999"]}}))
+    with pytest.raises(ValueError, match=r"aligned_triplet_info_vg.json: its images \(such as '999'\) are none"):
+        split(vg, "train", "coco_caption", **keys)
+    with pytest.raises(ValueError, match=r"set data.setting to coco_caption"):
+        split(vg, "train", "vg_caption", triplets=str(place))
+
+
 def test_files_without_attributes_are_found_by_their_own_names(tmp_path):
     write_vg(tmp_path, IMAGES, attributes=False)
     assert ids(split(tmp_path, "test")[0]) == [3, 7]

@@ -52,11 +52,13 @@ sgg: {{training: {{epochs: 1}}}}
     return folder
 
 
-def run(folder, setting):
-    words = ["run", folder / "recipe.yaml", "--out", folder / setting, "--set", f"data.setting={setting}"]
+def run(folder, setting, name=None, *settings):
+    place = folder / (name or setting)
+    words = ["run", folder / "recipe.yaml", "--out", place, "--set", f"data.setting={setting}"]
+    words += [word for key in settings for word in ("--set", key)]
     result = CliRunner().invoke(app, [str(w) for w in words])
     assert result.exit_code == 0, result.output
-    return json.loads((folder / setting / "metrics.json").read_text())
+    return json.loads((place / "metrics.json").read_text())
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -71,6 +73,16 @@ def test_the_whole_method_runs_and_is_measured_on_vgs_test_split(folder, setting
     for figures in metrics["methods"].values():
         assert 0 <= figures["sgdet"]["R@100"] <= 1 and figures["grounding"]["all"] is not None
     assert counts["all entities measured"] == 3 * 4  # two relations a test image, whose boxes are known
+
+
+def test_published_triplets_train_in_place_of_captions(folder):
+    graphs = {str(100 + i): {"objects": [], "triplets": [["men", "riding", "horse"]]} for i in range(1, 16)}
+    (folder / "aligned.json").write_text(json.dumps({"text_scene_graph": graphs}))
+    metrics = run(folder, "coco_caption", "published", f"data.triplets={folder / 'aligned.json'}")
+    counts = metrics["counts"]
+    assert counts["examples: train triplets of words"] == counts["concepts: distinct mapped triplets"] == 10
+    nouns = json.loads((folder / "published" / "concepts" / "concepts.json").read_text())["nouns"]
+    assert [(row["word"], row["category"]) for row in nouns] == [("men", "men"), ("horse", "horse")]
 
 
 def test_what_words_mean_is_written_down_and_shown(folder):

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from groundgraph.errors import InputError
 
@@ -91,6 +91,8 @@ class Vg150Data(_Data):
     graphs, dictionary  VG-SGG-with-attri.h5 and its JSON, or the same files without "-with-attri"
     image_list          image_data.json; images: where the pictures are (one folder or both halves)
     captions            region_descriptions.json, for vg_caption; coco: the files for coco_caption
+    triplets            LLM4SGG's aligned_triplet_info_vg.json, whose triplets of COCO's images are trained on in place
+                        of their captions, for coco_caption; null: the captions
     validation          how many of the training images that have relations are held out, the first ones (the field's
                         5,000)
     train, test         the first so many images only, null: all
@@ -107,6 +109,7 @@ class Vg150Data(_Data):
     image_list: str = "image_data.json"
     images: Names = ("VG_100K", "VG_100K_2")
     captions: str = "region_descriptions.json"
+    triplets: str | None = None
     coco: CocoFiles = Field(default_factory=CocoFiles)
     validation: int = Field(5000, ge=1)
     train: int | None = Field(None, ge=1)
@@ -117,6 +120,17 @@ class Vg150Data(_Data):
     def data_set(self) -> str:
         """Which data these are, for a person."""
         return f"Visual Genome in {Path(self.folder).expanduser().resolve()}"
+
+    @model_validator(mode="after")
+    def _in_place_of_captions(self) -> Vg150Data:
+        if self.triplets and self.setting != "coco_caption":
+            raise InputError("data.triplets stand in place of COCO's captions: set data.setting to coco_caption")
+        return self
+
+    @property
+    def named(self) -> bool:  # type: ignore[override]
+        """Whether a file of triplets is given, whose words are VG150's names."""
+        return self.triplets is not None
 
     def place(self, name: str) -> Path:
         """Where a file lies: as it is called, or without "-with-attri" where only that is there."""
@@ -137,6 +151,8 @@ class Vg150Data(_Data):
     def annotations(self) -> list[Path]:
         """The h5 file, its dictionary, the image list, and the captions of the setting."""
         files = [self.place(name) for name in (self.graphs, self.dictionary, self.image_list)]
+        if self.triplets:
+            files.append(self.place(self.triplets))
         if self.setting == "vg_caption":
             files.append(self.place(self.captions))
         if self.setting == "coco_caption":

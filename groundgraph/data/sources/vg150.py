@@ -27,9 +27,11 @@ from groundgraph.data.images import image_frame
 from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.sources.text_graphs import with_triplets
 from groundgraph.data.sources.vg150_needs import VISUAL_GENOME, published_files
 from groundgraph.data.types import Example, GroundTruth, Mention, ProgressBar, Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.llm4sgg import read_text_graphs
 from groundgraph.formats.vg150 import ListedImage, VgGraphs, read_graphs, read_image_list, read_phrases
 
 
@@ -73,9 +75,16 @@ class Vg150Source:
         rows = {"train": self._train, "validation": self._validation, "test": test}[split]
         most = {"train": self.data.train, "test": self.data.test}.get(split)
         if split != "test" and self.data.setting == "coco_caption":
-            return self._coco(split, skipped, progress)[:most]
+            return self._in_place(split, self._coco(split, skipped, progress), skipped)[:most]
         captioned = split != "test" and self.data.setting == "vg_caption"
         return self._read(rows, split, self._phrases(skipped) if captioned else None, most, skipped, progress)
+
+    def _in_place(self, split: str, examples: list[Example], skipped: Skipped) -> list[Example]:
+        """Training examples with the triplets of a file in place of their captions, where one is named."""
+        if split != "train" or self.data.triplets is None:
+            return examples
+        path = self.data.place(self.data.triplets)
+        return with_triplets(examples, read_text_graphs(path, skipped), path, skipped)
 
     @cached_property
     def _listed(self) -> list[ListedImage]:

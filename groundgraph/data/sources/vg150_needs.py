@@ -21,6 +21,9 @@ def published_files(data: Vg150Data, pictures: Need) -> list[Need]:
     if data.setting == "vg_caption":
         where = f"{VISUAL_GENOME} (region descriptions)"
         required.append(Need("VG captions", str(data.place(data.captions)), where, "about 0.7 GB"))
+    if data.triplets:
+        where = "triplet_extraction_process/README.md of rlqja1107/torch-LLM4SGG on GitHub"
+        required.append(Need("triplets", str(data.place(data.triplets)), where))
     if data.setting == "coco_caption":
         for captions, folder in data.coco_pairs():
             sizes = ("92 MB", "18 GB") if "train" in folder.name else ("4 MB", "0.8 GB")
