@@ -17,7 +17,10 @@ def export(
     what: Annotated[str, typer.Option(help="pseudo-labels or predictions.")],
     form: Annotated[
         str,
-        typer.Option("--format", help="pseudo-labels: vg150, coco, jsonl. predictions: json, graphml, networkx."),
+        typer.Option(
+            "--format",
+            help="pseudo-labels: vg150, coco, jsonl. predictions: json (all, to be measured), graphml, networkx.",
+        ),
     ],
     method: Method = None,
 ) -> None:

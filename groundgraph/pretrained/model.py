@@ -24,10 +24,10 @@ from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.pretrained.packing import ModelParts, read_packed, run_parts, write_packed
 from groundgraph.pretrained.results import GroundedCaption, NamedGraph
 from groundgraph.pretrained.words import WordGrounder
-from groundgraph.sgg.calibration import Calibration, at_least
+from groundgraph.sgg.calibration import at_least
 from groundgraph.sgg.heads import names_kept
 from groundgraph.sgg.inference import predict
-from groundgraph.sgg.merging import Merging
+from groundgraph.sgg.showing import Showing
 from groundgraph.sgg.unions import union_features
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.names import name_needs, tell_names
@@ -76,8 +76,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         self.detector = CoveredDetector(detector, coverage(recipe, detector.categories))
         self.config, self.view = recipe.sgg.inference, viewer(recipe)
         self.unions_of = union_features(self.model.config, lambda: self.detector)
-        self.calibration = Calibration.of_record(parts.names.get("calibration"))
-        self.merging = Merging(**parts.names.get("merging", {}))
+        self.showing = Showing.of_names(parts.names)
 
     @classmethod
     def from_run(cls, run: str | Path, method: str | None = None, device: str | None = None) -> SceneGraphModel:
@@ -97,12 +96,12 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     @property
     def min_score(self) -> float:
         """The least score of what is shown by default, half of which is right; 0: all, since scores say nothing."""
-        return self.calibration.min_score if self.calibration else 0.0
+        return self.showing.min_score
 
     @cached_property
     def identity(self) -> str:
         """A digest of the weights and names: equal for equal models."""
-        names = [*self.categories, "", *self.predicates, "", str(self.calibration), str(self.merging)]
+        names = [*self.categories, "", *self.predicates, "", str(self.showing)]
         digest = hashlib.sha256("\n".join(names).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
@@ -218,12 +217,10 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             listing = [example for example, _ in usable]
             proposals = self.view(listing, [own for _, own in usable])
             task, unions = "sgdet" if boxes is None else "sgcls", self.unions_of(listing, proposals)
-            graphs = iter(predict(self.model, proposals, self.config, task=task, unions=unions))
-            if self.calibration:
-                graphs = map(self.calibration.calibrated, graphs)
-            if boxes is None:
-                graphs = map(self.merging.merged, graphs)
-            yield from (None if own is None else next(graphs) for own in regions)
+            graphs = predict(self.model, proposals, self.config, task=task, unions=unions)
+            # Given boxes are of a thing each.
+            shown = map(self.showing.whole if boxes is None else self.showing.scored, graphs)
+            yield from (None if own is None else next(shown) for own in regions)
 
     @contextmanager
     def named(self, categories: Sequence[str] | None = None, predicates: Sequence[str] | None = None) -> Iterator[None]:
@@ -234,7 +231,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         Raises:
             InputError: Its heads are closed.
         """
-        own, calibration = (self.categories, self.predicates), self.calibration
+        own, showing = (self.categories, self.predicates), self.showing
         if categories is None and predicates is None:
             yield
             return
@@ -246,14 +243,14 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         recipe, names = self.parts.recipe, (categories or own[0], predicates or own[1])
         require_all(name_needs(recipe))
         with names_kept(self.model):
-            self.calibration = None
+            self.showing = Showing(showing.merging)
             self.categories, self.predicates = (list(Vocabulary(tuple(listing)).names) for listing in names)
             try:
                 detector, trained = (self.parts.names[kind] for kind in ("detector", "trained predicates"))
                 tell_names(recipe, self.model, detector, self.categories, self.predicates, trained)
                 yield
             finally:
-                (self.categories, self.predicates), self.calibration = own, calibration
+                (self.categories, self.predicates), self.showing = own, showing
 
 
 def _as_file(image: Picture, place: Path) -> Path:

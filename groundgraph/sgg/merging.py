@@ -32,7 +32,11 @@ class Merging:
     agreement: float = 6.0
 
     def merged(self, graph: Graph) -> Graph:
-        """The graph with each thing once: of the boxes of one thing the one in the surest relation stays."""
+        """The graph with each thing once: of the boxes of one thing the one in the surest relation stays.
+
+        The others' relations go with them. A model scores every pair of boxes, so what they would add to the one that
+        stays is what it was less sure of, and more wrong than right (measured on MiniGenome).
+        """
         count, pairs = len(graph.boxes), np.asarray(graph.pairs, np.int64).reshape(-1, 2)
         surest = np.asarray(graph.scores, np.float64) * 1e-6  # of two without a relation the surer object
         np.maximum.at(surest, pairs.ravel(), np.repeat(graph.relation_scores, 2))

@@ -13,7 +13,7 @@ from groundgraph.stages.parsed import entities, parsed, triplet_rows
 from groundgraph.stages.pseudo_labels import pseudo_labels
 from groundgraph.stages.regions import regions
 from groundgraph.stages.reliability import reliability
-from groundgraph.stages.sgg import graphs
+from groundgraph.stages.sgg import graphs, shown_graphs
 from groundgraph.stages.teachers import targets
 from groundgraph.stages.text import text
 from groundgraph.stages.vocabulary import vocabulary
@@ -34,6 +34,7 @@ __all__ = [
     "regions",
     "reliability",
     "scores",
+    "shown_graphs",
     "targets",
     "text",
     "triplet_rows",

@@ -14,7 +14,8 @@ from groundgraph.evaluation.calibration import right_predictions
 from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.calibration import Calibration, at_least, fit_calibration
 from groundgraph.sgg.inference import predict
-from groundgraph.sgg.merging import Merging, fit_merging, pairs_of_one
+from groundgraph.sgg.merging import fit_merging, pairs_of_one
+from groundgraph.sgg.showing import Showing
 from groundgraph.sgg.unions import UnionsOf
 from groundgraph.stages.examples import examples
 from groundgraph.stages.names import trained_names
@@ -56,23 +57,28 @@ def annotated_validation(run: Run, unions_of: UnionsOf) -> Validation | None:
     )
 
 
-def learn_calibration(run: Run, model: SggModel, unions_of: UnionsOf) -> tuple[Calibration | None, Merging]:
+def learn_showing(run: Run, model: SggModel, unions_of: UnionsOf) -> Showing:
     """What the annotated validation images say of a model's graphs, while it knows the names of its training.
 
     Returns:
-        The calibration, None where there are no such images, or none on which it is right; and which boxes are of one
-        thing.
+        Which boxes are of one thing, and what the scores of graphs with each thing once mean; not calibrated where
+        there are no such images, or none on which it is right.
     """
     validation = annotated_validation(run, unions_of)
     if validation is None:
-        return None, Merging()
+        return Showing()
     graphs = validation.graphs(model)
-    scores = np.concatenate([graph.relation_scores for graph in graphs])
-    calibration = fit_calibration(scores, right_predictions(validation.truth, prediction_arrays(graphs)))
+    calibration = _fitted(graphs, validation.truth)
     if calibration is None:
-        return None, Merging()
+        return Showing()
     # Of the many boxes without a relation, those of one thing are other boxes than what is shown twice.
     shown = [at_least(calibration.calibrated(graph), calibration.min_score) for graph in graphs]
     pairs = [pairs_of_one(*pair) for pair in zip(shown, validation.boxes, strict=True)]
     overlap, same, one = np.concatenate(pairs).T
-    return calibration, fit_merging(overlap, same > 0, one > 0)
+    merging = fit_merging(overlap, same > 0, one > 0)
+    return Showing(merging, _fitted([merging.merged(graph) for graph in graphs], validation.truth))
+
+
+def _fitted(graphs: list[Graph], truth: TruthArrays) -> Calibration | None:
+    scores = np.concatenate([graph.relation_scores for graph in graphs])
+    return fit_calibration(scores, right_predictions(truth, prediction_arrays(graphs)))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import PredictionArrays, TruthArrays, prediction_arrays, truth_arrays
+from groundgraph.data.graph_arrays import TruthArrays, prediction_arrays, truth_arrays
 from groundgraph.data.types import Example, Graph, GroundTruth, ParsedCaption
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.engine.run import Run
@@ -35,7 +34,7 @@ from groundgraph.evaluation.pairs import right_pairs
 from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
 from groundgraph.evaluation.recall import harmonic_mean, sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
-from groundgraph.sgg.calibration import Calibration
+from groundgraph.sgg.showing import Showing
 from groundgraph.stages import grounding, pseudo_labels, sgg
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import detector_categories, label_settings
@@ -116,8 +115,8 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
             row[task] |= {f"F1@{k}": harmonic_mean(row[task][f"R@{k}"], row[task][f"mR@{k}"]) for k in KS}
             if task == "sgdet":
-                if (calibration := sgg.calibration(run, name)) and len(true.relations):
-                    row["calibration"] = calibrated_figures(true, graphs, predicted, calibration)
+                if len(true.relations) and (figures_shown := shown_figures(true, graphs, sgg.showing(run, name))):
+                    row["calibration"] = figures_shown
                 row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
                 if withheld[0].any() or withheld[1].any():
                     row["novel"] = novel_recall(true, predicted, *withheld, KS)
@@ -197,13 +196,13 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
             yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers, pairs)
 
 
-def calibrated_figures(
-    true: TruthArrays, graphs: Sequence[Graph], predicted: PredictionArrays, calibration: Calibration
-) -> dict[str, Any]:
-    """What the calibrated scores of the images with truth are worth, see `calibration_figures`."""
-    raw = [replace(graph, confidences=None) for graph in graphs]
-    scores = [np.concatenate([graph.relation_scores for graph in listing]) for listing in (graphs, raw)]
-    return calibration_figures(true, predicted, *scores, calibration.min_score)
+def shown_figures(true: TruthArrays, graphs: Sequence[Graph], showing: Showing) -> dict[str, Any] | None:
+    """What the scores of what people are shown of graphs are worth, see `calibration_figures`; None: not calibrated."""
+    if showing.calibration is None:
+        return None
+    merged = [showing.merging.merged(graph) for graph in graphs]
+    raw = np.concatenate([graph.relation_scores for graph in merged])
+    return calibration_figures(true, prediction_arrays(merged), showing.calibration(raw), raw, showing.min_score)
 
 
 def _counts(run: Run) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import run_recipe
 
 FORMATS = {"pseudo-labels": ANNOTATION_WRITERS | PSEUDO_LABEL_WRITERS, "predictions": GRAPH_WRITERS}
+MEASURED = {"json"}  # predictions that `groundgraph evaluate` reads: all proposals; others are for people to look at
 IMPORTS = ("pseudo-labels", "grounder")
 
 
@@ -59,8 +60,8 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
-        graphs = zip(names, artifacts.graphs(run, method), strict=True)
-        return write(out, graphs, vocabularies)
+        read = artifacts.graphs if form in MEASURED else artifacts.shown_graphs
+        return write(out, zip(names, read(run, method), strict=True), vocabularies)
     rows = _pseudo_labels(run, method)
     if form in PSEUDO_LABEL_WRITERS:
         lines = (pseudo_line(e.image_id, e.path, nouns, p, r, vocabularies) for e, nouns, p, r in rows)

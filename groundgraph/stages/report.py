@@ -106,7 +106,7 @@ def picture_graphs(run: Run) -> tuple[list[GraphPicture], str]:
     method, split = run.recipe.grounder[0], run.recipe.measured
     objects, predicates = (v.names for v in vocabulary(run))
     pictures: list[GraphPicture] = []
-    for example, graph in zip(examples(run, split), sgg.graphs(run, method), strict=True):
+    for example, graph in zip(examples(run, split), sgg.shown_graphs(run, method), strict=True):
         if len(pictures) == GRAPHS:
             break
         if not len(graph.pairs):
@@ -118,8 +118,8 @@ def picture_graphs(run: Run) -> tuple[list[GraphPicture], str]:
         caption = example.captions[0] if example.captions else example.image_id
         pictures.append(GraphPicture(image, caption, graph_json(graph, objects, predicates, RELATIONS)))
     note = (
-        f"{run.recipe.methods[method].title}: the first {len(pictures)} of the {split} images on which a relation was "
-        f"found, with the {RELATIONS} best relations of each, under its first caption."
+        f"{run.recipe.methods[method].title}: the first {len(pictures)} of the {split} images on which a relation is "
+        f"shown, with the {RELATIONS} best relations of each, under its first caption."
     )
     return pictures, note
 

@@ -28,17 +28,17 @@ from groundgraph.evaluation.recall import sgdet_recall
 from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
 from groundgraph.models.hub import TOKENIZER
 from groundgraph.sgg.batch import SggModel
-from groundgraph.sgg.calibration import Calibration
 from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
 from groundgraph.sgg.novel import withhold
+from groundgraph.sgg.showing import Showing
 from groundgraph.sgg.storing import save_sgg
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import train_sgg
 from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
-from groundgraph.stages.calibration import annotated_validation, learn_calibration
+from groundgraph.stages.calibration import annotated_validation, learn_showing
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.names import name_models, name_needs, novel, tell_names, trained_names, untrained_model
@@ -143,7 +143,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         )
     if not run.processes.first:
         return {}
-    calibration, merging = learn_calibration(run, model, unions_of)
+    showing = learn_showing(run, model, unions_of)
     if model.sizes.text:
         tell_names(run.recipe, model, categories, objects.names, predicates.names, trained_names(run)[1])
     names = {
@@ -151,8 +151,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         "predicates": list(predicates.names),
         "detector": list(categories),
         "trained predicates": list(trained_names(run)[1]),
-        "calibration": calibration.record() if calibration else None,
-        "merging": merging.record(),
+        **showing.record(),
     }
     save_sgg(folder, model, names)
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
@@ -202,26 +201,31 @@ def graphs(run: Run, method: str, file: str = "graphs") -> Sequence[Graph]:
     Args:
         run: A run that trained it.
         method: Whose, as the recipe names it.
-        file: "graphs" (SGDet, calibrated where that was learnt), or a task of given boxes: "predcls", "sgcls".
+        file: "graphs" (SGDet), or a task of given boxes: "predcls", "sgcls".
     """
     store, ids = Ragged(run.folder / stage_of(method) / f"{file}.safetensors"), image_ids(run, run.recipe.measured)
-    width, scale = 1 + len(vocabulary(run)[1]), calibration(run, method) if file == "graphs" else None
+    width = 1 + len(vocabulary(run)[1])
 
     def read(i: int) -> Graph:
         a = store[ids[i]]
         boxes, pairs, predicates = (
             a[name].reshape(-1, size) for name, size in (("boxes", 4), ("pairs", 2), ("predicate_scores", width))
         )
-        graph = Graph(boxes, a["labels"], a["scores"], pairs, predicates)
-        return scale.calibrated(graph) if scale else graph
+        return Graph(boxes, a["labels"], a["scores"], pairs, predicates)
 
     return Lazy(len(ids), read)
 
 
-def calibration(run: Run, method: str) -> Calibration | None:
-    """What the scores of a method's model mean; None where it could not be learnt."""
+def showing(run: Run, method: str) -> Showing:
+    """What people are shown of a method's graphs."""
     config = json.loads((run.folder / stage_of(method) / "config.json").read_text(encoding="utf-8"))
-    return Calibration.of_record(config["extra"].get("calibration"))
+    return Showing.of_names(config["extra"])
+
+
+def shown_graphs(run: Run, method: str) -> Sequence[Graph]:
+    """The measured split's graphs as people are shown them."""
+    stored, show = graphs(run, method), showing(run, method)
+    return Lazy(len(stored), lambda i: show(stored[i]))
 
 
 def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], float]:

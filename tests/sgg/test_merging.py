@@ -13,8 +13,7 @@ BOXES = np.array([[0, 0, 10, 30], [0, 10, 10, 40], [0, 0, 10, 24], [50, 0, 80, 3
 def graph(labels=(1, 1, 2, 3), confidences=(0.9, 0.5, 0.7)):
     pairs, table = np.array([[1, 3], [2, 3], [0, 3]]), np.array([[0.1, 0.9, 0], [0, 0.8, 0.2], [0, 0.1, 0.9]])
     scores = np.full(4, 0.5, np.float32)
-    told = np.array(confidences, np.float32)
-    return Graph(BOXES, np.array(labels), scores, pairs, table, told)
+    return Graph(BOXES, np.array(labels), scores, pairs, table, np.array(confidences, np.float32))
 
 
 def test_the_box_in_the_surest_relation_stays():

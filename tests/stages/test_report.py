@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import groundgraph
 from groundgraph.cli import app
 from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.engine.run import Run
@@ -113,6 +114,17 @@ def test_each_predicate_s_recall_averages_to_mean_recall(folder):
     for method, values in figures.recall.items():
         mean = sgdet_recall(truth, prediction_arrays(artifacts.graphs(run, method)), (50,))["mR@50"]
         assert sum(values) / len(predicates) == pytest.approx(mean)
+
+
+def test_the_report_shows_what_predict_does(folder):
+    run, model = demo(folder), groundgraph.load(folder)
+    examples = artifacts.examples(run, "test")
+    shown = list(artifacts.shown_graphs(run, "two-teachers"))
+    for graph, own in zip(model.predict([e.path for e in examples]), shown, strict=True):
+        assert graph.graph.labels.tolist() == own.labels.tolist() and graph.graph.pairs.tolist() == own.pairs.tolist()
+        np.testing.assert_allclose(graph.graph.relation_scores, own.relation_scores, atol=1e-4)
+    pictures, _ = summary.picture_graphs(run)
+    assert len(pictures) == min(summary.GRAPHS, sum(len(graph.pairs) > 0 for graph in shown))
 
 
 @pytest.mark.parametrize("kind, start", [("svg", b"<?xml"), ("pdf", b"%PDF")])
