@@ -16,6 +16,7 @@ from groundgraph.engine.execute import execute
 from groundgraph.engine.executors import open_executor
 from groundgraph.engine.folder import default_folder
 from groundgraph.engine.run import Run
+from groundgraph.errors import InputError
 from groundgraph.evaluation.files import evaluate_files as evaluate
 from groundgraph.language import load_parser
 from groundgraph.pretrained.loading import load
@@ -25,6 +26,7 @@ from groundgraph.stages import stages
 from groundgraph.stages.own_photos import open_recipe
 from groundgraph.stages.preflight import require
 from groundgraph.stages.report import publish
+from groundgraph.system import cores
 from groundgraph.terminal import Console
 from groundgraph.training.processes import launch
 
@@ -62,6 +64,7 @@ def open_run(
     device: str | None = None,
     engine: str | None = None,
     address: str | None = None,
+    jobs: int | None = 1,
     console: Console | None = None,
     fast: bool = False,
 ) -> Iterator[Run]:
@@ -71,8 +74,23 @@ def open_run(
     loaded = open_recipe(str(recipe), [*settings, *([] if device is None else [f"device={device}"])], fast)
     folder = Path(out) if out is not None else default_folder(loaded, str(recipe))
     work = Run(loaded, folder, console or Console(), processes=launch(loaded.device))
+    work.jobs = _jobs(jobs, engine, work)
     with open_executor(engine, address) as work.executor:
         yield work
+
+
+def _jobs(jobs: int | None, engine: str | None, run: Run) -> int:
+    """How many processes do a run's stages."""
+    if jobs is None:
+        alone = engine is not None or run.processes.world > 1 or run.device.type != "cpu"
+        return 1 if alone else cores()
+    if jobs < 1:
+        raise InputError(f"--jobs {jobs}: 1 or more processes")
+    if jobs > 1 and engine is not None:
+        raise InputError(f"--jobs {jobs} with --engine {engine}, which has workers of its own: leave one of them out")
+    if jobs > 1 and run.processes.world > 1:
+        raise InputError(f"--jobs {jobs} under torchrun, which has started its processes: leave --jobs out")
+    return jobs
 
 
 def run(
@@ -83,6 +101,7 @@ def run(
     device: str | None = None,
     engine: str | None = None,
     address: str | None = None,
+    jobs: int | None = 1,
     console: Console | None = None,
     fast: bool = False,
 ) -> RunResult:
@@ -97,14 +116,18 @@ def run(
         device: Where models run: auto, cpu, cuda, cuda:N or mps; None: as the recipe has it.
         engine: "ray" for regions, text and teachers by Ray; None: this process.
         address: The Ray cluster; None: one on this machine.
+        jobs: Processes of one thread each that do stages, and slices of images, side by side, with the same figures
+            however many; None: one a core, or where models run on a GPU one alone. More than one start as
+            `multiprocessing`'s do: call it under `if __name__ == "__main__":`, and what your program registers at its
+            top they know.
         console: Where progress is shown; None: on standard output.
         fast: Of a folder of photos: without the interaction-aware teacher, by a smaller detector.
 
     Raises:
         InputError: Names the file or key, the cause and the fix, where something given cannot be used.
     """
-    options = {"device": device, "engine": engine, "address": address, "console": console, "fast": fast}
-    with open_run(recipe, settings, out, **options) as work:
+    options = {"device": device, "engine": engine, "address": address, "jobs": jobs, "console": console}
+    with open_run(recipe, settings, out, **options, fast=fast) as work:
         if work.recipe.note:
             work.console.print(escape(work.recipe.note))
         require(work)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from groundgraph import api
 from groundgraph.models import device
 
 
@@ -15,6 +16,14 @@ def on_the_cpu():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "gpu_count", lambda: 0)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_one_process():
+    """A command that a test calls does not start processes by itself: they take seconds to import."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "cores", lambda: 1)
         yield
 
 

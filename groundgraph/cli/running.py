@@ -12,14 +12,24 @@ from rich.table import Column, Table
 
 from groundgraph.cli.common import Device, Fast, Folder, Setting, console, hide_library_bars
 
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes of one thread each that do stages side by side, with the same figures however many; one a core "
+        "by default, one alone where models run on a GPU.",
+    ),
+]
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
     setting: Setting = None,
     device: Device = None,
+    jobs: Jobs = None,
 ) -> None:
     """The whole method on a part of MiniGenome, in minutes: captions in, scene graphs out."""
-    run("demo", out, setting, device)
+    run("demo", out, setting, device, jobs=jobs)
 
 
 def run(
@@ -40,6 +50,7 @@ def run(
         str | None, typer.Option(help="ray: regions, text and teachers by Ray, on all cores or a cluster.")
     ] = None,
     address: Annotated[str | None, typer.Option(help="The Ray cluster, by default one on this machine.")] = None,
+    jobs: Jobs = None,
 ) -> None:
     """Run a recipe; stages that are done and unchanged are skipped."""
     from groundgraph import api
@@ -49,16 +60,16 @@ def run(
     hide_library_bars()
     began = time.perf_counter()
     console.quiet = not is_first()
-    options = {"device": device, "engine": engine, "address": address, "console": console, "fast": fast}
+    options = {"device": device, "engine": engine, "address": address, "jobs": jobs, "console": console}
     if dry_run:
         from groundgraph.cli.dry_run import show_dry_run
 
-        with api.open_run(recipe, setting or (), out, **options) as work:
+        with api.open_run(recipe, setting or (), out, **options, fast=fast) as work:
             if work.recipe.note:
                 console.print(escape(work.recipe.note))
             show_dry_run(console, work)
         return
-    result = api.run(recipe, setting or (), out, **options)
+    result = api.run(recipe, setting or (), out, **options, fast=fast)
     if console.quiet:
         return
     _show_metrics(result.metrics)

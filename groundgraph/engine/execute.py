@@ -6,7 +6,7 @@ import errno
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from rich.markup import escape
 
@@ -15,9 +15,11 @@ from groundgraph.engine import lock
 from groundgraph.engine.fingerprints import fingerprints
 from groundgraph.engine.record import damaged, taken, write_record
 from groundgraph.engine.run import Run
+from groundgraph.engine.side_by_side import side_by_side
 from groundgraph.engine.signals import Stopped, stoppable
 from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
+from groundgraph.system import one_thread
 
 _ROOM = 1 << 20  # bytes; a disk with less is full
 
@@ -64,33 +66,43 @@ def _take_part(run: Run, stages: Sequence[Stage]) -> None:
 def _execute(run: Run, stages: Sequence[Stage]) -> list[str]:
     fingerprint_of = fingerprints(stages)
     run.skipped.items.clear()
-    if all(place.is_done(run.folder, stage.name, fingerprint_of[stage.name]) for stage in stages):
+    due = [stage for stage in stages if not place.is_done(run.folder, stage.name, fingerprint_of[stage.name])]
+    if not due:
         for stage in stages:
             _count(run, stage.name)
         return []
-    executed: list[str] = []
     place.require_own(run.folder, run.recipe, fingerprint_of)
     run.folder.mkdir(parents=True, exist_ok=True)
 
     def warn(text: str) -> None:
         run.console.print(f"[yellow]{escape(text)}[/]")
 
-    with lock.held(run.folder) as left, stoppable(warn) as stop, run.bars.shown(run.console, stop):
+    def perform(own: Run, stage: Stage) -> None:
+        _perform(own, stage, fingerprint_of[stage.name], warn)
+
+    with lock.held(run.folder) as left, stoppable(warn) as stop, run.bars.shown(run.console, stop), _threads(run):
         if left:
             warn(f"the run before was broken off ({left}); going on where it was")
         place.claim(run.folder, run.recipe)
         place.write_config(run.folder, run.recipe)
         try:
-            for stage in stages:
-                stop()
-                if not place.is_done(run.folder, stage.name, fingerprint_of[stage.name]):
-                    _perform(run, stage, fingerprint_of[stage.name], warn)
-                    executed.append(stage.name)
-                _count(run, stage.name)
+            if run.jobs > 1 and run.executor is None and (len(due) > 1 or due[0].spread):
+                side_by_side(run, due, perform, stop)
+            else:
+                for stage in due:
+                    stop()
+                    perform(run, stage)
         except Stopped as error:
             warn(f"stopped by {error}; what is done is kept. Go on with: {place.command(run.folder)}")
             raise
-    return executed
+    for stage in stages:
+        _count(run, stage.name)
+    return [stage.name for stage in due]
+
+
+def _threads(run: Run) -> AbstractContextManager[None]:
+    """One thread where models run on the processor; where a GPU waits for it, as many as there are."""
+    return one_thread() if run.processes.world == 1 and run.device.type == "cpu" else nullcontext()
 
 
 def _count(run: Run, stage: str) -> None:
@@ -118,20 +130,23 @@ def _perform(run: Run, stage: Stage, fingerprint: str, warn: Callable[[str], Non
             record["counts"] = stage.work(run, work)
             record["skipped"] = list(dict.fromkeys(run.skipped.items[before:]))
             record["files"] = taken(work)
-            record["seconds"] = round(spent + time.perf_counter() - began, 2)
+            record["seconds"] = round(spent + time.perf_counter() - began - run.waited, 2)
             write_record(work, record)
         place.finish(run.folder, stage.name)
     except BaseException as error:
-        cause, spent = _cause(run, stage, error), round(spent + time.perf_counter() - began, 2)
+        cause, spent = _cause(run, stage, error), round(spent + time.perf_counter() - began - run.waited, 2)
         ended = cause or str(error) or type(error).__name__
         with suppress(OSError):
             state = {"ended": ended, "stopped": not isinstance(error, Exception)}
             write_record(work, {"fingerprint": fingerprint, "seconds": spent} | state)
+        if isinstance(error, Exception):
+            run.console.print(f"[red]failed[/] {stage.name}")
         if cause:
             raise InputError(cause) from error
         raise
     del run.skipped.items[before:]  # `_count` adds them from the record, as for a stage done earlier
-    run.cache = {key: value for key, value in run.cache.items() if key[0] != stage.name}
+    for key in [key for key in list(run.cache) if key[0] == stage.name]:
+        del run.cache[key]
     counts = ", ".join(f"{value:,} {name}" for name, value in record["counts"].items() if isinstance(value, int))
     skipped = f"; {len(record['skipped'])} skipped" if record["skipped"] else ""
     run.console.print(f"[green]done[/] {stage.name} [dim]{record['seconds']:.1f} s[/]  {counts}{skipped}")

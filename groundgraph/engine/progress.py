@@ -46,16 +46,21 @@ class Bars:
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Advance]:
         """A bar in the block; call what it gives with how many more are done, when these can be written down."""
+        with self.line(label, total) as show:
+
+            def advance(count: int) -> None:
+                show(count)
+                self.stop()
+
+            yield advance
+
+    @contextmanager
+    def line(self, label: str, total: int) -> Iterator[Advance]:
+        """A bar in the block that only shows: of what another process does."""
         progress = self._progress
         task = progress.add_task(label, total=total) if progress else None
-
-        def advance(count: int) -> None:
-            if progress and task is not None:
-                progress.advance(task, count)
-            self.stop()
-
         try:
-            yield advance
+            yield lambda count: progress.advance(task, count) if progress and task is not None else None
         finally:
             if progress and task is not None:
                 progress.remove_task(task)

@@ -44,8 +44,10 @@ class Run:
         executor: Who extracts what is known of every image by itself; None: this process.
         suffix: Of a process that extracts for another's run: it tells apart what they write beside the stores.
         skipped: What was left out, and why.
+        jobs: How many processes of one thread each do its stages side by side; 1: this one alone.
         bars: Of its progress.
         work: The folder of the stage at work.
+        waited: Seconds that the stage at work waited for a process of its own.
     """
 
     recipe: Any
@@ -56,9 +58,11 @@ class Run:
     processes: Ranks = ALONE
     executor: Executor | None = None
     suffix: str = ""
+    jobs: int = 1
     skipped: SkipLog = field(init=False)
     bars: Bars = field(init=False, default_factory=Bars)
     work: Path | None = field(init=False, default=None)
+    waited: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.skipped = SkipLog(self.suffix)

@@ -18,6 +18,13 @@ class Stopped(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
         self.number = number
 
+    def __reduce__(self) -> tuple[type[Stopped], tuple[int]]:
+        return Stopped, (self.number,)
+
+
+class Withdrawn(KeyboardInterrupt):
+    """A stage ends since another, performed beside it, has failed."""
+
 
 @contextmanager
 def stoppable(say: Callable[[str], None]) -> Iterator[Callable[[], None]]:

@@ -19,13 +19,13 @@ from groundgraph.data.store import Ragged, RaggedWriter, StoredRegions
 from groundgraph.engine.execute import execute
 from groundgraph.engine.executors import open_executor
 from groundgraph.engine.executors import ray as executor_module
-from groundgraph.engine.executors.ray_worker import Due
+from groundgraph.engine.executors import tasks as tasks_module
+from groundgraph.engine.executors.tasks import Due, tasks_of
 from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.signals import Stopped
 from groundgraph.engine.stage import Stage
 from groundgraph.stages import artifacts, stages
-from groundgraph.stages import text as text_stage
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
 SETTINGS = ["data.train=150", "data.validation=20", "data.test=30", "grounder=two-teachers"]
@@ -116,7 +116,7 @@ COUNT = 30
 @pytest.fixture
 def numbered(tmp_path, engine, monkeypatch):
     """A run whose split has COUNT images, for slices of 4; tasks are of two slices."""
-    monkeypatch.setattr(executor_module, "ROUNDS", 2)
+    monkeypatch.setattr(tasks_module, "ROUNDS", 2)
     run = new_run(tmp_path / "run", engine)
     run.folder.mkdir()
     return run
@@ -233,7 +233,7 @@ def test_tasks_are_few_and_large_but_enough_for_all(tmp_path):
     def sizes(images, workers, size=64, splits=("train",)):
         what = Extraction(None, "", None, size)
         missing = {s: [Due(p, {}) for p in what.slices(images)] for s in splits}
-        tasks = executor_module.tasks_of(new_run(tmp_path), tmp_path, what, missing, workers)
+        tasks = tasks_of(new_run(tmp_path), tmp_path, what, missing, workers)
         assert sum(task.images for task in tasks) == len(splits) * images
         return [len(task.slices) for task in tasks]
 
@@ -262,16 +262,13 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
         open_executor("ray")
 
 
-def test_workers_have_a_gpu_each_unless_the_recipe_asks_for_the_cpu(monkeypatch):
+def test_workers_have_a_gpu_each_unless_the_recipe_asks_for_the_cpu(monkeypatch, tmp_path):
     monkeypatch.setattr(executor_module, "_resource", {"GPU": 2, "CPU": 16}.get)
-    executor = executor_module.RayExecutor()
-    assert executor._places("auto") == (2, True) and executor._places("cpu") == (16, False)
-    assert executor_module.RayExecutor(workers=4)._places("auto") == (4, False)
+    monkeypatch.setattr(executor_module.RayExecutor, "_start", lambda self: None)
+    recipe = load_recipe(find_recipe("demo"))
 
+    def places(device, workers=None):
+        executor = executor_module.RayExecutor(workers=workers)
+        return executor.begin(Run(recipe.model_copy(update={"device": device}), tmp_path)), executor.on_gpus
 
-def test_one_gpu_of_several_cannot_be_named_to_workers(tmp_path):
-    settings = [*SETTINGS, "device=cuda:1"]
-    run = Run(load_recipe(find_recipe("demo"), settings), tmp_path, Console(file=StringIO()))
-    engine = executor_module.RayExecutor()
-    with pytest.raises(ValueError, match="gives each worker a GPU"):
-        engine(run, tmp_path, text_stage.EXTRACTION, {"train": ["1"]})
+    assert places("auto") == (2, True) and places("cpu") == (16, False) and places("auto", 4) == (4, False)
