@@ -26,9 +26,10 @@ def _part(title: str, prefix: str, model: type[BaseModel]) -> list[str]:
     for name, field in model.model_fields.items():
         key = f"{prefix}.{name}" if prefix else name
         inner = _models(field.annotation)
-        if len(inner) > 1:  # kinds of data, told apart by their source
-            sources = [" or ".join(f"`{s}`" for s in get_args(m.model_fields["source"].annotation)) for m in inner]
-            below += [part for m, s in zip(inner, sources, strict=True) for part in _part(f"{key}, source {s}", key, m)]
+        if len(inner) > 1:  # kinds of data or of parsers, told apart by one of their keys
+            kind = str(field.discriminator)
+            kinds = [" or ".join(f"`{s}`" for s in get_args(m.model_fields[kind].annotation)) for m in inner]
+            below += [part for m, s in zip(inner, kinds, strict=True) for part in _part(f"{key}, {kind} {s}", key, m)]
         else:
             below += [part for m in inner for part in _part(f"`{key}`", key, m)]
         nullable = " or null" if inner and type(None) in get_args(field.annotation) else ""

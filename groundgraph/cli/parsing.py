@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -23,7 +23,6 @@ def parse(
     """Show a caption's entities and triplets as JSON; of several captions a list."""
     from groundgraph.language import load_parser
     from groundgraph.language.captions import read_captions
-    from groundgraph.language.reading import LONGEST
 
     texts, parser = read_captions(captions), load_parser("rules")
     parsed = [
@@ -38,12 +37,7 @@ def parse(
         for c in parser.parse(texts)
     ]
     print_json(parsed if len(parsed) > 1 else parsed[0])
-    notes = {
-        f"of {parser.cut} captions only the first {LONGEST} characters were read": parser.cut,
-        f"{parser.foreign} of {len(texts)} captions look like no English and were left out": parser.foreign,
-    }
-    for note in (note for note, count in notes.items() if count):
-        Console(stderr=True).print(f"[yellow]note[/] {note}")
+    _note_counts(parser)
 
 
 def evaluate_parser(
@@ -76,6 +70,13 @@ def evaluate_parser(
         console.print(f"[yellow]skipped[/] {graphs.skipped} malformed facts of {escape(str(gold))}")
     if out:
         write_json(out, scores | ({"kinds": kinds} if kinds else {}), indent=1)
+
+
+def _note_counts(parser: Any) -> None:
+    """Say what a parser counted of the captions it read."""
+    for what, count in getattr(parser, "counts", {}).items():
+        if count:
+            Console(stderr=True).print(f"[yellow]note[/] {count} {what}", soft_wrap=True)
 
 
 def _share(value: float | None) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pydantic import Field
 from threadpoolctl import ThreadpoolController
 
 from groundgraph.data.types import ParsedCaption, Triplet
 from groundgraph.errors import InputError
 from groundgraph.language.absence import MENTIONED, absent_phrases, find_absent
+from groundgraph.language.config import ParserConfig
 from groundgraph.language.foreign import is_foreign
 from groundgraph.language.lemmas import MODEL
 from groundgraph.language.names import shorten_names
@@ -24,6 +27,20 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc
 
+CUT = f"captions of which only the first {LONGEST} characters were read"
+FOREIGN = "captions that look like no English and were left out"
+
+
+class RulesConfig(ParserConfig):
+    """The rules, on a spaCy model."""
+
+    model: str = Field(MODEL, description="the spaCy model that it stands on, a package's name")
+
+    @property
+    def package(self) -> str:
+        """The spaCy model."""
+        return self.model
+
 
 class RuleParser:
     """Parses captions with a spaCy model and rules.
@@ -32,12 +49,14 @@ class RuleParser:
         model: Name of an installed spaCy package, or a folder with a saved pipeline.
 
     Attributes:
-        cut: How many captions so far were longer than what is read of one.
-        foreign: How many looked like no English; nothing is read of these.
+        counts: Of the captions so far: how many were longer than what is read of one, and how many looked like no
+            English, of which nothing is read.
 
     Raises:
         InputError: There is no such model, or it has no tagger and parser.
     """
+
+    Config = RulesConfig
 
     def __init__(self, model: str = MODEL) -> None:
         import spacy
@@ -49,7 +68,7 @@ class RuleParser:
         except OSError as error:
             raise InputError(f"no spaCy model {model!r}: name an installed package or a folder ({error})") from error
         _use_numpy_products(self.nlp)
-        self.cut = self.foreign = 0
+        self.counts: Counter[str] = Counter()
         self.libraries = ThreadpoolController()
         missing = {"tagger", "parser"} - set(self.nlp.pipe_names)
         if missing:
@@ -69,10 +88,10 @@ class RuleParser:
         for number, text in enumerate(captions):
             if not isinstance(text, str):
                 raise InputError(f"caption {number} of {len(captions)} is no text but {text!r:.100}; leave it out")
-        self.cut += sum(len(text) > LONGEST for text in captions)
+        self.counts[CUT] += sum(len(text) > LONGEST for text in captions)
         readings = {text: _read(text) for text in captions}
         foreign = {text for text, reading in readings.items() if is_foreign(reading.text)}
-        self.foreign += sum(text in foreign for text in captions)
+        self.counts[FOREIGN] += sum(text in foreign for text in captions)
         for text in foreign:
             readings[text] = Reading("")
         # Products this small are slower shared out over cores, by far where the cores are busy.

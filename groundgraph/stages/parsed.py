@@ -18,46 +18,45 @@ import numpy as np
 from groundgraph.data.records import Lines, parsed_of, parsed_record, write_lines
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Entity, Example, ParsedCaption
-from groundgraph.engine.extraction import CHUNK, beyond
+from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Advance, Run
 from groundgraph.engine.stage import Stage
-from groundgraph.language import load_parser
+from groundgraph.language import open_parser
+from groundgraph.language.config import ParserConfig
 from groundgraph.language.sentences import triplet_caption
+from groundgraph.models.hub import TOKENIZER, WEIGHTS
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples
-from groundgraph.stages.needs import model_identity
+from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
-
-# Counts that are said where there are any.
-CUT = "captions of which only the beginning was read"
-FOREIGN = "captions that look like no English and were left out"
 
 
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
-    model = recipe.parser.model
+    config = recipe.parser
+    model = config.model or config.package or ""
     return [
         Stage(
             "parsed",
             needs=("examples",),
-            settings=recipe.parser.model_dump(),
-            files=lambda: [model_identity(model), _version(model)],
+            settings=[config.settings, recipe.precision] if config.network else config.settings,
+            files=lambda: [model_identity(model), _version(config.package or model)],
             work=parse,
-            cost=per_image(recipe.splits, "parse captions: {images:,} images", seconds=1.1),
-            requirements=lambda: [_requirement(model)],
+            cost=per_image(recipe.splits, "parse captions: {images:,} images", seconds=config.seconds),
+            requirements=lambda: _requirements(config),
         )
     ]
 
 
 def parse(run: Run, folder: Path) -> dict[str, Any]:
     """Parse the captions of every split."""
-    parser, counts = load_parser(run.recipe.parser.name, model=run.recipe.parser.model), Counter[str]()
+    parser, counts = open_parser(run.recipe.parser, **run.placement), Counter[str]()
     for split in run.recipe.splits:
         listing = examples(run, split)
         with run.progress(f"parsing {split} captions", len(listing)) as advance:
             write_lines(folder / f"{split}.jsonl", _records(listing, parser, run, counts, advance))
-    return dict(counts) | beyond(CUT, getattr(parser, "cut", 0)) | beyond(FOREIGN, getattr(parser, "foreign", 0))
+    return dict(counts) | {what: count for what, count in getattr(parser, "counts", {}).items() if count}
 
 
 def _records(
@@ -108,6 +107,11 @@ def _version(name: str) -> str:
         return ""
 
 
-def _requirement(model: str) -> Need:
-    there = find_spec(model) is not None if model.isidentifier() else None
-    return Need("parser's model", model, f"pip install {model}", key="parser.model", there=there)
+def _requirements(config: ParserConfig) -> list[Need]:
+    needs = []
+    if config.network:
+        needs.append(need_model("parser's model", config.network, "parser.model", WEIGHTS, TOKENIZER))
+    if package := config.package:
+        there = find_spec(package) is not None if package.isidentifier() else None
+        needs.append(Need("parser's model", package, f"pip install {package}", key="parser.model", there=there))
+    return needs

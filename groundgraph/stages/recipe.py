@@ -19,10 +19,11 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.models.device import DEVICES, Precision
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.config import (
+    PARSER_CONFIGS,
     DetectorConfig,
     EvaluationConfig,
     InteractionConfig,
-    ParserConfig,
+    Parser,
     PseudoLabelConfig,
     SggConfig,
     Strict,
@@ -44,6 +45,7 @@ SOURCES = {
     "vg150": Vg150Data,
     "vrd": VrdData,
 }
+KINDS = SOURCES | PARSER_CONFIGS  # of data and of parsers -> what that part of a recipe may say
 
 
 def _grounders(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ class Recipe(Strict):
         description="what the paper reports for this run's first grounder, in per cent, shown beside its own",
     )
     data: Data
-    parser: ParserConfig = ParserConfig()
+    parser: Parser = PARSER_CONFIGS["rules"]()
     text: TextConfig = TextConfig()
     detector: DetectorConfig = DetectorConfig()
     teachers: TeacherConfig = TeacherConfig()
@@ -257,9 +259,7 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [
-            f"{setting_of(e['loc'], settings) or path}: {explain(e, Recipe, SOURCES, OLD_KEYS)}" for e in error.errors()
-        ]
+        lines = [f"{setting_of(e, settings) or path}: {explain(e, Recipe, KINDS, OLD_KEYS)}" for e in error.errors()]
         raise RecipeError("\n".join(lines)) from error
 
 

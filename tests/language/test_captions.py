@@ -77,6 +77,6 @@ def test_a_long_caption_ends_with_a_whole_word_and_parse_says_so(folder, space):
         names = {entity.name for entity in caption.entities}
         assert names <= {"dog", "elephant"} and ("elephant" in names) == (lead + 8 <= LONGEST), (lead, names)
     result = parse("a small dog on a bed, " * 45 + "and an elephant near a lighthouse", "a dog")
-    assert result.exit_code == 0 and "of 1 captions only the first 1000 characters were read" in result.stderr
+    assert result.exit_code == 0 and "1 captions of which only the first 1000 characters were read" in result.stderr
     assert len(json.loads(result.stdout)) == 2
     assert len(load_parser().parse(["女" * 2000])) == 1

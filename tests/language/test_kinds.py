@@ -29,7 +29,7 @@ def least(scores, group):
 
 def test_own_captions_by_kind(parser):
     scores, kinds = evaluate_parser(parser, read_gold(OWN))
-    assert len(kinds) > 12 and parser.foreign == sum("non-English" == g.kind for g in read_gold(OWN).graphs)
+    assert len(kinds) > 12 and parser.counts[FOREIGN] == sum("non-English" == g.kind for g in read_gold(OWN).graphs)
     assert kinds.pop("non-English")["objects"]["precision"] is None  # nothing there, nothing found
     low = {kind: least(found, "relations") for kind, found in kinds.items() if least(found, "relations") < 0.85}
     assert not low
@@ -122,9 +122,9 @@ def test_who_and_what_is_worn():
     ],
 )
 def test_other_languages(parser, caption):
-    before = parser.foreign
+    before = parser.counts[FOREIGN]
     assert parser.parse([caption]) == [ParsedCaption(caption)]
-    assert parser.foreign == before + 1
+    assert parser.counts[FOREIGN] == before + 1
 
 
 @pytest.mark.parametrize(
