@@ -23,7 +23,7 @@ class Entity:
         text: The phrase as it stands ("the young boy").
         head: The head noun as it stands ("bikes").
         name: Head noun with its compounds, lemmatised and lower case ("bike", "tennis racket").
-        span: Its characters [start, end) in the caption.
+        span: Its characters [start, end) in the caption; (0, 0) where a parser read a word that the caption lacks.
         head_span: The head's, likewise.
         attributes: Lemmatised adjectives ("young",).
     """
@@ -34,6 +34,11 @@ class Entity:
     span: Span
     head_span: Span
     attributes: tuple[str, ...] = ()
+
+    @property
+    def tied(self) -> bool:
+        """Whether it has characters in the caption; one without is read by itself."""
+        return self.span[0] < self.span[1]
 
 
 @dataclass(frozen=True)

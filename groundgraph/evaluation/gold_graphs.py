@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from groundgraph.data.text import text_file
 from groundgraph.errors import InputError
+from groundgraph.language.facts import Fact, read_facts
 
-# A fact as FACTUAL writes them: (thing,), (thing, "is", attribute) or (thing, predicate, thing).
-Fact = tuple[str, ...]
 GRAPH_COLUMNS = ("graph", "scene_graph")
-_BRACKETS = re.compile(r"\(([^()]*)\)")
 
 
 @dataclass(frozen=True)
@@ -51,22 +48,6 @@ class GoldGraphs:
     def captions(self) -> list[str]:
         """The captions, in the file's order."""
         return [graph.caption for graph in self.graphs]
-
-
-def read_graph(text: str) -> tuple[list[Fact], int]:
-    """The facts of a graph in FACTUAL's writing.
-
-    Args:
-        text: "( dog , is , brown ) , ( dog , on , bed )"; a thing without attribute or relation stands alone:
-            "( dog )".
-
-    Returns:
-        The facts, and how many pieces had no such form.
-    """
-    pieces = [tuple(" ".join(part.split()) for part in piece.split(",")) for piece in _BRACKETS.findall(text)]
-    facts = [fact for fact in pieces if len(fact) in (1, 3) and all(fact)]
-    outside = _BRACKETS.sub("", text).strip(" ,\n")
-    return facts, len(pieces) - len(facts) + bool(outside)
 
 
 def read_choices(text: str) -> tuple[list[tuple[Fact, ...]], int]:
@@ -132,7 +113,7 @@ def read_gold(path: Path | str) -> GoldGraphs:
 
 def _gold_graph(row: dict[str, str], column: str) -> tuple[GoldGraph, int]:
     """A row's graph by column names, and how many malformed facts it had."""
-    facts, wrong = read_graph(row[column])
+    facts, malformed = read_facts(row[column])
     alternatives, wrong_alternatives = read_choices(row.get("alternatives", ""))
     optional, wrong_optional = read_choices(row.get("optional", ""))
     graph = GoldGraph(
@@ -142,4 +123,4 @@ def _gold_graph(row: dict[str, str], column: str) -> tuple[GoldGraph, int]:
         tuple(alternatives),
         tuple(fact for group in optional for fact in group),
     )
-    return graph, wrong + wrong_alternatives + wrong_optional
+    return graph, malformed.total() + wrong_alternatives + wrong_optional

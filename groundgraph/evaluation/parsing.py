@@ -8,7 +8,8 @@ from typing import Protocol
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
-from groundgraph.evaluation.gold_graphs import Fact, GoldGraph, GoldGraphs
+from groundgraph.evaluation.gold_graphs import GoldGraph, GoldGraphs
+from groundgraph.language.facts import Fact
 from groundgraph.language.lemmas import lemma, name_lemma, predicate_lemma
 
 GROUPS = ("all", "objects", "attributes", "relations")

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from groundgraph.models.device import Precision
 
 # Name -> class; imported when asked for, since spaCy takes a second.
-PARSERS: dict[str, Any] = {"rules": "groundgraph.language.parser:RuleParser"}
+PARSERS: dict[str, Any] = {
+    "rules": "groundgraph.language.parser:RuleParser",
+    "seq2seq": "groundgraph.language.seq2seq:Seq2SeqParser",
+}
 
 
 def load_parser(name: str = "rules", **options: Any) -> Any:

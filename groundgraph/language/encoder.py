@@ -11,7 +11,7 @@ from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
-from groundgraph.language.pieces import length_limit, own_pieces, spans_of
+from groundgraph.language.pieces import length_limit, own_pieces, read_apart, spans_of
 from groundgraph.models import quietly
 from groundgraph.models.device import Precision, device_of, dtype_of
 from groundgraph.models.hub import TOKENIZER, WEIGHTS, located
@@ -66,8 +66,10 @@ class TextEncoder:
     def embed(self, captions: Sequence[ParsedCaption]) -> list[np.ndarray]:
         """Return one array [E, size] float32 a caption, in order.
 
-        Captions are read whole, batched by length; captions without entities are not read at all.
+        Captions are read whole, batched by length; captions without entities are not read at all. Entities without
+        characters in their caption are read by themselves.
         """
+        captions, together = read_apart(captions)
         embeddings = [np.zeros((len(c.entities), self.size), np.float32) for c in captions]
         order = sorted((i for i, c in enumerate(captions) if c.entities), key=lambda i: len(captions[i].text))
         for start in range(0, len(order), self.batch_size):
@@ -76,7 +78,7 @@ class TextEncoder:
             ends = np.cumsum([len(captions[i].entities) for i in part])[:-1]
             for i, own in zip(part, np.split(rows, ends), strict=True):
                 embeddings[i] = own
-        return embeddings
+        return together(embeddings)
 
     def embed_words(self, words: Sequence[str]) -> np.ndarray:
         """Return each word's embedding, read by itself and once: [N, size] float32."""

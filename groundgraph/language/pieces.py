@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,38 @@ def spans_of(captions: Sequence[ParsedCaption], pool: str = "head") -> tuple[np.
     entities = (entity for caption in captions for entity in caption.entities)
     spans: list[Span] = [entity.head_span if pool == "head" else entity.span for entity in entities]
     return np.repeat(np.arange(len(captions)), counts), np.array(spans, np.int64).reshape(-1, 2)
+
+
+def read_apart(
+    captions: Sequence[ParsedCaption],
+) -> tuple[list[ParsedCaption], Callable[[Sequence[np.ndarray]], list[np.ndarray]]]:
+    """Captions as they can be read where entities have no characters in them: each such entity is one of its own.
+
+    Args:
+        captions: As their parser gives them.
+
+    Returns:
+        The captions without these entities, and after each the names of its own; and what makes arrays of the captions'
+        entities, of these, arrays of all entities of the captions given.
+    """
+    if all(entity.tied for caption in captions for entity in caption.entities):
+        return list(captions), list
+    readable, orders = [], []
+    for caption in captions:
+        tied = [row for row, entity in enumerate(caption.entities) if entity.tied]
+        untied = [row for row, entity in enumerate(caption.entities) if not entity.tied]
+        readable.append(ParsedCaption(caption.text, tuple(caption.entities[row] for row in tied)))
+        readable += [ParsedCaption.of_word(caption.entities[row].name) for row in untied]
+        orders.append((len(untied), np.argsort([*tied, *untied])))
+
+    def together(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        own, given = [], iter(arrays)
+        for untied, order in orders:
+            tied, names = next(given), list(islice(given, untied))
+            own.append(np.concatenate([tied, *names])[order])
+        return own
+
+    return readable, together
 
 
 def length_limit(tokenizer: PreTrainedTokenizerBase, positions: int | None) -> int:

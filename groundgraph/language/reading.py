@@ -23,7 +23,7 @@ class Reading:
     """
 
     def __init__(self, caption: str) -> None:
-        self.text = _beginning(caption)
+        self.text = beginning(caption)
         self.starts = list(range(len(self.text)))
         self.ends = list(range(1, len(self.text) + 1))
         self.names: dict[int, tuple[int, str]] = {}
@@ -57,8 +57,8 @@ class Reading:
         del self.starts[first:end], self.ends[first:end]
 
 
-def _beginning(text: str) -> str:
-    """What is read of a caption: half a word at the end would be another word."""
+def beginning(text: str) -> str:
+    """Return what is read of a caption, `LONGEST` characters at most: half a word at the end would be another word."""
     if len(text) <= LONGEST or text[LONGEST].isspace():
         return text[:LONGEST]
     whole = re.match(r".*\s", text[:LONGEST], re.DOTALL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
@@ -33,7 +35,7 @@ def _with_name(value: Any) -> Any:
 
 
 Parser = Annotated[
-    Union[tuple(PARSER_CONFIGS.values())],  # type: ignore[valid-type]  
+    reduce(or_, PARSER_CONFIGS.values()),
     Field(discriminator="name"),
     BeforeValidator(_with_name),
 ]

@@ -31,6 +31,8 @@ from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 
+COUNTS = ("captions", "entities", "triplets", "captions without an entity")
+
 
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
@@ -51,7 +53,7 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def parse(run: Run, folder: Path) -> dict[str, Any]:
     """Parse the captions of every split."""
-    parser, counts = open_parser(run.recipe.parser, **run.placement), Counter[str]()
+    parser, counts = open_parser(run.recipe.parser, **run.placement), Counter(dict.fromkeys(COUNTS, 0))
     for split in run.recipe.splits:
         listing = examples(run, split)
         with run.progress(f"parsing {split} captions", len(listing)) as advance:
@@ -77,6 +79,12 @@ def _records(
             counts["captions without an entity"] += sum(not c.entities for c in captions)
             yield parsed_record(example.image_id, captions)
         advance(len(part))
+
+
+def unread(run: Run) -> dict[str, int]:
+    """What the parser counted of its own in a run that has the stage, such as captions that it could not read."""
+    counts = run.record("parsed")["counts"]
+    return {what: count for what, count in counts.items() if what not in COUNTS}
 
 
 @kept("parsed")

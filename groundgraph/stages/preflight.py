@@ -14,7 +14,7 @@ from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
 from groundgraph.models.hub import obstacles, torchvision_weights
 from groundgraph.stages import stages
-from groundgraph.stages.parsed import CUT, FOREIGN
+from groundgraph.stages.parsed import unread
 from groundgraph.stages.recipe import Recipe
 
 PAPER = {
@@ -74,7 +74,5 @@ def ways(need: Need) -> str:
 def count_supervision(run: Run) -> dict[str, int]:
     """Run the stages up to the concept map in the run's folder (the run itself then skips them) and give its counts."""
     execute(run, with_needs(stages(run.recipe), ["concepts"]))
-    parsed = run.record("parsed")["counts"]
-    unread = {name: parsed[name] for name in (CUT, FOREIGN) if name in parsed}
-    counts = run.record("examples")["counts"] | unread | run.record("concepts")["counts"]
+    counts = run.record("examples")["counts"] | unread(run) | run.record("concepts")["counts"]
     return {name: count for name, count in counts.items() if isinstance(count, int)}

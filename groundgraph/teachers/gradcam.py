@@ -12,7 +12,7 @@ from torch.nn.functional import embedding_bag
 
 from groundgraph.data.types import ParsedCaption
 from groundgraph.errors import InputError
-from groundgraph.language.pieces import length_limit, own_pieces, spans_of
+from groundgraph.language.pieces import length_limit, own_pieces, read_apart, spans_of
 from groundgraph.models.device import Precision, device_of, dtype_of
 from groundgraph.teachers.cross_attention import CrossAttending, ImageStates
 from groundgraph.teachers.pixels import pixel_values
@@ -112,7 +112,7 @@ class GradCamModel:
 
         Args:
             images: B pictures of any sizes.
-            captions: The captions of each.
+            captions: The captions of each; an entity without characters in its caption is looked for by its name alone.
 
         Returns:
             For each image and caption, [E, h, w] float32, not normalised.
@@ -120,13 +120,15 @@ class GradCamModel:
         if len(images) != len(captions):
             raise InputError(f"{len(images)} images but captions of {len(captions)}")
         maps: list[list[np.ndarray]] = [[] for _ in images]
+        apart = [read_apart(own) for own in captions]
+        captions = [readable for readable, _ in apart]
         # Images of like caption counts go together, so that few rows are padding.
         order = sorted(range(len(images)), key=lambda i: len(captions[i]))
         for start in range(0, len(order), self.batch_size):
             part = order[start : start + self.batch_size]
             for i, own in zip(part, self._maps([images[i] for i in part], [captions[i] for i in part]), strict=True):
                 maps[i] = own
-        return maps
+        return [together(own) for own, (_, together) in zip(maps, apart, strict=True)]
 
     def _maps(self, images: list[Image.Image], captions: list[Sequence[ParsedCaption]]) -> list[list[np.ndarray]]:
         most = max((len(texts) for texts in captions), default=0)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.types import Entity, ParsedCaption, Triplet
-from groundgraph.evaluation.gold_graphs import GoldGraph, read_choices, read_gold, read_graph
+from groundgraph.evaluation.gold_graphs import GoldGraph, read_choices, read_gold
 from groundgraph.evaluation.parsing import (
     GROUPS,
     accepted,
@@ -18,17 +18,9 @@ from groundgraph.evaluation.parsing import (
     parsed_facts,
     score_facts,
 )
+from groundgraph.language.facts import read_facts
 
 GRAPH = "( dogs , is , 2 ) , ( dogs , sit on , bench ) , ( bench , is , wooden ) , ( tree )"
-
-
-def test_graphs_are_read_as_they_are_written():
-    facts = [("dogs", "is", "2"), ("dogs", "sit on", "bench"), ("bench", "is", "wooden"), ("tree",)]
-    assert read_graph(GRAPH) == (facts, 0)
-    assert read_graph("") == ([], 0)
-    assert read_graph("(tennis  racket,is,red)") == ([("tennis racket", "is", "red")], 0)
-    # Two parts, an empty part, an unclosed bracket: skipped and counted.
-    assert read_graph("( a , b ) , ( cat , , mat ) , ( dog ) , ( cat , on , m") == ([("dog",)], 3)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +38,7 @@ def test_base_forms(written, base):
 
 
 def test_sets_of_facts():
-    found = fact_sets(read_graph(GRAPH)[0])
+    found = fact_sets(read_facts(GRAPH)[0])
     assert found["attributes"] == {("dog", "is", "2"), ("bench", "is", "wooden")}
     assert found["relations"] == {("dog", "sit on", "bench")}
     assert found["objects"] == {("dog",), ("bench",), ("tree",)}
@@ -54,7 +46,7 @@ def test_sets_of_facts():
 
 
 def test_scores_by_hand():
-    true = [read_graph(GRAPH)[0], [("man", "wear", "hat")]]
+    true = [read_facts(GRAPH)[0], [("man", "wear", "hat")]]
     found = [
         # Right: (dog is 2) and (dog sit on bench), said twice in different forms; wrong: (bench is red).
         [("dog", "is", "2"), ("dogs", "sitting on", "bench"), ("dog", "sit on", "benches"), ("bench", "is", "red")],

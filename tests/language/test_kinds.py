@@ -11,6 +11,7 @@ from groundgraph.language import load_parser
 from groundgraph.language.foreign import is_foreign
 from groundgraph.language.living import is_animal, is_garment, is_person
 from groundgraph.language.names import is_name
+from groundgraph.language.parser import FOREIGN
 from groundgraph.language.reading import Reading
 from groundgraph.language.writing import mend_writing
 

@@ -32,7 +32,7 @@ from groundgraph.data.types import Entity, Example, ParsedCaption, Regions, Skip
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.formats.json_stream import read_objects
 from groundgraph.language.encoder import TextEncoder
-from groundgraph.language.parser import RuleParser
+from groundgraph.language.parser import CUT, RuleParser
 from groundgraph.report.html import Case, GraphPicture, ReportData, Table, write_report
 from groundgraph.stages.recipe import load_recipe
 from groundgraph.teachers.interaction import InteractionTeacher
