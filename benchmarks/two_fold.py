@@ -81,7 +81,7 @@ def measure(
     own = [Graph(r.boxes[(k := labels[r.labels] > 0)], labels[r.labels[k]], r.scores[k], *none) for r in detected]
     row = {"categories": len(annotated) / 100, "detector": detection_map(truths, own, annotated)[0]}
     for method, predictor in predictors.items():
-        graphs = [graph for _, graph in predictor.graphs([example.path for example in halves[1]])]
+        graphs = [graph for _, graph in predictor.graphs([e.path for e in halves[1]], merged=False)]
         row[method] = detection_map(truths, renamed(graphs, means), annotated)[0]
     return row
 

@@ -223,3 +223,21 @@ def names_of_categories(detector: Sequence[str], names: Sequence[str]) -> np.nda
     concepts = ConceptMap(Vocabulary(tuple(names)), Vocabulary(()))
     meant = np.array([concepts.category_of(category) for category in detector], np.int64)
     return np.where(meant[:, None] >= 0, meant[:, None] == np.arange(len(names)), match_matrix(detector, names))
+
+
+OWN, FREE, BARRED = 1, 0, -1
+
+
+def name_roles(detector: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """What each name of a vocabulary is to a region of each of a detector's categories: [detector, names] int8.
+
+    OWN: a name that the category goes by, or a narrower one that counts for it (man, of person). BARRED: a name that
+    the detector would have used, had it seen that (cat and animal, on a dog). FREE: one that it cannot know (tree).
+    """
+    goes, kin = names_of_categories(detector, names), match_matrix(detector, names)
+    listed = list(dict.fromkeys(detector))
+    concepts = ConceptMap(Vocabulary(tuple(listed)), Vocabulary(()))
+    counts_for = np.array([concepts.category_of(name) for name in names], np.int64)
+    number = np.array([listed.index(category) for category in detector], np.int64)
+    own = goes | (kin & (number[:, None] == counts_for))
+    return np.where(own, OWN, np.where((goes | kin).any(0), BARRED, FREE)).astype(np.int8)

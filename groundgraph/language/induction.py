@@ -18,6 +18,8 @@ from groundgraph.language.predicates import is_preposition, same_relation, wider
 Images = Collection[int]
 COVERED = 0.4  # of its images, what a name counts for beside a chosen wider one, without it they are not lost
 
+NO_NAMES = frozenset({"n/a", "background", "__background__", "no object"})  # what detectors call classes of nothing
+
 ALONE = 4  # times as often a verb is said with a preposition where its uses without are taken for mistakes
 
 
@@ -49,10 +51,10 @@ def induce_categories(said: Mapping[str, Images], most: int, minimum: int, detec
 
     Args:
         said: Noun, as the parser names it -> the images whose captions say it.
-        most: Names at most.
+        most: Names at most, beside the detector's.
         minimum: Images that a name needs, with the words that mean it.
-        detected: The detector's categories, whose names are taken before others: half as many images are enough, and
-            beside a wider name they count in full.
+        detected: The detector's categories. All are names, and in the order of how much they count where half as many
+            images as of others say them; beside a wider name they count in full.
     """
     keys = keys_of(detected)
     visible = {word: images for word, images in said.items() if boxable(word, keys)}
@@ -70,6 +72,8 @@ def induce_categories(said: Mapping[str, Images], most: int, minimum: int, detec
         return [other for other in found if other != name]
 
     chosen, frequent = _chosen(groups, visible, wider, (most, minimum), set(detected))
+    # What the detector finds is a thing to be named, whether a caption speaks of it or not.
+    chosen = tuple(dict.fromkeys((*chosen, *(name for name in detected if name.lower() not in NO_NAMES))))
     concepts = ConceptMap(Vocabulary(tuple(chosen)), Vocabulary(()))
     return Names(chosen, _fates(said, chosen, concepts.category_of, (groups, frequent), NO_BOX))
 

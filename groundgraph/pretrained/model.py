@@ -128,7 +128,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             categories: Names of things to find instead of the model's own, of a model with open heads.
             predicates: Names of relations to find instead of the model's own, likewise.
             min_score: Relations that score less are left out, and objects that no other joins; None: `min_score` of the
-                model; 0: nothing is. Objects whose boxes are given all stay.
+                model; 0: nothing is, not even what was found twice. Objects whose boxes are given all stay.
 
         Returns:
             The graph, or a list of graphs, in order.
@@ -143,7 +143,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             raise InputError(f"boxes of {len(boxes)} images for {len(images)} images: give an array an image")
         with self.named(categories, predicates), tempfile.TemporaryDirectory() as scratch:
             paths, skipped = [_as_file(image, Path(scratch) / f"{i}.png") for i, image in enumerate(images)], Skipped()
-            graphs = dict(enumerate(self._graphs(paths, skipped, boxes)))
+            graphs = dict(enumerate(self._graphs(paths, skipped, boxes, merged=min_score != 0)))
             if skipped.items and any(graph is None for graph in graphs.values()):
                 name, why = next(item for item in skipped.items)
                 raise InputError(f"{name}: {why}")
@@ -152,7 +152,12 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             return [NamedGraph(graph, *map(tuple, names)) for graph in kept]
 
     def graphs(
-        self, images: Sequence[str | Path], skipped: Skipped | None = None, progress: ProgressBar | None = None
+        self,
+        images: Sequence[str | Path],
+        skipped: Skipped | None = None,
+        progress: ProgressBar | None = None,
+        *,
+        merged: bool = True,
     ) -> Iterator[tuple[Path, Graph]]:
         """Find the scene graph of each image, a batch at a time.
 
@@ -160,13 +165,14 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             images: Files.
             skipped: Gets what cannot be used, with the cause.
             progress: Shows how far it is.
+            merged: Each thing once; else everything that was found, which is what detection and recall are measured on.
 
         Yields:
             Each usable image's path and graph, in order.
         """
         paths, skipped = [Path(image) for image in images], Skipped() if skipped is None else skipped
         with progress("finding scene graphs", len(paths)) if progress else nullcontext(lambda count: None) as advance:
-            for path, graph in zip(paths, self._graphs(paths, skipped), strict=True):
+            for path, graph in zip(paths, self._graphs(paths, skipped, merged=merged), strict=True):
                 if graph is not None:
                     yield path, graph
                 advance(1)
@@ -201,7 +207,11 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         return WordGrounder(self.parts.recipe, self.detector, grounder)
 
     def _graphs(
-        self, paths: Sequence[Path], skipped: Skipped, boxes: Sequence[np.ndarray] | None = None
+        self,
+        paths: Sequence[Path],
+        skipped: Skipped,
+        boxes: Sequence[np.ndarray] | None = None,
+        merged: bool = True,
     ) -> Iterator[Graph | None]:
         """The graph of each image, None of one that cannot be used."""
         for first in range(0, len(paths), self.batch_size):
@@ -219,7 +229,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             task, unions = "sgdet" if boxes is None else "sgcls", self.unions_of(listing, proposals)
             graphs = predict(self.model, proposals, self.config, task=task, unions=unions)
             # Given boxes are of a thing each.
-            shown = map(self.showing.whole if boxes is None else self.showing.scored, graphs)
+            whole = boxes is None and merged
+            shown = map(self.showing.whole if whole else self.showing.scored, graphs)
             yield from (None if own is None else next(shown) for own in regions)
 
     @contextmanager

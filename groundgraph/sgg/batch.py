@@ -86,13 +86,15 @@ class Outputs(NamedTuple):
         predicates: [Q, 1 + P], in the order of the batch's pairs.
         detected: Distributions [B, V, 1 + C], what the detector says of the objects; None where logits do not start
             from that.
-        agrees: [B, V, 1 + C] bool, which names do not contradict the detector's category.
+        doubt: [B, V, 1 + C], how much of a label is not believed, since the detector says otherwise; None: nothing.
+        own: [B, V, 1 + C] bool, the names whose probability together is the detector's score; None: of none.
     """
 
     objects: Tensor
     predicates: Tensor
     detected: Tensor | None = None
-    agrees: Tensor | None = None
+    doubt: Tensor | None = None
+    own: Tensor | None = None
 
 
 class SggModel(nn.Module):

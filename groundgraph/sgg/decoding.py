@@ -8,7 +8,9 @@ from torch import Tensor
 from groundgraph.sgg.batch import overlaps
 
 
-def suppress(boxes: Tensor, labels: Tensor, scores: Tensor, mask: Tensor, threshold: float) -> Tensor:
+def suppress(
+    boxes: Tensor, labels: Tensor, scores: Tensor, mask: Tensor, threshold: float, settled: Tensor | None = None
+) -> Tensor:
     """Non-maximum suppression within each label, for a batch of images.
 
     A box falls where a better one of its label that stays has IoU > threshold with it; of equal scores the earlier is
@@ -20,23 +22,27 @@ def suppress(boxes: Tensor, labels: Tensor, scores: Tensor, mask: Tensor, thresh
         scores: [B, V].
         mask: [B, V] bool; padding never stays.
         threshold: Of the IoU.
+        settled: [B, V] bool, boxes that stay, better than all others; None: none.
 
     Returns:
         Which boxes stay, [B, V] bool.
     """
-    order = scores.masked_fill(~mask, -1).argsort(dim=1, descending=True, stable=True)
+    ranks = scores if settled is None else scores + 2 * settled
+    order = ranks.masked_fill(~mask, -1).argsort(dim=1, descending=True, stable=True)
     boxes = boxes.gather(1, order[..., None].expand_as(boxes))
     labels, mask = labels.gather(1, order), mask.gather(1, order)
     rivals = (overlaps(boxes) > threshold) & (labels[:, :, None] == labels[:, None])
+    if settled is not None:
+        rivals &= ~settled.gather(1, order)[:, None]
     rivals = torch.triu(rivals & mask[:, :, None], diagonal=1).float()
     # "Stays unless one that stays is better" has one solution; every round settles one more place of the ranking.
     stays = mask
     while True:
         fallen = torch.bmm(stays[:, None].float(), rivals)[:, 0] > 0
-        settled = mask & ~fallen
-        if torch.equal(settled, stays):
+        left = mask & ~fallen
+        if torch.equal(left, stays):
             return torch.zeros_like(mask).scatter(1, order, stays)
-        stays = settled
+        stays = left
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Heads that score names, closed or open, and the detector's answer that object logits start from.
+"""Heads that score names, closed or open, and what tells a model its names.
 
 A closed head has a row of weights a name. An open one scores a state against the names' text features, so that its
 names can be replaced after training, as in VS3 (Zhang et al. 2023) and OvSGTR (Chen et al. 2024).
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
-from groundgraph.sgg.batch import Batch, SggModel, Sizes
+from groundgraph.sgg.batch import SggModel, Sizes
+from groundgraph.sgg.start import DetectorStart
 
 NameKind = Literal["categories", "predicates"]
 
@@ -131,87 +132,6 @@ def start_at_zero(head: nn.Module) -> nn.Module:
     return head
 
 
-class DetectorStart(nn.Module):
-    """The detector's answer as a distribution over the vocabulary, which object logits start from.
-
-    A region of a category with score s is, with s, one of the vocabulary's names that the category goes by (in equal
-    shares), and nothing of the vocabulary with 1 - s. A model learns what its labels add to that: its own layer starts
-    at 0. So a few photos with wrong labels cannot make it forget what the detector knows. A region without a category
-    starts from nothing.
-
-    The detector cannot know names that none of its categories goes by. Where an image-text model has seen the regions'
-    crops (`sizes.views`), the part U that its distribution over all names gives to those is theirs, and only 1 - U the
-    detector's; of a region without a category all but s U is background.
-
-    Args:
-        sizes: Of the data.
-
-    Attributes:
-        match: [D + 1, 1 + C], how a detector category's score is shared between the names that mean it; column 0 where
-            none does; the last row, of regions without a category, is 0.
-        kin: [D + 1, 1 + C] 1 where a category and a name are of one kind, so that a label does not contradict it.
-        names: [C, e], the names' features in the image-text model's space, of unit length.
-        temperature: Divides the cosines of crops and names.
-    """
-
-    match: Tensor
-    kin: Tensor
-    names: Tensor
-    temperature: Tensor
-    smoothing = 0.02  # share of all names alike, so that no name begins as impossible
-
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.views = sizes.views
-        self.register_buffer("match", torch.zeros(sizes.detector_categories + 1, 1 + sizes.categories))
-        # Of training alone, so that no stored model has to have it.
-        kin = torch.ones(sizes.detector_categories + 1, 1 + sizes.categories)
-        self.register_buffer("kin", kin, persistent=False)
-        self.register_buffer("names", torch.zeros(sizes.categories, sizes.views))
-        self.register_buffer("temperature", torch.tensor(1.0))
-
-    @torch.no_grad()
-    def set_match(self, means: Tensor, kin: Tensor) -> None:
-        """Say which detector category goes by which name, and which are of one kind (person, man): [D, C] bool each."""
-        self.kin = torch.cat([torch.ones_like(kin[:, :1]), kin], 1).to(self.kin)
-        self.kin = torch.cat([self.kin, torch.ones_like(self.kin[:1])])
-        means = means.to(self.match)
-        none = means.sum(1, keepdim=True) == 0
-        rows = torch.cat([none.to(means), means / means.sum(1, keepdim=True).clamp(min=1)], 1)
-        self.match = torch.cat([rows, torch.zeros_like(rows[:1])])
-
-    def set_views(self, names: Tensor, temperature: float) -> None:
-        """Take the names' features [C, e] of unit length, and what divides their cosines with crops."""
-        self.names, self.temperature = names.to(self.names), torch.full_like(self.temperature, temperature)
-
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """What the detector says of every region.
-
-        Returns:
-            Distributions [B, V, 1 + C], see above; which names do not contradict them, likewise; and their logarithms
-            as logits, smoothed, 0 where the detector names no category and there are no views, so that a model is on
-            its own there.
-        """
-        silent = (batch.labels < 0)[..., None]
-        score = batch.scores.clamp(0, 1)[..., None]
-        nothing = torch.zeros_like(self.match[0])
-        nothing[0] = 1
-        shares = torch.where(silent, nothing, embedding(batch.labels % len(self.match), self.match))
-        if self.views:
-            unknown = self._unknown(batch)
-            shares = torch.cat([torch.zeros_like(score), unknown], -1) + (1 - unknown.sum(-1, keepdim=True)) * shares
-        shares = score * shares + (1 - score) * nothing
-        logits = torch.lerp(shares, torch.full_like(shares, 1 / shares.shape[-1]), self.smoothing).log()
-        agrees = embedding(batch.labels % len(self.kin), self.kin) > 0
-        return shares, agrees, logits if self.views else logits.masked_fill(silent, 0)
-
-    def _unknown(self, batch: Batch) -> Tensor:
-        """The image-text model's distribution over names, where the detector has no category for them: [B, V, C]."""
-        views = normalize(batch.features[..., -self.views :], dim=-1)
-        shares = (views @ self.names.T / self.temperature).softmax(-1)
-        return shares * (self.match[:, 1:].sum(0) == 0)
-
-
 @torch.no_grad()
 def set_names(
     model: SggModel,
@@ -227,8 +147,8 @@ def set_names(
         model: Of `SGG_MODELS`.
         categories: Text features [C, d], for open heads.
         predicates: Text features [P, d], for open heads.
-        means: [D, C] bool each, which detector category goes by which name and which are of one kind, for a model that
-            starts from the detector.
+        means: [D, C] each, which detector category goes by which name (bool) and what each name is to it
+            (`language.concepts.name_roles`), for a model that starts from the detector.
         views: Features [C, e] in the image-text model's space and their temperature, for one that has views.
         unseen: [P] bool, the predicates that training did not have, and their bonus, for open heads.
     """

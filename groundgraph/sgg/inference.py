@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -14,10 +14,26 @@ from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, Regions
 from groundgraph.errors import InputError
 from groundgraph.models.device import device_of_model
-from groundgraph.sgg.batch import Batch, SggModel, Unions, collate, ordered_pairs, with_pairs
+from groundgraph.sgg.batch import Batch, Outputs, SggModel, Unions, collate, ordered_pairs, with_pairs
 from groundgraph.sgg.decoding import decode_labels, suppress
 
 GraphTask = Literal["sgdet", "sgcls", "predcls"]
+
+
+class Objects(NamedTuple):
+    """Objects of B images, padded.
+
+    Attributes:
+        boxes: [B, N, 4]; the first V are the regions.
+        labels: [B, N] int64 in 1..C.
+        scores: [B, N].
+        mask: [B, N] bool, which are there.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
+    mask: Tensor
 
 
 class InferenceConfig(BaseModel):
@@ -26,7 +42,13 @@ class InferenceConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pairs: int = Field(100, gt=0, description="pairs kept an image, best first")
-    nms_threshold: float = Field(0.5, ge=0, le=1, description="IoU of two boxes with one label that are duplicates")
+    nms_threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="IoU of two boxes with one label that are duplicates; of what is as the detector says, where "
+        "sgg.start is detector, it has suppressed its own, and nothing falls",
+    )
     duplicates: Literal["drop", "relabel"] = Field(
         "drop",
         description="what becomes of duplicates: the one with the lower score falls, or it takes its next best label "
@@ -53,6 +75,10 @@ def predict(
 
     An object's label is its best category, its score that category's probability. The pairs are ranked by subject
     score x object score x best predicate score. The model's mode is left as it was.
+
+    Where the model starts from the detector's answer, an object that is what the detector says has the detector's
+    score, whatever name of that category is its label; where the model says otherwise, the detector's own object stays
+    in the graph beside it, without relations. So the graphs (SGDet) find the detector's categories as it does.
 
     Args:
         model: Of `SGG_MODELS`.
@@ -105,24 +131,51 @@ def _check_task(model: SggModel, regions: Sequence[Regions], task: str, labels: 
         raise InputError(f"given labels must lie in 1..{model.sizes.categories}")
 
 
-def _objects(batch: Batch, logits: Tensor, config: InferenceConfig, task: GraphTask) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels [B, V] in 1..C, their scores [B, V], and which boxes stay [B, V]."""
+def _objects(batch: Batch, outputs: Outputs, config: InferenceConfig, task: GraphTask) -> Objects:
+    """What the regions are, and which of them stay."""
     if batch.targets is not None:  # predcls
-        return batch.targets, torch.ones_like(batch.scores), batch.mask
-    probabilities = logits.float().softmax(-1)
+        return Objects(batch.boxes, batch.targets, torch.ones_like(batch.scores), batch.mask)
+    probabilities = outputs.objects.float().softmax(-1)
     if task == "sgdet" and config.duplicates == "relabel":
         labels = decode_labels(probabilities, batch.boxes, batch.mask, config.nms_threshold)
-        return labels, probabilities.gather(-1, labels[..., None])[..., 0], batch.mask
-    scores, labels = probabilities[..., 1:].max(-1)
-    labels = labels + 1
-    if task == "sgcls":
-        return labels, scores, batch.mask
-    return labels, scores, suppress(batch.boxes, labels, scores, batch.mask, config.nms_threshold)
+        return Objects(batch.boxes, labels, probabilities.gather(-1, labels[..., None])[..., 0], batch.mask)
+    if outputs.own is None:
+        scores, labels = probabilities[..., 1:].max(-1)
+        objects, detected = Objects(batch.boxes, labels + 1, scores, batch.mask), None
+    else:
+        objects, detected = _beside_detected(batch, outputs, probabilities)
+    if task == "sgcls":  # every box is something
+        boxes, labels, scores, _ = (part[:, : batch.mask.shape[1]] for part in objects)
+        return Objects(boxes, labels, scores.clamp(min=0), batch.mask)
+    return objects._replace(mask=suppress(*objects, config.nms_threshold, detected))
+
+
+def _beside_detected(batch: Batch, outputs: Outputs, probabilities: Tensor) -> tuple[Objects, Tensor]:
+    """What the regions are by the model, and again by the detector, V more, where the model says otherwise.
+
+    Args:
+        batch: Of B images with V regions.
+        outputs: Of a model that starts from the detector's answer.
+        probabilities: [B, V, 1 + C], of its objects.
+
+    Returns:
+        The 2 V objects of each image, and which of them are as the detector says, [B, 2 V] bool.
+    """
+    detected, doubt, own = outputs[2:]
+    certainty, named = (detected * own).sum(-1), own.any(-1)
+    name = probabilities.masked_fill(~own, -1)[..., 1:].argmax(-1) + 1
+    other, other_name = probabilities.masked_fill(own | (doubt >= 1), -1)[..., 1:].max(-1)
+    agreed = named & (certainty >= other)
+    first = torch.where(agreed, name, other_name + 1), torch.where(agreed, certainty, other)
+    objects = (torch.cat(both, 1) for both in zip((batch.boxes, *first), (batch.boxes, name, certainty), strict=True))
+    # A name that the detector would have used it has not seen, and where the vocabulary has no other, nothing is there.
+    there = batch.mask & (agreed | (other >= 0)), batch.mask & named & ~agreed
+    return Objects(*objects, torch.cat(there, 1)), torch.cat([agreed, there[1]], 1)
 
 
 def _graphs(model: SggModel, batch: Batch, pairs: Tensor, config: InferenceConfig, task: GraphTask) -> list[Graph]:
     outputs = model(batch)
-    labels, scores, stays = _objects(batch, outputs.objects, config, task)
+    boxes, labels, scores, stays = _objects(batch, outputs, config, task)
     image, subject, object_ = pairs.unbind(1)
     predicates = outputs.predicates.float().softmax(-1)
     strength = scores[image, subject] * scores[image, object_] * predicates[:, 1:].amax(-1)
@@ -137,7 +190,7 @@ def _graphs(model: SggModel, batch: Batch, pairs: Tensor, config: InferenceConfi
     rows, kept = row.gather(1, index).cpu(), (best >= 0).cpu()
     pairs, predicates = pairs.cpu(), predicates.cpu()
     node = (stays.cumsum(1) - 1).cpu()
-    boxes, labels, scores, stays = (t.cpu() for t in (batch.boxes, labels, scores, stays))
+    boxes, labels, scores, stays = (t.cpu() for t in (boxes, labels, scores, stays))
     graphs = []
     for i in range(len(kept)):
         chosen = rows[i][kept[i]]

@@ -164,7 +164,8 @@ def sgg_loss(
 
     Where the model starts from the detector's answer, a region that no entity took is what the detector says it is,
     since captions are silent about most things (`unmentioned: background` keeps class 0). Of a label that contradicts
-    the detector (man, on a television of score s) only 1 - s is true, and the rest is what the detector says.
+    the detector (tree, on a television of score s) only 1 - s is true, and the rest is what the detector says; of one
+    that the detector would have used (man, on a television) nothing is.
 
     The cross-entropy of a distribution p is sum_c weight_c p_c (-log softmax_c), which for a decided p is the hard one.
 
@@ -180,9 +181,12 @@ def sgg_loss(
     weight = logits.new_ones(logits.shape[1])
     weight[0] = config.background_weight
     targets = _targets(batch)
-    if outputs.detected is not None and config.unmentioned == "detector":
-        agrees = outputs.agrees[batch.mask] if outputs.agrees is not None else None
-        targets = _with_detected(targets, outputs.detected[batch.mask], agrees, config.background_weight)
+    if outputs.detected is not None:
+        silent = config.unmentioned == "detector"
+        doubt = None if outputs.doubt is None else outputs.doubt[batch.mask]
+        if doubt is not None and not silent:  # annotations contradict the detector, but not what it cannot unlearn
+            doubt = (doubt >= 1).to(doubt)
+        targets = _with_detected(targets, outputs.detected[batch.mask], doubt, config.background_weight, silent)
         objects = -(targets * logits.log_softmax(1)).sum()
     else:
         objects = cross_entropy(logits, targets, weight, reduction="sum")
@@ -222,23 +226,26 @@ def related_loss(logits: Tensor, predicates: Tensor, prior: float) -> Tensor:
     return mentioned + risk.clamp(min=0) / (1 - prior)
 
 
-def _with_detected(targets: Tensor, detected: Tensor, agrees: Tensor | None, background_weight: float) -> Tensor:
-    """Weighted targets [R, 1 + C] in which the background's part is what the detector says.
-
-    Of a label that contradicts the detector (man on a television) as much is true as the detector is unsure.
+def _with_detected(
+    targets: Tensor, detected: Tensor, doubt: Tensor | None, background_weight: float, silent: bool
+) -> Tensor:
+    """Weighted targets [R, 1 + C] in which the doubted labels' part is what the detector says.
 
     Args:
         targets: [R] or distributions [R, 1 + C].
         detected: [R, 1 + C].
-        agrees: [R, 1 + C] bool, which labels do not contradict it; None: all.
-        background_weight: Of that part.
+        doubt: [R, 1 + C], the share of a label that is not believed; None: of none.
+        background_weight: Of the background.
+        silent: The background's part, too, is what the detector says.
     """
     soft = targets if targets.is_floating_point() else one_hot(targets, detected.shape[1]).to(detected)
     unmentioned = background_weight * soft[:, :1]
     labels = torch.cat([torch.zeros_like(unmentioned), soft[:, 1:]], 1)
-    sure = 1 - detected[:, :1]
-    doubted = labels * sure * (0 if agrees is None else ~agrees)
-    return labels - doubted + (unmentioned + doubted.sum(1, keepdim=True)) * detected
+    doubted = labels * (0 if doubt is None else doubt)
+    believed = labels - doubted + doubted.sum(1, keepdim=True) * detected
+    if silent:
+        return believed + unmentioned * detected
+    return torch.cat([believed[:, :1] + unmentioned, believed[:, 1:]], 1)
 
 
 def _targets(batch: Batch) -> Tensor:

@@ -21,9 +21,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
 from groundgraph.sgg.decoding import decode_labels
-from groundgraph.sgg.heads import DetectorStart, new_head, new_labels, start_at_zero
+from groundgraph.sgg.heads import new_head, new_labels, start_at_zero
 from groundgraph.sgg.lstm import Lstm
 from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, box_geometry, target_or_best
+from groundgraph.sgg.start import DetectorAnswer, DetectorStart
 
 
 class MotifsConfig(BaseModel):
@@ -115,8 +116,8 @@ class Motifs(SggModel):
         context = _run(self.object_context, regions, lengths)
         targets = None if batch.targets is None else _take(batch.targets, order)
         inputs = torch.cat([context, regions], -1) if self.config.decoder_features else context
-        detected, agrees, start = self.start(batch) if self.start else (None, None, None)
-        logits = self._decode(inputs, targets, lengths, None if start is None else _take(start, order))
+        start: DetectorAnswer | None = self.start(batch) if self.start else None
+        logits = self._decode(inputs, targets, lengths, start and start.each(lambda x: _take(x, order)))
 
         labels = self._labels(batch, logits, targets, order)
         names = self.label(labels)
@@ -126,7 +127,8 @@ class Motifs(SggModel):
         # The label stands beside the context, so that a pair need not learn to read it through the LSTM.
         states = _take(self.dropout(torch.cat([edges, names], -1)), back)
         labels, logits = _take(labels, back), _take(logits, back)
-        return Outputs(logits, self._relate(batch, states, labels), detected, agrees)
+        relations = self._relate(batch, states, labels)
+        return Outputs(logits, relations, *(start.shares, start.doubt, start.own) if start else ())
 
     def _detected(self, batch: Batch) -> Tensor:
         """The detector's label, embedded; its score is shared between that label and none: [B, V, embedded]."""
@@ -159,7 +161,7 @@ class Motifs(SggModel):
             return decode_labels(logits.float().softmax(-1), boxes, mask, self.config.nms_threshold)
         return target_or_best(logits, targets)
 
-    def _decode(self, context: Tensor, targets: Tensor | None, lengths: Tensor, start: Tensor | None) -> Tensor:
+    def _decode(self, context: Tensor, targets: Tensor | None, lengths: Tensor, start: DetectorAnswer | None) -> Tensor:
         """Label logits [B, V, 1 + C] in sequence order; each label is decoded knowing the one before it.
 
         `start`: what the logits start from, None: 0.
@@ -169,7 +171,7 @@ class Motifs(SggModel):
             before = torch.cat([torch.full_like(targets[:, :1], first), targets[:, :-1]], 1)
             hidden = _run(self.decoder, torch.cat([context, self.previous(before)], -1), lengths)
             logits = self.objects(self.dropout(hidden))
-            return logits if start is None else logits + start
+            return start.moved(logits) if start else logits
         # Greedy decoding is sequential by nature: V steps for the whole batch. All that does not depend on the step
         # before is multiplied beforehand: every place's input, and each label's part of it.
         enters, recurs, *biases = (
@@ -187,7 +189,7 @@ class Motifs(SggModel):
             cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
             hidden = out.sigmoid() * cell.tanh()
             logits = self.objects(self.dropout(hidden))
-            steps.append(logits if start is None else logits + start[:, place])
+            steps.append(start.each(lambda x, place=place: x[:, place]).moved(logits) if start else logits)
             before = steps[-1].argmax(-1)
         return torch.stack(steps, 1)
 

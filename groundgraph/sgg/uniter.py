@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
-from groundgraph.sgg.heads import DetectorStart, NameKind, new_head, start_at_zero
+from groundgraph.sgg.heads import NameKind, new_head, start_at_zero
 from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, target_or_best
+from groundgraph.sgg.start import DetectorAnswer, DetectorStart
 
 TEXT, REGION, SUBJECT, OBJECT = range(4)  # token types; UNITER has the first two
 
@@ -161,12 +162,13 @@ class Uniter(SggModel):
         names, views = self._read_images(batch, words, regions)
         tags = self.tag(self._tags(words, batch.scores))
         objects = self.objects(self.dropout(views + names + tags))
-        detected, agrees, start = self.start(batch) if self.start else (None, None, None)
-        if start is not None:
-            objects = objects + start
+        start: DetectorAnswer | None = self.start(batch) if self.start else None
+        if start:
+            objects = start.moved(objects)
         states = torch.cat([views, names], -1)
         labels = target_or_best(objects, batch.targets)
-        return Outputs(objects, self._relate(batch, states, words, regions, labels), detected, agrees)
+        relations = self._relate(batch, states, words, regions, labels)
+        return Outputs(objects, relations, *(start.shares, start.doubt, start.own) if start else ())
 
     def _tags(self, words: Tensor, scores: Tensor) -> Tensor:
         """The detector's distribution over names, embedded: its score is shared between the name and none."""

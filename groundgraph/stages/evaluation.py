@@ -46,7 +46,7 @@ from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
 from groundgraph.stages.relations import triplet_pairs, vrd_figures
 from groundgraph.stages.teachers import targets
-from groundgraph.stages.vocabulary import vocabulary
+from groundgraph.stages.vocabulary import NAMED, vocabulary
 
 NAME = "evaluation"
 GROUPS = ("all", "ambiguous", "unseen")
@@ -88,7 +88,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     truths = [listing[i].truth for i in with_truth]
     objects, predicates = (v.names for v in vocabulary(run))
     true = truth_arrays(truths, objects, predicates)
-    annotated, means = annotated_categories(truths, objects)
+    annotated, means = annotated_categories(truths, objects, run.recipe.vocabulary.name in NAMED)
     withheld = novel(run)
     figures: dict[str, Any] = {}
     chance: dict[str, Any] = dict.fromkeys(GROUPS)
@@ -219,14 +219,21 @@ def _counts(run: Run) -> dict[str, Any]:
     return counts
 
 
-def annotated_categories(truths: Sequence[GroundTruth], vocabulary: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def annotated_categories(
+    truths: Sequence[GroundTruth], vocabulary: Sequence[str], annotators: bool = False
+) -> tuple[list[str], np.ndarray]:
     """The categories to measure detection by, and which of them, from 1, each of the vocabulary counts as (0: none).
 
-    These are the vocabulary's own where it has all that are annotated. Else (a vocabulary induced from captions says
-    man and woman, the annotations person) the annotated ones that a category of the vocabulary means, as nouns do.
+    These are the annotated ones that a category of the vocabulary means, as nouns do: a vocabulary induced from
+    captions says man and woman, the annotations person.
+
+    Args:
+        truths: The annotations.
+        vocabulary: Its categories.
+        annotators: The vocabulary is what the annotators named, so that each category counts as itself alone.
     """
     names = sorted({name for truth in truths for name in truth.labels})
-    if set(names) <= set(vocabulary):
+    if annotators and set(names) <= set(vocabulary):
         return (list(vocabulary) if names else []), np.arange(1, len(vocabulary) + 1)
     concepts = ConceptMap(Vocabulary(tuple(names)), Vocabulary(()))
     means = [concepts.category_of(name) for name in vocabulary]

@@ -11,7 +11,7 @@ from groundgraph.data.types import Entity, ParsedCaption
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.language.concepts import match_matrix, names_of_categories
+from groundgraph.language.concepts import name_roles, names_of_categories
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.sgg import new_model
@@ -163,7 +163,7 @@ def name_features(
 
 
 def _means(detector: Sequence[str], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    return names_of_categories(detector, names), match_matrix(detector, names)
+    return names_of_categories(detector, names), name_roles(detector, names)
 
 
 def _view_features(recipe: Recipe, names: Sequence[str]) -> tuple[np.ndarray, float] | None:

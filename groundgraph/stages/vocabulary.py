@@ -94,7 +94,7 @@ def _induced(run: Run) -> tuple[Names, Names]:
     predicates = induce_predicates(between, config.predicates, config.minimum)
     if not said or not nouns:
         raise InputError(_no_word({}, "relation" if nouns else "thing", config.minimum))
-    if not categories.chosen:
+    if not any(name for name, _ in categories.fates.values()):
         visible = {word: images for word, images in nouns.items() if categories.fates[word][1] != NO_BOX}
         if not visible:
             raise InputError(

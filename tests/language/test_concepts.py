@@ -14,7 +14,16 @@ from groundgraph.data.vocabulary import (
     VG150_PREDICATES,
     Vocabulary,
 )
-from groundgraph.language.concepts import ConceptMap, match_matrix, names_of_categories, same_concept
+from groundgraph.language.concepts import (
+    BARRED,
+    FREE,
+    OWN,
+    ConceptMap,
+    match_matrix,
+    name_roles,
+    names_of_categories,
+    same_concept,
+)
 from groundgraph.language.sentences import triplet_caption
 
 
@@ -122,6 +131,15 @@ def test_minigenomes_words_mean_their_category_alone():
     words = [(word, category) for category in CATEGORIES for word in SYNONYMS.get(category, (category,))]
     found = match_matrix([word for word, _ in words], CATEGORIES)
     np.testing.assert_array_equal(found, [[name == category for name in CATEGORIES] for _, category in words])
+
+
+def test_what_a_name_is_to_a_detectors_category():
+    names = ("man", "person", "animal", "puppy", "tree", "table")
+    person, dog, cat, table = name_roles(["person", "dog", "cat", "dining table"], names).tolist()
+    assert person == [OWN, OWN, BARRED, BARRED, FREE, BARRED]
+    assert dog == [BARRED, BARRED, OWN, OWN, FREE, BARRED]  # no name is its own, so it goes by a wider one
+    assert cat == [BARRED, BARRED, OWN, BARRED, FREE, BARRED]
+    assert table[-2:] == [FREE, OWN]
 
 
 def test_match_matrix_agrees_with_single_look_ups():

@@ -53,9 +53,14 @@ def test_a_name_of_the_detector_can_be_boxed_whatever_it_is():
 def test_words_of_one_meaning_are_one_category_under_the_detectors_name():
     words = said(man=5, guy=3, bike=4, bicycle=1, plane=2, airplane=1, cell_phone=1, cellphone=1, people=2, person=1)
     names = induce_categories(words, 10, 2, detected=["person", "bicycle", "airplane", "cell phone", "zebra"])
-    assert names.chosen == ("man", "bicycle", "airplane", "person", "cell phone")
+    assert names.chosen == ("man", "bicycle", "airplane", "person", "cell phone", "zebra")  # the last is never said
     assert names.fates["guy"] == ("man", SAME) and names.fates["bike"] == ("bicycle", SAME)
     assert names.fates["man"] == ("man", ITSELF) and names.fates["people"] == ("person", SAME)
+
+
+def test_what_the_detector_finds_has_a_name_whether_captions_speak_of_it_or_not():
+    names = induce_categories(said(harp=3), 1, 2, detected=["__background__", "person", "N/A", "dog"])
+    assert names.chosen == ("harp", "person", "dog")
 
 
 def test_without_a_detector_the_word_of_most_images_names_the_meaning():

@@ -27,7 +27,7 @@ def graph(*labels):
         (["person", "person", "dog"], ["man", "woman", "dog"], [1, 3, 2], ["dog", "person"], 0.2525),
         (["person", "surfboard"], ["man", "dog"], [1, 2], ["person"], 1.0),  # a dog can be no surfboard
         (["surfboard", "toaster"], ["man", "dog"], [1, 2], [], None),
-        (["dog", "dog"], ["dog", "puppy", "man"], [1, 2], ["dog", "puppy", "man"], 0.5049),  # all in the vocabulary
+        (["dog", "dog"], ["dog", "puppy", "man"], [1, 2], ["dog"], 1.0),
         ([], ["dog"], [1], [], None),
     ],
 )
@@ -37,6 +37,12 @@ def test_detection_is_measured_in_the_annotations_words(annotated, vocabulary, f
     assert names == measured and len(means) == len(vocabulary)
     if figure is not None:
         assert detection_map(truths, renamed([graph(*found)], means), names)[0] == pytest.approx(figure, abs=1e-3)
+
+
+def test_each_category_of_the_annotators_is_itself_alone():
+    vocabulary = ["dog", "puppy", "man"]
+    names, means = annotated_categories([truth("dog", "dog")], vocabulary, annotators=True)
+    assert names == vocabulary and means.tolist() == [1, 2, 3]
 
 
 def test_a_sentence_says_what_is_missing_and_what_a_figure_is_of():
