@@ -139,11 +139,11 @@ def _objects(batch: Batch, outputs: Outputs, config: InferenceConfig, task: Grap
     if task == "sgdet" and config.duplicates == "relabel":
         labels = decode_labels(probabilities, batch.boxes, batch.mask, config.nms_threshold)
         return Objects(batch.boxes, labels, probabilities.gather(-1, labels[..., None])[..., 0], batch.mask)
-    if outputs.own is None:
+    if outputs.own is not None and outputs.own.any():
+        objects, detected = _beside_detected(batch, outputs, probabilities)
+    else:
         scores, labels = probabilities[..., 1:].max(-1)
         objects, detected = Objects(batch.boxes, labels + 1, scores, batch.mask), None
-    else:
-        objects, detected = _beside_detected(batch, outputs, probabilities)
     if task == "sgcls":  # every box is something
         boxes, labels, scores, _ = (part[:, : batch.mask.shape[1]] for part in objects)
         return Objects(boxes, labels, scores.clamp(min=0), batch.mask)
@@ -161,16 +161,22 @@ def _beside_detected(batch: Batch, outputs: Outputs, probabilities: Tensor) -> t
     Returns:
         The 2 V objects of each image, and which of them are as the detector says, [B, 2 V] bool.
     """
-    detected, doubt, own = outputs[2:]
+    detected, doubt, own = outputs.detected, outputs.doubt, outputs.own
+    assert detected is not None and doubt is not None and own is not None
     certainty, named = (detected * own).sum(-1), own.any(-1)
     name = probabilities.masked_fill(~own, -1)[..., 1:].argmax(-1) + 1
     other, other_name = probabilities.masked_fill(own | (doubt >= 1), -1)[..., 1:].max(-1)
     agreed = named & (certainty >= other)
-    first = torch.where(agreed, name, other_name + 1), torch.where(agreed, certainty, other)
-    objects = (torch.cat(both, 1) for both in zip((batch.boxes, *first), (batch.boxes, name, certainty), strict=True))
+    labels, scores = torch.where(agreed, name, other_name + 1), torch.where(agreed, certainty, other)
     # A name that the detector would have used it has not seen, and where the vocabulary has no other, nothing is there.
-    there = batch.mask & (agreed | (other >= 0)), batch.mask & named & ~agreed
-    return Objects(*objects, torch.cat(there, 1)), torch.cat([agreed, there[1]], 1)
+    there, beside = batch.mask & (agreed | (other >= 0)), batch.mask & named & ~agreed
+    objects = Objects(
+        batch.boxes.repeat(1, 2, 1),
+        torch.cat([labels, name], 1),
+        torch.cat([scores, certainty], 1),
+        torch.cat([there, beside], 1),
+    )
+    return objects, torch.cat([agreed, beside], 1)
 
 
 def _graphs(model: SggModel, batch: Batch, pairs: Tensor, config: InferenceConfig, task: GraphTask) -> list[Graph]:

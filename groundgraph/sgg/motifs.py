@@ -189,7 +189,7 @@ class Motifs(SggModel):
             cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
             hidden = out.sigmoid() * cell.tanh()
             logits = self.objects(self.dropout(hidden))
-            steps.append(start.each(lambda x, place=place: x[:, place]).moved(logits) if start else logits)
+            steps.append(start.at(place).moved(logits) if start else logits)
             before = steps[-1].argmax(-1)
         return torch.stack(steps, 1)
 

@@ -36,6 +36,10 @@ class DetectorAnswer(NamedTuple):
         """The same with every tensor changed alike."""
         return DetectorAnswer(*map(change, self))
 
+    def at(self, place: int) -> DetectorAnswer:
+        """Of one region of each image: [B, V, ...] -> [B, ...]."""
+        return self.each(lambda values: values[:, place])
+
     def moved(self, residual: Tensor) -> Tensor:
         """Logits [..., 1 + C] by what a model has learnt, [..., 1 + C].
 

@@ -7,7 +7,7 @@ evaluation/metrics.json.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from groundgraph.stages import grounding, pseudo_labels, sgg
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
+from groundgraph.stages.missing import detection_notes, grounding_notes
 from groundgraph.stages.names import novel
 from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.reading import Lazy, kept
@@ -124,10 +125,10 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             row["vrd"] = vrd_figures(run, name, true, with_truth)
         figures[name] = row
     metrics: dict[str, Any] = {"methods": figures, "chance": chance, "counts": counts | _counts(run)}
-    notes = _notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
+    notes = detection_notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
     grounds = any(not method.supervised for method in run.recipe.methods.values())
     if grounds and any(truth.labels for truth in truths):
-        notes += _grounding_notes(truths, chance)
+        notes += grounding_notes(truths, chance)
     if notes:
         metrics["notes"] = notes
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
@@ -250,52 +251,3 @@ def renamed(graphs: Sequence[Graph], means: np.ndarray) -> list[Graph]:
         none = np.zeros((0, 2), np.int64), np.zeros((0, 1), np.float32)
         renamed.append(Graph(graph.boxes[kept], labels[kept], graph.scores[kept], *none))
     return renamed
-
-
-def _notes(
-    truths: Sequence[GroundTruth],
-    relations: int,
-    means: dict[str, int],
-    annotated: Sequence[str],
-) -> list[str]:
-    """Why figures are missing, and which are of a part of the annotations.
-
-    `relations`: how many true ones the vocabularies have; `means`, `annotated`: as of `annotated_categories`.
-    """
-    names = {name for truth in truths for name in truth.labels}
-    if not names:
-        return ["nothing is measured: no box is annotated"]
-    notes = []
-    if not relations:
-        count = sum(len(truth.relations) for truth in truths)
-        why = f"none of the {count:,} annotated relations is in the vocabulary" if count else "no relation is annotated"
-        notes.append(f"no SGDet recall: {why}")
-    if not annotated:
-        notes.append(f"no mAP50: no category of the vocabulary means an annotated one ({_some(names)})")
-    elif names - set(annotated):
-        notes.append(
-            f"mAP50 is over {len(annotated)} of {len(names)} annotated categories; nothing in the vocabulary means "
-            f"{_some(names - set(annotated))}"
-        )
-    if others := [f"{name} as {annotated[k - 1]}" for name, k in means.items() if k and annotated[k - 1] != name]:
-        notes.append(f"mAP50 counts {_some(others)}")
-    return notes
-
-
-def _grounding_notes(truths: Sequence[GroundTruth], chance: dict[str, float | None]) -> list[str]:
-    if chance["all"] is None:
-        return ["no grounding accuracy: no entity of a caption means an annotated object"]
-    notes = []
-    if chance["ambiguous"] is None:
-        mentioned = any(truth.mentions for truth in truths)
-        unsaid = "the annotations do not say which object a caption means"
-        why = "no measured entity has a rival" if mentioned else unsaid
-        notes.append(f"no ambiguous entities: {why}")
-    if chance["unseen"] is None:
-        notes.append("no unseen entities: the detector knows the category of every measured one")
-    return notes
-
-
-def _some(names: Collection[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(sorted(names)[:most]) + more

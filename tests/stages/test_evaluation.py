@@ -6,7 +6,8 @@ import pytest
 from groundgraph.cli import running
 from groundgraph.data.types import Graph, GroundTruth, Mention
 from groundgraph.evaluation.detection import detection_map
-from groundgraph.stages.evaluation import _grounding_notes, _notes, annotated_categories, renamed
+from groundgraph.stages.evaluation import annotated_categories, renamed
+from groundgraph.stages.missing import detection_notes, grounding_notes
 
 
 def truth(*labels, relations=(), mentions=()):
@@ -48,7 +49,7 @@ def test_each_category_of_the_annotators_is_itself_alone():
 def test_a_sentence_says_what_is_missing_and_what_a_figure_is_of():
     def notes(truths, vocabulary, relations=0):
         names, means = annotated_categories(truths, vocabulary)
-        return _notes(truths, relations, dict(zip(vocabulary, means.tolist(), strict=True)), names)
+        return detection_notes(truths, relations, dict(zip(vocabulary, means.tolist(), strict=True)), names)
 
     assert notes([], ["dog"]) == notes([truth()], ["dog"]) == ["nothing is measured: no box is annotated"]
     assert notes([truth("dog")], ["dog"], relations=1) == []
@@ -67,14 +68,14 @@ def test_a_sentence_says_what_is_missing_and_what_a_figure_is_of():
 def test_a_sentence_says_which_entities_there_are_none_of():
     every = dict.fromkeys(("all", "ambiguous", "unseen"), 0.5)
     mentioned = truth("dog", mentions=(Mention(0, (0, 3), (0,), None),))
-    assert _grounding_notes([mentioned], every) == []
+    assert grounding_notes([mentioned], every) == []
     for missing, given, word in (
         (("all", "ambiguous", "unseen"), truth("dog"), "no grounding accuracy"),
         (("ambiguous",), truth("dog"), "do not say which object"),
         (("ambiguous",), mentioned, "has a rival"),
         (("unseen",), mentioned, "no unseen entities"),
     ):
-        (note,) = _grounding_notes([given], every | dict.fromkeys(missing))
+        (note,) = grounding_notes([given], every | dict.fromkeys(missing))
         assert word in note
 
 
