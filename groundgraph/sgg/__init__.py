@@ -36,4 +36,8 @@ def new_model(config: BaseModel, sizes: Sizes, names: Sequence[str] = ()) -> Sgg
         from groundgraph.sgg.uniter_checkpoint import start_from_checkpoint
 
         start_from_checkpoint(model, names)
+    elif isinstance(model, Motifs) and model.config.checkpoint:
+        from groundgraph.sgg.motifs_checkpoint import read_motifs, start_from_release
+
+        start_from_release(model, read_motifs(model.config.checkpoint), model.config.checkpoint)
     return model

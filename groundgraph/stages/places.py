@@ -8,7 +8,7 @@ from typing import Any
 
 _PHOTOS = ("coco", "jsonl")  # sources whose files are named one by one; vg150's are relative to its folder
 _PHOTO_FILES = ("data.images", "data.captions", "data.instances")
-_FILES = ("data.folder", "data.coco.folder", "sgg.uniter.checkpoint")
+_FILES = ("data.folder", "data.coco.folder", "sgg.motifs.checkpoint", "sgg.uniter.checkpoint")
 _MODELS = (
     "parser.model",
     "text.model",

@@ -71,7 +71,8 @@ def build(recipe: Recipe) -> list[Stage]:
     if recipe.sgg.start == "image-text":
         needed, settings = (*needed, "crops"), [*settings, recipe.teachers.expert.model_dump()]
     checkpoint = getattr(recipe.sgg.chosen, "checkpoint", None)
-    models = [checkpoint, recipe.sgg.chosen.tokenizer] if checkpoint else []
+    tokenizer = getattr(recipe.sgg.chosen, "tokenizer", None)
+    models = [model for model in (checkpoint, tokenizer) if model]
     return [
         Stage(
             stage_of(name),
@@ -104,7 +105,8 @@ def _cost(recipe: Recipe) -> Cost:
 def _requirements(recipe: Recipe, models: Sequence[str]) -> list[Need]:
     needs = name_needs(recipe) + (detector_requirements(recipe) if recipe.sgg.pools_boxes else [])
     if models:
-        needs.append(need_file("UNITER's weights", models[0], "sgg.uniter.checkpoint"))
+        needs.append(need_file("the weights to start from", models[0], f"sgg.{recipe.sgg.model}.checkpoint"))
+    if models[1:]:
         needs.append(need_model("UNITER's tokenizer", models[1], "sgg.uniter.tokenizer", TOKENIZER))
     return needs
 

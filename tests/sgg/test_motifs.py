@@ -13,6 +13,7 @@ from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import collate, ordered_pairs
 from groundgraph.sgg.decoding import decode_labels
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
+from groundgraph.sgg.pairs import box_geometry
 
 SMALL = MotifsConfig(hidden=8, pair=12, embedded=4, dropout=0.0)
 
@@ -20,6 +21,11 @@ SMALL = MotifsConfig(hidden=8, pair=12, embedded=4, dropout=0.0)
 def model(**options):
     torch.manual_seed(0)
     return Motifs(SIZES, SMALL.model_copy(update=options)).eval()
+
+
+def with_all_pairs(images):
+    batch = collate(images)
+    return replace(batch, pairs=ordered_pairs(batch))
 
 
 def test_shapes_and_the_registry():
@@ -32,12 +38,30 @@ def test_shapes_and_the_registry():
     assert model()(replace(batch, pairs=None)).predicates.shape == (0, 4)
 
 
-@pytest.mark.parametrize("order", ["confidence", "left-right", "size", "random"])
-@pytest.mark.parametrize("told", [False, True])
-def test_padding_and_company_change_nothing(order, told):
+AS_RELEASED = {
+    "features": "raw",
+    "geometry": "batch-norm",
+    "decoder": "highway",
+    "relation": "sum",
+    "dropout_on": "decoder",
+    "lstm_width": 6,
+    "union": "none",
+    "order": "right-left",
+}
+FORMS = [
+    *({"order": order} for order in ("confidence", "left-right", "right-left", "size", "random")),
+    {"lstm_width": 6},
+    {"relation": "sum"},
+    AS_RELEASED,
+]
+
+
+@pytest.mark.parametrize("options", FORMS)
+@pytest.mark.parametrize("known", [False, True])
+def test_padding_and_company_change_nothing(options, known):
     images = [some_regions(n, n) for n in (4, 1, 7)]
-    targets = [np.arange(len(r)) % 6 for r in images] if told else None
-    motifs = model(order=order)
+    targets = [np.arange(len(r)) % 6 for r in images] if known else None
+    motifs = model(**options)
     together = collate(images, targets)
     together = replace(together, pairs=ordered_pairs(together))
     outputs = motifs(together)
@@ -74,6 +98,71 @@ def test_greedy_decoding_is_teacher_forcing_on_its_own_answers():
     assert not torch.allclose(free.objects[batch.mask], other.objects[batch.mask])
 
 
+def test_the_released_decoder_reads_a_background_regions_best_category():
+    motifs, batch = model(**AS_RELEASED), collate([some_regions(5, 4)])
+    nothing = motifs(replace(batch, targets=torch.zeros(1, 5, dtype=torch.int64))).objects
+    best = nothing[..., 1:].argmax(-1) + 1
+    torch.testing.assert_close(motifs(batch).objects, nothing)
+    torch.testing.assert_close(motifs(replace(batch, targets=best)).objects, nothing)
+    assert not torch.allclose(motifs(replace(batch, targets=best % 5 + 1)).objects, nothing)
+
+
+def test_the_released_decoder_drops_the_same_entries_at_every_step():
+    motifs = Motifs(SIZES, SMALL.model_copy(update=AS_RELEASED | {"dropout": 0.5}))
+    batch, read = collate([some_regions(6, 4)]), []
+    batch = replace(batch, targets=torch.ones(1, 6, dtype=torch.int64))
+    motifs.objects.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0][0] == 0))
+    motifs(batch)
+    dropped = torch.stack(read)
+    assert 0 < dropped[0].sum() < 8 and torch.equal(dropped, dropped[:1].expand_as(dropped))
+    first = motifs(batch).objects
+    assert not torch.allclose(first, motifs(batch).objects)
+    motifs.eval()
+    torch.testing.assert_close(motifs(batch).objects, motifs(batch).objects)
+
+
+@pytest.mark.parametrize("text", [0, 5])
+def test_a_sum_of_two_layers_is_one_layer_on_the_concatenation(text):
+    torch.manual_seed(0)
+    motifs = Motifs(replace(SIZES, text=text), SMALL.model_copy(update={"relation": "sum", "union": "none"})).eval()
+    batch = with_all_pairs([some_regions(4, 2)])
+    if text:
+        motifs.predicates.set_names(torch.randn(3, text))
+        motifs.predicates.bonus += 0.5
+    hidden = {}
+    motifs.edge_context.register_forward_hook(lambda _, __, output: hidden.update(edges=output))
+    predicates = motifs(batch).predicates
+    states = hidden["edges"][0, motifs._order(batch)[0].argsort()]
+    subject, object_ = motifs.ends(states).split(8, -1)
+    weight = torch.cat([motifs.subject.weight, motifs.object.weight], 1)
+    _, i, j = batch.pairs.unbind(1)
+    joined = torch.cat([subject[i], object_[j]], 1) @ weight.T + motifs.object.bias
+    torch.testing.assert_close(predicates, motifs.predicates(joined))
+
+
+@pytest.mark.parametrize("relation", ["product", "sum"])
+def test_pairs_in_parts_are_pairs_at_once(relation, monkeypatch):
+    motifs, batch = model(relation=relation), with_all_pairs([some_regions(5, 1), some_regions(3, 2)])
+    expected = motifs(batch).predicates  # with gradients: all at once
+    monkeypatch.setattr(Motifs, "pairs_at_once", 4)
+    with torch.no_grad():
+        torch.testing.assert_close(motifs(batch).predicates, expected)
+
+
+def test_what_the_batch_norm_learns_of_boxes_is_not_of_padding():
+    means = []
+    for images in ([some_regions(6, 1), some_regions(2, 2)], [some_regions(2, 2), some_regions(6, 1)]):
+        motifs = model(**AS_RELEASED).train()
+        motifs(collate(images, [np.zeros(len(r), int) for r in images]))
+        means.append(motifs.geometry[1].running_mean.clone())
+    motifs = model(**AS_RELEASED).train()
+    regions = [some_regions(6, 1), some_regions(2, 2)]
+    boxes = torch.cat([box_geometry(collate([r]))[0] for r in regions])
+    motifs.geometry(boxes)
+    for mean in means:
+        torch.testing.assert_close(mean, motifs.geometry[1].running_mean)
+
+
 def test_a_told_label_reaches_its_pairs_and_background_goes_on_as_the_best_category():
     motifs, batch = model(), collate([some_regions(2, 6)])
     batch = replace(batch, pairs=torch.tensor([[0, 0, 1]]))
@@ -105,8 +194,8 @@ def test_sequences_are_ordered_as_asked():
     boxes = np.array([[25, 0, 35, 10], [10, 0, 30, 20], [-5, 0, 25, 30]], np.float32)
     regions = Regions(boxes, np.zeros(3, int), np.array([0.2, 0.9, 0.5]), np.zeros((3, 6)), (50, 50))
     batch = collate([regions])
-    wanted = {"confidence": [1, 2, 0], "left-right": [2, 1, 0], "size": [2, 1, 0]}
-    assert {order: model(order=order)._order(batch)[0].tolist() for order in wanted} == wanted
+    orders = {"confidence": [1, 2, 0], "left-right": [2, 1, 0], "right-left": [0, 1, 2], "size": [2, 1, 0]}
+    assert {order: model(order=order)._order(batch)[0].tolist() for order in orders} == orders
     random = model(order="random")
     assert random._order(batch).tolist() == random._order(batch).tolist()
     random.train()
@@ -158,3 +247,8 @@ def test_only_the_union_knows_where_boxes_lie_to_each_other(union):
 def test_an_unknown_key_is_named():
     with pytest.raises(ValidationError):
         MotifsConfig(hiden=3)
+
+
+def test_dropout_of_the_highway_decoder_needs_one():
+    with pytest.raises(ValidationError, match="set decoder to highway"):
+        MotifsConfig(dropout_on="decoder")
