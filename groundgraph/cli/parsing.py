@@ -13,18 +13,25 @@ from rich.table import Table
 from groundgraph.cli.common import console
 from groundgraph.terminal import Console, print_json
 
+ParserOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="A parser's name, or what a recipe's parser says: '{name: seq2seq, model: FOLDER}'."
+    ),
+]
+
 
 def parse(
     captions: Annotated[
         list[str],
         typer.Argument(help="Captions, or files of them (a caption a line, or .jsonl); - for standard input."),
     ],
+    parser: ParserOption = "rules",
 ) -> None:
     """Show a caption's entities and triplets as JSON; of several captions a list."""
-    from groundgraph.language import load_parser
     from groundgraph.language.captions import read_captions
 
-    texts, parser = read_captions(captions), load_parser("rules")
+    texts, reader = read_captions(captions), _open(parser)
     parsed = [
         {
             "caption": c.text,
@@ -34,26 +41,27 @@ def parse(
             ],
             "triplets": [[c.entities[t.subject].name, t.predicate, c.entities[t.object].name] for t in c.triplets],
         }
-        for c in parser.parse(texts)
+        for c in reader.parse(texts)
     ]
     print_json(parsed if len(parsed) > 1 else parsed[0])
-    _note_counts(parser)
+    _note_counts(reader)
 
 
 def evaluate_parser(
     gold: Annotated[Path, typer.Argument(metavar="CSV", help="Captions with known graphs: columns caption and graph.")],
+    parser: ParserOption = "rules",
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
-    """Score the parser on captions with known graphs: precision, recall and f1 of their facts."""
+    """Score a parser on captions with known graphs: precision, recall and f1 of their facts."""
     from groundgraph.data.files import check_output, write_json
     from groundgraph.evaluation.gold_graphs import read_gold
     from groundgraph.evaluation.parsing import evaluate_parser
-    from groundgraph.language import load_parser
 
     if out:
         check_output(out, [gold])
     graphs = read_gold(gold)
-    scores, kinds = evaluate_parser(load_parser("rules"), graphs)
+    reader = _open(parser)
+    scores, kinds = evaluate_parser(reader, graphs)
     table = Table("facts", "precision", "recall", "f1")
     for group, figures in scores.items():
         table.add_row(group, *map(_share, figures.values()))
@@ -66,10 +74,19 @@ def evaluate_parser(
             count = counts[kind] if kind in kinds else len(graphs.graphs)
             table.add_row(escape(kind), str(count), *(_share(figures_of[group][m]) for group, m in measures))
         console.print(table)
+    _note_counts(reader)
     if graphs.skipped:
         console.print(f"[yellow]skipped[/] {graphs.skipped} malformed facts of {escape(str(gold))}")
     if out:
         write_json(out, scores | ({"kinds": kinds} if kinds else {}), indent=1)
+
+
+def _open(parser: str) -> Any:
+    """The parser of --parser."""
+    from groundgraph.language import open_parser
+    from groundgraph.stages.parsers import parser_config
+
+    return open_parser(parser_config(parser))
 
 
 def _note_counts(parser: Any) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PARSERS: dict[str, Any] = {
     "rules": "groundgraph.language.parser:RuleParser",
     "seq2seq": "groundgraph.language.seq2seq:Seq2SeqParser",
+    "scenegraphparser": "groundgraph.language.scene_graph_parser:SceneGraphParser",
+    "truth": "groundgraph.language.truth:TruthParser",
 }
 
 

@@ -31,9 +31,9 @@ class ParserConfig(BaseModel):
         return None
 
     @property
-    def package(self) -> str | None:
-        """The Python package that it needs."""
-        return None
+    def packages(self) -> tuple[str, ...]:
+        """The Python packages that it needs, as pip calls them."""
+        return ()
 
     @property
     def settings(self) -> dict[str, Any]:

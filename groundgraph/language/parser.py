@@ -37,9 +37,9 @@ class RulesConfig(ParserConfig):
     model: str = Field(MODEL, description="the spaCy model that it stands on, a package's name")
 
     @property
-    def package(self) -> str:
+    def packages(self) -> tuple[str, ...]:
         """The spaCy model."""
-        return self.model
+        return (self.model,)
 
 
 class RuleParser:

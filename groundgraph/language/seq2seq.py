@@ -107,8 +107,9 @@ class Seq2SeqParser:
         positions = getattr(config, "max_position_embeddings", None)
         self.limit = min(self.tokenizer.model_max_length, positions or 1024)
         self.prefix, self.batch_size = prefix, batch_size
+        # Without early stopping: with it the first graphs that end would be taken, not the likeliest.
         self.search = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, "do_sample": False}
-        self.search["early_stopping"] = num_beams > 1
+        self.search["early_stopping"] = False
         self.counts: Counter[str] = Counter()
 
     def parse(self, captions: Sequence[str]) -> list[ParsedCaption]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 
 from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import CONVENTIONS
-from groundgraph.language import PARSERS
-from groundgraph.language.config import parser_configs
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.training import TrainingConfig
@@ -20,25 +23,12 @@ from groundgraph.teachers.expert import PROMPTS
 from groundgraph.teachers.interaction import Area
 from groundgraph.vision import DETECTORS
 
-PARSER_CONFIGS = parser_configs(PARSERS)
 DetectorKind = Literal[tuple(DETECTORS)]  # type: ignore[valid-type]
 
 
 def as_tuple(value: Any) -> Any:
     """One name as a tuple of one."""
     return (value,) if isinstance(value, str) else value
-
-
-def _with_name(value: Any) -> Any:
-    """A recipe's `parser` with its name, which is rules where it says none."""
-    return {"name": "rules"} | value if isinstance(value, dict) else value
-
-
-Parser = Annotated[
-    reduce(or_, PARSER_CONFIGS.values()),
-    Field(discriminator="name"),
-    BeforeValidator(_with_name),
-]
 
 
 class Strict(BaseModel):

@@ -37,13 +37,13 @@ COUNTS = ("captions", "entities", "triplets", "captions without an entity")
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
     config = recipe.parser
-    model = config.model or config.package or ""
+    model = config.model
     return [
         Stage(
             "parsed",
             needs=("examples",),
             settings=[config.settings, recipe.precision] if config.network else config.settings,
-            files=lambda: [model_identity(model), _version(config.package or model)],
+            files=lambda: [*([model_identity(model)] if model else []), *map(_version, config.packages)],
             work=parse,
             cost=per_image(recipe.splits, "parse captions: {images:,} images", seconds=config.seconds),
             requirements=lambda: _requirements(config),
@@ -67,7 +67,10 @@ def _records(
     named = run.recipe.data.named
     for start in range(0, len(listing), CHUNK * 4):
         part = listing[start : start + CHUNK * 4]
-        flat = iter(parser.parse([caption for e in part for caption in e.captions]))
+        if hasattr(parser, "parse_example"):  # it reads the data's annotations
+            flat = iter([caption for e in part for caption in parser.parse_example(e)])
+        else:
+            flat = iter(parser.parse([caption for e in part for caption in e.captions]))
         for example in part:
             written = (triplet_caption(*t, named=named) for t in example.triplets)
             captions = [*islice(flat, len(example.captions)), *written]
@@ -119,7 +122,7 @@ def _requirements(config: ParserConfig) -> list[Need]:
     needs = []
     if config.network:
         needs.append(need_model("parser's model", config.network, "parser.model", WEIGHTS, TOKENIZER))
-    if package := config.package:
-        there = find_spec(package) is not None if package.isidentifier() else None
+    for package in config.packages:
+        there = bool(_version(package) or find_spec(package)) if package.isidentifier() else None
         needs.append(Need("parser's model", package, f"pip install {package}", key="parser.model", there=there))
     return needs

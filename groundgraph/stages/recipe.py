@@ -19,11 +19,9 @@ from groundgraph.grounding.config import GroundingConfig
 from groundgraph.models.device import DEVICES, Precision
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.config import (
-    PARSER_CONFIGS,
     DetectorConfig,
     EvaluationConfig,
     InteractionConfig,
-    Parser,
     PseudoLabelConfig,
     SggConfig,
     Strict,
@@ -35,6 +33,7 @@ from groundgraph.stages.config import (
 from groundgraph.stages.explain import explain, setting_of
 from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
 from groundgraph.stages.old_keys import OLD_KEYS
+from groundgraph.stages.parsers import PARSER_CONFIGS, Parser
 from groundgraph.stages.places import MODEL_DETECTORS, anchor
 from groundgraph.vision import can_pool
 

@@ -106,6 +106,13 @@ ABLATIONS = {
         "all",
         grounder="pairs",
     ),
+    "parser": Ablation(
+        "what reads the captions: the rules, the registry's rule-based parser, or the true triplets, the bound",
+        _each("parser.name", "rules", "scenegraphparser", "truth"),
+        "rules",
+        graphs=True,
+        settings=("vg_caption", "coco_caption"),
+    ),
     "prompts": Ablation(
         "sentences the image-text model is asked with",
         {name: f"teachers.expert.prompts={value}" for name, value in _PROMPTS.items()},
