@@ -33,7 +33,7 @@ class Motifs(SggModel):
 
     name = "motifs"
     Config = MotifsConfig
-    pairs_at_once = 512  # at inference: what is computed of so many stays in a processor's cache
+    pairs_at_once = 256  # at inference: what is computed of so many stays in a processor's cache
 
     def __init__(self, sizes: Sizes, config: MotifsConfig | None = None) -> None:
         super().__init__(sizes, config or MotifsConfig())

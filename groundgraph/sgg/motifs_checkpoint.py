@@ -44,6 +44,9 @@ _PARTS = {  # ours -> the release's
 }
 
 
+_NAMES = ("detected", "label", "previous", "objects", "predicates")  # parts with a row a name
+
+
 def read_motifs(path: str | Path) -> dict[str, Tensor]:
     """The relation predictor's weights of a checkpoint file, without what their names begin with.
 
@@ -91,13 +94,12 @@ def start_from_release(model: Motifs, weights: Mapping[str, Tensor], source: str
         if missing:
             raise InputError(f"{source} has no {missing[0]}: it is no checkpoint of Motifs as released")
         rows = {key: _arranged(key, weights[name].float(), model) for key, name in names.items()}
-        if part == "object":
+        if part == "object" and rows["object.weight"].dim() == 2:
             rows["subject.weight"], rows["object.weight"] = rows["object.weight"].chunk(2, 1)
         unlike = [key for key, value in rows.items() if value.shape != own[key].shape]
-        if unlike and part in ("detected", "label", "previous", "objects", "predicates"):
-            if all(rows[key].shape[1:] == own[key].shape[1:] for key in unlike):
-                kept.append(part)
-                continue
+        if unlike and part in _NAMES and _only_rows_differ(rows, own):
+            kept.append(part)
+            continue
         if unlike:
             key = unlike[0]
             raise InputError(
@@ -109,12 +111,20 @@ def start_from_release(model: Motifs, weights: Mapping[str, Tensor], source: str
     return kept
 
 
+def _only_rows_differ(rows: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    """Whether a part's tensors are as the model's but for their number of rows, which is the same in each."""
+    same = all(v.dim() == own[key].dim() and v.shape[1:] == own[key].shape[1:] for key, v in rows.items())
+    return same and len({len(v) for v in rows.values()}) == 1
+
+
 def _arranged(key: str, values: Tensor, model: Motifs) -> Tensor:
     """Weights of the release in this model's order of rows or columns."""
     hidden, embedded = model.config.hidden, model.config.embedded
+    if values.dim() != 2:
+        return values
     if key in ("detected.weight", "previous.weight"):
         return values.roll(-1, 0)
-    if key == "geometry.0.weight":  # sides, centre, corners, area
+    if key == "geometry.0.weight" and values.shape[1] == 9:  # sides, centre, corners, area
         return values[:, [2, 3, 0, 1, *range(4, 9)]]
     if key == "decoder.input.weight":  # region, context, label
         region = values.shape[1] - hidden - embedded

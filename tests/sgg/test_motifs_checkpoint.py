@@ -185,6 +185,20 @@ def test_what_does_not_fit_is_named(options, release, message):
         start_from_release(Motifs(SIZES, CONFIG.model_copy(update=options)), weights, "a.pth")
 
 
+@pytest.mark.parametrize("name", [name for name in released() if not name.startswith("up_dim")])
+def test_tensors_of_any_other_shape_are_named(name):
+    for shape in ((), (3,), (2, 2), (0, 9), (2, 3, 4)):
+        tensor = torch.zeros(shape)
+        if tensor.shape == released()[name].shape:
+            continue
+        try:
+            kept = start_from_release(Motifs(SIZES, CONFIG), released() | {name: tensor}, "a.pth")
+        except InputError as error:
+            assert "a.pth" in str(error)
+        else:
+            raise AssertionError(f"{name} of {shape} was taken, {kept} kept")
+
+
 def test_open_heads_and_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"set sgg\.heads=closed"):
         start_from_release(Motifs(replace(SIZES, text=4), CONFIG), released(), "a.pth")

@@ -182,10 +182,12 @@ def test_every_file_that_a_stage_reads_counts(tmp_path):
     (words / "deep").mkdir(parents=True)
     (words / "deep" / "vocab.txt").write_text("1")
     uniter = ("sgg.model=uniter", f"sgg.uniter.checkpoint={model}", f"sgg.uniter.tokenizer={words}", "grounder=sgnls")
+    released = (f"sgg.motifs.checkpoint={model}", "grounder=sgnls")
     looker = (f"teachers.interaction.model={model}", f"teachers.interaction.tokenizer={words}", "grounder=two-teachers")
     regions = ("detector.kind=bottom-up-h5", f"detector.model={table}", f"detector.features={words}", "grounder=sgnls")
     for settings, path, first, before in (
         (uniter, model, "sgg-sgnls", "pseudo-sgnls"),
+        (released, model, "sgg-sgnls", "pseudo-sgnls"),
         (uniter, words / "deep" / "vocab.txt", "sgg-sgnls", "pseudo-sgnls"),
         (looker, model, "teachers", "regions"),
         (looker, words / "deep" / "vocab.txt", "teachers", "regions"),
