@@ -13,7 +13,7 @@ from groundgraph.language.lemmas import lemma, name_lemma
 from groundgraph.language.words import ARTICLES, NUMBERS
 
 _WORD = re.compile(r"[^\W_]+")
-_PEOPLE = {"people": "person", "persons": "person"}  # plurals that the lemma tables keep as they are
+_SINGULAR = {"people": "person"}  # of a plural that the lemma tables keep as it is
 GAP = 2  # words that may stand between two of a name's: "the man's black shirt" has a man shirt
 BEFORE = 4  # words before a noun that are looked through for what describes it
 ALIKE = 0.8  # how alike a mistyped word and the meant one are at least, of `difflib`, from 5 letters on
@@ -76,7 +76,8 @@ def tie(text: str, things: Sequence[Thing]) -> tuple[Entity, ...]:
 
 @cache
 def _base(word: str) -> str:
-    return _PEOPLE.get(word) or lemma(word, "noun")
+    base = lemma(word, "noun")
+    return _SINGULAR.get(base, base)
 
 
 def _places(thing: Thing, bases: Sequence[str]) -> Iterator[_Place]:

@@ -1,11 +1,14 @@
 """What learned parsers write, as facts and as a parsed caption whose things have their characters."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from groundgraph.data.types import Entity, ParsedCaption
+from groundgraph.evaluation.gold_graphs import read_gold
+from groundgraph.language import load_parser
 from groundgraph.language.facts import (
     CUT_OFF,
     EMPTY,
@@ -79,6 +82,7 @@ def test_a_caption_of_facts():
         ("the man's black shirt", "( man shirt )", [("the man's black shirt", "shirt")]),
         ("a cup of tea", "( cup of tea )", [("a cup of tea", "cup")]),
         ("some people", "( person )", [("some people", "people")]),
+        ("two peoples on a bench", "( people )", [("two peoples", "peoples")]),
         # The longer name leaves the other court alone, though it comes later.
         (
             "a court by a tennis court",
@@ -98,6 +102,25 @@ def test_things_have_their_characters(text, graph, places):
     assert heads(text, graph) == places
     spans = [e.span for e in read(text, graph).entities]
     assert len(set(spans)) == (1 if text.startswith("cats") else len(spans))
+
+
+def test_what_the_rules_read_is_found_where_they_read_it():
+    """By their names alone, in another order, numbered where there are several."""
+    right = several = count = 0
+    for caption in load_parser("rules").parse(read_gold(Path(__file__).parent / "captions.csv").captions):
+        times: Counter[str] = Counter()
+        names = []
+        for entity in caption.entities:
+            names.append(f"{entity.name}:{times[entity.name]}")
+            times[entity.name] += 1
+        facts = [(name, "is", a) for name, e in zip(names, caption.entities, strict=True) for a in e.attributes]
+        facts += [(names[t.subject], t.predicate, names[t.object]) for t in reversed(caption.triplets)]
+        tied = caption_of_facts(caption.text, [*facts, *((name,) for name in names)], Counter()).entities
+        heads = {(e.name, e.head_span) for e in tied}
+        right += sum((e.name, e.head_span) in heads for e in caption.entities)
+        several += sum(n for n in times.values() if n > 1)
+        count += len(names)
+    assert count > 200 and several and right / count > 0.95
 
 
 def test_marks_of_verbs_are_no_part_of_predicates():
