@@ -43,6 +43,7 @@ EXPERTS = {
     "detector": ("detector", "model"),
     "features": ("detector", "features"),
     "text": ("text", "model"),
+    "language-prior": ("sgg", "language_prior"),
     "image-text": ("teachers", "expert", "model"),
 }
 LOADED_AS_FLOAT32 = ("detector", "text")  # whatever their files hold; a detector of torchvision's kind
@@ -157,7 +158,7 @@ def write_packed(parts: ModelParts, folder: Path, half: bool = False) -> None:
             content["grounding"]["fusing"] = "average"
     for target, keys in EXPERTS.items():
         holder = _holder(content, keys)
-        name = holder.get(keys[-1], "")
+        name = holder.get(keys[-1]) or ""
         if name.startswith("bundled:"):
             bundled[name] = _digest(name)
         elif (source := Path(name).expanduser()).is_dir() and name:

@@ -32,6 +32,7 @@ class Sizes:
         start: Whether object logits start from the detector's answer.
         views: e, how many of a region's features, the last ones, are an image-text model's of the region's crop, which
             then judges the names that no category of the detector goes by; 0: none.
+        prior: Whether what a language model expects between two labels is added to predicate logits.
     """
 
     features: int
@@ -42,6 +43,7 @@ class Sizes:
     text: int = 0
     start: bool = False
     views: int = 0
+    prior: bool = False
 
 
 @dataclass(frozen=True)

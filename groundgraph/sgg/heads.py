@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
 from groundgraph.sgg.batch import SggModel, Sizes
+from groundgraph.sgg.pairs import LanguagePrior
 from groundgraph.sgg.start import DetectorStart
 
 NameKind = Literal["categories", "predicates"]
@@ -69,10 +70,11 @@ class OpenHead(NameFeatures):
         super().__init__(kind, sizes)
         self.project = nn.Linear(width, sizes.text)
         self.background = nn.Parameter(torch.randn(1, sizes.text) / math.sqrt(sizes.text))
-        # A large scale over small weights begins alike and learns faster: names that are nearly the same (man, boy) are
-        # told apart by what little is left of their features.
-        self.scale = nn.Parameter(torch.tensor(3 * math.sqrt(sizes.text)))
-        nn.init.uniform_(self.project.weight, -1 / (3 * math.sqrt(width)), 1 / (3 * math.sqrt(width)))
+        # A larger scale over smaller weights begins alike and learns faster: categories that are nearly the same (man,
+        # boy) are told apart by what little is left of their features. Predicates that training lacks would lose by it.
+        speed = 3 if kind == "categories" else 1
+        self.scale = nn.Parameter(torch.tensor(speed * math.sqrt(sizes.text)))
+        nn.init.uniform_(self.project.weight, -1 / (speed * math.sqrt(width)), 1 / (speed * math.sqrt(width)))
         self.register_buffer("bonus", torch.zeros(1 + len(self.names)))
 
     def forward(self, states: Tensor) -> Tensor:
@@ -140,6 +142,7 @@ def set_names(
     means: tuple[np.ndarray, np.ndarray] | None = None,
     views: tuple[np.ndarray, float] | None = None,
     unseen: tuple[np.ndarray, float] | None = None,
+    log_ratios: np.ndarray | None = None,
 ) -> None:
     """Tell a model what its names are, before training and, with open heads, after it; None: as they were.
 
@@ -151,6 +154,7 @@ def set_names(
             (`language.concepts.name_roles`), for a model that starts from the detector.
         views: Features [C, e] in the image-text model's space and their temperature, for one that has views.
         unseen: [P] bool, the predicates that training did not have, and their bonus, for open heads.
+        log_ratios: [C, C, P], what a language model expects between two labels, for one with such a prior.
     """
     features = {"categories": categories, "predicates": predicates}
     for module in model.modules():
@@ -163,6 +167,8 @@ def set_names(
             module.set_match(*map(torch.from_numpy, means))
             if views is not None:
                 module.set_views(torch.from_numpy(views[0]), views[1])
+        elif isinstance(module, LanguagePrior) and log_ratios is not None:
+            module.set_table(torch.from_numpy(log_ratios))
     counts = {kind: len(rows) for kind, rows in features.items() if rows is not None}
     model.sizes = Sizes(**asdict(model.sizes) | counts)
 
@@ -170,12 +176,12 @@ def set_names(
 @contextmanager
 def names_kept(model: SggModel) -> Iterator[None]:
     """Whatever names a model is told in the block, after it it knows those that it knew."""
-    told = [m for m in model.modules() if isinstance(m, NameFeatures | DetectorStart)]
-    before, sizes = [dict(module.named_buffers(recurse=False)) for module in told], model.sizes
+    named = [m for m in model.modules() if isinstance(m, NameFeatures | DetectorStart | LanguagePrior)]
+    before, sizes = [dict(module.named_buffers(recurse=False)) for module in named], model.sizes
     try:
         yield
     finally:
         model.sizes = sizes
-        for module, buffers in zip(told, before, strict=True):
+        for module, buffers in zip(named, before, strict=True):
             for name, buffer in buffers.items():
                 setattr(module, name, buffer)

@@ -22,7 +22,7 @@ from groundgraph.sgg.decoding import decode_labels
 from groundgraph.sgg.heads import new_head, new_labels, start_at_zero
 from groundgraph.sgg.lstm import HighwayLstm, Lstm
 from groundgraph.sgg.motifs_config import MotifsConfig
-from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, box_geometry, target_or_best
+from groundgraph.sgg.pairs import UnionFeature, box_geometry, new_pair_bias, target_or_best
 from groundgraph.sgg.start import DetectorAnswer, DetectorStart
 
 RELEASED_GEOMETRY = (32, 128)  # hidden and output width of the released code's embedding of a box
@@ -76,7 +76,7 @@ class Motifs(SggModel):
         self.union = UnionFeature(c.union, sizes, c.embedded, c.pair) if c.union != "none" else None
         self.predicates = new_head("predicates", c.pair, sizes)
         self.dropout = nn.Dropout(c.dropout) if c.dropout_on == "all" else nn.Identity()
-        self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
+        self.frequency = new_pair_bias(c.frequency_bias, sizes)
         if c.relation == "sum":
             self._start_as_released()
         self.start = DetectorStart(sizes) if sizes.start else None

@@ -1,4 +1,4 @@
-"""What scene-graph models know of boxes and pairs of boxes: geometry, union features, the predicates' frequency."""
+"""What scene-graph models know of boxes and pairs of boxes: geometry, union features, what is usual between labels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from groundgraph.data.geometry import PAIR_GEOMETRY, pair_geometry
 from groundgraph.errors import InputError
@@ -79,6 +80,42 @@ class FrequencyBias(nn.Module):
         """What is added to the logits of pairs [Q, 3] of regions with labels [B, V]: [Q, 1 + P]."""
         image, subject, object_ = pairs.unbind(1)
         return self.table[labels[image, subject], labels[image, object_]]
+
+
+class LanguagePrior(nn.Module):
+    """What a masked language model expects between two labels, times a learnt weight, in `FrequencyBias`'s place.
+
+    Counts know the predicates that were counted; words know others too (Lu et al. 2016), which is what open heads need.
+
+    Attributes:
+        table: [1 + C, 1 + C, 1 + P], log ratios (`language.masked_words`); 0 for the background.
+        weight: Of the table.
+    """
+
+    table: Tensor
+    limit = 8.0  # of a log ratio either way: what is never said may still be seen
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        labels = 1 + sizes.categories
+        self.register_buffer("table", torch.zeros(labels, labels, 1 + sizes.predicates))
+        self.weight = nn.Parameter(torch.tensor(1.0))
+
+    def set_table(self, log_ratios: Tensor) -> None:
+        """Take [C, C, P] for the names that the model knows from now on."""
+        self.table = pad(log_ratios.clamp(-self.limit, self.limit), (1, 0, 1, 0, 1, 0)).to(self.table)
+
+    def forward(self, labels: Tensor, pairs: Tensor) -> Tensor:
+        """What is added to the logits of pairs [Q, 3] of regions with labels [B, V]: [Q, 1 + P]."""
+        image, subject, object_ = pairs.unbind(1)
+        return self.weight * self.table[labels[image, subject], labels[image, object_]]
+
+
+def new_pair_bias(frequency: bool, sizes: Sizes) -> FrequencyBias | LanguagePrior | None:
+    """What is added to predicate logits by the two labels: counted, read from words (`sizes.prior`), or nothing."""
+    if frequency:
+        return FrequencyBias(sizes)
+    return LanguagePrior(sizes) if sizes.prior else None
 
 
 def target_or_best(logits: Tensor, targets: Tensor | None) -> Tensor:

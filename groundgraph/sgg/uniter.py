@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
 from groundgraph.sgg.heads import NameKind, new_head, start_at_zero
-from groundgraph.sgg.pairs import FrequencyBias, UnionFeature, UnionKind, target_or_best
+from groundgraph.sgg.pairs import UnionFeature, UnionKind, new_pair_bias, target_or_best
 from groundgraph.sgg.start import DetectorAnswer, DetectorStart
 
 TEXT, REGION, SUBJECT, OBJECT = range(4)  # token types; UNITER has the first two
@@ -137,7 +137,7 @@ class Uniter(SggModel):
         self.dropout = nn.Dropout(c.dropout)
         self.apply(_initialise)
         self.union = UnionFeature(c.union, sizes, c.hidden, c.hidden) if c.union != "none" else None
-        self.frequency = FrequencyBias(sizes) if c.frequency_bias else None
+        self.frequency = new_pair_bias(c.frequency_bias, sizes)
         self.start = DetectorStart(sizes) if sizes.start else None
         if self.start:
             start_at_zero(self.objects[-1])

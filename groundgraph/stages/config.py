@@ -214,6 +214,11 @@ class SggConfig(_ModelConfigs):
     names: Literal["text", "image-text"] = Field(
         "text", description="whose text features open heads read: text.model's or teachers.expert.model's"
     )
+    language_prior: str | None = Field(
+        None,
+        description="a masked language model (bundled:text, a BERT's hub id or folder) that tells open heads what is "
+        "usual between two things, of predicates that no caption taught them too; null: none",
+    )
     unseen_bonus: float = Field(
         1.0,
         ge=0,
@@ -239,6 +244,8 @@ class SggConfig(_ModelConfigs):
                 f"sgg.{self.model}.frequency_bias counts names, and open heads have names of any kind: take heads "
                 "closed, or leave the bias out"
             )
+        if self.language_prior and self.heads == "closed":
+            raise InputError("sgg.language_prior is for heads that know names by their words: set sgg.heads to open")
         return self
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.language.concepts import name_roles, names_of_categories
 from groundgraph.language.encoder import TextEncoder
+from groundgraph.language.masked_words import MaskedLanguageModel
+from groundgraph.models.device import Precision
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.sgg import new_model
 from groundgraph.sgg.batch import SggModel, Sizes
@@ -48,10 +52,12 @@ def untrained_model(run: Run, unions: int = 0) -> SggModel:
         text=features[0].shape[1] if features else 0,
         start=config.start != "none",
         views=views[0].shape[1] if views else 0,
+        prior=config.language_prior is not None,
     )
     with seeded(run.recipe.seed, run.device):
         model = new_model(config.chosen, sizes, detector)
-    set_names(model, *(features or (None, None)), _means(detector, names[0]), views)
+    means, ratios = _means(detector, names[0]), _log_ratios(run.recipe, *names)
+    set_names(model, *(features or (None, None)), means, views, log_ratios=ratios)
     return model
 
 
@@ -108,24 +114,31 @@ def tell_names(
     """
     features, means = name_features(recipe, categories, predicates), _means(detector, categories)
     unseen = ~np.isin(predicates, trained), recipe.sgg.unseen_bonus
-    set_names(model, *features, means, _view_features(recipe, categories), unseen)
-
-
-def name_models(recipe: Recipe) -> list[str]:
-    """The models that a scene-graph model's names are read by."""
-    by_text = [recipe.text.model] if recipe.sgg.heads == "open" and recipe.sgg.names == "text" else []
-    return by_text + ([recipe.teachers.expert.model] if recipe.sgg.needs_expert else [])
+    views, ratios = _view_features(recipe, categories), _log_ratios(recipe, categories, predicates)
+    set_names(model, *features, means, views, unseen, ratios)
 
 
 def name_needs(recipe: Recipe) -> list[Need]:
     """What a scene-graph model's names are read by."""
-    text = "text encoder", "text.model", WEIGHTS, TOKENIZER
-    image_text = "image-text model", "teachers.expert.model", WEIGHTS, TOKENIZER, PREPARATION
-    needs = []
-    for model in name_models(recipe):
-        what, key, *parts = text if model == recipe.text.model else image_text
-        needs.append(need_model(what, model, key, *parts))
-    return needs
+    return [need_model(what, model, key, *parts) for what, key, model, *parts in _readers(recipe)]
+
+
+def name_models(recipe: Recipe) -> list[str]:
+    """The models that a scene-graph model's names are read by."""
+    return [model for _, _, model, *_ in _readers(recipe)]
+
+
+def _readers(recipe: Recipe) -> list[tuple[Any, ...]]:
+    """What each of them is, the recipe's key that names it, its name, and which of its files are loaded."""
+    config, readers = recipe.sgg, []
+    if config.heads == "open" and config.names == "text":
+        readers.append(("text encoder", "text.model", recipe.text.model, WEIGHTS, TOKENIZER))
+    if config.language_prior:
+        readers.append(("masked language model", "sgg.language_prior", config.language_prior, WEIGHTS, TOKENIZER))
+    if config.needs_expert:
+        expert = recipe.teachers.expert.model
+        readers.append(("image-text model", "teachers.expert.model", expert, WEIGHTS, TOKENIZER, PREPARATION))
+    return readers
 
 
 def name_features(
@@ -173,6 +186,20 @@ def _view_features(recipe: Recipe, names: Sequence[str]) -> tuple[np.ndarray, fl
     expert = recipe.teachers.expert
     model = ImageTextModel(expert.model, expert.prompts, device=recipe.device, precision=recipe.precision)
     return model.entity_features([ParsedCaption.of_word(name).entities[0] for name in names]), expert.temperature
+
+
+def _log_ratios(recipe: Recipe, categories: Sequence[str], predicates: Sequence[str]) -> np.ndarray | None:
+    """What the recipe's language model expects between two categories, [C, C, P]; None where it has none."""
+    if recipe.sgg.language_prior is None:
+        return None
+    return _ratios_by(recipe.sgg.language_prior, recipe.device, recipe.precision, tuple(categories), tuple(predicates))
+
+
+@lru_cache(maxsize=1)  # a model whose names are all trained is told them twice
+def _ratios_by(
+    model: str, device: str, precision: Precision, categories: tuple[str, ...], predicates: tuple[str, ...]
+) -> np.ndarray:
+    return MaskedLanguageModel(model, device=device, precision=precision).log_ratios(categories, predicates)
 
 
 def _sentence(prompt: str, name: str) -> ParsedCaption:

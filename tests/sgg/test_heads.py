@@ -9,7 +9,7 @@ from tiny_regions import SIZES, some_regions
 
 from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import collate, ordered_pairs
-from groundgraph.sgg.heads import OpenHead, set_names
+from groundgraph.sgg.heads import OpenHead, names_kept, set_names
 
 MEANS = np.array([[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], bool)
 MODELS = pytest.mark.parametrize("name", SGG_MODELS)
@@ -65,3 +65,26 @@ def test_names_that_training_did_not_have_get_a_bonus():
     after = model(batch)
     torch.testing.assert_close(after.objects, before.objects)
     torch.testing.assert_close(after.predicates - before.predicates, torch.tensor([[0, 0, 1.5, 0]] * 2))
+
+
+@MODELS
+def test_what_words_expect_between_two_labels_is_added(name):
+    torch.manual_seed(0)
+    model = SGG_MODELS[name](replace(SIZES, text=7, prior=True)).eval()
+    features, ratios = (names(5, 0), names(3, 1)), np.zeros((5, 5, 3), np.float32)
+    set_names(model, *features)
+    batch = batch_of([0, 1, 2, -1], [0.9, 0.7, 0.8, 0.4])
+    batch = replace(batch, pairs=ordered_pairs(batch))
+    before = model(batch)
+    labels = (before.objects[0, :, 1:].argmax(-1)).tolist()  # from 0
+    subject, object_ = batch.pairs[5, 1:].tolist()
+    ratios[labels[subject], labels[object_]] = [0.5, -2, 20]
+    with torch.no_grad():
+        model.frequency.weight.fill_(2)
+    with names_kept(model):
+        set_names(model, log_ratios=ratios)
+        after = model(batch)
+        torch.testing.assert_close(after.objects, before.objects)
+        added = after.predicates - before.predicates
+        torch.testing.assert_close(added[5], torch.tensor([0, 1, -4, 16.0]))  # the last one cut off at 8
+    torch.testing.assert_close(model(batch).predicates, before.predicates)

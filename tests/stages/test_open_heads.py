@@ -33,6 +33,7 @@ def novel(tmp_path_factory):
         tmp_path_factory.mktemp("open") / "run",
         "sgg.heads=open",
         "sgg.start=image-text",
+        "sgg.language_prior=bundled:text",
         "sgg.training.patience=1",
         *NOVEL,
     )
@@ -82,7 +83,7 @@ def test_the_same_names_give_the_same_graph(novel):
 
 def test_the_models_of_names_are_read_where_recipes_ask_for_them(novel, tmp_path):
     sizes = json.loads((novel.folder / "sgg-sgnls" / "config.json").read_text())["sizes"]
-    assert sizes["views"] and sizes["text"] == 128 and sizes["start"]
+    assert sizes["views"] and sizes["text"] == 128 and sizes["start"] and sizes["prior"]
     run = run_of(tmp_path / "run", "sgg.heads=open", "sgg.names=image-text", "sgg.start=detector", "sgg.model=uniter")
     sizes = json.loads((run.folder / "sgg-sgnls" / "config.json").read_text())["sizes"]
     assert not sizes["views"] and sizes["text"] and "novel" not in artifacts.metrics(run)["methods"]["sgnls"]
@@ -98,6 +99,8 @@ def test_closed_heads_with_withheld_names_and_no_others(tmp_path):
 def test_mistakes(tmp_path):
     with pytest.raises(InputError, match=r"not in the vocabulary: unicorn"):
         run_of(tmp_path / "run", "vocabulary.novel.categories=[unicorn]")
+    with pytest.raises(RecipeError, match=r"set sgg\.heads to open"):
+        load_recipe(find_recipe("demo"), ["sgg.language_prior=bundled:text"])
     for settings, why in (
         (["sgg.motifs.frequency_bias=true"], "frequency_bias counts names"),
         (["sgg.names=image-text", "teachers.expert=null", "grounding.fusing=average"], "name a model there"),
