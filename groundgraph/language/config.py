@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -45,6 +46,10 @@ class ParserConfig(BaseModel):
         """What its constructor takes."""
         return self.model_dump(exclude={"name"})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A recipe goes to other processes, and its parser's class is one of `parser_configs`, which no module has.
+        return _restored, (self.model_dump(),)
+
 
 def parser_configs(names: Iterable[str]) -> dict[str, type[ParserConfig]]:
     """Name -> what a recipe's `parser` of that name may say.
@@ -54,12 +59,18 @@ def parser_configs(names: Iterable[str]) -> dict[str, type[ParserConfig]]:
     """
     classes = {name: lookup(PARSERS, name, "parser") for name in names}
     bases = {name: getattr(parser, "Config", ParserConfig) for name, parser in classes.items()}
-    return {
-        name: create_model(
-            base.__name__,
-            __base__=base,
-            __doc__=base.__doc__,
-            name=(Literal[name], Field(name, description="the parser")),  # type: ignore[valid-type]
-        )
-        for name, base in bases.items()
-    }
+    return {name: _named(name, base) for name, base in bases.items()}
+
+
+@cache
+def _named(name: str, base: type[ParserConfig]) -> type[ParserConfig]:
+    return create_model(
+        base.__name__,
+        __base__=base,
+        __doc__=base.__doc__,
+        name=(Literal[name], Field(name, description="the parser")),  # type: ignore[valid-type]
+    )
+
+
+def _restored(options: dict[str, Any]) -> ParserConfig:
+    return parser_configs([options["name"]])[options["name"]](**options)

@@ -1,6 +1,7 @@
 """Every bundled recipe loads, extends what it says and dry-runs; the paper's tables are all there."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -217,3 +218,9 @@ def test_nothing_may_look_at_the_pictures_of_data_without_any(settings, key):
         load_recipe(recipe, settings)
     with pytest.raises(RecipeError, match="pool given boxes"):
         load_recipe(recipe, ["sgg.tasks=[sgcls]"])
+
+
+@pytest.mark.parametrize("name", ["demo", "coco-mini"])
+def test_a_recipe_goes_to_other_processes(name):
+    recipe = load_recipe(find_recipe(name))
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
