@@ -13,7 +13,7 @@ only match themselves), `same` (words people use alike), `kinds` (in that direct
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -185,6 +185,11 @@ class ConceptMap:
             self._predicates.setdefault(predicate_lemma(name), i)
         self._category_of: dict[str, int] = {}
         self._predicate_of: dict[str, int] = {}
+
+    def take(self, categories: Mapping[str, int], predicates: Mapping[str, int]) -> None:
+        """Take what words mean as it is given: word -> number, of categories' names and of predicates' texts."""
+        self._category_of |= categories
+        self._predicate_of |= predicates
 
     def category(self, entity: Entity) -> int:
         """Return the category that an entity's name means, see `category_of`."""

@@ -14,8 +14,14 @@ from typing import Any
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.language.boxable import boxable
-from groundgraph.language.concepts import ConceptMap
 from groundgraph.language.induction import APART
+from groundgraph.stages.alignment import (
+    aligned_map,
+    alignment_files,
+    alignment_needs,
+    alignment_settings,
+    check_alignment,
+)
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.parsed import parsed
 from groundgraph.stages.recipe import Recipe
@@ -35,13 +41,16 @@ COUNTED = (
 
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
+    check_alignment(recipe)
     return [
         Stage(
             "concepts",
             needs=("parsed", "vocabulary"),
-            settings=None,
+            settings=alignment_settings(recipe),
+            files=lambda: alignment_files(recipe),
             work=map_words,
             cost=per_image(("train",), "look up words: {images:,} images"),
+            requirements=lambda: alignment_needs(recipe),
         )
     ]
 
@@ -53,7 +62,8 @@ def map_words(run: Run, folder: Path) -> dict[str, Any]:
     captions say it.
     """
     categories, predicates = vocabulary(run)
-    concepts = ConceptMap(categories, predicates)
+    answered = Counter[str]()
+    concepts = aligned_map(run, run.recipe.vocabulary.alignment.kind, answered)
     nouns: Counter[str] = Counter()
     verbs: Counter[str] = Counter()
     category_of: dict[str, int] = {}
@@ -93,7 +103,7 @@ def map_words(run: Run, folder: Path) -> dict[str, Any]:
         "predicates": [row(w, n, "predicates", {"predicate": acts[w]}) for w, n in verbs.most_common()],
     }
     (folder / "concepts.json").write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    return dict(counts)
+    return dict(counts) | {what: count for what, count in answered.items() if count}
 
 
 def word_meanings(run: Run) -> dict[str, Any]:

@@ -143,6 +143,20 @@ class NovelConfig(Strict):
     predicates: tuple[str, ...] = Field((), description="withheld: no triplet with them is trained on")
 
 
+class AlignmentConfig(Strict):
+    """How the words of the captions that train become names of the vocabulary."""
+
+    kind: Literal["wordnet", "text", "llm"] = Field(
+        "wordnet",
+        description="wordnet: as everywhere; text: the name of the likest embedding; llm: the parser's language model "
+        "says which, WordNet where it does not",
+    )
+    model: str = Field("package:all_minilm_l6_v2", description="of text: what embeds words, as text.model")
+    threshold: float = Field(
+        0.6, ge=-1, le=1, description="of text: the least cosine of a word's and a name's embedding"
+    )
+
+
 class VocabularyConfig(Strict):
     """The evaluation vocabulary."""
 
@@ -159,6 +173,7 @@ class VocabularyConfig(Strict):
         description="of an induced one: images whose captions say a word, or half as many, if the detector knows it",
     )
     novel: NovelConfig = NovelConfig()
+    alignment: AlignmentConfig = AlignmentConfig()
 
 
 class PseudoLabelConfig(Strict):

@@ -12,6 +12,7 @@ _FILES = ("data.folder", "data.coco.folder", "sgg.motifs.checkpoint", "sgg.unite
 _MODELS = (
     "parser.model",
     "text.model",
+    "vocabulary.alignment.model",
     "detector.features",
     "teachers.interaction.model",
     "teachers.interaction.tokenizer",

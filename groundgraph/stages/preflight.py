@@ -14,6 +14,7 @@ from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
 from groundgraph.models.hub import obstacles, torchvision_weights
 from groundgraph.stages import stages
+from groundgraph.stages.alignment import mapped_triplets
 from groundgraph.stages.parsed import unread
 from groundgraph.stages.recipe import Recipe
 
@@ -74,5 +75,5 @@ def ways(need: Need) -> str:
 def count_supervision(run: Run) -> dict[str, int]:
     """Run the stages up to the concept map in the run's folder (the run itself then skips them) and give its counts."""
     execute(run, with_needs(stages(run.recipe), ["concepts"]))
-    counts = run.record("examples")["counts"] | unread(run) | run.record("concepts")["counts"]
+    counts = run.record("examples")["counts"] | unread(run) | run.record("concepts")["counts"] | mapped_triplets(run)
     return {name: count for name, count in counts.items() if isinstance(count, int)}

@@ -26,15 +26,14 @@ from groundgraph.grounding.pseudo_labels import (
     softmax_shares,
     top_regions,
 )
-from groundgraph.language.concepts import ConceptMap
 from groundgraph.stages import grounding
+from groundgraph.stages.alignment import alignment_settings, concept_map
 from groundgraph.stages.config import PseudoLabelConfig
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples
 from groundgraph.stages.parsed import entities, parsed, triplet_rows
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
-from groundgraph.stages.vocabulary import vocabulary
 
 
 def stage_of(method: str) -> str:
@@ -44,11 +43,12 @@ def stage_of(method: str) -> str:
 
 def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe that grounds."""
-    labels = recipe.pseudo_labels
+    labels, aligned = recipe.pseudo_labels, alignment_settings(recipe) is not None
+    read = ("examples", "regions", "vocabulary", "parsed", *(("concepts",) if aligned else ()))
     return [
         Stage(
             stage_of(name),
-            needs=("examples", "regions", "vocabulary", "parsed", grounding.stage_of(name)),
+            needs=(*read, grounding.stage_of(name)),
             settings=[labels.kind, labels.stored or labels.top, recipe.seed],
             work=partial(label, method=name),
             cost=per_image(("train",), "label {images:,} images", seconds=0.3),
@@ -60,7 +60,7 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def label(run: Run, folder: Path, method: str) -> dict[str, Any]:
     """Label the train split's images in the evaluation vocabulary."""
-    concepts, rng = ConceptMap(*vocabulary(run)), np.random.default_rng(run.recipe.seed)
+    concepts, rng = concept_map(run), np.random.default_rng(run.recipe.seed)
     counts: Counter[str] = Counter()
     records = []
     config, grounds_pairs = run.recipe.pseudo_labels, run.recipe.methods[method].pairs

@@ -44,7 +44,7 @@ def build(recipe: Recipe) -> list[Stage]:
             "vocabulary",
             needs=("parsed", "regions") if asks_detector else ("parsed",),
             settings=[
-                recipe.vocabulary.model_dump(exclude={"novel"}),
+                recipe.vocabulary.model_dump(exclude={"novel", "alignment"}),
                 *(label_settings(recipe) if asks_detector else []),
             ],
             work=choose,

@@ -85,6 +85,24 @@ def test_published_triplets_train_in_place_of_captions(folder):
     assert [(row["word"], row["category"]) for row in nouns] == [("men", "men"), ("horse", "horse")]
 
 
+def test_words_are_aligned_by_their_embeddings(folder):
+    """A zeppelin is no thing of VG150 by WordNet; by embeddings and a low threshold it is an airplane."""
+    pytest.importorskip("all_minilm_l6_v2")
+    keys = "vocabulary.alignment.kind=text", "vocabulary.alignment.threshold=0.3"
+    counts = run(folder, "vg_caption", "aligned", *keys)["counts"]
+    nouns = json.loads((folder / "aligned" / "concepts" / "concepts.json").read_text())["nouns"]
+    assert {row["word"]: row["category"] for row in nouns}["zeppelin"] == "airplane"
+    assert counts["concepts: mapped triplets"] == 7 * 3 and counts["pseudo-sgnls: triplets"] == 21
+    words = ["data", "check", folder / "recipe.yaml", "--out", folder / "aligned", "--set", "data.setting=vg_caption"]
+    result = CliRunner().invoke(app, [str(w) for w in words] + [w for key in keys for w in ("--set", key)])
+    assert result.exit_code == 0, result.output
+    lines = {
+        line.split("│")[1].strip(): line.split("│")[2].strip() for line in result.output.splitlines() if "│" in line
+    }
+    assert lines["mapped triplets by WordNet"] == "14"
+    assert lines["mapped triplets by embeddings alike by 0.3 or more"] == "21"
+
+
 def test_what_words_mean_is_written_down_and_shown(folder):
     run(folder, "vg_caption")
     concepts = json.loads((folder / "vg_caption" / "concepts" / "concepts.json").read_text())
