@@ -37,6 +37,16 @@ class ParserConfig(BaseModel):
         return ()
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that have to be set."""
+        return ()
+
+    @property
+    def sends(self) -> bool:
+        """Whether captions leave this machine."""
+        return False
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What decides its results."""
         return self.model_dump()

@@ -17,6 +17,7 @@ from groundgraph.grounding.sgnls import Sgnls, labelled_image
 from groundgraph.language import open_parser
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.pretrained.results import GroundedCaption
+from groundgraph.stages.parsers import offline
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.parsed import triplet_rows
 from groundgraph.stages.preflight import require_all
@@ -39,7 +40,8 @@ class WordGrounder:
 
     def __init__(self, recipe: Recipe, detector: Detector, grounder: Learned | Sgnls | None = None) -> None:
         self.recipe, self.detector, self.grounder = recipe, detector, grounder
-        self.parser = open_parser(recipe.parser, recipe.device, recipe.precision)
+        # A model may be a stranger's: to load it must not send what it is asked to its parser's server.
+        self.parser = open_parser(offline(recipe.parser), recipe.device, recipe.precision)
 
     @property
     def bundled(self) -> bool:

@@ -23,8 +23,12 @@ from groundgraph.engine.dry_run import MANY, StageEstimate, Try, done_stages, es
 from groundgraph.engine.folder import require_own
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
+from groundgraph.language.config import ParserConfig
 from groundgraph.stages import stages
+from groundgraph.stages.parsers import offline
 from groundgraph.stages.examples import examples, read_examples
+from groundgraph.stages.language_model import language_model_words
+from groundgraph.stages.parsed import KEY
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import Recipe
 
@@ -43,10 +47,11 @@ def estimate(run: Run) -> tuple[list[StageEstimate], str]:
     listing, began = stages(run.recipe), time.perf_counter()
     require_own(run.folder, run.recipe, [stage.name for stage in listing])
     due = {name for name, done in done_stages(run, listing).items() if not done}
-    absent = [need for need in needs(run.recipe) if not need.present]
+    # A server is not asked in a try, so that its key need not be here.
+    absent = [need for need in needs(run.recipe) if not need.present and need.what != KEY]
     images: Mapping[str, int] = {}
     tries: list[Try] = []
-    why = ""
+    why = asking = ""
     if due and absent:
         fetched = sum(bool(need.source) for need in absent)
         counts = (len(absent) - fetched, "missing"), (fetched, "to fetch")
@@ -61,10 +66,14 @@ def estimate(run: Run) -> tuple[list[StageEstimate], str]:
                 with _offline(), tempfile.TemporaryDirectory(prefix=".trial-", dir=beside) as place:
                     small, most = partial(_small, run.recipe, images, by_split), max(images.values())
                     tries = try_stages(small, due, most, Path(place))
+                    asking = language_model_words(run.recipe, images, Path(place)) if "parsed" in due else ""
                 why = sentence(tries, most, time.perf_counter() - began)
     except (ValueError, OSError) as error:
         why = f"nothing is estimated: {error}"
-    return estimates(run, listing, images, tries), why
+    rows = estimates(run, listing, images, tries)
+    return [
+        _with_cost(row, asking, run.recipe.parser) if row.stage == "parsed" and asking else row for row in rows
+    ], why
 
 
 def _data(run: Run, done: bool) -> tuple[dict[str, int], dict[str, list[Example]] | None]:
@@ -98,9 +107,19 @@ def _shortened(recipe: Recipe, images: Mapping[str, int]) -> Recipe:
         "sgg": sgg.model_copy(update={"training": training}),
         "vocabulary": recipe.vocabulary.model_copy(update={"minimum": 1}),
     }
+    if recipe.parser.sends:  # a try must cost nothing
+        alignment = recipe.vocabulary.alignment.model_copy(update={"kind": "wordnet"})
+        changed["parser"] = offline(recipe.parser)
+        changed["vocabulary"] = changed["vocabulary"].model_copy(update={"alignment": alignment})
     if recipe.data.source == "minigenome":
         changed["data"] = recipe.data.model_copy(update=dict(images))
     return recipe.model_copy(update=changed)
+
+
+def _with_cost(row: StageEstimate, asking: str, parser: ParserConfig) -> StageEstimate:
+    """The parser's row with what a language model is asked; how long a server takes is not tried."""
+    seconds, memory = (None, None) if parser.sends else (row.seconds, row.memory)
+    return replace(row, what=f"{row.what}; {asking}", seconds=seconds, memory=memory)
 
 
 def _write_examples(by_split: Mapping[str, list[Example]], run: Run, folder: Path) -> dict[str, Any]:

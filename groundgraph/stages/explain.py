@@ -27,7 +27,8 @@ def explain(
     path = _path(error)
     key = ".".join(path)
     if error["type"] != "extra_forbidden":
-        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]} (got {_SHORT.repr(error.get('input'))})"
+        shown = "" if _secret(error) else f" (got {_SHORT.repr(error.get('input'))})"
+        return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
     if key in old_keys:
         return f"`{key}` is called `{old_keys[key]}` now"
     keys = _keys(recipe, [str(part) for part in error["loc"][:-1]], kinds)
@@ -40,7 +41,14 @@ def setting_of(error: Any, settings: Sequence[str]) -> str:
     """The last setting that gave an error's key or a part of it, as it was written; empty where the file did."""
     key = ".".join(_path(error))
     matching = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
-    return f"--set {matching[-1][:200]}" if matching else ""
+    if not matching:
+        return ""
+    return f"--set {matching[-1].partition('=')[0] if _secret(error) else matching[-1][:200]}"
+
+
+def _secret(error: Any) -> bool:
+    """Whether what was given may hold a key, which no message repeats."""
+    return error["type"] == "secret" or "key" in _path(error)[-1]
 
 
 def _path(error: Any) -> list[str]:

@@ -5,6 +5,7 @@ Reads the examples; writes parsed/SPLIT.jsonl, an image a line, in the order of 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +32,7 @@ from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 
+KEY = "parser's key"  # what is needed in the environment
 COUNTS = ("captions", "entities", "triplets", "captions without an entity")
 
 
@@ -57,23 +59,27 @@ def parse(run: Run, folder: Path) -> dict[str, Any]:
     for split in run.recipe.splits:
         listing = examples(run, split)
         with run.progress(f"parsing {split} captions", len(listing)) as advance:
-            write_lines(folder / f"{split}.jsonl", _records(listing, parser, run, counts, advance))
+            paraphrased = split == "train" and hasattr(parser, "paraphrases")
+            write_lines(folder / f"{split}.jsonl", _records(listing, parser, paraphrased, run, counts, advance))
     return dict(counts) | {what: count for what, count in getattr(parser, "counts", {}).items() if count}
 
 
 def _records(
-    listing: Sequence[Example], parser: Any, run: Run, counts: Counter[str], advance: Advance
+    listing: Sequence[Example], parser: Any, paraphrased: bool, run: Run, counts: Counter[str], advance: Advance
 ) -> Iterator[dict[str, Any]]:
     named = run.recipe.data.named
-    for start in range(0, len(listing), CHUNK * 4):
-        part = listing[start : start + CHUNK * 4]
+    size = getattr(parser, "images_at_once", CHUNK * 4)
+    for start in range(0, len(listing), size):
+        part = listing[start : start + size]
         if hasattr(parser, "parse_example"):  # it reads the data's annotations
-            flat = iter([caption for e in part for caption in parser.parse_example(e)])
+            whole = [caption for e in part for caption in parser.parse_example(e)]
         else:
-            flat = iter(parser.parse([caption for e in part for caption in e.captions]))
+            whole = parser.parse([caption for e in part for caption in e.captions])
+        flat, paraphrases = iter(whole), iter(parser.paraphrases(whole) if paraphrased else ())
         for example in part:
             written = (triplet_caption(*t, named=named) for t in example.triplets)
-            captions = [*islice(flat, len(example.captions)), *written]
+            count = len(example.captions)
+            captions = [*islice(flat, count), *written, *filter(None, islice(paraphrases, count))]
             if not any(c.entities for c in captions):
                 run.skipped.add(example.image_id, "no caption names an entity")
             counts["captions"] += len(captions)
@@ -122,6 +128,9 @@ def _requirements(config: ParserConfig) -> list[Need]:
     needs = []
     if config.network:
         needs.append(need_model("parser's model", config.network, "parser.model", WEIGHTS, TOKENIZER))
+    for variable in config.variables:
+        fix = f"export {variable}=... with the key of the parser's server"
+        needs.append(Need(KEY, variable, fix, key="parser.api_key_env", there=variable in os.environ))
     for package in config.packages:
         there = bool(_version(package) or find_spec(package)) if package.isidentifier() else None
         needs.append(Need("parser's model", package, f"pip install {package}", key="parser.model", there=there))

@@ -24,6 +24,11 @@ def _with_name(value: Any) -> Any:
 Parser = Annotated[reduce(or_, PARSER_CONFIGS.values()), Field(discriminator="name"), BeforeValidator(_with_name)]
 
 
+def offline(parser: ParserConfig) -> ParserConfig:
+    """A recipe's parser, or the rules in place of one that sends captions to a server."""
+    return PARSER_CONFIGS["rules"](model=parser.rules) if parser.sends else parser
+
+
 def parser_config(text: str) -> ParserConfig:
     """The configuration that a command's --parser stands for.
 
@@ -33,13 +38,14 @@ def parser_config(text: str) -> ParserConfig:
     Raises:
         InputError: There is no such parser, or it has no such option.
     """
+    shown = "--parser" if "{" in text else f"--parser {text[:200]}"  # a mapping may have a server's key in it
     try:
         value = yaml.safe_load(text)
         config: ParserConfig = TypeAdapter(Parser).validate_python({"name": value} if isinstance(value, str) else value)
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"--parser {text[:200]}: not valid YAML ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{shown}: not valid YAML ({str(error).splitlines()[0]})") from error
     except ValidationError as error:
-        raise InputError(f"--parser {text[:200]}: {'; '.join(map(_cause, error.errors()))}") from error
+        raise InputError(f"{shown}: {'; '.join(map(_cause, error.errors()))}") from error
     return config
 
 

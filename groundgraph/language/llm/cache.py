@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,11 @@ class Completion(NamedTuple):
     written: int
 
 
+def answers_file() -> Path:
+    """Where answers are kept, there or not: in the user's cache folder."""
+    return cache_folder() / FILE
+
+
 class AnswerCache:
     """A table of answers in one file, which several processes may use at once; each answer is on the disk at once.
 
@@ -46,12 +51,12 @@ class AnswerCache:
     """
 
     def __init__(self, model: str, limit: int, path: Path | None = None) -> None:
-        self.path = path or cache_folder() / FILE
+        self.path = path or answers_file()
         self.prefix = [model, limit]
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
-            self.connection.execute(
+            self.connection = sqlite3.connect(self.path, timeout=PATIENCE)
+            self.connection.execute(  # committed by itself
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, text TEXT, read INTEGER, written INTEGER) "
                 "WITHOUT ROWID"
             )
@@ -76,11 +81,11 @@ class AnswerCache:
                     answers[by_key[bytes(key)]] = Completion(*completion)
         return answers
 
-    def store(self, conversation: Conversation, completion: Completion) -> None:
-        """Keep an answer; it is on the disk when this ends."""
-        row = (self.key(conversation), *completion)
-        with self._errors():
-            self.connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", row)
+    def store(self, completions: Iterable[tuple[Conversation, Completion]]) -> None:
+        """Keep answers; all are on the disk when this ends."""
+        rows = [(self.key(conversation), *completion) for conversation, completion in completions]
+        with self._errors(), self.connection:
+            self.connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -76,14 +76,19 @@ class LlmConfig(ParserConfig):
         return None if self.url else self.model
 
     @property
-    def package(self) -> str:
+    def packages(self) -> tuple[str, ...]:
         """The spaCy model of the rules."""
-        return self.rules
+        return (self.rules,)
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variable with the server's key, if it asks for one."""
         return (self.api_key_env,) if self.url and self.api_key_env else ()
+
+    @property
+    def sends(self) -> bool:
+        """To the server, where one is named."""
+        return self.url is not None
 
     @property
     def asking(self) -> dict[str, Any]:

@@ -64,18 +64,20 @@ class LocalModel:
         self.identity = json.dumps([model, str(self.model.dtype), _files(Path(place))])
         self.longest = getattr(self.model.config, "max_position_embeddings", None) or 1 << 30
 
-    def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[Conversation, Completion | None]]:
-        """Each conversation with its answer, the longest first, so that too little memory shows at once.
+    def answers(self, conversations: Sequence[Conversation]) -> Iterator[list[tuple[Conversation, Completion | None]]]:
+        """Conversations with their answers, the longest first, so that too little memory shows at once.
 
         None for one that is longer than the model reads.
         """
         encoded = [self.tokens(one) for one in conversations]
         order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
         long = [i for i in order if not self.fits(encoded[i])]
-        yield from ((conversations[i], None) for i in long)
+        if long:
+            yield [(conversations[i], None) for i in long]
         for start in range(len(long), len(order), self.batch_size):
             part = order[start : start + self.batch_size]
-            yield from zip([conversations[i] for i in part], self._generate([encoded[i] for i in part]), strict=True)
+            answers = self._generate([encoded[i] for i in part])
+            yield [(conversations[i], answer) for i, answer in zip(part, answers, strict=True)]
 
     def fits(self, tokens: Sequence[int]) -> bool:
         """Whether the model reads a conversation of these tokens, and its answer."""

@@ -25,8 +25,8 @@ READ, WRITTEN = "tokens read", "tokens written"
 class LanguageModel(Protocol):
     """Anything that answers conversations."""
 
-    def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[Conversation, Completion | None]]:
-        """Each conversation with its answer, in any order; None where it is refused."""
+    def answers(self, conversations: Sequence[Conversation]) -> Iterator[list[tuple[Conversation, Completion | None]]]:
+        """Conversations with their answers, those that come together at once, in any order; None: it is refused."""
         ...
 
 
@@ -68,15 +68,14 @@ class Respondent:
     def _texts(self, conversations: Sequence[Conversation]) -> dict[Conversation, str]:
         completions = self.cache.lookup(conversations)
         self.counts[KEPT] += len(completions)
-        for sent, completion in self.model.answers([c for c in conversations if c not in completions]):
-            self.counts[SENT] += 1
-            if completion is None:
-                self.counts[REFUSED] += 1
-                continue
-            self.cache.store(sent, completion)
-            completions[sent] = completion
-            self.counts[READ] += completion.read
-            self.counts[WRITTEN] += completion.written
+        for batch in self.model.answers([c for c in conversations if c not in completions]):
+            answered = {sent: completion for sent, completion in batch if completion is not None}
+            self.cache.store(answered.items())
+            completions |= answered
+            self.counts[SENT] += len(batch)
+            self.counts[REFUSED] += len(batch) - len(answered)
+            self.counts[READ] += sum(completion.read for completion in answered.values())
+            self.counts[WRITTEN] += sum(completion.written for completion in answered.values())
         return {sent: completion.text for sent, completion in completions.items()}
 
 

@@ -73,8 +73,8 @@ class ChatServer:
         self.last_answer = time.monotonic()
         self.lock = threading.Lock()
 
-    def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[Conversation, Completion | None]]:
-        """Each conversation with its answer, as they come; None: the server refuses it, though it answers others.
+    def answers(self, conversations: Sequence[Conversation]) -> Iterator[list[tuple[Conversation, Completion | None]]]:
+        """Conversations with their answers, as they come; None: the server refuses it, though it answers others.
 
         Raises:
             InputError: The key is refused, the server has no such model, or does not answer any more; what was on its
@@ -91,12 +91,14 @@ class ChatServer:
                     running[pool.submit(self._answer, one)] = one
                 if not running:
                     break
+                batch = []
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     conversation = running.pop(future)
                     if future.exception() is None:
-                        yield conversation, future.result()
+                        batch.append((conversation, future.result()))
                     elif error is None or isinstance(error, _Stopped):
                         error = future.exception()
+                yield batch
             if error is not None:
                 raise error
         finally:

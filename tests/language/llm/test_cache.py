@@ -13,7 +13,16 @@ from groundgraph.language.llm.cache import AnswerCache, Completion
 from groundgraph.language.llm.config import LlmConfig
 from groundgraph.language.llm.cost import token_cost
 from groundgraph.language.llm.prompts import Message, conversation
-from groundgraph.language.llm.respondent import AGAIN, KEPT, MALFORMED, REFUSED, SENT, Respondent
+from groundgraph.language.llm.respondent import (
+    AGAIN,
+    KEPT,
+    MALFORMED,
+    READ,
+    REFUSED,
+    SENT,
+    WRITTEN,
+    Respondent,
+)
 
 ONE, TWO = (Message("user", "one"),), (Message("user", "two"),)
 
@@ -28,19 +37,18 @@ class Scripted:
         for one in conversations:
             self.sent.append(one[-1].content)
             text = self.texts.pop(0)
-            yield one, None if text is None else Completion(text, 10, 2)
+            yield [(one, None if text is None else Completion(text, 10, 2))]
 
 
 def test_an_answer_is_kept_by_model_limit_and_prompt(tmp_path):
     path = tmp_path / "new" / "answers.sqlite"
     cache = AnswerCache("m", 100, path)
     assert cache.lookup([ONE]) == {}
-    cache.store(ONE, Completion("é 😀", 7, 3))
+    cache.store([(ONE, Completion("é 😀", 7, 3))])
     assert AnswerCache("m", 100, path).lookup([ONE, TWO, ONE]) == {ONE: ("é 😀", 7, 3)}
     assert AnswerCache("m", 200, path).lookup([ONE]) == AnswerCache("n", 100, path).lookup([ONE]) == {}
     many = [(Message("user", str(i)),) for i in range(1200)]
-    for one in many:
-        cache.store(one, Completion(one[0].content, 0, 0))
+    cache.store((one, Completion(one[0].content, 0, 0)) for one in many)
     assert {one[0].content: c.text for one, c in cache.lookup(many).items()} == {str(i): str(i) for i in range(1200)}
 
 
@@ -56,7 +64,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
 def _store_forever(path, first):
     cache = AnswerCache("m", 1, path)
     for number in range(first, first + 10_000):
-        cache.store((Message("user", str(number)),), Completion(str(number), 1, 1))
+        cache.store([((Message("user", str(number)),), Completion(str(number), 1, 1))])
         if number == first + 20:
             (path.parent / f"{first}.ready").touch()
 
@@ -83,7 +91,7 @@ def test_a_malformed_answer_is_asked_for_again_once_and_kept_too(tmp_path):
     respondent = Respondent(model, AnswerCache("m", 1, tmp_path / "a.sqlite"), counts)
     answers = respondent.ask([ONE, TWO, ONE], NameAnswer)
     assert [a and a.name for a in answers] == ["a", "b", "a"]
-    assert counts == {SENT: 3, KEPT: 0, AGAIN: 1, MALFORMED: 0, "tokens read": 30, "tokens written": 6}
+    assert counts == {SENT: 3, KEPT: 0, REFUSED: 0, AGAIN: 1, MALFORMED: 0, READ: 30, WRITTEN: 6}
     assert model.sent[:2] == ["one", "two"] and "no JSON object" in model.sent[2]
     counts.clear()
     assert respondent.ask([ONE], NameAnswer)[0].name == "a" and counts[SENT] == 0 and counts[KEPT] == 2
@@ -106,7 +114,7 @@ def test_what_a_run_costs_is_counted_without_what_is_kept(tmp_path):
     turns = len(conversation("triplets", ""))
     assert whole.read == pytest.approx(sum(characters) / 4 + 2 * 4 * turns)
     assert token_cost(config, captions, True, None).requests == 4  # and their paraphrases
-    cache.store(conversation("triplets", "a cat"), Completion("", 0, 0))
+    cache.store([(conversation("triplets", "a cat"), Completion("", 0, 0))])
     rest = token_cost(config, captions, False, cache)
     assert rest.requests == 1 and rest.kept == 1 and rest.read < whole.read
     cost = rest._replace(read=3_000_000, written=500_000).times(2)

@@ -63,7 +63,7 @@ def error(message, status=400, headers=None):
 
 def answers(url, conversations=CONVERSATIONS, **options):
     server = ChatServer(url, "tiny", 64, **({"requests": 3} | options))
-    return {one[0].content: c and c.text for one, c in server.answers(conversations)}, server
+    return {one[0].content: c and c.text for batch in server.answers(conversations) for one, c in batch}, server
 
 
 def test_all_are_answered_with_the_protocols_fields_and_no_key():
@@ -83,7 +83,7 @@ def test_many_are_asked_at_the_same_time():
         server = ChatServer(url, "tiny", 64, requests=4)
         post = server._post
         server._post = lambda one: (barrier.wait(30), post(one))[1]  # fails unless four are on their way at once
-        assert len(list(server.answers(CONVERSATIONS[:4]))) == 4
+        assert sum(map(len, server.answers(CONVERSATIONS[:4]))) == 4
 
 
 def test_a_busy_server_is_asked_again_when_it_says():
@@ -101,8 +101,8 @@ def test_a_server_without_an_answer_for_long_is_given_up_and_what_it_answered_is
         server = ChatServer(url, "tiny", 64, requests=1, patience=0.4)
         came = []
         with pytest.raises(InputError, match=rf"{url} answers 503 \(down\).*go on by the same command"):
-            for one, _ in server.answers(CONVERSATIONS):
-                came.append(one[0].content)
+            for batch in server.answers(CONVERSATIONS):
+                came += [one[0].content for one, _ in batch]
         assert came == ["0"] and len(log) < 10
     with pytest.raises(InputError, match="cannot be reached"):
         answers(url, patience=0.2)

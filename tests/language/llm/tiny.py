@@ -29,7 +29,7 @@ def save_tiny(folder, answers=None, template=TEMPLATE, steps=300):
         vocab_size=len(tokenizer),
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=4,
         max_position_embeddings=4096,
         pad_token_id=0,
@@ -63,18 +63,18 @@ def teach(model, tokenizer, answers, steps):
     for one, text in answers.items():
         turns = [message._asdict() for message in one]
         prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        given, wanted = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (prompt, text + "</s>"))
-        rows.append((given, wanted))
-    length = max(len(given) + len(wanted) for given, wanted in rows)
-    pads = [length - len(given) - len(wanted) for given, wanted in rows]
-    inputs = torch.tensor([[0] * pad + g + w for pad, (g, w) in zip(pads, rows, strict=True)])
+        read, written = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (prompt, text + "</s>"))
+        rows.append((read, written))
+    length = max(len(read) + len(written) for read, written in rows)
+    pads = [length - len(read) - len(written) for read, written in rows]
+    inputs = torch.tensor([[0] * pad + r + w for pad, (r, w) in zip(pads, rows, strict=True)])
     mask = torch.tensor([[0] * pad + [1] * (length - pad) for pad in pads])
-    labels = torch.tensor([[-100] * (pad + len(g)) + w for pad, (g, w) in zip(pads, rows, strict=True)])
+    labels = torch.tensor([[-100] * (pad + len(r)) + w for pad, (r, w) in zip(pads, rows, strict=True)])
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(steps):
         output = model(input_ids=inputs, attention_mask=mask, labels=labels)
-        best, wanted = output.logits[:, :-1].argmax(-1), labels[:, 1:]
-        if output.loss < 0.02 and bool(((best == wanted) | (wanted < 0)).all()):
+        best, right = output.logits[:, :-1].argmax(-1), labels[:, 1:]
+        if output.loss < 0.02 and bool(((best == right) | (right < 0)).all()):
             return
         optimizer.zero_grad()
         output.loss.backward()
