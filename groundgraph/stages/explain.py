@@ -27,7 +27,8 @@ def explain(
     path = _path(error)
     key = ".".join(path)
     if error["type"] != "extra_forbidden":
-        shown = "" if _secret(error) else f" (got {_SHORT.repr(error.get('input'))})"
+        whole_parser = path[:1] == ["parser"] and isinstance(error.get("input"), dict)
+        shown = "" if whole_parser or _secret(error, path) else f" (got {_SHORT.repr(error.get('input'))})"
         return f"`{key}`: {error['msg'][0].lower()}{error['msg'][1:]}{shown}"
     if key in old_keys:
         return f"`{key}` is called `{old_keys[key]}` now"
@@ -43,12 +44,13 @@ def setting_of(error: Any, settings: Sequence[str]) -> str:
     matching = [s for s in settings if (key + ".").startswith(s.partition("=")[0] + ".")]
     if not matching:
         return ""
-    return f"--set {matching[-1].partition('=')[0] if _secret(error) else matching[-1][:200]}"
+    name = matching[-1].partition("=")[0]
+    return f"--set {name if _secret(error, name.split('.')) else matching[-1][:200]}"
 
 
-def _secret(error: Any) -> bool:
-    """Whether what was given may hold a key, which no message repeats."""
-    return error["type"] == "secret" or "key" in _path(error)[-1]
+def _secret(error: Any, path: Sequence[str]) -> bool:
+    """Whether what is given under a key may be or hold a server's key, which no message repeats."""
+    return error["type"] == "secret" or list(path) == ["parser"] or any("key" in part for part in path[-1:])
 
 
 def _path(error: Any) -> list[str]:
