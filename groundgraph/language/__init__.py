@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 # Name -> class; imported when asked for, since spaCy takes a second.
 PARSERS: dict[str, Any] = {
     "rules": "groundgraph.language.parser:RuleParser",
-    "llm": "groundgraph.language.llm.parser:LlmParser",
     "seq2seq": "groundgraph.language.seq2seq:Seq2SeqParser",
+    "llm": "groundgraph.language.llm.parser:LlmParser",
     "scenegraphparser": "groundgraph.language.scene_graph_parser:SceneGraphParser",
     "truth": "groundgraph.language.truth:TruthParser",
 }

@@ -17,9 +17,9 @@ from groundgraph.grounding.sgnls import Sgnls, labelled_image
 from groundgraph.language import open_parser
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.pretrained.results import GroundedCaption
-from groundgraph.stages.parsers import offline
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.parsed import triplet_rows
+from groundgraph.stages.parsers import offline
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import Recipe, find_recipe, load_recipe
 from groundgraph.stages.regions import detector_requirements, matches, open_detector

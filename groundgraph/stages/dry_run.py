@@ -25,10 +25,10 @@ from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.language.config import ParserConfig
 from groundgraph.stages import stages
-from groundgraph.stages.parsers import offline
 from groundgraph.stages.examples import examples, read_examples
 from groundgraph.stages.language_model import language_model_words
 from groundgraph.stages.parsed import KEY
+from groundgraph.stages.parsers import offline
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import Recipe
 

@@ -4,7 +4,7 @@ import pytest
 
 from groundgraph.errors import InputError
 from groundgraph.stages import stages
-from groundgraph.stages.config import PARSER_CONFIGS, offline
+from groundgraph.stages.parsers import PARSER_CONFIGS, offline, parser_config
 from groundgraph.stages.preflight import require_all
 from groundgraph.stages.recipe import find_recipe, load_recipe
 
@@ -73,3 +73,10 @@ def test_alignment_by_a_language_model_needs_one():
     stages(recipe(*SERVER, "vocabulary.alignment.kind=llm"))
     with pytest.raises(InputError, match=r"set parser\.name to llm"):
         stages(recipe("vocabulary.alignment.kind=llm"))
+
+
+def test_a_commands_option_is_not_repeated_where_it_may_hold_a_key():
+    for text in (f"{{name: llm, api_key_env: {KEY}}}", f"{{name: nonsense, key: {KEY}}}", f"{{name: llm, url: {KEY}"):
+        with pytest.raises(InputError, match="--parser") as error:
+            parser_config(text)
+        assert KEY not in str(error.value)
