@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,18 @@ def right_predictions(truth: TruthArrays, predictions: PredictionArrays) -> np.n
     return right
 
 
+def related_predictions(truth: TruthArrays, predictions: PredictionArrays) -> np.ndarray:
+    """Which predicted relations are of two boxes that are related, whatever the names: as `right_predictions`."""
+    names = np.zeros((len(predictions.pairs), 2), np.float32)
+    names[:, 1] = 1
+    relations = truth.relations.copy()
+    relations[:, 2] = 1
+    return right_predictions(
+        replace(truth, labels=np.ones_like(truth.labels), relations=relations),
+        replace(predictions, labels=np.ones_like(predictions.labels), predicate_scores=names),
+    )
+
+
 def reliability_bins(scores: np.ndarray, right: np.ndarray, bins: int = BINS) -> ReliabilityBins:
     """Predictions in `bins` bins of their scores: [Q] in 0..1 and [Q] bool -> what a reliability diagram shows."""
     scores = np.asarray(scores, np.float64)
@@ -83,7 +96,7 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray, bins: int 
 
 
 def threshold_figures(
-    scores: np.ndarray, right: np.ndarray, threshold: float, relations: int, images: int
+    scores: np.ndarray, right: np.ndarray, threshold: float, relations: int | None, images: int
 ) -> dict[str, float | None]:
     """Precision, recall and F1 of the predictions that score at least a threshold, and how many an image has.
 
@@ -91,18 +104,19 @@ def threshold_figures(
         scores: [Q] in 0..1.
         right: [Q] bool.
         threshold: Of the scores.
-        relations: How many true ones there are.
+        relations: How many true ones there are; None: nobody knows.
         images: How many images.
 
     Returns:
         {"precision", "recall", "F1": fractions of 1, None of nothing; "an image": relations kept, a mean}.
     """
     kept = np.asarray(scores) >= threshold
-    found, count = int(right[kept].sum()), int(kept.sum())
+    hits, count = float(right[kept].sum()), int(kept.sum())
+    both = 0 if relations is None else count + relations
     return {
-        "precision": found / count if count else None,
-        "recall": found / relations if relations else None,
-        "F1": 2 * found / (count + relations) if count + relations else None,
+        "precision": hits / count if count else None,
+        "recall": hits / relations if relations else None,
+        "F1": 2 * hits / both if both else None,
         "an image": count / images if images else None,
     }
 
@@ -120,18 +134,42 @@ def calibration_figures(
         min_score: What is shown by default has at least this score.
 
     Returns:
+        See `score_figures`.
+    """
+    right = right_predictions(truth, predictions)
+    return score_figures(right, predictions.pair_offsets, scores, raw, min_score, len(truth.relations))
+
+
+def score_figures(
+    right: np.ndarray,
+    offsets: np.ndarray,
+    scores: np.ndarray,
+    raw: np.ndarray,
+    min_score: float,
+    relations: int | None = None,
+) -> dict[str, Any]:
+    """The same of relations of which it is known whether they are right.
+
+    Args:
+        right: [Q] bool, or what each counts as.
+        offsets: [N + 1], where each of N images' relations begin, best first.
+        scores: [Q], calibrated.
+        raw: [Q], what they were before.
+        min_score: What is shown by default has at least this score.
+        relations: How many true ones there are; None: nobody knows.
+
+    Returns:
         {"ECE": of each image's ten best relations, as many as a picture shows; "ECE uncalibrated": before; "ECE, all":
         of all; "min_score"; "precision", "recall", "F1", "an image": of `threshold_figures` at it; "bins": [[count,
         mean score, share of right ones], ...] of the ten best}, fractions of 1.
     """
-    right = right_predictions(truth, predictions)
-    best = np.arange(len(right)) - predictions.pair_offsets[owners(predictions.pair_offsets)] < BEST
+    best = np.arange(len(right)) - offsets[owners(offsets)] < BEST
     bins = reliability_bins(scores[best], right[best])
     return {
         "ECE": expected_calibration_error(scores[best], right[best]),
         "ECE uncalibrated": expected_calibration_error(raw[best], right[best]),
         "ECE, all": expected_calibration_error(scores, right),
         "min_score": min_score,
-        **threshold_figures(scores, right, min_score, len(truth.relations), truth.images),
+        **threshold_figures(scores, right, min_score, relations, len(offsets) - 1),
         "bins": [[int(count), float(mean), float(share)] for count, mean, share in zip(*bins, strict=True) if count],
     }

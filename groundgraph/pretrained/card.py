@@ -49,6 +49,11 @@ _CALIBRATED = (
 )
 
 
+_BY_CAPTIONS = (
+    "No relation of these images is annotated: what is right there\nwas estimated from what their captions say."
+)
+
+
 def model_card(names: Mapping[str, Any], recipe: Mapping[str, Any], method: str, metrics: Mapping[str, Any]) -> str:
     """The card as Markdown with the hub's header.
 
@@ -75,8 +80,13 @@ def model_card(names: Mapping[str, Any], recipe: Mapping[str, Any], method: str,
         categories=categories,
         predicates=predicates,
         metrics=_measured(metrics),
-        scores=_CALIBRATED.format(min_score=f"{calibration['min_score']:.2g}") if calibration else _RANKED,
+        scores=_scores(calibration) if calibration else _RANKED,
     )
+
+
+def _scores(calibration: Mapping[str, Any]) -> str:
+    text = _CALIBRATED.format(min_score=f"{calibration['min_score']:.2g}")
+    return f"{text} {_BY_CAPTIONS}" if calibration["source"] == "captions" else text
 
 
 def _measured(metrics: Mapping[str, Any]) -> str:

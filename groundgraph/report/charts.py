@@ -93,12 +93,13 @@ def reliability_records(methods: Mapping[str, Any], titles: Mapping[str, str]) -
             continue
         largest = max((count for count, *_ in own["bins"]), default=1)
         points = [
-            [round(100 * score, 1), round(100 * right, 1), round(1 + 3 * (count / largest) ** 0.5, 1)]
+            [round(100 * score, 1), round(100 * min(1, right), 1), round(1 + 3 * (count / largest) ** 0.5, 1)]
             for count, score, right in own["bins"]
         ]
         figures = (
             f"expected calibration error {100 * own['ECE']:.1f} per cent ({100 * own['ECE uncalibrated']:.1f} before); "
             f"{own['an image']:.1f} relations an image are shown, those from {own['min_score']:.2g}"
+            f"{'; estimated by the captions of images held out from training' if own.get('by') == 'captions' else ''}"
         )
         records.append({"name": titles.get(name, name), "points": points, "figures": figures})
     return records

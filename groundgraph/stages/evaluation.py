@@ -34,12 +34,11 @@ from groundgraph.evaluation.pairs import right_pairs
 from groundgraph.evaluation.pseudo_labels import PseudoLabelledImage, label_quality
 from groundgraph.evaluation.recall import harmonic_mean, sgdet_recall
 from groundgraph.language.concepts import ConceptMap, same_concept
-from groundgraph.sgg.showing import Showing
 from groundgraph.stages import grounding, pseudo_labels, sgg
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
-from groundgraph.stages.missing import detection_notes, grounding_notes
+from groundgraph.stages.missing import BY_CAPTIONS, CAPTIONS, detection_notes, grounding_notes
 from groundgraph.stages.names import novel
 from groundgraph.stages.parsed import parsed, triplet_rows
 from groundgraph.stages.reading import Lazy, kept
@@ -116,8 +115,8 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             row[task] = {f"{recall_name}@{k}": recall.get(f"{recall_name}@{k}") for recall_name in RECALLS for k in KS}
             row[task] |= {f"F1@{k}": harmonic_mean(row[task][f"R@{k}"], row[task][f"mR@{k}"]) for k in KS}
             if task == "sgdet":
-                if len(true.relations) and (figures_shown := shown_figures(true, graphs, sgg.showing(run, name))):
-                    row["calibration"] = figures_shown
+                if own := shown_figures(run, name, true, graphs):
+                    row["calibration"] = own
                 row["mAP50"] = detection_map(truths, renamed(graphs, means), annotated)[0] if annotated else None
                 if withheld[0].any() or withheld[1].any():
                     row["novel"] = novel_recall(true, predicted, *withheld, KS)
@@ -126,6 +125,8 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
         figures[name] = row
     metrics: dict[str, Any] = {"methods": figures, "chance": chance, "counts": counts | _counts(run)}
     notes = detection_notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
+    if any(row.get("calibration", {}).get("by") == CAPTIONS for row in figures.values()):
+        notes.append(BY_CAPTIONS)
     grounds = any(not method.supervised for method in run.recipe.methods.values())
     if grounds and any(truth.labels for truth in truths):
         notes += grounding_notes(truths, chance)
@@ -197,8 +198,14 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
             yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers, pairs)
 
 
-def shown_figures(true: TruthArrays, graphs: Sequence[Graph], showing: Showing) -> dict[str, Any] | None:
-    """What the scores of what people are shown of graphs are worth, see `calibration_figures`; None: not calibrated."""
+def shown_figures(run: Run, method: str, true: TruthArrays, graphs: Sequence[Graph]) -> dict[str, Any] | None:
+    """What the scores of what people are shown are worth, see `calibration_figures`; None: scores are not calibrated.
+
+    Where no relation is annotated, on images held out from training, by what their captions say.
+    """
+    if not len(true.relations):
+        return sgg.held_out(run, method)
+    showing = sgg.showing(run, method)
     if showing.calibration is None:
         return None
     merged = [showing.merging.merged(graph) for graph in graphs]

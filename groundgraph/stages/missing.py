@@ -6,6 +6,12 @@ from collections.abc import Collection, Sequence
 
 from groundgraph.data.types import GroundTruth
 
+CAPTIONS = "captions"
+BY_CAPTIONS = (
+    "precision and calibration are estimated, no relation being annotated: on images held out from training, right is "
+    "what a caption says of the very boxes, scaled up by the share of relations that captions speak of"
+)
+
 
 def detection_notes(
     truths: Sequence[GroundTruth],

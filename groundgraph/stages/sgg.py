@@ -7,41 +7,35 @@ sgg-METHOD: the model, curves.json, graphs.safetensors (SGDet) and TASK.safetens
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from groundgraph.data.graph_arrays import prediction_arrays
+from groundgraph.data.files import write_json
 from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged, write_ragged
 from groundgraph.data.sources.needs import Need
-from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph
 from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Cost, Stage
 from groundgraph.errors import InputError
-from groundgraph.evaluation.recall import sgdet_recall
-from groundgraph.grounding.pseudo_labels import draw_labels, keep_best, soft_labels
 from groundgraph.models.hub import TOKENIZER
 from groundgraph.sgg.batch import SggModel
-from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
-from groundgraph.sgg.novel import withhold
 from groundgraph.sgg.showing import Showing
 from groundgraph.sgg.storing import save_sgg
-from groundgraph.sgg.supervision import supervised
-from groundgraph.sgg.training import train_sgg
 from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
-from groundgraph.stages.calibration import annotated_validation, learn_showing
+from groundgraph.stages.calibration import learn_showing
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import examples, image_ids
-from groundgraph.stages.names import name_models, name_needs, novel, tell_names, trained_names, untrained_model
+from groundgraph.stages.held_out import FOLDS, captions_showing, found_by_others, held_out_figures
+from groundgraph.stages.names import name_models, name_needs, tell_names, trained_names
 from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
@@ -51,10 +45,12 @@ from groundgraph.stages.regions import (
     detector_requirements,
     open_named_detector,
     pooling_detector,
-    regions,
 )
+from groundgraph.stages.sgg_training import train_model
 from groundgraph.stages.views import viewed_regions, viewer
 from groundgraph.stages.vocabulary import vocabulary
+
+HELD_OUT = "held_out.json"  # what the scores are worth, by the captions of images held out
 
 
 def stage_of(method: str) -> str:
@@ -91,9 +87,11 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def _cost(recipe: Recipe) -> Cost:
     training, model = recipe.sgg.training, recipe.sgg.model
+    # Without validation images as many models as there are folds, each on the other folds, calibrate the model.
+    trainings = 1 if "validation" in recipe.splits else FOLDS
 
     def images(counts: Mapping[str, int]) -> int:
-        return training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]
+        return trainings * training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]
 
     def words(counts: Mapping[str, int]) -> str:
         steps = training.epochs * -(-counts["train"] // training.batch_size)
@@ -116,36 +114,14 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
     A training that is broken off goes on from its checkpoint with the same losses.
     """
-    config, proposals, categories = run.recipe.sgg, viewed_regions(run, "train"), detector_categories(run)
+    config, categories = run.recipe.sgg, detector_categories(run)
     objects, predicates = vocabulary(run)
-    training, seed = config.training, run.recipe.seed
-    if run.recipe.methods[method].supervised:  # annotated boxes are not silent: what has none is background
-        loss = training.loss.model_copy(update={"unmentioned": "background", "unmentioned_pairs": "background"})
-        training = training.model_copy(update={"loss": loss})
     unions_of = union_features(config.chosen, lambda: pooling_detector(run))
-    unions = unions_of(examples(run, "train"), proposals)
-    model = untrained_model(run, unions.width if unions else 0)
-    model.to(run.device)
-    images = int((counts_of(proposals) > 0).sum())
-    steps = training.epochs * -(-images // training.batch_size)
-    with run.progress(f"training {config.model} ({method})", steps) as advance:
-        curves = train_sgg(
-            model,
-            proposals,
-            labels_of(run, method),
-            training,
-            validate=_validation_recall(run, unions_of)
-            if training.patience or training.schedule == "plateau"
-            else None,
-            progress=done_of(advance),
-            seed=seed,
-            unions=unions,
-            checkpoint=run.scratch() / "training.pt",
-            ranks=run.processes,
-        )
+    model, curves = train_model(run, method, unions_of)
+    held_out = found_by_others(run, method, unions_of)
     if not run.processes.first:
         return {}
-    showing = learn_showing(run, model, unions_of)
+    showing = learn_showing(run, model, unions_of) if held_out is None else captions_showing(held_out)
     if model.sizes.text:
         tell_names(run.recipe, model, categories, objects.names, predicates.names, trained_names(run)[1])
     names = {
@@ -156,6 +132,8 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         **showing.record(),
     }
     save_sgg(folder, model, names)
+    if held_out is not None and showing.calibration:
+        write_json(folder / HELD_OUT, held_out_figures(held_out))
     (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
     measured = viewed_regions(run, run.recipe.measured)
     with run.progress(f"finding scene graphs ({method})", len(measured)) as advance:
@@ -167,33 +145,8 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "graphs": len(graphs),
-        "precision": precision_of(model, training.precision, next(model.parameters()).device),
+        "precision": precision_of(model, config.training.precision, next(model.parameters()).device),
     }
-
-
-def labels_of(run: Run, method: str) -> Draw:
-    """What a training step takes for true of a training image: pseudo labels, or the annotated boxes."""
-    draw = _every_label(run, method)
-    withheld = run.recipe.vocabulary.novel
-    if not withheld.categories and not withheld.predicates:
-        return draw
-    return withhold(draw, *novel(run), renumber=run.recipe.sgg.heads == "open")
-
-
-def _every_label(run: Run, method: str) -> Draw:
-    objects, predicates = vocabulary(run)
-    if run.recipe.methods[method].supervised:
-        truths = [example.truth for example in examples(run, "train")]
-        return supervised(truths, regions(run, "train"), objects.names, predicates.names)
-    labels, config = pseudo_labels.pseudo_labels(run, method), run.recipe.pseudo_labels
-    if run.recipe.methods[method].every_match:
-        return lambda i, rng: draw_labels(labels[i], rng, "every")
-    if config.top:
-        labels = [keep_best(own, config.top) for own in labels]
-    if config.kind == "soft":
-        soft = [soft_labels(own, len(objects), len(predicates)) for own in labels]
-        return lambda i, rng: soft[i]
-    return lambda i, rng: draw_labels(labels[i], rng, config.draw)
 
 
 @kept("sgg-{0}")
@@ -224,23 +177,16 @@ def showing(run: Run, method: str) -> Showing:
     return Showing.of_names(config["extra"])
 
 
+def held_out(run: Run, method: str) -> dict[str, Any] | None:
+    """What a method's scores are worth by the captions of images held out; None where relations are annotated."""
+    file = run.folder / stage_of(method) / HELD_OUT
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
 def shown_graphs(run: Run, method: str) -> Sequence[Graph]:
     """The measured split's graphs as people are shown them."""
     stored, show = graphs(run, method), showing(run, method)
     return Lazy(len(stored), lambda i: show(stored[i]))
-
-
-def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], float]:
-    """R@50 (SGDet) of a model on the validation split, which early stopping goes by.
-
-    Raises:
-        InputError: There is no such split with annotated boxes.
-    """
-    validation = annotated_validation(run, unions_of)
-    if validation is None:
-        raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
-    truth, graphs = validation.truth, validation.graphs
-    return lambda model: sgdet_recall(truth, prediction_arrays(graphs(model)), (50,))["R@50"]
 
 
 def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of: UnionsOf) -> list[Graph]:

@@ -16,7 +16,7 @@ from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.sgg.training import train_sgg
-from groundgraph.stages import artifacts, sgg
+from groundgraph.stages import artifacts, sgg_training
 from groundgraph.stages.recipe import RecipeError, bundled_recipes, find_recipe, load_recipe
 
 SMALL = [
@@ -182,7 +182,7 @@ def test_a_training_that_is_killed_goes_on_where_it_was(tmp_path, monkeypatch):
 
         return train_sgg(*arguments, **options | {"progress": stop})
 
-    monkeypatch.setattr(sgg, "train_sgg", train)
+    monkeypatch.setattr(sgg_training, "train_sgg", train)
     assert invoke("demo", "--out", broken, *words).exit_code != 0
     assert (broken / "sgg-sgnls.part" / "scratch" / "training.pt").exists() and not (broken / "sgg-sgnls").exists()
     result = invoke("demo", "--out", broken, *words)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from groundgraph.data.types import Graph
-from groundgraph.sgg.calibration import Calibration, fit_calibration, half_right
+from groundgraph.sgg.calibration import Calibration, fit_calibration, half_right, spoken_share
 
 CURVE = Calibration((0.01, 0.1, 1.0), (0.0, 0.2, 0.8), 0.3)
 
@@ -59,3 +59,22 @@ def test_graphs_and_records():
     np.testing.assert_array_equal(CURVE.calibrated(told).relation_scores, told.relation_scores)
     assert Calibration.of_record(json.loads(json.dumps(CURVE.record()))) == CURVE
     assert Calibration.of_record(None) is None
+
+
+def test_a_source_that_has_half_of_what_is_right():
+    scores = np.concatenate([np.full(40, 0.1), np.full(40, 0.9)])
+    said = np.array([False] * 40 + [True, False] * 20)
+    curve = fit_calibration(scores, said, "captions", 0.5)
+    np.testing.assert_allclose(curve(np.array([0.1, 0.9])), [0.5 / 41 / 0.5, 1], atol=1e-6)  # 20.5 / 41 / .5
+    # All 40 of score .9 count as right, so that half of all 80 are.
+    assert curve.min_score < curve(np.array([0.1]))[0]
+    assert Calibration.of_record(json.loads(json.dumps(curve.record()))) == curve
+
+
+def test_how_much_is_spoken_of():
+    # Of the 100 surest half are spoken of, of the other 300 nothing.
+    related = np.concatenate([np.tile([True, False], 50), np.zeros(300, bool)])
+    share = spoken_share(np.linspace(1, 0, 400), related)
+    assert share == pytest.approx(0.5 + np.sqrt(0.25 / 51), abs=0.02)
+    assert spoken_share(np.zeros(0), np.zeros(0, bool)) == spoken_share(np.ones(3), np.zeros(3, bool)) == 1
+    assert spoken_share(np.ones(3), np.ones(3, bool)) == 1

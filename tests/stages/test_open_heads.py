@@ -14,7 +14,7 @@ from groundgraph.errors import InputError
 from groundgraph.stages import artifacts, stages
 from groundgraph.stages.examples import examples
 from groundgraph.stages.recipe import RecipeError, find_recipe, load_recipe
-from groundgraph.stages.sgg import labels_of
+from groundgraph.stages.sgg_training import labels_of
 from groundgraph.stages.vocabulary import vocabulary
 
 SMALL = ["data.train=12", "data.validation=2", "data.test=4", "sgg.training.epochs=1", "grounder=sgnls"]

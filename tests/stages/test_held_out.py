@@ -1,0 +1,85 @@
+"""Scores that mean something where no relation is annotated: by the captions of images held out from training."""
+
+import json
+
+import numpy as np
+import pytest
+from captioned import captioned_photos
+from PIL import Image
+
+import groundgraph
+from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
+from groundgraph.data.types import Graph, Regions
+from groundgraph.evaluation.calibration import related_predictions, right_predictions
+from groundgraph.report.charts import reliability_records
+from groundgraph.stages.held_out import HeldOut, captions_showing, held_out_figures, spoken_graph
+from groundgraph.stages.missing import BY_CAPTIONS
+
+NAMES = ("man", "horse", "kite"), ("riding", "holding")
+BOXES = np.array([[0, 0, 10, 20], [0, 10, 30, 40], [50, 0, 60, 10], [20, 20, 40, 40]], np.float32)
+PROPOSALS = Regions(BOXES, np.zeros(4, int), np.ones(4), np.zeros((4, 2)), (64, 64))
+
+
+def test_what_captions_say_by_hand():
+    # A man rides a horse; no word means the last region, and "holding" is withheld.
+    said = spoken_graph(PROPOSALS, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, -1]])), NAMES)
+    np.testing.assert_array_equal(said.boxes, BOXES[:3])
+    assert said.labels == ("man", "horse", "kite") and said.relations == ((0, "riding", 1),)
+
+
+def test_what_captions_do_not_say_is_unknown_by_hand():
+    said = spoken_graph(PROPOSALS, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, 2]])), NAMES)
+    # Found: man riding horse; man riding kite, of which the captions say that he holds it; horse riding kite.
+    table = np.tile(np.float32([0, 0.9, 0.1]), (3, 1))
+    graph = Graph(BOXES[:3], np.array([1, 2, 3]), np.ones(3), np.array([[0, 1], [0, 2], [1, 2]]), table)
+    arrays = truth_arrays([said], *NAMES), prediction_arrays([graph])
+    assert right_predictions(*arrays).tolist() == [True, False, False]
+    assert related_predictions(*arrays).tolist() == [True, True, False]
+
+
+@pytest.fixture
+def held():
+    """Of 3,000 images a relation each: scores are true probabilities, and captions speak of 60 % of what is so."""
+    rng = np.random.default_rng(0)
+    scores = rng.random(3000) ** 0.25
+    true = rng.random(3000) < scores
+    spoken = true & (rng.random(3000) < 0.6)
+    return HeldOut(scores, spoken, spoken, np.arange(3001), np.arange(3000) % 3)
+
+
+def test_probabilities_are_of_what_is_so_not_of_what_is_said(held):
+    curve = captions_showing(held).calibration
+    assert curve.source == "captions" and curve.spoken == pytest.approx(0.65, abs=0.06)  # .6 and its standard error
+    for score in (0.5, 0.75):
+        assert curve(np.array([score]))[0] == pytest.approx(score, abs=0.1)
+    figures = held_out_figures(held)
+    assert figures["ECE"] < 0.1 and figures["by"] == "captions"
+    assert figures["recall"] is figures["F1"] is None
+    assert figures["precision"] == pytest.approx(held.right.mean() / curve.spoken, abs=0.03)  # all are shown
+
+
+def test_nothing_right_is_nothing_to_learn_from(held):
+    showing = captions_showing(held._replace(right=np.zeros(3000, bool)))
+    assert showing.calibration is None and showing.min_score == 0
+
+
+def test_photos_without_annotation_have_a_threshold_and_blank_ones_no_graph(tmp_path):
+    captioned_photos(tmp_path / "photos", 24)
+    settings = {
+        **{"detector.kind": "torchvision", "detector.model": "bundled:detector", "text.model": "bundled:text"},
+        **{"teachers.interaction": None, "teachers.expert": None, "vocabulary.minimum": 1, "grounder": "pairs"},
+        **{"grounding.dimension": 16, "grounding.epochs": 2, "sgg.training.epochs": 8},
+    }
+    run = groundgraph.run(tmp_path / "photos", settings, tmp_path / "run")
+    extra = json.loads((run.folder / "sgg-pairs" / "config.json").read_text())["extra"]
+    assert extra["calibration"]["source"] == "captions" and 0 < extra["calibration"]["spoken"] <= 1
+    own = run.metrics["methods"]["pairs"]["calibration"]
+    assert own["by"] == "captions" and own["min_score"] == extra["calibration"]["min_score"] > 0
+    assert BY_CAPTIONS in run.metrics["notes"]
+    (record, *_) = reliability_records(run.metrics["methods"], {})
+    assert record["points"] and "estimated by the captions" in record["figures"]
+    model = groundgraph.load(run.folder)
+    assert len(model.predict(Image.new("RGB", (64, 64), "white")).graph.boxes) == 0
+    groundgraph.pack(run.folder, tmp_path / "packed")
+    assert groundgraph.load(tmp_path / "packed").min_score == model.min_score
+    assert "estimated from what their captions say" in (tmp_path / "packed" / "README.md").read_text()
