@@ -21,8 +21,8 @@ def study(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Vary one thing: K, alpha, alpha2, layer, temperature, scale, pairs, relatedness, prompts, negatives "
-            "or coverage.",
+            help="Vary one thing: K, alpha, alpha2, layer, temperature, scale, pairs, parser, relatedness, prompts, "
+            "negatives or coverage.",
         ),
     ] = None,
     graphs: Annotated[bool, typer.Option(help="An ablation's scene graphs too, not its grounding alone.")] = False,
