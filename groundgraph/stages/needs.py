@@ -24,6 +24,7 @@ PUBLISHED = {
     "openai/clip-vit-base-patch32": ("Hugging Face hub", "0.6 GB"),
     "IDEA-Research/grounding-dino-tiny": ("Hugging Face hub", "0.7 GB"),
     "Salesforce/blip-itm-base-coco": ("Hugging Face hub", "0.9 GB"),
+    "Qwen/Qwen2.5-7B-Instruct": ("Hugging Face hub", "15 GB"),
     "facebook/detr-resnet-50": ("Hugging Face hub", "0.2 GB"),
 }
 

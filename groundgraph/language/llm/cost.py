@@ -10,7 +10,7 @@ from groundgraph.language.llm.cache import AnswerCache
 from groundgraph.language.llm.config import LlmConfig
 from groundgraph.language.llm.prompts import Conversation, conversation, example_answers
 
-CHARACTERS = 4.0  # of English, and of JSON, a token, about
+CHARACTERS = 3.5  # a token, about: of English prose somewhat more, of JSON less
 
 
 class TokenCost(NamedTuple):

@@ -112,7 +112,7 @@ def test_what_a_run_costs_is_counted_without_what_is_kept(tmp_path):
     assert whole.requests == 2 and whole.kept == 0
     characters = [sum(len(turn.content) for turn in conversation("triplets", c)) for c in captions[:2]]
     turns = len(conversation("triplets", ""))
-    assert whole.read == pytest.approx(sum(characters) / 4 + 2 * 4 * turns)
+    assert whole.read == pytest.approx(sum(characters) / 3.5 + 2 * 4 * turns)
     assert token_cost(config, captions, True, None).requests == 4  # and their paraphrases
     cache.store([(conversation("triplets", "a cat"), Completion("", 0, 0))])
     rest = token_cost(config, captions, False, cache)
