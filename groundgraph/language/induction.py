@@ -46,18 +46,18 @@ APART = "apart"  # a predicate that is never said of two things of the vocabular
 WHY = (ITSELF, SAME, KIND, NO_BOX, RARE, BEYOND, APART)
 
 
-def induce_categories(said: Mapping[str, Images], most: int, minimum: int, detected: Sequence[str] = ()) -> Names:
+def induce_categories(uses: Mapping[str, Images], most: int, minimum: int, detected: Sequence[str] = ()) -> Names:
     """Choose the categories of an induced vocabulary.
 
     Args:
-        said: Noun, as the parser names it -> the images whose captions say it.
+        uses: Noun, as the parser names it -> the images whose captions say it.
         most: Names at most, beside the detector's.
         minimum: Images that a name needs, with the words that mean it.
         detected: The detector's categories. All are names, and in the order of how much they count where half as many
             images as of others say them; beside a wider name they count in full.
     """
     keys = keys_of(detected)
-    visible = {word: images for word, images in said.items() if boxable(word, keys)}
+    visible = {word: images for word, images in uses.items() if boxable(word, keys)}
     groups = _merged(visible, same_thing, detected)
     heads = [word.split()[-1] for word in visible if " " in word]
     heads = [head for head in heads if head not in visible and boxable(head, keys)]
@@ -68,25 +68,25 @@ def induce_categories(said: Mapping[str, Images], most: int, minimum: int, detec
             meant.setdefault(part, []).append(name)
 
     def wider(name: str) -> list[str]:
-        found = dict.fromkeys(other for part in meaning_of(name).up for other in meant.get(part, ()))
-        return [other for other in found if other != name]
+        wider_names = dict.fromkeys(other for part in meaning_of(name).up for other in meant.get(part, ()))
+        return [other for other in wider_names if other != name]
 
     chosen, frequent = _chosen(groups, visible, wider, (most, minimum), set(detected))
     # What the detector finds is a thing to be named, whether a caption speaks of it or not.
     chosen = tuple(dict.fromkeys((*chosen, *(name for name in detected if name.lower() not in NO_NAMES))))
     concepts = ConceptMap(Vocabulary(tuple(chosen)), Vocabulary(()))
-    return Names(chosen, _fates(said, chosen, concepts.category_of, (groups, frequent), NO_BOX))
+    return Names(chosen, _fates(uses, chosen, concepts.category_of, (groups, frequent), NO_BOX))
 
 
-def induce_predicates(said: Mapping[str, Images], most: int, minimum: int) -> Names:
+def induce_predicates(uses: Mapping[str, Images], most: int, minimum: int) -> Names:
     """Choose the predicates of an induced vocabulary, in base form ("stand at").
 
     Args:
-        said: Predicate, as the parser gives it -> the images whose captions say it of two things of the vocabulary.
+        uses: Predicate, as the parser gives it -> the images whose captions say it of two things of the vocabulary.
         most: Names at most.
         minimum: Images that a name needs, with the texts that fall to it.
     """
-    groups = _merged({text: images for text, images in said.items() if not _cut_off(text, said)}, same_relation)
+    groups = _merged({text: images for text, images in uses.items() if not _cut_off(text, uses)}, same_relation)
     name_of = {text: name for name, texts in groups.items() for text in texts}
 
     def wider(text: str) -> list[str]:
@@ -94,25 +94,25 @@ def induce_predicates(said: Mapping[str, Images], most: int, minimum: int) -> Na
         named = (name_of.get(o) or next((name for name in groups if same_relation(o, name)), o) for o in others)
         return [other for other in dict.fromkeys(named) if other != text]
 
-    chosen, frequent = _chosen(groups, said, wider, (most, minimum), set())
+    chosen, frequent = _chosen(groups, uses, wider, (most, minimum), set())
     concepts = ConceptMap(Vocabulary(()), Vocabulary(tuple(chosen)))
-    return Names(chosen, _fates(said, chosen, concepts.predicate, (groups, frequent), RARE))
+    return Names(chosen, _fates(uses, chosen, concepts.predicate, (groups, frequent), RARE))
 
 
-def _cut_off(text: str, said: Mapping[str, Images]) -> bool:
+def _cut_off(text: str, uses: Mapping[str, Images]) -> bool:
     """Whether a verb alone is most likely one whose preposition was lost ("sit"): with one it is said far oftener."""
     if " " in text or is_preposition(text):
         return False
-    return sum(len(images) for other, images in said.items() if other.startswith(f"{text} ")) > ALONE * len(said[text])
+    return sum(len(images) for other, images in uses.items() if other.startswith(f"{text} ")) > ALONE * len(uses[text])
 
 
 def _merged(
-    said: Mapping[str, Images], same: Callable[[str, str], bool], preferred: Sequence[str] = ()
+    uses: Mapping[str, Images], same: Callable[[str, str], bool], preferred: Sequence[str] = ()
 ) -> dict[str, list[str]]:
     """Name -> the words that mean the same: a preferred name where one does, else the word that most images say."""
     groups: dict[str, list[str]] = {}
     by_key = {name_key(name): name for name in reversed(preferred)}
-    for word in sorted(said, key=lambda word: (-len(said[word]), word)):
+    for word in sorted(uses, key=lambda word: (-len(uses[word]), word)):
         name = next((name for name in groups if same(word, name)), None)
         if name is None:
             known = by_key.get(name_key(word)) or next((name for name in preferred if same(word, name)), None)
@@ -123,7 +123,7 @@ def _merged(
 
 def _chosen(
     groups: Mapping[str, Sequence[str]],
-    said: Mapping[str, Images],
+    uses: Mapping[str, Images],
     wider: Callable[[str], list[str]],
     limits: tuple[int, int],
     whole: Collection[str],
@@ -132,13 +132,13 @@ def _chosen(
 
     Args:
         groups: Name -> the words that mean it.
-        said: Word -> the images that say it.
+        uses: Word -> the images that say it.
         wider: Gives the names wider than one, nearest first.
         limits: Names at most, and the images that one needs.
         whole: Names that count in full beside a wider one, and need half as many images.
     """
     most, minimum = limits
-    images = {name: {i for word in words for i in said[word]} for name, words in groups.items()}
+    images = {name: {i for word in words for i in uses[word]} for name, words in groups.items()}
     needed = dict.fromkeys(whole, -(-minimum // 2))
     frequent = {name for name in groups if len(images[name]) >= needed.get(name, minimum)}
     rare = {name: images[name] for name in groups if name not in frequent}
@@ -168,7 +168,7 @@ def _chosen(
 
 
 def _fates(
-    said: Mapping[str, Images],
+    uses: Mapping[str, Images],
     chosen: Sequence[str],
     number: Callable[[str], int],
     counted: tuple[Mapping[str, Sequence[str]], Collection[str]],
@@ -177,7 +177,7 @@ def _fates(
     """What became of each word.
 
     Args:
-        said: The words.
+        uses: The words.
         chosen: The names.
         number: Gives the place of the name that a word means, -1 for none.
         counted: Name -> the words that mean it, of all usable words; the names that are said often enough.
@@ -186,7 +186,7 @@ def _fates(
     groups, frequent = counted
     name_of = {word: name for name, words in groups.items() for word in words}
     fates: dict[str, tuple[str | None, str]] = {}
-    for word in said:
+    for word in uses:
         place, name = number(word), name_of.get(word)
         if place >= 0:
             meant = chosen[place]

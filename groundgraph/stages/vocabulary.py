@@ -90,9 +90,9 @@ def _induced(run: Run) -> tuple[Names, Names]:
             nouns.setdefault(entity.name, set()).add(i)
     detected = () if run.recipe.detector.kind == OPEN else detector_categories(run)
     categories = induce_categories(nouns, config.categories, config.minimum, detected)
-    said, between, forms = _relations(run, ConceptMap(Vocabulary(categories.chosen), Vocabulary(())))
+    uses, between, forms = _relations(run, ConceptMap(Vocabulary(categories.chosen), Vocabulary(())))
     predicates = induce_predicates(between, config.predicates, config.minimum)
-    if not said or not nouns:
+    if not uses or not nouns:
         raise InputError(_no_word({}, "relation" if nouns else "thing", config.minimum))
     if not any(name for name, _ in categories.fates.values()):
         visible = {word: images for word, images in nouns.items() if categories.fates[word][1] != NO_BOX}
@@ -103,32 +103,32 @@ def _induced(run: Run) -> tuple[Names, Names]:
             )
         raise InputError(_no_word(visible, "thing", config.minimum))
     if not predicates.chosen:
-        if max(map(len, said.values())) < config.minimum:
-            raise InputError(_no_word(said, "relation", config.minimum))
+        if max(map(len, uses.values())) < config.minimum:
+            raise InputError(_no_word(uses, "relation", config.minimum))
         raise InputError(
-            f"none of {len(said)} words for a relation is said of two things of the vocabulary in {config.minimum} "
+            f"none of {len(uses)} words for a relation is said of two things of the vocabulary in {config.minimum} "
             "images or more: lower vocabulary.minimum (--set vocabulary.minimum=1), or give more captions"
         )
     return categories, predicates.renamed(lambda text: as_written(text, forms.get(text, {})))
 
 
-Said = dict[str, set[int]]  # predicate -> the images whose captions say it
+Uses = dict[str, set[int]]  # predicate -> the images whose captions say it
 
 
-def _relations(run: Run, concepts: ConceptMap) -> tuple[Said, Said, dict[str, Counter[str]]]:
+def _relations(run: Run, concepts: ConceptMap) -> tuple[Uses, Uses, dict[str, Counter[str]]]:
     """All predicates that are said, those said of two things of the vocabulary, and how their verbs are written."""
-    said: Said = {}
-    between: Said = {}
+    uses: Uses = {}
+    between: Uses = {}
     forms: dict[str, Counter[str]] = {}
     for i, captions in enumerate(parsed(run, "train")):
         for caption in captions:
             for t in caption.triplets:
-                said.setdefault(t.predicate, set()).add(i)
+                uses.setdefault(t.predicate, set()).add(i)
                 if all(concepts.category(caption.entities[end]) >= 0 for end in (t.subject, t.object)):
                     between.setdefault(t.predicate, set()).add(i)
         for predicate, counts in written_forms(captions).items():
             forms.setdefault(predicate, Counter()).update(counts)
-    return said, between, forms
+    return uses, between, forms
 
 
 def _no_word(words: Mapping[str, set[int]], kind: str, minimum: int) -> str:
