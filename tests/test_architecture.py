@@ -23,7 +23,7 @@ ORDER = (
         "language",
         "vision",
     ),
-    *("teachers", "training", "grounding", "sgg", "evaluation", "report", "engine", "stages", "study"),
+    *("teachers", "training", "grounding", "sgg", "systems", "evaluation", "report", "engine", "stages", "study"),
     *("pretrained", "api", "cli", "__main__", "__init__"),
 )
 ENGINE_MAY_IMPORT = {"errors", "registry", "system", "terminal", "torch_pair", "data", "engine"}

@@ -29,7 +29,7 @@ def recipes() -> None:
     table.add_column("SGDet R@20 / 50 / 100", no_wrap=True)
     for name, path in bundled_recipes().items():
         recipe = load_recipe(path)
-        yours = _own_recall(runs / name / "metrics.json", recipe.grounder[0])
+        yours = _own_recall(runs / name / "metrics.json", recipe.first_method)
         lines = []
         if recipe.paper:
             lines.append("paper " + " / ".join(f"{recipe.paper[k]:.2f}" if k in recipe.paper else "-" for k in KS))

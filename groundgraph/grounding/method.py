@@ -44,6 +44,11 @@ class Method:
         return self.learns and not self.taught
 
     @property
+    def grounds(self) -> bool:
+        """Whether it says which regions entities mean, of which pseudo labels are made."""
+        return self.grounder is not None
+
+    @property
     def supervised(self) -> bool:
         """Whether annotated boxes are the labels."""
         return self.grounder is None
@@ -51,4 +56,4 @@ class Method:
     @property
     def reads_categories(self) -> bool:
         """Whether it is told which regions' category an entity means (Eq. 6)."""
-        return self.taught or (not self.learns and not self.supervised)
+        return self.taught or (self.grounds and not self.learns)

@@ -9,7 +9,7 @@ graph a caption (`text_graphs`), where the released data has one: each is aligne
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,26 @@ class Costs(NamedTuple):
     entity: Tensor
     predicate: Tensor
     role: Tensor
+
+
+class TextAndRegions(Protocol):
+    """Text graphs and how many regions their images have, as `PaddedSet` has them."""
+
+    @property
+    def entities(self) -> Tensor:
+        """[B, E] bool."""
+
+    @property
+    def regions(self) -> Tensor:
+        """[B, V] bool."""
+
+    @property
+    def triplets(self) -> Tensor:
+        """[B, T, 2] int64."""
+
+    @property
+    def triplet_mask(self) -> Tensor:
+        """[B, T] bool."""
 
 
 class RolePassing(nn.Module):
@@ -185,17 +205,23 @@ class Vspnet(nn.Module):
 
 
 @torch.no_grad()
-def align(costs: Costs, batch: PaddedSet, turns: int) -> tuple[Tensor, Tensor]:
+def align(costs: Costs, batch: TextAndRegions, turns: int, owners: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Match both kinds of nodes, one-to-one within a text graph.
 
     Entities are matched given the predicates' nodes, then predicates given the entities' regions, `turns` times; the
     first match of all looks at its own kind alone. Both kinds begin once, and an image keeps the cheaper outcome.
 
+    Args:
+        costs: Of all nodes.
+        batch: The text graphs.
+        turns: How often.
+        owners: [B, T] int64, triplets of one owner have a predicate node each; None: those of a text graph have.
+
     Returns:
         Regions [B, E] of the entities and predicate nodes [B, T] of the triplets.
     """
     graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
-    owners = graphs.gather(1, batch.triplets[..., 0])
+    owners = graphs.gather(1, batch.triplets[..., 0]) if owners is None else owners
     every = torch.ones_like(costs.role[:, 0, :, 0], dtype=torch.bool)
 
     def entities(predicates: Tensor | None) -> Tensor:
@@ -222,7 +248,7 @@ def align(costs: Costs, batch: PaddedSet, turns: int) -> tuple[Tensor, Tensor]:
     return torch.where(cheaper, other_regions, regions), torch.where(cheaper, other_nodes, nodes)
 
 
-def aligned(costs: Costs, batch: PaddedSet, regions: Tensor, predicates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def aligned(costs: Costs, batch: TextAndRegions, regions: Tensor, predicates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The costs of an alignment: of each entity [B, E], of each triplet's predicate and (mean of two) roles [B, T]."""
     entity = costs.entity.gather(2, regions.unsqueeze(-1)).squeeze(-1)
     roles = predicate_roles(costs, batch, regions)
@@ -230,7 +256,7 @@ def aligned(costs: Costs, batch: PaddedSet, regions: Tensor, predicates: Tensor)
     return entity, costs.predicate.gather(2, at).squeeze(-1), roles.gather(2, at).squeeze(-1)
 
 
-def predicate_roles(costs: Costs, batch: PaddedSet, regions: Tensor) -> Tensor:
+def predicate_roles(costs: Costs, batch: TextAndRegions, regions: Tensor) -> Tensor:
     """What each predicate node's edges to a triplet's two regions [B, E] cost, their mean: [B, T, P]."""
     ends = regions.gather(1, batch.triplets.flatten(1)).view_as(batch.triplets)
     by_region = costs.role.transpose(2, 3)  # [B, 2, V, P]
@@ -238,7 +264,7 @@ def predicate_roles(costs: Costs, batch: PaddedSet, regions: Tensor) -> Tensor:
     return by_region.gather(2, at).mean(1)
 
 
-def entity_roles(costs: Costs, batch: PaddedSet, predicates: Tensor, graphs: Tensor) -> Tensor:
+def entity_roles(costs: Costs, batch: TextAndRegions, predicates: Tensor, graphs: Tensor) -> Tensor:
     """What each region's edges to the nodes of an entity's triplets cost: [B, E, V].
 
     The sum over the roles the entity plays, divided by all the roles of its text graph (released), so that a role

@@ -33,6 +33,7 @@ from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.storing import load_sgg, save_sgg
 from groundgraph.stages.places import MODEL_DETECTORS
 from groundgraph.stages.recipe import Recipe, run_recipe
+from groundgraph.systems import stored_models
 from groundgraph.vision import NAMED
 
 FORMAT = 1
@@ -78,13 +79,13 @@ def run_parts(run: Path, method: str | None = None, device: str | None = None) -
         InputError: It is no finished run, or has no such method.
     """
     recipe = run_recipe(run, [f"device={device}"] if device else [])
-    method = method or recipe.grounder[0]
+    method = method or recipe.first_method
     if not (run / f"sgg-{method}").is_dir():
         done = sorted(p.name.removeprefix("sgg-") for p in run.glob("sgg-*") if p.suffix not in (".tmp", ".part"))
         raise InputError(
             f"{run} holds no trained model of {method!r}; it has {', '.join(done) or 'none yet: finish the run'}"
         )
-    network, names = load_sgg(run / f"sgg-{method}", recipe.device)
+    network, names = load_sgg(run / f"sgg-{method}", recipe.device, stored_models())
     grounder, measured = run / f"grounding-{method}", run / "metrics.json"
     metrics = json.loads(measured.read_text(encoding="utf-8"))["methods"].get(method) if measured.is_file() else None
     learns = recipe.methods[method].learns and (grounder / "model.safetensors").is_file()
@@ -119,7 +120,7 @@ def read_packed(folder: Path, device: str | None = None) -> ModelParts:
         raise InputError(
             f"{place}: its recipe is not understood ({error.errors()[0]['msg']}); pack it again"
         ) from error
-    network, _ = load_sgg(folder, recipe.device)
+    network, _ = load_sgg(folder, recipe.device, stored_models())
     for name, digest in extra["bundled"].items():
         if _digest(name) != digest:
             raise InputError(

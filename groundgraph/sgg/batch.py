@@ -33,6 +33,7 @@ class Sizes:
         views: e, how many of a region's features, the last ones, are an image-text model's of the region's crop, which
             then judges the names that no category of the detector goes by; 0: none.
         prior: Whether what a language model expects between two labels is added to predicate logits.
+        words: Width of the embeddings that a system's names begin as; 0: another kind of model.
     """
 
     features: int
@@ -44,6 +45,7 @@ class Sizes:
     start: bool = False
     views: int = 0
     prior: bool = False
+    words: int = 0
 
 
 @dataclass(frozen=True)

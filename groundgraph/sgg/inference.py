@@ -60,6 +60,14 @@ class InferenceConfig(BaseModel):
     batch_size: int = Field(16, gt=0, description="images that go through the model at once")
 
 
+class GraphGenerator(SggModel):
+    """A model that reads graphs off an image's regions itself, instead of scoring the pairs that it is given."""
+
+    def generate(self, batch: Batch, config: InferenceConfig, task: GraphTask) -> list[Graph]:
+        """The graph of each image of a batch; arguments as of `predict`, with given labels as the batch's targets."""
+        raise NotImplementedError
+
+
 @torch.no_grad()
 def predict(
     model: SggModel,
@@ -81,7 +89,7 @@ def predict(
     in the graph beside it, without relations. So the graphs (SGDet) find the detector's categories as it does.
 
     Args:
-        model: Of `SGG_MODELS`.
+        model: Of `SGG_MODELS`, or a `GraphGenerator`.
         regions: Of each image.
         config: How answers become graphs.
         progress: Called with (images done, all images) after each batch.
@@ -106,9 +114,13 @@ def predict(
         for start in range(0, len(filled), config.batch_size):
             places = filled[start : start + config.batch_size]
             batch = collate([regions[i] for i in places], None if labels is None else [labels[i] for i in places])
-            pairs = ordered_pairs(batch, config.overlapping and task == "sgdet")
-            batch = with_pairs(batch, pairs, places, unions).to(device)
-            for i, graph in zip(places, _graphs(model, batch, pairs.to(device), config, task), strict=True):
+            if isinstance(model, GraphGenerator):
+                own = model.generate(batch.to(device), config, task)
+            else:
+                pairs = ordered_pairs(batch, config.overlapping and task == "sgdet")
+                batch = with_pairs(batch, pairs, places, unions).to(device)
+                own = _graphs(model, batch, pairs.to(device), config, task)
+            for i, graph in zip(places, own, strict=True):
                 graphs[i] = graph
             if progress:
                 progress(min(start + config.batch_size, len(filled)), len(filled))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,17 @@ def save_sgg(folder: str | Path, model: SggModel, extra: dict[str, Any] | None =
         described.write_text(text + "\n", encoding="utf-8")
 
 
-def load_sgg(folder: str | Path, device: str | torch.device = "auto") -> tuple[SggModel, dict[str, Any]]:
+def load_sgg(
+    folder: str | Path,
+    device: str | torch.device = "auto",
+    models: Mapping[str, type[SggModel]] = SGG_MODELS,
+) -> tuple[SggModel, dict[str, Any]]:
     """Load what `save_sgg` stored.
 
     Args:
         folder: Where it lies.
         device: Where the model goes (`models.device`).
+        models: The kinds that it may be of, by their names.
 
     Returns:
         The model, in eval mode, and `extra`.
@@ -53,10 +59,10 @@ def load_sgg(folder: str | Path, device: str | torch.device = "auto") -> tuple[S
     path = Path(folder) / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        kind = SGG_MODELS[config["model"]]
+        kind = models[config["model"]]
         model = kind(Sizes(**config["sizes"]), kind.Config(**config["config"]))
     except (OSError, json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        names = ", ".join(SGG_MODELS)
+        names = ", ".join(models)
         raise InputError(f"{path} is no stored scene-graph model ({names}): {error}; train it again") from error
     path = path.with_name("model.safetensors")
     try:

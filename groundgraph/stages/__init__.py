@@ -29,6 +29,7 @@ STAGES: dict[str, object] = {
     "grounding": "groundgraph.stages.grounding:build",
     "pseudo_labels": "groundgraph.stages.pseudo_labels:build",
     "sgg": "groundgraph.stages.sgg:build",
+    "systems": "groundgraph.stages.systems:build",
     "evaluation": "groundgraph.stages.evaluation:build",
     "report": "groundgraph.stages.report:build",
 }

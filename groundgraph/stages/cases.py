@@ -43,7 +43,7 @@ class Chosen:
 
 def choose_cases(run: Run) -> tuple[list[Case], str]:
     """Captions that tell methods apart, with all that their teachers say; and a sentence on how they were chosen."""
-    methods = [name for name, method in run.recipe.methods.items() if not method.supervised]
+    methods = [name for name, method in run.recipe.methods.items() if method.grounds]
     if not methods:
         return [], ""
     chosen = _chosen(run, methods)

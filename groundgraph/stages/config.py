@@ -19,6 +19,7 @@ from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.training import TrainingConfig
 from groundgraph.sgg.unions import reads_unions
+from groundgraph.systems import SYSTEMS
 from groundgraph.teachers.expert import PROMPTS
 from groundgraph.teachers.interaction import Area
 from groundgraph.vision import DETECTORS
@@ -206,6 +207,13 @@ class EvaluationConfig(Strict):
         "tasks too, recall pooled over all relations",
     )
 
+
+SystemsConfig = create_model(
+    "SystemsConfig",
+    __base__=Strict,
+    __doc__="The systems: sizes, parts and training of each; those that `system` does not name count for nothing.",
+    **{name: (system.model.Config, system.model.Config()) for name, system in SYSTEMS.items()},
+)
 
 _ModelConfigs = create_model(  # a key of a model's name with its settings, for each
     "_ModelConfigs",

@@ -31,6 +31,7 @@ from groundgraph.stages.parsed import KEY
 from groundgraph.stages.parsers import offline
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import Recipe
+from groundgraph.systems.model import SystemConfig
 
 EPOCHS = 2  # of a training
 
@@ -105,6 +106,7 @@ def _shortened(recipe: Recipe, images: Mapping[str, int]) -> Recipe:
     changed: dict[str, Any] = {
         "grounding": grounding.model_copy(update={"epochs": min(EPOCHS, grounding.epochs)}),
         "sgg": sgg.model_copy(update={"training": training}),
+        "systems": recipe.systems.model_copy(update={name: _short(config) for name, config in recipe.systems}),
         "vocabulary": recipe.vocabulary.model_copy(update={"minimum": 1}),
     }
     if recipe.parser.sends:  # a try must cost nothing
@@ -120,6 +122,12 @@ def _with_cost(row: StageEstimate, asking: str, parser: ParserConfig) -> StageEs
     """The parser's row with what a language model is asked; how long a server takes is not tried."""
     seconds, memory = (None, None) if parser.sends else (row.seconds, row.memory)
     return replace(row, what=f"{row.what}; {asking}", seconds=seconds, memory=memory)
+
+
+def _short(config: SystemConfig) -> SystemConfig:
+    """A system's settings with EPOCHS epochs."""
+    training = config.training.model_copy(update={"epochs": min(EPOCHS, config.training.epochs)})
+    return config.model_copy(update={"training": training})
 
 
 def _write_examples(by_split: Mapping[str, list[Example]], run: Run, folder: Path) -> dict[str, Any]:

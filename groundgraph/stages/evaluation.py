@@ -73,7 +73,7 @@ def _needs(recipe: Recipe) -> Iterator[str]:
     if recipe.interaction:
         yield "teachers"
     for name, method in recipe.methods.items():
-        if not method.supervised:
+        if method.grounds:
             yield from (grounding.stage_of(name), pseudo_labels.stage_of(name))
         yield sgg.stage_of(name)
 
@@ -96,7 +96,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     convention = run.recipe.evaluation.convention
     for name, method in run.recipe.methods.items():
         row: dict[str, Any] = {"grounding": dict.fromkeys(GROUPS)}
-        if not method.supervised:
+        if method.grounds:
             accuracy = grounding_accuracy(grounded(run, name))
             chance, counts = accuracy["chance"], {f"{g} entities measured": accuracy["counts"][g] for g in GROUPS}
             row["grounding"] = {g: accuracy["accuracy"][g] for g in GROUPS}
@@ -127,7 +127,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     notes = detection_notes(truths, len(true.relations), dict(zip(objects, means.tolist(), strict=True)), annotated)
     if any(row.get("calibration", {}).get("by") == CAPTIONS for row in figures.values()):
         notes.append(BY_CAPTIONS)
-    grounds = any(not method.supervised for method in run.recipe.methods.values())
+    grounds = any(method.grounds for method in run.recipe.methods.values())
     if grounds and any(truth.labels for truth in truths):
         notes += grounding_notes(truths, chance)
     if notes:
@@ -218,7 +218,7 @@ def _counts(run: Run) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     for stage in ("examples", "parsed", "concepts", *(("teachers",) if run.recipe.interaction else ())):
         counts |= {f"{stage}: {name}": value for name, value in run.record(stage)["counts"].items()}
-    for method in (name for name, method in run.recipe.methods.items() if not method.supervised):
+    for method in (name for name, method in run.recipe.methods.items() if method.grounds):
         labels = run.record(pseudo_labels.stage_of(method))["counts"]
         counts |= {f"pseudo labels ({method}): {name}": value for name, value in labels.items()}
     for stage in (f(method) for method in run.recipe.methods for f in (grounding.stage_of, sgg.stage_of)):

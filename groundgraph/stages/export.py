@@ -50,7 +50,9 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         choices = "; ".join(f"{name}: {', '.join(forms)}" for name, forms in FORMATS.items())
         raise InputError(f"{what} are not exported as {form!r}: choose of {choices}")
     run = Run(run_recipe(folder), folder)
-    method = method or run.recipe.grounder[0]
+    method = method or run.recipe.first_method
+    if what == "pseudo-labels" and method in run.recipe.system:
+        raise InputError(f"{method} makes no pseudo labels, but graphs by itself: export predictions")
     stage = (pseudo_labels if what == "pseudo-labels" else sgg).stage_of(method)
     if run.record(stage) is None:
         raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")

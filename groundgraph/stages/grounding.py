@@ -50,7 +50,7 @@ def build(recipe: Recipe) -> list[Stage]:
     """A stage a method of a recipe that grounds."""
     stages, needed = [], ("examples", "parsed", "regions")
     for name, method in recipe.methods.items():
-        if method.supervised:
+        if not method.grounds:
             continue
         if not method.learns:
             cost = per_image(recipe.scored, "match regions: {images:,} images")

@@ -90,3 +90,30 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
             value = _merge(old, value)
         out[key] = value
     return out
+
+
+def apply_setting(raw: dict[str, Any], setting: str) -> None:
+    """Change a key of a recipe's content.
+
+    Args:
+        raw: The content, which is changed.
+        setting: "a.b=value", the value being YAML.
+
+    Raises:
+        RecipeError: It is none.
+    """
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {setting}: write key=value, with dots between levels: --set data.train=500")
+    *parents, last = key.split(".")
+    place = raw
+    for parent in parents:
+        if not isinstance(place.get(parent), dict):
+            place[parent] = {}
+        place = place[parent]
+    try:
+        place[last] = yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
+        raise RecipeError(
+            f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})"
+        ) from error

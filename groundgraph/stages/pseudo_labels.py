@@ -54,7 +54,7 @@ def build(recipe: Recipe) -> list[Stage]:
             cost=per_image(("train",), "label {images:,} images", seconds=0.3),
         )
         for name, method in recipe.methods.items()
-        if not method.supervised
+        if method.grounds
     ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from groundgraph.errors import InputError
 from groundgraph.grounding import Method, method_of
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.models.device import DEVICES, Precision
+from groundgraph.registry import lookup
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.config import (
     DetectorConfig,
@@ -25,16 +27,18 @@ from groundgraph.stages.config import (
     PseudoLabelConfig,
     SggConfig,
     Strict,
+    SystemsConfig,
     TeacherConfig,
     TextConfig,
     VocabularyConfig,
     as_tuple,
 )
 from groundgraph.stages.explain import explain, setting_of
-from groundgraph.stages.inherit import BUNDLED, RecipeError, read_recipe
+from groundgraph.stages.inherit import BUNDLED, RecipeError, apply_setting, read_recipe
 from groundgraph.stages.old_keys import OLD_KEYS
 from groundgraph.stages.parsers import PARSER_CONFIGS, Parser
 from groundgraph.stages.places import MODEL_DETECTORS, anchor
+from groundgraph.systems import SYSTEMS
 from groundgraph.vision import can_pool
 
 SOURCES = {
@@ -47,10 +51,13 @@ SOURCES = {
 KINDS = SOURCES | PARSER_CONFIGS  # of data and of parsers -> what that part of a recipe may say
 
 
-def _grounders(names: tuple[str, ...]) -> tuple[str, ...]:
-    methods = [method_of(name) for name in names]
-    if len(set(methods)) < len(methods):
-        raise InputError("a grounder is named twice: name each once")
+def _system(name: str) -> Method:
+    return lookup(SYSTEMS, name, "system")
+
+
+def _once(find: Callable[[str], Method], names: tuple[str, ...]) -> tuple[str, ...]:
+    if len({find(name) for name in names}) < len(names):
+        raise InputError("one is named twice: name each once")
     return names
 
 
@@ -62,7 +69,7 @@ class Recipe(Strict):
     note: str = Field("", description="what this recipe is, in a sentence")
     paper: dict[Literal["R@20", "R@50", "R@100", "mAP50"], float] = Field(
         {},
-        description="what the paper reports for this run's first grounder, in per cent, shown beside its own",
+        description="what the paper reports for this run's first method, in per cent, shown beside its own",
     )
     data: Data
     parser: Parser = PARSER_CONFIGS["rules"]()
@@ -70,13 +77,19 @@ class Recipe(Strict):
     detector: DetectorConfig = DetectorConfig()
     teachers: TeacherConfig = TeacherConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    grounder: Annotated[tuple[str, ...], BeforeValidator(as_tuple), AfterValidator(_grounders)] = Field(
+    grounder: Annotated[tuple[str, ...], BeforeValidator(as_tuple), AfterValidator(partial(_once, method_of))] = Field(
         ("two-teachers",),
         min_length=1,
         description="one name or several, each with a scene-graph model of its own trained on its labels: two-teachers "
         "(the paper's method), sgnls, wsgm, lsws, vspnet, mil; or full, no grounder: its model is trained on annotated "
         "boxes, the fully supervised upper bound",
     )
+    system: Annotated[tuple[str, ...], BeforeValidator(as_tuple), AfterValidator(partial(_once, _system))] = Field(
+        (),
+        description=f"one or several of {', '.join(SYSTEMS)}, which generate scene graphs themselves, in the place of "
+        "grounder, pseudo_labels and scene-graph model; of sgg then inference and tasks count",
+    )
+    systems: SystemsConfig = SystemsConfig()
     grounding: GroundingConfig = GroundingConfig()
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     sgg: SggConfig = SggConfig()
@@ -134,8 +147,15 @@ class Recipe(Strict):
 
     @property
     def methods(self) -> dict[str, Method]:
-        """The grounders and full supervision by their names here, in order."""
+        """The systems, or else the grounders and full supervision, by their names here, in order."""
+        if self.system:
+            return {name: _system(name) for name in self.system}
         return {name: method_of(name) for name in self.grounder}
+
+    @property
+    def first_method(self) -> str:
+        """The method that is shown, exported and loaded where none is named."""
+        return next(iter(self.methods))
 
     @property
     def taught(self) -> bool:
@@ -253,7 +273,7 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     """
     raw = read_recipe(path, find_recipe)
     for setting in settings:
-        _apply(raw, setting)
+        apply_setting(raw, setting)
     anchor(raw, Path(), raw)
     try:
         return Recipe.model_validate(raw)
@@ -277,21 +297,3 @@ def run_recipe(folder: str | Path, settings: Sequence[str] = ()) -> Recipe:
         what = "no run's folder (it holds no recipe.yaml)" if place.parent.is_dir() else "no such folder"
         raise InputError(f"{os.path.abspath(folder)}: {what}; give the folder that `groundgraph run` wrote")
     return load_recipe(place, settings)
-
-
-def _apply(raw: dict[str, Any], setting: str) -> None:
-    key, equals, value = setting.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {setting}: write key=value, with dots between levels: --set data.train=500")
-    *parents, last = key.split(".")
-    place = raw
-    for parent in parents:
-        if not isinstance(place.get(parent), dict):
-            place[parent] = {}
-        place = place[parent]
-    try:
-        place[last] = yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
-        raise RecipeError(
-            f"--set {setting[:200]}: the value is not valid YAML ({str(error).splitlines()[0]})"
-        ) from error

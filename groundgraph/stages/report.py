@@ -32,6 +32,7 @@ from groundgraph.stages.matches import category_nouns
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.stages.word_tables import novel_table, word_tables
+from groundgraph.systems import SYSTEMS
 
 GRAPHS, RELATIONS = 24, 8
 K = 50  # of the predicates' recall
@@ -56,7 +57,7 @@ def build(recipe: Recipe) -> list[Stage]:
 def write_summary(run: Run, folder: Path) -> dict[str, Any]:
     """Write the page; it and metrics.json are also put at the top of the run's folder, where people look."""
     (cases, cases_note), (graphs, graphs_note) = choose_cases(run), picture_graphs(run)
-    order = list(GROUNDERS.values())
+    order = [*GROUNDERS.values(), *SYSTEMS.values()]
     methods = sorted(run.recipe.methods.items(), key=lambda item: order.index(item[1]))
     data = ReportData(
         title=run.recipe.name,
@@ -103,7 +104,7 @@ def curves(run: Run) -> dict[str, dict[str, list[float]]]:
 
 def picture_graphs(run: Run) -> tuple[list[GraphPicture], str]:
     """The first method's scene graphs of a few measured images, and a sentence on which they are."""
-    method, split = run.recipe.grounder[0], run.recipe.measured
+    method, split = run.recipe.first_method, run.recipe.measured
     objects, predicates = (v.names for v in vocabulary(run))
     pictures: list[GraphPicture] = []
     for example, graph in zip(examples(run, split), sgg.shown_graphs(run, method), strict=True):

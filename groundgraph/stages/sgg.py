@@ -12,42 +12,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from groundgraph.data.files import write_json
-from groundgraph.data.images import open_image
-from groundgraph.data.ragged import Ragged, write_ragged
+from groundgraph.data.ragged import Ragged
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Graph
-from groundgraph.engine.extraction import CHUNK
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Cost, Stage
-from groundgraph.errors import InputError
 from groundgraph.models.hub import TOKENIZER
-from groundgraph.sgg.batch import SggModel
-from groundgraph.sgg.inference import GraphTask, predict
-from groundgraph.sgg.lstm import precision_of
 from groundgraph.sgg.showing import Showing
-from groundgraph.sgg.storing import save_sgg
-from groundgraph.sgg.unions import UnionsOf, union_features
+from groundgraph.sgg.unions import union_features
 from groundgraph.stages import pseudo_labels
 from groundgraph.stages.calibration import learn_showing
-from groundgraph.stages.detector_labels import detector_categories, label_settings
-from groundgraph.stages.examples import examples, image_ids
+from groundgraph.stages.detector_labels import label_settings
+from groundgraph.stages.examples import image_ids
+from groundgraph.stages.graphs import write_model
 from groundgraph.stages.held_out import FOLDS, captions_showing, found_by_others, held_out_figures
-from groundgraph.stages.names import name_models, name_needs, tell_names, trained_names
+from groundgraph.stages.names import name_models, name_needs
 from groundgraph.stages.needs import model_identity, need_file, need_model
-from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import (
     described_by,
     detector_requirements,
-    open_named_detector,
     pooling_detector,
 )
 from groundgraph.stages.sgg_training import train_model
-from groundgraph.stages.views import viewed_regions, viewer
 from groundgraph.stages.vocabulary import vocabulary
 
 HELD_OUT = "held_out.json"  # what the scores are worth, by the captions of images held out
@@ -82,6 +71,7 @@ def build(recipe: Recipe) -> list[Stage]:
             reusable=False,
         )
         for name, method in recipe.methods.items()
+        if name not in recipe.system
     ]
 
 
@@ -114,39 +104,15 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
     A training that is broken off goes on from its checkpoint with the same losses.
     """
-    config, categories = run.recipe.sgg, detector_categories(run)
-    objects, predicates = vocabulary(run)
-    unions_of = union_features(config.chosen, lambda: pooling_detector(run))
+    unions_of = union_features(run.recipe.sgg.chosen, lambda: pooling_detector(run))
     model, curves = train_model(run, method, unions_of)
     held_out = found_by_others(run, method, unions_of)
     if not run.processes.first:
         return {}
     showing = learn_showing(run, model, unions_of) if held_out is None else captions_showing(held_out)
-    if model.sizes.text:
-        tell_names(run.recipe, model, categories, objects.names, predicates.names, trained_names(run)[1])
-    names = {
-        "categories": list(objects.names),
-        "predicates": list(predicates.names),
-        "detector": list(categories),
-        "trained predicates": list(trained_names(run)[1]),
-        **showing.record(),
-    }
-    save_sgg(folder, model, names)
     if held_out is not None and showing.calibration:
         write_json(folder / HELD_OUT, held_out_figures(held_out))
-    (folder / "curves.json").write_text(json.dumps({k: v for k, v in curves.items() if v}), encoding="utf-8")
-    measured = viewed_regions(run, run.recipe.measured)
-    with run.progress(f"finding scene graphs ({method})", len(measured)) as advance:
-        unions = unions_of(examples(run, run.recipe.measured), measured)
-        graphs = predict(model, measured, config.inference, done_of(advance), unions=unions)
-    _write_graphs(folder / "graphs.safetensors", run, graphs)
-    for task in config.tasks:
-        _write_graphs(folder / f"{task}.safetensors", run, _graphs_of_given_boxes(run, model, task, unions_of))
-    return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "graphs": len(graphs),
-        "precision": precision_of(model, config.training.precision, next(model.parameters()).device),
-    }
+    return write_model(run, folder, model, curves, run.recipe.sgg.training.precision, showing, unions_of)
 
 
 @kept("sgg-{0}")
@@ -187,40 +153,3 @@ def shown_graphs(run: Run, method: str) -> Sequence[Graph]:
     """The measured split's graphs as people are shown them."""
     stored, show = graphs(run, method), showing(run, method)
     return Lazy(len(stored), lambda i: show(stored[i]))
-
-
-def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of: UnionsOf) -> list[Graph]:
-    """The measured split's graphs on its annotated boxes (sgcls), with their labels too (predcls).
-
-    The detector pools the boxes' features. Boxes outside the evaluation vocabulary are left out, as from the truth.
-
-    Raises:
-        InputError: The detector cannot pool, or an image is not annotated.
-    """
-    named = open_named_detector(run.recipe, **run.placement) if described_by(run.recipe) else None
-    detector = pooling_detector(run) if named is None else None
-    objects, listing = vocabulary(run)[0], examples(run, run.recipe.measured)
-    pooled, labels = [], []
-    if any(example.truth is None for example in listing):
-        raise InputError(f"{task} needs annotated boxes of every measured image, and this data has some without")
-    with run.progress(f"pooling given boxes ({task})", len(listing)) as advance:
-        for start in range(0, len(listing), CHUNK):
-            part = listing[start : start + CHUNK]
-            numbers = [np.array([objects.index(label) for label in e.truth.labels], np.int64) for e in part]
-            boxes = [np.reshape(e.truth.boxes, (-1, 4))[n >= 0] for e, n in zip(part, numbers, strict=True)]
-            if named is not None:
-                names = [[objects.names[i] for i in n if i >= 0] for n in numbers]
-                pooled += named.given(part, boxes, names, detector_categories(run))
-            elif detector is not None:
-                pooled += detector.pool([open_image(e.path) for e in part], boxes)
-            labels += [n[n >= 0] + 1 for n in numbers]
-            advance(len(part))
-    pooled = viewer(run.recipe)(listing, pooled)
-    task_labels, unions = labels if task == "predcls" else None, unions_of(listing, pooled)
-    return predict(model, pooled, run.recipe.sgg.inference, task=task, labels=task_labels, unions=unions)
-
-
-def _write_graphs(path: Path, run: Run, graphs: list[Graph]) -> None:
-    fields = ("boxes", "labels", "scores", "pairs", "predicate_scores")
-    columns = {field: [getattr(graph, field) for graph in graphs] for field in fields}
-    write_ragged(path, image_ids(run, run.recipe.measured), columns)

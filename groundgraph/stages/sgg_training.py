@@ -24,6 +24,7 @@ from groundgraph.stages.progress import done_of
 from groundgraph.stages.regions import regions
 from groundgraph.stages.views import viewed_regions
 from groundgraph.stages.vocabulary import vocabulary
+from groundgraph.training.config import OptimConfig
 from groundgraph.training.trainer import Curves
 
 
@@ -55,14 +56,13 @@ def train_model(
     model = untrained_model(run, unions.width if unions else 0).to(run.device)
     images = int((counts_of(proposals) > 0).sum())
     steps = training.epochs * -(-images // training.batch_size)
-    validates = training.patience or training.schedule == "plateau"
     with run.progress(f"{what} {config.model} ({method})", steps) as advance:
         curves = train_sgg(
             model,
             proposals,
             lambda i, rng: draw(chosen[i], rng),
             training,
-            validate=_validation_recall(run, unions_of) if validates else None,
+            validate=validation_recall(run, training, unions_of),
             progress=done_of(advance),
             seed=run.recipe.seed,
             unions=unions,
@@ -106,14 +106,18 @@ def _every_label(run: Run, method: str, surest: bool) -> Draw:
     return lambda i, rng: draw_labels(labels[i], rng, config.draw)
 
 
-def _validation_recall(run: Run, unions_of: UnionsOf) -> Callable[[SggModel], float]:
-    """R@50 (SGDet) of a model on the validation split, which early stopping goes by.
+def validation_recall(
+    run: Run, training: OptimConfig, unions_of: UnionsOf = lambda examples, regions: None
+) -> Callable[[SggModel], float] | None:
+    """R@50 (SGDet) of a model on the validation split, which early stopping goes by; None where nothing does.
 
     Raises:
         InputError: There is no such split with annotated boxes.
     """
+    if not training.patience and training.schedule != "plateau":
+        return None
     validation = annotated_validation(run, unions_of)
     if validation is None:
-        raise InputError("sgg.training.patience needs validation images with annotated relations: leave it null")
+        raise InputError("early stopping (patience) needs validation images with annotated relations: leave it null")
     truth, graphs = validation.truth, validation.graphs
     return lambda model: sgdet_recall(truth, prediction_arrays(graphs(model)), (50,))["R@50"]

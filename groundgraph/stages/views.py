@@ -24,7 +24,7 @@ Viewer = Callable[[Sequence[Example], Sequence[Regions]], list[Regions]]
 def viewed_regions(run: Run, split: str, ids: Sequence[str] | None = None) -> Sequence[Regions]:
     """A split's regions as its scene-graph model reads them, in the order of its examples or `ids`."""
     proposals = regions(run, split, ids)
-    if run.recipe.sgg.start != "image-text":
+    if run.recipe.system or run.recipe.sgg.start != "image-text":
         return proposals
     names, views = image_ids(run, split) if ids is None else ids, crops(run, split)
     return Lazy(len(names), lambda i: _viewed(proposals[i], views[names[i]]["features"]))
@@ -32,7 +32,7 @@ def viewed_regions(run: Run, split: str, ids: Sequence[str] | None = None) -> Se
 
 def viewer(recipe: Recipe) -> Viewer:
     """What regions of new images pass before a scene-graph model reads them."""
-    if recipe.sgg.start != "image-text":
+    if recipe.system or recipe.sgg.start != "image-text":
         return lambda images, proposals: list(proposals)
     expert = ImageTextModel(recipe.teachers.expert.model, device=recipe.device, precision=recipe.precision)
 

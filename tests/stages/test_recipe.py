@@ -31,8 +31,8 @@ def test_every_bundled_recipe_loads_and_dry_runs(name, tmp_path):
     wanted = ["examples", "parsed", *first, "concepts", "matches"]
     wanted += ["text"] * recipe.needs_text + ["teachers"] * (recipe.interaction is not None)
     assert stages[: len(wanted)] == wanted and stages[-2:] == ["evaluation", "report"]
-    assert all(f"sgg-{m}" in stages for m in recipe.grounder)
-    assert all((f"grounding-{name}" in stages) != method.supervised for name, method in recipe.methods.items())
+    assert all(f"sgg-{m}" in stages for m in recipe.methods)
+    assert all((f"grounding-{name}" in stages) == method.grounds for name, method in recipe.methods.items())
     assert ("reliability" in stages) == recipe.needs_expert
     assert all(need.what and need.place for need in needs(recipe))
     assert not run.folder.exists()
@@ -61,7 +61,7 @@ def test_every_row_of_the_papers_table_is_a_recipe_with_its_figures():
         method = "two-teachers" if own else method.lower()
         name = f"{SETTINGS[setting]}-{'ours' if own else method}" + ("-uniter" if model == "Uniter" else "")
         recipe = load_recipe(find_recipe(name))
-        assert recipe.grounder == (method,) and recipe.sgg.model == ("uniter" if model == "Uniter" else "motifs")
+        assert tuple(recipe.methods) == (method,) and recipe.sgg.model == ("uniter" if model == "Uniter" else "motifs")
         assert recipe.data.setting == {"unlocalized": "unlocalized_graph"}.get(
             SETTINGS[setting], SETTINGS[setting].replace("-", "_")
         )

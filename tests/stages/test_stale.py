@@ -213,6 +213,7 @@ BOOKKEEPING = {
     "engine/run.py", "engine/stage.py", "engine/signals.py", "engine/record.py", "engine/folder.py",
     "engine/progress.py", "engine/skips.py", "training/processes.py", "models/device.py",
     "stages/recipe.py", "stages/config.py", "grounding/__init__.py", "grounding/method.py",
+    "registry.py", "systems/model.py",
 }  # fmt: skip
 
 
@@ -246,6 +247,7 @@ def recording():
         ["grounder=full", "sgg.training.patience=1", "sgg.tasks=[predcls, sgcls]", "sgg.motifs.union=visual"],
         ["grounder=[wsgm, full]"],
         ["grounder=[mil, lsws, vspnet]"],
+        ["system=[lsws, vspnet]", "sgg.tasks=[predcls, sgcls]"],
         ["grounder=two-teachers", "grounding.fusing=self", "teachers.expert=null"],
         ["grounder=two-teachers", "teachers.interaction=null"],
         ["grounder=two-teachers", "teachers.object=false"],
