@@ -180,12 +180,15 @@ def _means(detector: Sequence[str], names: Sequence[str]) -> tuple[np.ndarray, n
 
 
 def _view_features(recipe: Recipe, names: Sequence[str]) -> tuple[np.ndarray, float] | None:
-    """Names as the image-text model knows them, and its temperature, where object scores start from it too."""
+    """Names as the image-text model knows them, and its own temperature, where object scores start from it too."""
     if recipe.sgg.start != "image-text":
         return None
     expert = recipe.teachers.expert
     model = ImageTextModel(expert.model, expert.prompts, device=recipe.device, precision=recipe.precision)
-    return model.entity_features([ParsedCaption.of_word(name).entities[0] for name in names]), expert.temperature
+    features = model.entity_features([ParsedCaption.of_word(name).entities[0] for name in names])
+    # As it was trained to tell one of many names; the recipe's temperature weighs two teachers.
+    scale = getattr(model.model, "logit_scale", None)
+    return features, expert.temperature if scale is None else float(scale.detach().neg().exp())
 
 
 def _log_ratios(recipe: Recipe, categories: Sequence[str], predicates: Sequence[str]) -> np.ndarray | None:

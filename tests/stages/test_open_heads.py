@@ -11,11 +11,13 @@ from groundgraph.cli import app
 from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
+from groundgraph.sgg.storing import load_sgg
 from groundgraph.stages import artifacts, stages
 from groundgraph.stages.examples import examples
 from groundgraph.stages.recipe import RecipeError, find_recipe, load_recipe
 from groundgraph.stages.sgg_training import labels_of
 from groundgraph.stages.vocabulary import vocabulary
+from groundgraph.teachers.expert import ImageTextModel
 
 SMALL = ["data.train=12", "data.validation=2", "data.test=4", "sgg.training.epochs=1", "grounder=sgnls"]
 NOVEL = ["vocabulary.novel.categories=[horse, man]", "vocabulary.novel.predicates=[near, riding]"]
@@ -84,6 +86,9 @@ def test_the_same_names_give_the_same_graph(novel):
 def test_the_models_of_names_are_read_where_recipes_ask_for_them(novel, tmp_path):
     sizes = json.loads((novel.folder / "sgg-sgnls" / "config.json").read_text())["sizes"]
     assert sizes["views"] and sizes["text"] == 128 and sizes["start"] and sizes["prior"]
+    expert = ImageTextModel(novel.recipe.teachers.expert.model)
+    start = load_sgg(novel.folder / "sgg-sgnls")[0].start
+    assert float(start.temperature) * expert.model.logit_scale.exp().item() == pytest.approx(1)
     run = run_of(tmp_path / "run", "sgg.heads=open", "sgg.names=image-text", "sgg.start=detector", "sgg.model=uniter")
     sizes = json.loads((run.folder / "sgg-sgnls" / "config.json").read_text())["sizes"]
     assert not sizes["views"] and sizes["text"] and "novel" not in artifacts.metrics(run)["methods"]["sgnls"]
