@@ -71,6 +71,7 @@ class Seq2SeqParser:
     """
 
     Config = Seq2SeqConfig
+    images_at_once: ClassVar[int] = 64  # by a stage, which keeps what it has and may be stopped after them
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from groundgraph.data.records import Lines, parsed_of, parsed_record, write_lines
+from groundgraph.data.records import Lines, parsed_of, parsed_record, read_lines, write_lines
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Entity, Example, ParsedCaption
 from groundgraph.engine.extraction import CHUNK
@@ -54,40 +54,56 @@ def build(recipe: Recipe) -> list[Stage]:
 
 
 def parse(run: Run, folder: Path) -> dict[str, Any]:
-    """Parse the captions of every split."""
+    """Parse the captions of every split; what a broken-off attempt parsed is taken over."""
     parser, counts = open_parser(run.recipe.parser, **run.placement), Counter(dict.fromkeys(COUNTS, 0))
     for split in run.recipe.splits:
-        listing = examples(run, split)
-        with run.progress(f"parsing {split} captions", len(listing)) as advance:
-            paraphrased = split == "train" and hasattr(parser, "paraphrases")
-            write_lines(folder / f"{split}.jsonl", _records(listing, parser, paraphrased, run, counts, advance))
-    return dict(counts) | {what: count for what, count in getattr(parser, "counts", {}).items() if count}
+        with run.progress(f"parsing {split} captions", len(examples(run, split))) as advance:
+            write_lines(folder / f"{split}.jsonl", _records(run, split, parser, counts, advance))
+    return {what: count for what, count in counts.items() if count or what in COUNTS}
 
 
-def _records(
-    listing: Sequence[Example], parser: Any, paraphrased: bool, run: Run, counts: Counter[str], advance: Advance
-) -> Iterator[dict[str, Any]]:
-    named = run.recipe.data.named
-    size = getattr(parser, "images_at_once", CHUNK * 4)
+def _records(run: Run, split: str, parser: Any, counts: Counter[str], advance: Advance) -> Iterator[dict[str, Any]]:
+    """A split's records, slice by slice; each slice is kept in a file of its own at once, after its counts."""
+    listing, size = examples(run, split), getattr(parser, "images_at_once", CHUNK * 4)
     for start in range(0, len(listing), size):
         part = listing[start : start + size]
-        if hasattr(parser, "parse_example"):  # it reads the data's annotations
-            whole = [caption for e in part for caption in parser.parse_example(e)]
-        else:
-            whole = parser.parse([caption for e in part for caption in e.captions])
-        flat, paraphrases = iter(whole), iter(parser.paraphrases(whole) if paraphrased else ())
-        for example in part:
-            written = (triplet_caption(*t, named=named) for t in example.triplets)
-            count = len(example.captions)
-            captions = [*islice(flat, count), *written, *filter(None, islice(paraphrases, count))]
-            if not any(c.entities for c in captions):
-                run.skipped.add(example.image_id, "no caption names an entity")
-            counts["captions"] += len(captions)
-            counts["entities"] += sum(len(c.entities) for c in captions)
-            counts["triplets"] += sum(len(c.triplets) for c in captions)
-            counts["captions without an entity"] += sum(not c.entities for c in captions)
-            yield parsed_record(example.image_id, captions)
+        path = run.scratch() / f"{split}-{start}-{size}.jsonl"
+        if not path.exists():
+            before = Counter(getattr(parser, "counts", ()))
+            records = [parsed_record(e.image_id, own) for e, own in _parsed(run, split, parser, part)]
+            own = _count(records) + (Counter(getattr(parser, "counts", ())) - before)
+            run.skipped.keep()  # before the images that it is about
+            write_lines(path, [own, *records])
+        lines = read_lines(path)
+        counts.update(next(lines))
+        yield from lines
         advance(len(part))
+
+
+def _parsed(
+    run: Run, split: str, parser: Any, part: Sequence[Example]
+) -> Iterator[tuple[Example, list[ParsedCaption]]]:
+    """Some images with their parsed captions, bare triplets and paraphrases among them."""
+    if hasattr(parser, "parse_example"):  # it reads the data's annotations
+        whole = [caption for e in part for caption in parser.parse_example(e)]
+    else:
+        whole = parser.parse([caption for e in part for caption in e.captions])
+    paraphrased = split == "train" and hasattr(parser, "paraphrases")
+    flat, paraphrases = iter(whole), iter(parser.paraphrases(whole) if paraphrased else ())
+    for example in part:
+        written = (triplet_caption(*t, named=run.recipe.data.named) for t in example.triplets)
+        count = len(example.captions)
+        captions = [*islice(flat, count), *written, *filter(None, islice(paraphrases, count))]
+        if not any(c.entities for c in captions):
+            run.skipped.add(example.image_id, "no caption names an entity")
+        yield example, captions
+
+
+def _count(records: Sequence[dict[str, Any]]) -> Counter[str]:
+    """Captions, entities and triplets of parsed images, and captions without an entity."""
+    captions = [caption for record in records for caption in record["captions"]]
+    sizes = [len(captions), *(sum(len(c[what]) for c in captions) for what in ("entities", "triplets"))]
+    return Counter(dict(zip(COUNTS, [*sizes, sum(not c["entities"] for c in captions)], strict=True)))
 
 
 def unread(run: Run) -> dict[str, int]:

@@ -20,7 +20,7 @@ from groundgraph.language import load_parser, open_parser
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.language.facts import CUT_OFF, EMPTY, PARTS, UNTIED
 from groundgraph.language.parser import CUT
-from groundgraph.language.seq2seq import MODEL, SHORTENED
+from groundgraph.language.seq2seq import MODEL, SHORTENED, Seq2SeqParser
 from groundgraph.stages import stages
 from groundgraph.stages.examples import image_ids
 from groundgraph.stages.own_photos import open_recipe
@@ -163,17 +163,47 @@ def test_a_model_that_is_not_here_is_said_before_the_run(tmp_path):
         require(Run(recipe, tmp_path / "run"))
 
 
-def test_a_run_reads_untied_words_by_themselves(model, tmp_path):
-    captioned_photos(tmp_path / "photos", 2)
-    names = [json.loads(line)["image"] for line in (tmp_path / "photos" / "captions.jsonl").read_text().splitlines()]
+def photos_of(folder, model, *settings):
+    """A folder of two photos with the captions that the model knows, as a recipe."""
+    captioned_photos(folder, 2)
+    names = [json.loads(line)["image"] for line in (folder / "captions.jsonl").read_text().splitlines()]
     lines = [{"image": n, "captions": c} for n, c in zip(names, (CAPTIONS[:4], CAPTIONS[4:]), strict=True)]
-    (tmp_path / "photos" / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "captions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return open_recipe(str(folder), ["parser.name=seq2seq", f"parser.model={model}", "device=cpu", *settings])
+
+
+def test_a_run_that_is_broken_off_parses_no_caption_again(model, tmp_path, monkeypatch):
+    recipe = photos_of(tmp_path / "photos", model)
+    listing = with_needs(stages(recipe), ["parsed"])
+    whole = Run(recipe, tmp_path / "whole")
+    execute(whole, listing)
+    monkeypatch.setattr(Seq2SeqParser, "images_at_once", 1)
+    write, read = Seq2SeqParser._write, []
+
+    def breaking(parser, captions):
+        read.extend(captions)
+        if len(read) == len(CAPTIONS):
+            raise KeyboardInterrupt
+        return write(parser, captions)
+
+    monkeypatch.setattr(Seq2SeqParser, "_write", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        execute(Run(recipe, tmp_path / "run"), listing)
+    read.clear()
+    run = Run(recipe, tmp_path / "run")
+    execute(run, listing)
+    assert sorted(read) == sorted(CAPTIONS[4:])
+    assert run.record("parsed")["counts"] == whole.record("parsed")["counts"]
+    assert list(parsed(run, "train")) == list(parsed(whole, "train"))
+    assert [p.name for p in (tmp_path / "run" / "parsed").iterdir() if p.is_dir()] == []
+
+
+def test_a_run_reads_untied_words_by_themselves(model, tmp_path):
     settings = [
         "detector.kind=torchvision", "detector.model=bundled:detector", "text.model=bundled:text",
         "teachers.interaction.model=bundled:vl", "teachers.expert=null", "grounding.fusing=average",
-        "parser.name=seq2seq", f"parser.model={model}", "device=cpu",
     ]  # fmt: skip
-    recipe = open_recipe(str(tmp_path / "photos"), settings)
+    recipe = photos_of(tmp_path / "photos", model, *settings)
     run = Run(recipe, tmp_path / "run")
     execute(run, with_needs(stages(recipe), ["text", "teachers"]))
     counts = run.record("parsed")["counts"]
