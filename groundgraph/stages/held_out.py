@@ -1,11 +1,13 @@
 """What a scene-graph model's scores mean where no relation is annotated: by the captions of images held out from it.
 
 The training images are parted in three; a model that is trained on two parts finds the graphs of the third, and what
-the third's captions say, grounded, tells which relations are right. The run's own model is trained on all.
+the third's captions say, grounded, tells which relations are right; who says a man says a person too. The run's own
+model is trained on all.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from groundgraph.data.types import Graph, GroundTruth, Regions
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.engine.run import Run
 from groundgraph.evaluation.calibration import related_predictions, right_predictions, score_figures
+from groundgraph.language.concepts import meaning_of
 from groundgraph.sgg.calibration import Calibration, fit_calibration, spoken_share
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.merging import Merging
@@ -94,11 +97,25 @@ def spoken_graph(proposals: Regions, labels: tuple[np.ndarray, np.ndarray], name
         names: The categories and predicates.
     """
     numbers, relations = labels
-    kept = np.flatnonzero(numbers)
-    place = np.full(len(numbers), -1)
-    place[kept] = np.arange(len(kept))
-    triplets = [(int(place[s]), names[1][p - 1], int(place[o])) for s, o, p in relations.tolist() if p > 0]
-    return GroundTruth(proposals.boxes[kept], tuple(names[0][n - 1] for n in numbers[kept]), tuple(triplets))
+    # A region is a box for each category that is right of it: what the caption says, and what that is a kind of.
+    region, category = np.nonzero(np.pad(wider_names(names[0]), ((1, 0), (0, 0)))[numbers])
+    boxes_of = [np.flatnonzero(region == place) for place in range(len(numbers))]
+    triplets = [
+        (int(subject), names[1][p - 1], int(object_))
+        for s, o, p in relations.tolist()
+        if p > 0
+        for subject in boxes_of[s]
+        for object_ in boxes_of[o]
+    ]
+    return GroundTruth(proposals.boxes[region], tuple(names[0][c] for c in category), tuple(triplets))
+
+
+@cache
+def wider_names(names: tuple[str, ...]) -> np.ndarray:
+    """Which name is another's or wider, so that who says the one means the other too: [C, C] bool, rows are said."""
+    meanings = [meaning_of(name) for name in names]
+    table = [[bool({*own.up} & {*wide.own}) for wide in meanings] for own in meanings]
+    return np.array(table, bool) | np.eye(len(names), dtype=bool)
 
 
 def captions_showing(held: HeldOut) -> Showing:

@@ -27,6 +27,14 @@ def test_what_captions_say_by_hand():
     assert said.labels == ("man", "horse", "kite") and said.relations == ((0, "riding", 1),)
 
 
+def test_who_says_a_man_says_a_person():
+    names = ("man", "horse", "person", "animal"), ("riding",)
+    said = spoken_graph(PROPOSALS, (np.array([1, 2, 0, 3]), np.array([[0, 1, 1]])), names)
+    assert said.labels == ("man", "person", "horse", "animal", "person")  # the last is no man
+    np.testing.assert_array_equal(said.boxes, BOXES[[0, 0, 1, 1, 3]])
+    assert said.relations == tuple((s, "riding", o) for s in (0, 1) for o in (2, 3))
+
+
 def test_what_captions_do_not_say_is_unknown_by_hand():
     said = spoken_graph(PROPOSALS, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, 2]])), NAMES)
     # Found: man riding horse; man riding kite, of which the captions say that he holds it; horse riding kite.
