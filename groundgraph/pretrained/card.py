@@ -15,7 +15,7 @@ _CARD = """---
 # {name}
 
 A scene-graph generator trained from captions by [groundgraph](https://github.com/groundgraph/groundgraph), without a
-single annotated box (grounder: {title}). {drawn}
+single annotated box ({title}). {drawn}
 
 ```python
 import groundgraph
@@ -60,22 +60,22 @@ def model_card(names: Mapping[str, Any], recipe: Mapping[str, Any], method: str,
     Args:
         names: The vocabulary, and the calibration of scores where there is one.
         recipe: As it is stored.
-        method: The grounder's name.
+        method: The grounder's name, or the system's.
         metrics: As metrics.json has them of a method.
     """
     header = {"library_name": "groundgraph", "tags": ["scene-graph-generation", "weakly-supervised"]}
     data, detector = recipe["data"], recipe["detector"]
     listings = names["categories"], names["predicates"]
-    calibration = names.get("calibration")
+    calibration, whole = names.get("calibration"), method in recipe["system"]
     categories, predicates = (", ".join(n[:SHOWN]) + (", ..." if len(n) > SHOWN else "") for n in listings)
     return _CARD.format(
         header=yaml.safe_dump(header, sort_keys=False),
         name=recipe["name"],
-        title=method,
+        title=f"system: {method}" if whole else f"grounder: {method}",
         drawn=DRAWN if data["source"] == "minigenome" else "",
         data=f"{data['source']}, recipe {recipe['name']}",
         detector=f"{detector['model']} ({detector['kind']}), {detector['regions']} an image",
-        model=recipe["sgg"]["model"],
+        model=method if whole else recipe["sgg"]["model"],
         counts=[len(n) for n in listings],
         categories=categories,
         predicates=predicates,
