@@ -71,6 +71,8 @@ def _chosen(run: Run, methods: Sequence[str]) -> list[Chosen]:
         for caption, objects in zip(captions_of[i], true_objects(example, captions_of[i]), strict=True):
             rows = slice(first, first + len(caption.entities))
             first = rows.stop
+            if not all(entity.tied for entity in caption.entities):  # words are marked in the caption
+                continue
             has_truth = bool(objects) and all(objects)
             if not has_truth and (example.truth is not None or len(caption.entities) < 2):
                 continue
