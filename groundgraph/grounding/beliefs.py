@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from groundgraph.grounding.logsumexp import logsumexp
+
 
 def propagate(unary: Tensor, pairwise: Tensor, triplets: Tensor, mask: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
     """Marginals of p(regions) ~ exp(sum_e a_e(i_e) + sum_t g_t(i_s, i_o)), by the sum-product algorithm.
@@ -30,15 +32,15 @@ def propagate(unary: Tensor, pairwise: Tensor, triplets: Tensor, mask: Tensor, r
     for _ in range(rounds):
         rest = [beliefs.gather(1, end) - message for end, message in zip(ends, sent, strict=True)]
         sent = [
-            (pairwise + rest[1].unsqueeze(-2)).logsumexp(-1).log_softmax(-1) * real,
-            (pairwise + rest[0].unsqueeze(-1)).logsumexp(-2).log_softmax(-1) * real,
+            logsumexp(pairwise + rest[1].unsqueeze(-2)).log_softmax(-1) * real,
+            logsumexp(pairwise + rest[0].unsqueeze(-1), -2).log_softmax(-1) * real,
         ]
         beliefs = unary.scatter_add(1, ends[0], sent[0]).scatter_add(1, ends[1], sent[1])
     rest = [beliefs.gather(1, end) - message for end, message in zip(ends, sent, strict=True)]
     joint = pairwise + rest[0].unsqueeze(-1) + rest[1].unsqueeze(-2)
     joint = joint.flatten(-2).log_softmax(-1).view_as(pairwise)
     if not rounds:
-        marginals = [joint.logsumexp(-1) * real, joint.logsumexp(-2) * real]
+        marginals = [logsumexp(joint) * real, logsumexp(joint, -2) * real]
         total = torch.zeros_like(unary).scatter_add(1, ends[0], marginals[0]).scatter_add(1, ends[1], marginals[1])
         count = torch.zeros_like(unary[..., :1])
         for k in (0, 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from groundgraph.grounding.logsumexp import logsumexp
 from groundgraph.training.processes import WHOLE, Share
 
 # A logit that no softmax notices; minus infinity would leave nan gradients where a whole image is masked.
@@ -54,7 +55,7 @@ def batch_vocabulary(
     others = (image + start).unsqueeze(1) != torch.arange(len(classes), device=image.device)
     own = logits.new_zeros(*queries.shape[:2], classes.shape[1])
     own = own.index_put((image, place), logits[torch.arange(len(image), device=image.device), image + start])
-    rest = logits.logsumexp(-1).masked_fill(~others, MASKED_LOGIT).logsumexp(-1)
+    rest = logsumexp(logsumexp(logits).masked_fill(~others, MASKED_LOGIT))
     return own, logits.new_zeros(queries.shape[:2]).index_put((image, place), rest)
 
 

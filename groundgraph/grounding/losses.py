@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from groundgraph.grounding.layers import MASKED_LOGIT
+from groundgraph.grounding.logsumexp import logsumexp
 from groundgraph.training.processes import WHOLE, Share
 
 
@@ -76,7 +77,7 @@ def entity_contrast(scores: Tensor, owner: Tensor, regions: Tensor, share: Share
     Returns:
         A scalar; 0 for a batch of one.
     """
-    logits = scores.masked_fill(~regions, MASKED_LOGIT).logsumexp(-1) - regions.sum(1).clamp(min=1).log()
+    logits = logsumexp(scores.masked_fill(~regions, MASKED_LOGIT)) - regions.sum(1).clamp(min=1).log()
     return share.of_all(cross_entropy(share.gather(logits.T).T, owner))
 
 

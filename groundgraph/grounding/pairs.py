@@ -17,6 +17,7 @@ from groundgraph.grounding.beliefs import propagate
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise
+from groundgraph.grounding.logsumexp import logsumexp
 from groundgraph.grounding.losses import entity_contrast
 from groundgraph.grounding.two_teachers import TwoTeachers
 from groundgraph.teachers.fusion import fuse_product
@@ -178,7 +179,7 @@ class Pairs(TwoTeachers):
             pairs = possible(batch.regions)
             joint = (queries[image, place] @ features.flatten(0, 2).T).float().view(len(image), *features.shape[:3])
             joint = joint + unary[subject].unsqueeze(-1) + unary[object_].unsqueeze(-2)
-            joint = joint.masked_fill(~pairs, MASKED_LOGIT).flatten(2).logsumexp(-1)
+            joint = logsumexp(joint.masked_fill(~pairs, MASKED_LOGIT).flatten(2))
             images = share.gather((joint - pairs.sum((1, 2)).clamp(min=1).log()).T).T
             terms["pair_contrast"] = own.pair_contrast_weight * share.of_all(cross_entropy(images, image))
         return terms
@@ -209,7 +210,7 @@ class Pairs(TwoTeachers):
         own = features.flatten(1, 2)[mask.nonzero()[:, 0]]
         fit = (queries @ own.transpose(1, 2)).float() + rest[mask].detach().flatten(1).unsqueeze(1)
         named = kind < len(kinds)
-        losses = cross_entropy(fit.logsumexp(-1), kind.clamp(max=len(kinds) - 1), reduction="none")
+        losses = cross_entropy(logsumexp(fit), kind.clamp(max=len(kinds) - 1), reduction="none")
         return (losses * named).sum() / share.sum(named.sum()).clamp(min=1)
 
 
@@ -230,7 +231,7 @@ def pair_distillation(joint: Tensor, target: Tensor, batch: PaddedSet, settled: 
     """
     product, taught = taught_pairs(target, batch)
     if settled:
-        losses = -within(joint, product).logsumexp(-1)
+        losses = -logsumexp(within(joint, product))
     else:
         losses = -(product * joint.clamp(min=-50)).sum((-1, -2))
     return torch.where(taught, losses, 0.0).sum()

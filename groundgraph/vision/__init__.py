@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundgraph.errors import InputError
 from groundgraph.registry import lookup
+from groundgraph.torch_pair import check_torchvision, import_torchvision
 
 if TYPE_CHECKING:
     import torch
@@ -95,10 +96,10 @@ def can_pool(kind: str, features: str, labelled: bool = False) -> bool:
 
 
 def _class_of(kind: str) -> Any:
+    if str(DETECTORS.get(kind)).startswith("groundgraph.vision.") and kind not in NAMED:
+        import_torchvision()
     try:
         return lookup(DETECTORS, kind, "detector of kind")
     except (ImportError, OSError, RuntimeError):
-        from groundgraph.torch_pair import check_torchvision
-
         check_torchvision()
         raise
