@@ -145,7 +145,8 @@ def _weights(
     if _fusing(recipe) in ("average", "product"):
         return [torch.full((len(one), 2), 0.5) for one, _ in targets]
     if _fusing(recipe) == "expert":
-        expert = ImageTextModel(recipe.teachers.expert.model, recipe.teachers.expert.prompts, **run.placement)
+        config = recipe.teachers.expert
+        expert = ImageTextModel(config.model, config.prompts, features=config.features, **run.placement)
         images: list[Image.Image] = [one.case.image for one in chosen]
         crops = [torch.from_numpy(f) for f in expert.region_features(images, proposals)]
         words = [torch.from_numpy(expert.entity_features(one.caption.entities)) for one in chosen]

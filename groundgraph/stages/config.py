@@ -20,7 +20,7 @@ from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.training import TrainingConfig
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.systems import SYSTEMS
-from groundgraph.teachers.expert import PROMPTS
+from groundgraph.teachers.expert import PROMPTS, RegionSource
 from groundgraph.teachers.interaction import Area
 from groundgraph.vision import DETECTORS
 
@@ -125,6 +125,11 @@ class ImageTextConfig(Strict):
         description="sentences whose features are averaged; {name} is an entity's noun, {text} its phrase",
     )
     temperature: float = Field(0.1, gt=0, description="that divides the two cosines before their softmax (Eq. 11)")
+    features: RegionSource = Field(
+        "crops",
+        description="of a region: crops, the model's of its crop; map, pooled from one pass over the picture "
+        "(MaskCLIP, RegionCLIP): cheaper and less exact; of a CLIP with a ViT, or of a tower that ends in a map",
+    )
 
 
 class TeacherConfig(Strict):

@@ -31,11 +31,12 @@ def build(recipe: Recipe) -> list[Stage]:
     if not splits:
         return []
     model, parts = recipe.teachers.expert.model, (WEIGHTS, TOKENIZER, PREPARATION)
+    source = [recipe.teachers.expert.features] if recipe.teachers.expert.features != "crops" else []
     return [
         Stage(
             "crops",
             needs=("examples", "regions"),
-            settings=[model, recipe.precision, *splits[len(recipe.taught_splits) :]],
+            settings=[model, recipe.precision, *splits[len(recipe.taught_splits) :], *source],
             files=lambda: model_identity(model),
             work=describe,
             cost=per_image(splits, "look at regions: {images:,} images", seconds=9),
@@ -63,7 +64,8 @@ class CropDescriber:
     """The image-text model, looking at crops."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        self.run, self.expert = run, ImageTextModel(run.recipe.teachers.expert.model, **run.placement)
+        config = run.recipe.teachers.expert
+        self.run, self.expert = run, ImageTextModel(config.model, features=config.features, **run.placement)
 
     def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
         """The features of a slice's regions of a split."""

@@ -34,7 +34,8 @@ def viewer(recipe: Recipe) -> Viewer:
     """What regions of new images pass before a scene-graph model reads them."""
     if recipe.system or recipe.sgg.start != "image-text":
         return lambda images, proposals: list(proposals)
-    expert = ImageTextModel(recipe.teachers.expert.model, device=recipe.device, precision=recipe.precision)
+    config = recipe.teachers.expert
+    expert = ImageTextModel(config.model, device=recipe.device, precision=recipe.precision, features=config.features)
 
     def view(images: Sequence[Example], proposals: Sequence[Regions]) -> list[Regions]:
         pictures = [open_image(example.path) for example in images]

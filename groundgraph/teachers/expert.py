@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,9 +15,12 @@ from groundgraph.errors import InputError
 from groundgraph.models import quietly
 from groundgraph.models.device import Precision, device_of, dtype_of
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
+from groundgraph.models.inference import quicken
+from groundgraph.teachers.feature_map import MAP_SCALE, feature_map
 from groundgraph.teachers.pixels import load_image_processor, pixel_values
 
 PROMPTS = ("a photo of a {name}",)
+RegionSource = Literal["crops", "map"]  # what a region's features are made of
 
 
 class ImageTextModel:
@@ -29,9 +33,11 @@ class ImageTextModel:
         batch_size: Crops or sentences a forward pass.
         device: See `groundgraph.models.device`.
         precision: See `groundgraph.models.device`.
+        features: What a region's are: of its "crop", a forward pass each; or pooled from the "map" of one pass over the
+            picture (`feature_map`), so many times cheaper.
 
     Raises:
-        InputError: The model is missing or of another kind, or a prompt has another placeholder.
+        InputError: The model is missing or of another kind, gives no map, or a prompt has another placeholder.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class ImageTextModel:
         batch_size: int = 64,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
+        features: RegionSource = "crops",
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
 
@@ -69,11 +76,14 @@ class ImageTextModel:
         self.device = device_of(device)
         self.dtype = dtype_of(precision, self.device)
         self.model.to(self.device, self.dtype).eval()
+        if self.device.type == "cpu":
+            quicken(self.model)
+        self.features = features
         self.batch_size = batch_size
 
     @torch.inference_mode()
     def region_features(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[np.ndarray]:
-        """Return the features of every region's crop.
+        """Return the features of every region: of its crop, or of its part of the picture's feature map.
 
         Args:
             images: B pictures.
@@ -82,6 +92,8 @@ class ImageTextModel:
         Returns:
             B times [V, d] float32, of unit length.
         """
+        if self.features == "map":
+            return self._of_maps(images, regions)
         size = (self.image_processor.size["width"], self.image_processor.size["height"])
         crops = [
             image.resize(size, self.image_processor.resample, box=_inside(box, image.size))
@@ -90,9 +102,21 @@ class ImageTextModel:
         ]
         rows = [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(crops), self.batch_size):
-            pixels = pixel_values(self.image_processor, crops[start : start + self.batch_size])
-            rows.append(_unit(self.model.get_image_features(pixel_values=pixels.to(self.device, self.dtype))))
+            pixels = pixel_values(self.image_processor, crops[start : start + self.batch_size], self.device)
+            rows.append(_unit(self.model.get_image_features(pixel_values=pixels.to(self.dtype))))
         return np.split(np.concatenate(rows), np.cumsum([len(own) for own in regions])[:-1]) if regions else []
+
+    def _of_maps(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[np.ndarray]:
+        """The features of regions, pooled from one map a picture."""
+        from groundgraph.vision.pooling import pool_regions  # with torchvision
+
+        rows: list[np.ndarray] = []
+        for start in range(0, len(images), self.batch_size):
+            part, own = images[start : start + self.batch_size], regions[start : start + self.batch_size]
+            pixels = pixel_values(self.image_processor, part, self.device, MAP_SCALE).to(self.dtype)
+            shares = [torch.from_numpy(r.shares) for r in own]
+            rows += [_unit(pooled) for pooled in pool_regions(feature_map(self.model, pixels).float(), shares)]
+        return rows
 
     @torch.inference_mode()
     def entity_features(self, entities: Sequence[Entity]) -> np.ndarray:

@@ -146,7 +146,7 @@ class GradCamModel:
         )
         ids, mask = (encoded[k].view(len(images), most, -1).to(self.device) for k in ("input_ids", "attention_mask"))
         with torch.no_grad():
-            pixels = pixel_values(self.image_processor, images).to(self.device, self.dtype)
+            pixels = pixel_values(self.image_processor, images, self.device).to(self.dtype)
             states = self.model.image_states(pixels)
         maps = gradcam(self.model, states, ids, mask, self.layer).flatten(0, 1)  # [B * K, T, h, w]
         caption_of, spans = spans_of(flat)

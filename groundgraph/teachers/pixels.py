@@ -82,20 +82,28 @@ def load_image_processor(
     )
 
 
-def pixel_values(processor: ViTImageProcessorPil, images: Sequence[Image.Image]) -> torch.Tensor:
+def pixel_values(
+    processor: ViTImageProcessorPil, images: Sequence[Image.Image], device: torch.device | None = None, scale: int = 1
+) -> torch.Tensor:
     """Return what `processor(images)` does, to the bit, in half the time: pictures of any sizes and modes together.
+
+    Args:
+        processor: How.
+        images: B pictures.
+        device: Where it goes, as bytes, a quarter of what the floats are that they become there; None: nowhere.
+        scale: How many times the processor's size.
 
     Returns:
         [B, 3, height, width] float32.
     """
-    size = (processor.size["width"], processor.size["height"])
+    size = (scale * processor.size["width"], scale * processor.size["height"])
     resized = [np.asarray(image.convert("RGB").resize(size, processor.resample)) for image in images]
-    return normalise(processor, torch.from_numpy(np.stack(resized)))
+    return normalise(processor, torch.from_numpy(np.stack(resized)).to(device or "cpu"))
 
 
 def normalise(processor: ViTImageProcessorPil, pixels: torch.Tensor) -> torch.Tensor:
     """Return pictures of the right size, [B, H, W, 3] uint8, as a model's input: [B, 3, H, W] float32."""
-    mean, std = (torch.tensor(v, dtype=torch.float32) for v in (processor.image_mean, processor.image_std))
+    mean, std = (torch.tensor(v, device=pixels.device) for v in (processor.image_mean, processor.image_std))
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 

@@ -1,6 +1,7 @@
 """Region and entity features of a tiny CLIP in transformers' own format, against crops and sentences done by hand."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from groundgraph.data.types import Entity, Regions
+from groundgraph.errors import InputError
+from groundgraph.models.inference import fold_batch_norms
 from groundgraph.teachers.expert import ImageTextModel
+from groundgraph.teachers.feature_map import MAP_SCALE, feature_map
+from groundgraph.teachers.pixels import pixel_values
+from groundgraph.vision.pooling import pool_regions
 
+OUTPUT = SimpleNamespace(last_hidden_state=torch.zeros(1, 5, 4))
 WORDS = ["<pad>", "<unk>", "<end>", "a", "photo", "of", "the", "horse", "brown", "dog", "one"]
 
 
@@ -92,3 +99,60 @@ def test_what_is_no_image_text_model_or_no_prompt_is_refused(folder):
 def test_the_bundled_one_loads():
     model = ImageTextModel()
     assert model.entity_features([entity("horse", "horse")]).shape == (1, model.width)
+
+
+def test_a_map_gives_a_place_what_the_last_layer_makes_of_it_alone(folder):
+    model = ImageTextModel(folder, features="map")
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8).astype(np.uint8))
+    grid = np.array([[0, 0, 8, 8], [24, 16, 32, 24], [0, 0, 32, 32]], np.float32)  # two of 4 x 4 cells, and all
+    rows = model.region_features(
+        [image], [Regions(grid, np.zeros(3, np.int64), np.ones(3), np.zeros((3, 1)), (32, 32))]
+    )
+    clip, (layer,) = model.model, model.model.vision_model.encoder.layers
+    pixels = pixel_values(model.image_processor, [image], scale=MAP_SCALE)
+    assert pixels.shape == (1, 3, 16, 16)
+    with torch.no_grad():
+        states = clip.vision_model.pre_layrnorm(clip.vision_model.embeddings(pixels, interpolate_pos_encoding=True))[0]
+        wanted = []
+        for state in states[1:]:  # each by itself: a token that attends to itself alone gets its own value
+            normed = layer.layer_norm1(state[None, None])
+            state = state + layer.self_attn(normed, attention_mask=None)[0][0, 0]
+            state = state + layer.mlp(layer.layer_norm2(state))
+            wanted.append(clip.visual_projection(clip.vision_model.post_layernorm(state)))
+    wanted = torch.stack(wanted).view(4, 4, -1)
+    maps = feature_map(clip, pixels).detach()[0].permute(1, 2, 0)
+    torch.testing.assert_close(maps, wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(rows[0], axis=1), 1, atol=1e-5)
+    (whole,) = pool_regions(maps.permute(2, 0, 1)[None], [torch.tensor([[0, 0, 1, 1.0]])])
+    np.testing.assert_allclose(rows[0][2], torch.nn.functional.normalize(whole)[0].numpy(), atol=1e-5)
+
+
+def test_a_convolutional_tower_s_map_has_its_pooled_vector_as_mean():
+    model = ImageTextModel("bundled:clip")
+    pixels = torch.rand(2, 3, 48, 48)
+    with torch.no_grad():
+        maps = feature_map(model.model, pixels)
+        pooled = model.model.get_image_features(pixel_values=pixels)
+    pooled = pooled if isinstance(pooled, torch.Tensor) else pooled.pooler_output
+    torch.testing.assert_close(maps.mean((2, 3)), pooled, rtol=1e-3, atol=1e-4)
+
+
+def test_a_tower_without_places_is_refused():
+    tower = SimpleNamespace(config=SimpleNamespace(model_type="swin"))
+    tower = type("Tower", (), {"config": tower.config, "__call__": lambda self, pixel_values: OUTPUT})()
+    model = SimpleNamespace(vision_model=tower, visual_projection=None, config=SimpleNamespace(model_type="dual"))
+    with pytest.raises(InputError, match="take crops"):
+        feature_map(model, torch.zeros(1, 3, 8, 8))
+
+
+def test_batch_norms_are_folded_into_the_convolutions_before_them():
+    torch.manual_seed(0)
+    pair = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+    alone = torch.nn.ModuleDict({"norm": torch.nn.BatchNorm2d(4), "conv": torch.nn.Conv2d(4, 4, 1)})
+    model = torch.nn.ModuleDict({"pair": pair, "alone": alone}).eval()
+    pair[1].running_mean.normal_(), pair[1].running_var.uniform_(0.5, 2)
+    pixels = torch.rand(1, 3, 8, 8)
+    before = pair(pixels)
+    assert fold_batch_norms(model) == 1 and isinstance(pair[1], torch.nn.Identity)
+    torch.testing.assert_close(pair(pixels), before, rtol=1e-4, atol=1e-5)
+    assert isinstance(alone["norm"], torch.nn.BatchNorm2d)
