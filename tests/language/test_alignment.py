@@ -1,11 +1,15 @@
 """Words to names by their embeddings: the likest, the threshold, and words that are names already."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES, Vocabulary
-from groundgraph.language.alignment import nearest_names, same_names
+from groundgraph.language.alignment import OTHERWISE, answered_names, nearest_names, same_names
 from groundgraph.language.concepts import ConceptMap
+from groundgraph.language.llm.cache import AnswerCache, Completion
+from groundgraph.language.llm.respondent import SENT, Respondent
 
 
 class Table:
@@ -43,6 +47,30 @@ def test_an_encoder_of_sentences_aligns_words_that_people_write():
     assert [VG150_OBJECTS.names[i] if i >= 0 else None for i in meant] == ["motorcycle", "giraffe", None]
     meant = nearest_names(encoder, ["wear", "stroll on"], VG150_PREDICATES.names, "relation", 0.6)
     assert [VG150_PREDICATES.names[i] for i in meant] == ["wearing", "walking on"]
+
+
+def test_a_language_model_names_what_a_word_means_and_wordnet_where_it_does_not(tmp_path):
+    answers = {
+        "hound": '{"name": "Dogs"}',
+        "satchel": '{"name": "bag"}',
+        "sky": '{"name": null}',
+        "kitten": "rubbish",
+        "lynx": '{"name": "panther"}',
+    }
+
+    class Model:
+        works = True
+
+        def answers(self, conversations):
+            words = [turn.content.rsplit("\n", 1)[1] for turn, *_ in conversations]
+            yield [(c, Completion(answers[w], 9, 1)) for c, w in zip(conversations, words, strict=True)]
+
+    counts = Counter()
+    respondent = Respondent(Model(), AnswerCache("m", 9, tmp_path / "a.sqlite"), counts)
+    words, names = ["dogs", *answers], ["dog", "bag", "cat"]
+    meant = answered_names(respondent, words, names, "thing", [0, 7, 7, 7, 2, -1])
+    assert meant.tolist() == [0, 0, 1, -1, 2, -1]  # what is a name is not asked for; of kitten and lynx WordNet decides
+    assert counts[SENT] == 5 + 1 and counts[OTHERWISE] == 2
 
 
 def test_given_meanings_go_before_wordnets():

@@ -30,6 +30,7 @@ class LocalModel:
     Attributes:
         identity: What stands for the model and how it computes: its name, its files and its type of numbers.
         longest: Tokens that it reads.
+        works: True.
 
     Raises:
         InputError: There is no such model, or it writes no text.
@@ -60,7 +61,7 @@ class LocalModel:
         self.model.to(self.device).eval()
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.convert_ids_to_tokens(0)
-        self.limit, self.batch_size = limit, batch_size
+        self.limit, self.batch_size, self.works = limit, batch_size, True
         self.identity = json.dumps([model, str(self.model.dtype), _files(Path(place))])
         self.longest = getattr(self.model.config, "max_position_embeddings", None) or 1 << 30
 
@@ -87,7 +88,9 @@ class LocalModel:
         """What the model reads of a conversation."""
         if self.tokenizer.chat_template:
             turns = [message._asdict() for message in conversation]
-            text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            text = self.tokenizer.apply_chat_template(
+                turns, add_generation_prompt=True, tokenize=False, enable_thinking=False
+            )
             return self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return self.tokenizer(transcript(conversation))["input_ids"]
 

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 AGAIN, MALFORMED = "answers asked for again, being malformed", "answers malformed twice"
 REFUSED = "requests that the language model refused"
+RETRIED = "requests sent again, the server being busy or away"
 SENT, KEPT = "requests to the language model", "answers kept from before"
 READ, WRITTEN = "tokens read", "tokens written"
 
 
 class LanguageModel(Protocol):
-    """Anything that answers conversations."""
+    """Anything that answers conversations.
+
+    Attributes:
+        works: Whether it ever did.
+    """
+
+    works: bool
 
     def answers(self, conversations: Sequence[Conversation]) -> Iterator[list[tuple[Conversation, Completion | None]]]:
         """Conversations with their answers, those that come together at once, in any order; None: it is refused."""
@@ -63,11 +70,13 @@ class Respondent:
                     second[corrected(first[sent], text, str(error))] = first[sent]
             first = second
             self.counts[word] += len(second)
+        self.counts[RETRIED] = getattr(self.model, "retries", 0)
         return [answers[one] for one in conversations]
 
     def _texts(self, conversations: Sequence[Conversation]) -> dict[Conversation, str]:
         completions = self.cache.lookup(conversations)
         self.counts[KEPT] += len(completions)
+        self.model.works = self.model.works or bool(completions)
         for batch in self.model.answers([c for c in conversations if c not in completions]):
             answered = {sent: completion for sent, completion in batch if completion is not None}
             self.cache.store(answered.items())

@@ -26,6 +26,7 @@ from groundgraph.language.llm.prompts import Conversation
 from groundgraph.terminal import visible
 
 PATIENCE = 600.0  # seconds without any answer until the server is given up
+FIRST_PATIENCE = 60.0  # the same of one that could not be reached yet
 LONGEST_WAIT = 60.0  # seconds between two tries of a request, where the server does not say
 SECONDS = 300.0  # that the server has for one answer
 _TEMPORARY = {408, 409, 425, 429, 500, 502, 503, 504, 529}
@@ -51,7 +52,9 @@ class ChatServer:
 
     Attributes:
         retries: How many requests were sent again so far.
-        works: Whether the model answered ever; a request that is refused is then wrong by itself.
+        works: Whether the model answered ever, now or in another run; a request that it refuses is then wrong by
+            itself.
+        reached: Whether it answered now.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class ChatServer:
         patience: float = PATIENCE,
     ) -> None:
         self.url, self.model, self.requests, self.patience = url.rstrip("/"), model, requests, patience
-        self.api_key_env, self.retries, self.works = api_key_env, 0, False
+        self.api_key_env, self.retries, self.works, self.reached = api_key_env, 0, False, False
         self.settings: dict[str, Any] = {"temperature": 0, "max_tokens": limit}
         self.client = httpx.Client(
             timeout=httpx.Timeout(SECONDS, connect=20), limits=httpx.Limits(max_connections=requests)
@@ -118,11 +121,12 @@ class ChatServer:
         if self.stopped.is_set():
             raise _Stopped
         for tries in itertools.count():
-            seconds = self._pause(tries)
+            seconds, patience = self._pause(tries), self.patience
             try:
                 response = self._post(conversation)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem = f"cannot be reached ({self._safe(str(error) or type(error).__name__)})"
+                patience = patience if self.reached else min(patience, FIRST_PATIENCE)
             else:
                 if response.is_success:
                     return self._completion(response)
@@ -136,7 +140,7 @@ class ChatServer:
                     self._check(response, problem)
                 seconds = _retry_after(response, seconds)
             waited = time.monotonic() - self.last_answer
-            if waited + seconds > self.patience:
+            if waited + seconds > patience:
                 raise InputError(
                     f"{self.url} {problem}; no answer for {waited:.0f} s, next try in {seconds:.0f} s: what it "
                     "answered is kept, go on by the same command when it is up"
@@ -178,7 +182,7 @@ class ChatServer:
                 f"{self.url}: its answer is not of OpenAI's protocol ({self._safe(response.text)}); name the base that "
                 "chat/completions follows, such as http://localhost:8000/v1"
             ) from error
-        self.last_answer, self.works = time.monotonic(), True
+        self.last_answer, self.works, self.reached = time.monotonic(), True, True
         return Completion(visible(str(text)), *counts)
 
     def _adapt(self, response: httpx.Response) -> bool:

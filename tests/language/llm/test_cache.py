@@ -19,6 +19,7 @@ from groundgraph.language.llm.respondent import (
     MALFORMED,
     READ,
     REFUSED,
+    RETRIED,
     SENT,
     WRITTEN,
     Respondent,
@@ -31,7 +32,7 @@ class Scripted:
     """A model whose answers are written down."""
 
     def __init__(self, answers):
-        self.texts, self.sent = answers, []
+        self.texts, self.sent, self.works = answers, [], False
 
     def answers(self, conversations):
         for one in conversations:
@@ -91,7 +92,8 @@ def test_a_malformed_answer_is_asked_for_again_once_and_kept_too(tmp_path):
     respondent = Respondent(model, AnswerCache("m", 1, tmp_path / "a.sqlite"), counts)
     answers = respondent.ask([ONE, TWO, ONE], NameAnswer)
     assert [a and a.name for a in answers] == ["a", "b", "a"]
-    assert counts == {SENT: 3, KEPT: 0, REFUSED: 0, AGAIN: 1, MALFORMED: 0, READ: 30, WRITTEN: 6}
+    numbers = {SENT: 3, KEPT: 0, REFUSED: 0, AGAIN: 1, MALFORMED: 0, READ: 30, WRITTEN: 6, RETRIED: 0}
+    assert counts == numbers
     assert model.sent[:2] == ["one", "two"] and "no JSON object" in model.sent[2]
     counts.clear()
     assert respondent.ask([ONE], NameAnswer)[0].name == "a" and counts[SENT] == 0 and counts[KEPT] == 2

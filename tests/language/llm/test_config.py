@@ -3,6 +3,8 @@
 import pytest
 
 from groundgraph.errors import InputError
+from groundgraph.language.parser import RuleParser
+from groundgraph.pretrained.words import WordGrounder
 from groundgraph.stages import stages
 from groundgraph.stages.parsers import PARSER_CONFIGS, offline, parser_config
 from groundgraph.stages.preflight import require_all
@@ -56,6 +58,7 @@ def test_where_a_model_is_and_how_it_is_asked_decides_no_result():
 
 def test_what_sends_captions_is_replaced_where_none_may_be_sent():
     assert offline(recipe(*SERVER).parser) == PARSER_CONFIGS["rules"]()
+    assert isinstance(WordGrounder(recipe(*SERVER), None).parser, RuleParser)  # of a packed model, a stranger's perhaps
     for config in (recipe(*SERVER[:2]).parser, recipe().parser):
         assert offline(config) is config
 

@@ -161,6 +161,13 @@ def test_one_conversation_that_is_refused_stops_no_other():
     assert texts == {str(n): None if n == 1 else f"answer {n}" for n in range(6)} and len(log) == 6
 
 
+def test_a_server_that_answered_another_run_may_refuse_all_that_is_left():
+    with serving(*[error("content filter")] * 2) as (url, _):
+        server = ChatServer(url, "tiny", 64, requests=1)
+        server.works = True
+        assert [answer for batch in server.answers(CONVERSATIONS[:2]) for _, answer in batch] == [None, None]
+
+
 def test_a_server_that_refuses_every_conversation_is_an_error():
     with serving(*[error("bad field")] * 50) as (url, _), pytest.raises(InputError, match=r"answers 400 \(bad field\)"):
         answers(url, requests=2)
