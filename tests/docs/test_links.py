@@ -25,6 +25,6 @@ def test_the_architecture_names_registries_that_there_are():
 
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"\| `([\w.]+)\.([A-Z_]+)`", text)
-    assert len(rows) == 10
+    assert len(rows) == 11
     for module, name in rows:
         assert isinstance(getattr(import_module(f"groundgraph.{module}"), name), dict), name
