@@ -49,3 +49,20 @@ def test_python_is_told_by_the_detector(tmp_path):
 def test_importing_groundgraph_is_cheap():
     code = "import groundgraph, sys; sys.exit(any(name in sys.modules for name in ('torch', 'torchvision', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+LEAN = """
+import sys
+from groundgraph.vision import load_detector
+load_detector("torchvision", "bundled:detector")
+assert "torchvision.ops" in sys.modules and "torch._dynamo" not in sys.modules, "torch's compiler was imported"
+asked = sys.modules["torchvision.ops.roi_align"].__dict__.get("is_compile_supported")
+assert asked is None or isinstance(asked("cpu"), bool)
+import torch._dynamo.utils  # and it can be, afterwards
+assert torch._dynamo.utils.is_compile_supported("cpu") in (True, False)
+"""
+
+
+def test_a_detector_is_loaded_without_torch_s_compiler():
+    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -6,8 +6,10 @@ that cannot tell two regions apart gets what chance gives it and the figures hav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from groundgraph.data.boxes import box_iou
 from groundgraph.data.types import Example, GroundTruth, Mention, ParsedCaption, Span
 from groundgraph.errors import InputError
 
+T = TypeVar("T")
 Same = Callable[[str, str], bool]
 EntityObjects = list[list[tuple[int, ...]]]
 
@@ -91,6 +94,26 @@ def expected_recall(scores: np.ndarray, hits: np.ndarray, k: int = 1) -> np.ndar
     return np.where((above & hits).any(1), 1.0, 1.0 - miss)
 
 
+def stacked(images: Sequence[np.ndarray], fill: float | bool) -> np.ndarray:
+    """Images' arrays [E, V], each of its own size, as one [sum E, max V]; `fill` stands where an image has no region.
+
+    Of finite scores filled with -inf, and hits with False, `expected_recall` gives what it gives of each image alone.
+    """
+    table = np.full((sum(map(len, images)), max((own.shape[1] for own in images), default=0)), fill)
+    start = 0
+    for own in images:
+        table[start : start + len(own), : own.shape[1]] = own
+        start += len(own)
+    return table
+
+
+def in_parts(images: Iterable[T], size: int = 512) -> Iterator[list[T]]:
+    """Images, so many at a time that arrays of all are worth it and memory does not grow with the data."""
+    iterator = iter(images)
+    while part := list(islice(iterator, size)):
+        yield part
+
+
 def grounding_accuracy(
     images: Iterable[GroundedEntities], groups: Sequence[str] = ("ambiguous", "unseen")
 ) -> dict[str, dict[str, float | int | None]]:
@@ -109,17 +132,21 @@ def grounding_accuracy(
         InputError: where shapes disagree, naming them.
     """
     rows, members = [np.zeros((0, 4))], [np.zeros((0, 1 + len(groups)), bool)]
-    for image in images:
-        entities, regions = len(image.true_boxes), len(image.boxes)
-        scores = np.asarray(image.scores, np.float64).reshape(entities, -1) if entities else np.zeros((0, regions))
-        if scores.shape != (entities, regions):
-            raise InputError(f"scores are {np.shape(image.scores)} for {entities} entities and {regions} regions")
-        hits = region_hits(image.boxes, image.true_boxes)
-        chance = hits.mean(1) if regions else np.zeros(entities)
+    for part in in_parts(images):
+        all_scores, all_hits = [], []
+        for image in part:
+            entities, regions = len(image.true_boxes), len(image.boxes)
+            scores = np.asarray(image.scores, np.float64).reshape(entities, -1) if entities else np.zeros((0, regions))
+            if scores.shape != (entities, regions):
+                raise InputError(f"scores are {np.shape(image.scores)} for {entities} entities and {regions} regions")
+            all_scores.append(np.maximum(scores, np.finfo(np.float64).min))
+            all_hits.append(region_hits(image.boxes, image.true_boxes))
+            masks = [np.asarray(image.groups.get(name, np.zeros(entities, bool)), bool) for name in groups]
+            members.append(np.column_stack([np.ones(entities, bool), *masks]))
+        scores, hits = stacked(all_scores, -np.inf), stacked(all_hits, False)
+        regions = np.repeat([own.shape[1] for own in all_hits], list(map(len, all_hits)))
         recalls = [expected_recall(scores, hits, k) for k in (1, 3)]
-        rows.append(np.column_stack([*recalls, chance, hits.any(1)]))
-        masks = [np.asarray(image.groups.get(name, np.zeros(entities, bool)), bool) for name in groups]
-        members.append(np.column_stack([np.ones(entities, bool), *masks]))
+        rows.append(np.column_stack([*recalls, hits.sum(1) / np.maximum(regions, 1), hits.any(1)]))
     table, members_of = np.concatenate(rows), np.concatenate(members)
     result: dict[str, dict[str, float | int | None]] = {
         name: {} for name in ("accuracy", "recall@3", "chance", "upper", "counts")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groundgraph.evaluation.grounding import expected_recall, region_hits
+from groundgraph.evaluation.grounding import expected_recall, in_parts, region_hits, stacked
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,24 @@ def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | in
         were asked (a silent one is wrong). "entities" and "triplets" are how many count.
     """
     entities, triplets = [np.zeros((0, 4))], [np.zeros(0)]
-    for image in images:
-        measured = np.array([len(b) > 0 for b in image.true_boxes], bool)
-        hits = region_hits(image.boxes, image.true_boxes)
-        scores = np.asarray(image.scores, np.float64).reshape(hits.shape)
+    for part in in_parts(images):
+        own_hits = [region_hits(image.boxes, image.true_boxes) for image in part]
+        hits = stacked(own_hits, False)
+        measured = np.array([len(boxes) > 0 for image in part for boxes in image.true_boxes], bool)
+        scores = _stacked([image.scores for image in part], own_hits)
         best = expected_recall(scores, hits, 1)
-        teachers = np.full(len(measured), np.nan)
-        if image.object is not None and image.interaction is not None:
-            teachers = np.maximum(*(_right(t, hits) for t in (image.object, image.interaction)))
-        rows = np.column_stack([best, expected_recall(scores, hits, 3), hits.any(1), teachers])
+        rows = np.column_stack([best, expected_recall(scores, hits, 3), hits.any(1), _better_teacher(part, own_hits)])
         entities.append(rows[measured])
-        ends = np.reshape(image.triplets, (-1, 2)).astype(np.int64)
-        counted = measured[ends].all(1)
-        if image.pairs is None:
-            triplets.append(best[ends[counted]].prod(1))
-        else:
-            pairs = np.reshape(image.pairs, (-1, 2))[counted]
-            right = hits[ends[counted], pairs].all(1) if hits.size else np.zeros(len(pairs), bool)
-            triplets.append((right & (pairs >= 0).all(1)).astype(np.float64))
+        starts = np.cumsum([0, *map(len, own_hits)])
+        for image, start in zip(part, starts, strict=False):
+            ends = start + np.reshape(image.triplets, (-1, 2)).astype(np.int64)
+            counted = measured[ends].all(1)
+            if image.pairs is None:
+                triplets.append(best[ends[counted]].prod(1))
+            else:
+                pairs = np.reshape(image.pairs, (-1, 2))[counted]
+                right = hits[ends[counted], pairs].all(1) if hits.size else np.zeros(len(pairs), bool)
+                triplets.append((right & (pairs >= 0).all(1)).astype(np.float64))
     table, precision = np.concatenate(entities), np.concatenate(triplets)
     return {
         "box recall@1": _mean(table[:, 0]),
@@ -77,10 +77,23 @@ def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | in
     }
 
 
-def _right(target: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Chance that a teacher's best region is right, [E]; where it says nothing, 0."""
-    target = np.asarray(target, np.float64).reshape(hits.shape)
-    return expected_recall(target, hits, 1) * target.any(1)
+def _better_teacher(images: Sequence[PseudoLabelledImage], hits: Sequence[np.ndarray]) -> np.ndarray:
+    """Chance that the better of the two teachers' best regions is right, [sum E]; nan where not both were asked."""
+    asked = [image.object is not None and image.interaction is not None for image in images]
+    right = []
+    for teacher in ("object", "interaction"):
+        silent = [np.zeros(own.shape) for own in hits]
+        targets = [getattr(i, teacher) if both else none for i, both, none in zip(images, asked, silent, strict=True)]
+        table = _stacked(targets, hits)
+        speaks = (np.where(np.isinf(table), 0.0, table) != 0).any(1)  # where it says nothing, it is wrong
+        right.append(expected_recall(table, stacked(hits, False), 1) * speaks)
+    return np.where(np.repeat(asked, list(map(len, hits))), np.maximum(*right), np.nan)
+
+
+def _stacked(scores: Sequence[np.ndarray | None], hits: Sequence[np.ndarray]) -> np.ndarray:
+    """The images' scores or targets as one array, float64."""
+    shaped = [np.reshape(np.asarray(s, np.float64), own.shape) for s, own in zip(scores, hits, strict=True)]
+    return stacked([np.maximum(s, np.finfo(np.float64).min) for s in shaped], -np.inf)
 
 
 def _mean(values: np.ndarray) -> float | None:

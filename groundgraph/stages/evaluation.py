@@ -101,7 +101,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
             chance, counts = accuracy["chance"], {f"{g} entities measured": accuracy["counts"][g] for g in GROUPS}
             row["grounding"] = {g: accuracy["accuracy"][g] for g in GROUPS}
             row["pseudo labels"] = label_quality(labelled(run, name))
-            pairs = right_pairs(triplet_pairs(run, name, objects_meant(run)))
+            pairs = right_pairs(triplet_pairs(run, name, objects_meant(run, run.recipe.measured)))
             if pairs["triplets"]:
                 row["pairs"] = {"pair": pairs["pair"], "entity": pairs["entity"]}
                 chance["pairs"] = {"pair": pairs["pair chance"], "entity": pairs["entity chance"]}
@@ -149,16 +149,15 @@ def true_objects(example: Example, captions: list[ParsedCaption]) -> EntityObjec
 
 
 @kept("parsed")
-def objects_meant(run: Run) -> list[EntityObjects]:
-    """The `true_objects` of each measured image, looked up once for all methods."""
-    split = run.recipe.measured
+def objects_meant(run: Run, split: str) -> list[EntityObjects]:
+    """The `true_objects` of each image of a split, looked up once for all methods."""
     return [true_objects(*pair) for pair in zip(examples(run, split), parsed(run, split), strict=True)]
 
 
 def grounded(run: Run, method: str) -> list[GroundedEntities]:
     """The measured entities whose true boxes are known, an image at a time, with a method's scores."""
     split, detector = run.recipe.measured, detector_categories(run)
-    columns = examples(run, split), objects_meant(run), regions(run, split), grounding.scores(run, split, method)
+    columns = examples(run, split), objects_meant(run, split), regions(run, split), grounding.scores(run, split, method)
     images = []
     for example, by_caption, proposals, scores in zip(*columns, strict=True):
         if example.truth is None:
@@ -184,18 +183,18 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
         best = Lazy(count, lambda i: grounding.pairs(run, "train", method)[i].regions[:, 0])
     rows = zip(
         examples(run, "train"),
-        parsed(run, "train"),
+        objects_meant(run, "train"),
+        (triplet_rows(captions) for captions in parsed(run, "train")),
         regions(run, "train"),
         grounding.scores(run, "train", method),
         targets(run, "train") if run.recipe.two_teachers else silent,
         best,
         strict=True,
     )
-    for example, captions, proposals, scores, teachers, pairs in rows:
+    for example, by_caption, triplets, proposals, scores, teachers, pairs in rows:
         if example.truth is not None:
-            meant = [objects for caption in true_objects(example, captions) for objects in caption]
-            true = [example.truth.boxes[list(objects)] for objects in meant]
-            yield PseudoLabelledImage(scores, proposals.boxes, true, triplet_rows(captions), *teachers, pairs)
+            true = [example.truth.boxes[list(objects)] for caption in by_caption for objects in caption]
+            yield PseudoLabelledImage(scores, proposals.boxes, true, triplets, *teachers, pairs)
 
 
 def shown_figures(run: Run, method: str, true: TruthArrays, graphs: Sequence[Graph]) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from groundgraph.evaluation.grounding import (
     expected_recall,
     grounding_accuracy,
     region_hits,
+    stacked,
     unseen,
 )
 
@@ -43,6 +44,17 @@ def test_ties_give_the_mean_over_the_tied_regions():
     assert expected_recall(scores, hits).tolist() == pytest.approx([1, 1 / 2, 1 / 2, 1 / 3])
     # Top 2: certain; certain; one of C(4,2) = 6 draws misses both; two of three tied drawn: one of 3 draws misses.
     assert expected_recall(scores, hits, 2).tolist() == pytest.approx([1, 1, 5 / 6, 2 / 3])
+
+
+def test_images_of_different_sizes_give_together_what_each_gives_alone():
+    rng = np.random.default_rng(0)
+    shapes = [(3, 5), (0, 4), (2, 0), (4, 1), (1, 2)]
+    scores = [rng.integers(0, 3, shape).astype(float) for shape in shapes]  # many ties
+    hits = [rng.random(shape) < 0.4 for shape in shapes]
+    for k in (1, 3):
+        alone = np.concatenate([expected_recall(*pair, k) for pair in zip(scores, hits, strict=True)])
+        together = expected_recall(stacked(scores, -np.inf), stacked(hits, False), k)
+        np.testing.assert_allclose(together, alone, atol=1e-12)
 
 
 def test_expected_recall_equals_the_mean_over_every_tie_break():
