@@ -186,6 +186,10 @@ class StoredRegions(Sequence[Regions]):
         labels = self._store.column(name, "labels")
         return labels if self._relabel is None else self._relabel(name, labels)
 
+    def scores_of(self, index: int) -> np.ndarray:
+        """One image's scores [V]; nothing else of it is read."""
+        return self._store.column(self.ids[index], "scores")
+
 
 def counts_of(regions: Sequence[Regions]) -> np.ndarray:
     """How many regions each image has: [N] int64. Stored ones are not read for that."""

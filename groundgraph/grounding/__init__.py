@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.detected import Detected
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.lsws import Lsws
 from groundgraph.grounding.method import Method
@@ -24,6 +25,7 @@ GROUNDERS: dict[str, Method] = {
     ),
     "two-teachers": Method("This method", TwoTeachers, fusing=lambda c: c.fusing),
     "sgnls": Method("SGNLS rule (detector's category names, no training)", Sgnls, learns=False, every_match=True),
+    "detector": Method("The detector alone, a phrase at a time (VS3-like)", Detected, learns=False),
     "wsgm": Method("WSGM's grounder (bipartite matching)", Wsgm),
     "lsws": Method("LSWS's grounder (linguistic structure)", Lsws, seconds=1.4),
     "vspnet": Method("VSPNet's grounder (graph alignment)", Vspnet, seconds=1.2),
@@ -47,7 +49,7 @@ def method_of(name: str) -> Method:
     return GROUNDERS[name]
 
 
-def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls:
+def build_grounder(name: str, config: GroundingConfig | None = None) -> Learned | Sgnls | Detected:
     """A grounder by its name in recipes, untrained.
 
     Args:

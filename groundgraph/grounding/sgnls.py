@@ -9,10 +9,15 @@ import numpy as np
 from groundgraph.grounding.data import GroundingImage
 
 
-def labelled_image(target: np.ndarray) -> GroundingImage:
-    """What a rule is given of an image: the object-aware targets [E, V] (Eq. 6), and no embeddings or features."""
+def labelled_image(target: np.ndarray, confidences: np.ndarray) -> GroundingImage:
+    """What a rule is given of an image: no embeddings and features.
+
+    Args:
+        target: [E, V], the object-aware targets (Eq. 6).
+        confidences: [V], the detector's scores.
+    """
     embeddings, features = (np.zeros((count, 0), np.float32) for count in target.shape)
-    return GroundingImage(embeddings, features, target)
+    return GroundingImage(embeddings, features, target, confidences=confidences)
 
 
 class Sgnls:

@@ -19,6 +19,7 @@ from groundgraph.data.types import Example, Graph, ProgressBar, Regions, Skipped
 from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 from groundgraph.grounding import build_grounder
+from groundgraph.grounding.detected import Detected
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.sgnls import Sgnls
 from groundgraph.pretrained.packing import ModelParts, read_packed, run_parts, write_packed
@@ -199,10 +200,11 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
     @cached_property
     def _words(self) -> WordGrounder:
         folder, name = self.parts.grounder, self.parts.method
-        grounder: Learned | Sgnls | None = None
+        grounder: Learned | Sgnls | Detected | None = None
+        method = self.parts.recipe.methods[name]
         if folder is not None:
             grounder = build_grounder(name).load(folder, self.parts.recipe.device)
-        elif self.parts.recipe.methods[name].every_match:
+        elif method.grounds and not method.learns:
             grounder = build_grounder(name)
         return WordGrounder(self.parts.recipe, self.detector, grounder)
 

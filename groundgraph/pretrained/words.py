@@ -12,6 +12,7 @@ from groundgraph.data.images import open_image
 from groundgraph.data.types import Example, ParsedCaption, Regions, Skipped
 from groundgraph.errors import InputError
 from groundgraph.grounding.data import GroundingImage
+from groundgraph.grounding.detected import Detected
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.sgnls import Sgnls, labelled_image
 from groundgraph.language import open_parser
@@ -38,7 +39,7 @@ class WordGrounder:
         grounder: Trained, or the rule of labels; None: the teachers alone, each entity's targets averaged.
     """
 
-    def __init__(self, recipe: Recipe, detector: Detector, grounder: Learned | Sgnls | None = None) -> None:
+    def __init__(self, recipe: Recipe, detector: Detector, grounder: Learned | Sgnls | Detected | None = None) -> None:
         self.recipe, self.detector, self.grounder = recipe, detector, grounder
         # A model may be a stranger's: to load it must not send what it is asked to its parser's server.
         self.parser = open_parser(offline(recipe.parser), recipe.device, recipe.precision)
@@ -87,7 +88,7 @@ class WordGrounder:
             return weights / weights.sum(1, keepdims=True)
         objects = ObjectTeacher(self.detector.categories, matches(self.recipe)).targets((), [regions], [[parsed]])[0][0]
         if self.grounder is not None or self.interaction is None:
-            weights = self.grounder.scores([labelled_image(objects)])[0] if self.grounder else objects
+            weights = self.grounder.scores([labelled_image(objects, regions.scores)])[0] if self.grounder else objects
         else:
             interaction = self.interaction.targets([open_image(image)], [regions], [[parsed]])[0][0]
             weights = np.where(objects.any(1, keepdims=True), (objects + interaction) / 2, interaction)

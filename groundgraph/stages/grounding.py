@@ -109,13 +109,14 @@ def train(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
 
 def match(run: Run, folder: Path, method: str) -> dict[str, Any]:
-    """Score every region for every entity by a rule, which learns nothing and reads the categories alone."""
+    """Score every region for every entity by a rule, which reads the detector's categories and scores alone."""
     for split in run.recipe.scored:
-        count, scores = len(image_ids(run, split)), []
+        count, scores, proposals = len(image_ids(run, split)), [], regions(run, split)
         with run.progress(f"matching regions of {split} images", count) as advance:
             for start in range(0, count, CHUNK):
                 rows = object_aware(run, split)[start : start + CHUNK]
-                scores += build_grounder(method).scores([labelled_image(target) for target in rows])
+                images = [labelled_image(row, proposals.scores_of(start + i)) for i, row in enumerate(rows)]
+                scores += build_grounder(method).scores(images)
                 advance(len(rows))
         _write(folder, run, split, [Grounded(own) for own in scores])
     return {"parameters": 0}

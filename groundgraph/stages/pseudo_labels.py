@@ -109,7 +109,8 @@ def _candidates(
         return np.full((entities, most), -1), np.zeros((entities, most), np.float32)
     if method.every_match:
         return top_regions(scores, scores.shape[1], 0.0, rng)
-    candidates, values = top_regions(scores, most, None, rng)
+    # A rule grounds nothing in a region that does not match.
+    candidates, values = top_regions(scores, most, None if method.learns else 0.0, rng)
     if config.top is None:
         candidates = np.where(softmax_shares(scores, candidates) < NEGLIGIBLE, -1, candidates)
     return candidates, values

@@ -81,8 +81,8 @@ class Recipe(Strict):
         ("two-teachers",),
         min_length=1,
         description="one name or several, each with a scene-graph model of its own trained on its labels: two-teachers "
-        "(the paper's method), sgnls, wsgm, lsws, vspnet, mil; or full, no grounder: its model is trained on annotated "
-        "boxes, the fully supervised upper bound",
+        "(the paper's method), sgnls, detector, wsgm, lsws, vspnet, mil; or full, no grounder: its model is trained on "
+        "annotated boxes, the fully supervised upper bound",
     )
     system: Annotated[tuple[str, ...], BeforeValidator(as_tuple), AfterValidator(partial(_once, _system))] = Field(
         (),

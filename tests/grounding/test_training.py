@@ -243,6 +243,12 @@ def test_sgnls_prefers_no_match_to_another():
     assert build_grounder("sgnls").scores([image])[0].tolist() == [[1, 0, 1], [0, 0, 0]]
 
 
+def test_the_detector_prefers_the_surest_match():
+    match, sure = np.array([[0.5, 0, 0.5], [0, 0, 0]]), np.array([0.25, 1, 0.75], np.float32)
+    image = GroundingImage(np.ones((2, 1)), np.ones((3, 1)), match, confidences=sure)
+    assert build_grounder("detector").scores([image])[0].tolist() == [[0.25, 0, 0.75], [0, 0, 0]]
+
+
 @pytest.mark.parametrize(("name", "given"), [("two-teachers", {"fusing": "self", "average_epochs": 3}), ("mil", {})])
 def test_looks_are_of_one_definition_whatever_changes_over_the_epochs(name, given):
     """A model that stays as it is has one validation loss, and the first look is the best there is."""

@@ -245,7 +245,7 @@ def recording():
     [
         ["grounder=[two-teachers, sgnls]"],
         ["grounder=full", "sgg.training.patience=1", "sgg.tasks=[predcls, sgcls]", "sgg.motifs.union=visual"],
-        ["grounder=[wsgm, full]"],
+        ["grounder=[wsgm, detector, full]"],
         ["grounder=[mil, lsws, vspnet]"],
         ["system=[lsws, vspnet]", "sgg.tasks=[predcls, sgcls]"],
         ["grounder=two-teachers", "grounding.fusing=self", "teachers.expert=null"],
