@@ -26,6 +26,7 @@ from typing import Any
 
 from groundgraph.engine.executors.tasks import TRIES, Task, TaskExecutor
 from groundgraph.engine.progress import Bars
+from groundgraph.engine.room import Room
 from groundgraph.engine.run import Run
 from groundgraph.engine.worker_process import Job, StageJob, serve
 from groundgraph.errors import InputError
@@ -66,6 +67,7 @@ class WorkerPool(TaskExecutor):
         self.numbers = itertools.count()
         self.workers: list[_Worker | None] = []
         self.ended: BaseException | None = None
+        self.room = Room(jobs)
 
     def __enter__(self) -> WorkerPool:
         self.workers = list(_start(self.jobs, self.modules))
@@ -162,13 +164,20 @@ class WorkerPool(TaskExecutor):
             if self.ended is not None:
                 request.future.set_exception(self.ended)
                 continue
+            if not isinstance(request.job, Task):
+                self.room.leave(number)
+            elif not self.room.take(request.job.attempt, number):
+                self.requests.put(request)
+                time.sleep(LISTEN)
+                continue
             try:
                 worker = self.workers[number] = self.workers[number] or _start(1, self.modules)[0]
                 request.began = time.perf_counter()
                 worker.send(request.job)
-                result, error = self._follow(worker, request)
+                result, error = self._follow(worker, request, number)
             except (EOFError, OSError):
                 self.workers[number] = None
+                self.room.leave(number)
                 result, error = None, self.ended or WorkerDied()
             except Exception as unsendable:  # a function of no module, such as a test's
                 result, error = None, unsendable
@@ -177,19 +186,21 @@ class WorkerPool(TaskExecutor):
             else:
                 request.future.set_result(result)
 
-    def _follow(self, worker: _Worker, request: _Request) -> tuple[Any, BaseException | None]:
+    def _follow(self, worker: _Worker, request: _Request, number: int) -> tuple[Any, BaseException | None]:
         """Show how far a job is until it is done; gives its result or error. Raises EOFError where its process dies."""
         with ExitStack() as all_bars:
             shown: dict[str, tuple[ExitStack, Callable[[int], None]]] = {}
             while True:
                 match worker.connection.recv():
-                    case int(number):
-                        worker.number = number
+                    case int(process):
+                        worker.number = process
                     case ("bar", label, total):
                         own = all_bars.enter_context(ExitStack())
                         shown[label] = own, own.enter_context(self.bars.line(label, total))
                     case ("step", label, count):
                         (shown[label][1] if label else request.step)(count)
+                        if isinstance(request.job, Task):
+                            self.room.weigh(request.job.attempt, number, worker.number)
                     case ("end", label):
                         shown.pop(label)[0].close()
                     case ("failed", error, text):

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from groundgraph import api
 from groundgraph.data.store import Ragged
+from groundgraph.engine import room
 from groundgraph.engine.execute import execute
 from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
@@ -197,6 +199,28 @@ def test_figures_and_artifacts_do_not_depend_on_the_number_of_jobs(tmp_path):
         for name in first:
             for column in first.columns:
                 np.testing.assert_allclose(first[name][column], second[name][column], rtol=1e-4, atol=1e-5)
+
+
+def test_another_process_loads_models_only_where_there_is_room(monkeypatch):
+    free = [10 << 30]
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(available=free[0]))
+    monkeypatch.setattr(
+        room.psutil, "Process", lambda number: SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=number << 30))
+    )
+    assert room.Room(2).plenty
+    places = room.Room(4)
+    assert not places.plenty
+    assert places.take("text", 0) and not places.take("text", 1)  # nobody knows yet how much it takes
+    places.weigh("text", 0, 6)
+    assert places.take("text", 1) and places.take("text", 0)
+    assert not places.take("text", 2)  # 6 GiB for the one that has begun, and 6 for this one: 10 are free
+    free[0] = 20 << 30
+    assert places.take("text", 2)
+    free[0] = 1 << 30
+    places.leave(0), places.leave(1)
+    assert not places.take("text", 3)
+    places.leave(2)
+    assert places.take("text", 3)  # whatever is free: somebody has to
 
 
 def test_jobs_that_cannot_be_are_refused(tmp_path):
