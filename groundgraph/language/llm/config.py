@@ -21,7 +21,7 @@ class LlmConfig(ParserConfig):
     seconds: ClassVar[float] = 10_000.0
 
     model: str = Field(
-        "Qwen/Qwen2.5-7B-Instruct", description="a hub id or folder; with `url` the model's name at the server"
+        description="a hub id or folder, such as Qwen/Qwen2.5-7B-Instruct; with `url` the model's name at the server"
     )
     url: str | None = Field(
         None,

@@ -48,6 +48,13 @@ def test_an_address_that_is_none_is_refused(url):
         recipe(*SERVER, f"parser.url={url}")
 
 
+def test_a_model_has_to_be_named():
+    with pytest.raises(InputError, match=r"`parser\.model`: field required"):
+        recipe("parser.name=llm")
+    with pytest.raises(InputError, match="--parser llm: model: field required"):
+        parser_config("llm")
+
+
 def test_where_a_model_is_and_how_it_is_asked_decides_no_result():
     here, there = recipe(*SERVER[:2]).parser, recipe(*SERVER).parser
     otherwise = recipe(*SERVER, "parser.requests=3", "parser.api_key_env=SOME_KEY", "parser.prices=[1, 2]").parser
