@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged
+from groundgraph.data.read_ahead import ReadAhead
 from groundgraph.engine.extraction import Columns, Extraction, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.cost import per_image
-from groundgraph.stages.examples import examples, ids_by_split
+from groundgraph.stages.examples import examples, expect_pictures, ids_by_split
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
@@ -65,13 +65,15 @@ class CropDescriber:
 
     def __init__(self, run: Run, folder: Path) -> None:
         config = run.recipe.teachers.expert
-        self.run, self.expert = run, ImageTextModel(config.model, features=config.features, **run.placement)
+        self.run, self.pictures = run, ReadAhead(run.device.type)
+        self.expert = ImageTextModel(config.model, features=config.features, **run.placement)
 
     def __call__(self, split: str, part: slice) -> list[dict[str, np.ndarray]]:
         """The features of a slice's regions of a split."""
         proposals, images = regions(self.run, split)[part], examples(self.run, split)[part]
         full = [i for i, one in enumerate(proposals) if len(one)]
-        pictures = [open_image(images[i].path) for i in full]
+        expect_pictures(self.run, self.pictures, split, part)
+        pictures = [self.pictures.open(images[i].path) for i in full]
         features = dict(zip(full, self.expert.region_features(pictures, [proposals[i] for i in full]), strict=True))
         none = np.zeros((0, self.expert.width), np.float32)
         return [{"features": features.get(i, none)} for i in range(len(proposals))]

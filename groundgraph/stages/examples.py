@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.read_ahead import ReadAhead
 from groundgraph.data.records import Lines, example_of, example_record, write_lines
 from groundgraph.data.sources import Source, open_source
 from groundgraph.data.types import Example, ProgressBar, Skipped
@@ -73,6 +74,12 @@ def examples(run: Run, split: str) -> Sequence[Example]:
 def image_ids(run: Run, split: str) -> tuple[str, ...]:
     """The ids of a split's images, in order; kept in memory."""
     return tuple(example.image_id for example in examples(run, split))
+
+
+def expect_pictures(run: Run, pictures: ReadAhead, split: str, part: slice) -> None:
+    """Have a slice's pictures decoded, and those of the next slice while it is worked on."""
+    ahead = slice(part.start, part.stop + (part.stop - part.start))
+    pictures.expect([example.path for example in examples(run, split)[ahead]])
 
 
 def ids_by_split(run: Run, splits: Iterable[str]) -> dict[str, tuple[str, ...]]:

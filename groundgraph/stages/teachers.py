@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from groundgraph.data.images import open_image
 from groundgraph.data.ragged import Ragged
+from groundgraph.data.read_ahead import ReadAhead
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Regions
 from groundgraph.engine.extraction import Columns, Extraction, beyond, extract
@@ -23,7 +23,7 @@ from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
 from groundgraph.stages.config import InteractionConfig
 from groundgraph.stages.cost import per_image
-from groundgraph.stages.examples import examples, ids_by_split, image_ids
+from groundgraph.stages.examples import examples, expect_pictures, ids_by_split, image_ids
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import entities, parsed
@@ -67,7 +67,7 @@ class ActivationScorer:
     """The vision-language model, whose activation maps become scores of regions."""
 
     def __init__(self, run: Run, folder: Path) -> None:
-        self.run = run
+        self.run, self.pictures = run, ReadAhead(run.device.type)
         self.interaction = InteractionTeacher(**run.recipe.interaction.model_dump(), **run.placement)
 
     @property
@@ -91,7 +91,8 @@ class ActivationScorer:
         full = [i for i, candidates in enumerate(proposals) if len(candidates)]
         if full:
             images, captions = examples(self.run, split)[part], parsed(self.run, split)[part]
-            pictures = [open_image(images[i].path) for i in full]
+            expect_pictures(self.run, self.pictures, split, part)
+            pictures = [self.pictures.open(images[i].path) for i in full]
             rows = self.interaction.model.activation_maps(pictures, [captions[i] for i in full])
             for i, own in zip(full, rows, strict=True):
                 maps[i] = own

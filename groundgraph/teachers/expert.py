@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -10,12 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from groundgraph.data.read_ahead import THREADS
 from groundgraph.data.types import Entity, Regions
 from groundgraph.errors import InputError
 from groundgraph.models import quietly
 from groundgraph.models.device import Precision, device_of, dtype_of
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS, located
 from groundgraph.models.inference import quicken
+from groundgraph.system import cores
 from groundgraph.teachers.feature_map import MAP_SCALE, feature_map
 from groundgraph.teachers.pixels import load_image_processor, pixel_values
 
@@ -78,6 +82,9 @@ class ImageTextModel:
         self.model.to(self.device, self.dtype).eval()
         if self.device.type == "cpu":
             quicken(self.model)
+            self.pool = None
+        else:  # the next batch's crops are resized while the GPU is at this one's
+            self.pool = ThreadPoolExecutor(min(THREADS, cores()), "resizing")
         self.features = features
         self.batch_size = batch_size
 
@@ -95,15 +102,17 @@ class ImageTextModel:
         if self.features == "map":
             return self._of_maps(images, regions)
         size = (self.image_processor.size["width"], self.image_processor.size["height"])
-        crops = [
-            image.resize(size, self.image_processor.resample, box=_inside(box, image.size))
-            for image, own in zip(images, regions, strict=True)
-            for box in own.boxes.tolist()
-        ]
+
+        def resized(place: tuple[Image.Image, list[float]]) -> Image.Image:
+            image, box = place
+            return image.resize(size, self.image_processor.resample, box=_inside(box, image.size))
+
+        places = [(image, box) for image, own in zip(images, regions, strict=True) for box in own.boxes.tolist()]
+        crops = self.pool.map(resized, places) if self.pool else map(resized, places)
         rows = [np.zeros((0, self.width), np.float32)]
-        for start in range(0, len(crops), self.batch_size):
-            pixels = pixel_values(self.image_processor, crops[start : start + self.batch_size], self.device)
-            rows.append(_unit(self.model.get_image_features(pixel_values=pixels.to(self.dtype))))
+        while batch := list(islice(crops, self.batch_size)):
+            pixels = pixel_values(self.image_processor, batch, self.device).to(self.dtype)
+            rows.append(_unit(self.model.get_image_features(pixel_values=pixels)))
         return np.split(np.concatenate(rows), np.cumsum([len(own) for own in regions])[:-1]) if regions else []
 
     def _of_maps(self, images: Sequence[Image.Image], regions: Sequence[Regions]) -> list[np.ndarray]:

@@ -59,6 +59,7 @@ def load_detector(
         InputError: There is no such kind, it cannot do what `features` asks for, or torchvision does not fit torch.
     """
     detector_class = _class_of(kind)
+    from groundgraph.data.read_ahead import ReadAhead
     from groundgraph.formats.region_file import RegionFile
     from groundgraph.models.device import device_of, dtype_of
     from groundgraph.vision.detector import ImageDetector
@@ -80,6 +81,7 @@ def load_detector(
         detector = PooledDetector(detector, load_backbone(features, device))
     if isinstance(detector, ImageDetector):
         detector.narrow(dtype_of(precision, device))
+        detector.pictures = ReadAhead(device.type)
     return detector
 
 

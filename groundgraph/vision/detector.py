@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from groundgraph.data.images import ImageError, open_image
+from groundgraph.data.images import ImageError
+from groundgraph.data.read_ahead import ReadAhead
 from groundgraph.data.types import Example, Regions, Skipped
 from groundgraph.errors import InputError
 
@@ -42,6 +43,7 @@ class ImageDetector(ABC):
         batch_size: Images that go through the network at once.
         pools_own_map: Whether `load` takes `pooled`: features from the network's own feature map.
         pools_boxes: Whether `pool` works without that.
+        pictures: Opens the images.
     """
 
     batch_size = 16
@@ -50,6 +52,7 @@ class ImageDetector(ABC):
 
     def __init__(self, categories: Sequence[str]) -> None:
         self._categories = tuple(categories)
+        self.pictures = ReadAhead()
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -93,9 +96,10 @@ class ImageDetector(ABC):
     def detect(self, examples: Sequence[Example], skipped: Skipped) -> list[Regions | None]:
         """See `Detector.detect`; the images are opened in batches, a broken or missing one is skipped."""
         detected: list[Regions | None] = []
+        self.pictures.expect([example.path for example in examples])
         for start in range(0, len(examples), self.batch_size):
             part = examples[start : start + self.batch_size]
-            images = [_open(example, skipped) for example in part]
+            images = [_open(example, skipped, self.pictures) for example in part]
             readable = [(e, image) for e, image in zip(part, images, strict=True) if image is not None]
             regions = iter(self.of_examples([e for e, _ in readable], [image for _, image in readable]))
             detected += [None if image is None else next(regions) for image in images]
@@ -108,9 +112,9 @@ class ImageDetector(ABC):
 MAX_ASPECT = 50  # a longer strip is no photo, and shrinks to nothing in a network's input
 
 
-def _open(example: Example, skipped: Skipped) -> Image.Image | None:
+def _open(example: Example, skipped: Skipped, pictures: ReadAhead) -> Image.Image | None:
     try:
-        image = open_image(example.path)
+        image = pictures.open(example.path)
     except ImageError as error:
         skipped.add(example.image_id, str(error))
         return None
