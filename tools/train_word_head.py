@@ -33,7 +33,6 @@ def train_word_head(out: Path, steps: int = STEPS, seed: int = 0, scenes: int = 
     captions, held_out = world_captions("expert", scenes), world_captions("heldout", max(50, scenes // 20))
     with scratch_of(out) as scratch, seeded(seed, torch.device("cpu")):
         model = with_head(AutoModel.from_pretrained(out, dtype=torch.float32))
-        model.cls.predictions.decoder.weight = model.bert.embeddings.word_embeddings.weight
         model.bert.requires_grad_(False)
         rows = sorted(encode(tokenizer, captions), key=len)
         task = TextTask(model, tokenizer, rows, BATCH, steps, seed)
