@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from groundgraph.data.types import Graph
-from groundgraph.sgg.batch import Batch
+from groundgraph.sgg.batch import Batch, overlaps
 from groundgraph.sgg.decoding import suppress
-from groundgraph.sgg.inference import GraphTask
+from groundgraph.sgg.inference import GraphTask, InferenceConfig
 
 
 def objects_of(
@@ -62,6 +62,13 @@ def graph_of(
     kept = order[np.sort(first)][:most]
     place = np.cumsum(stays) - 1
     return Graph(boxes[stays], labels[stays], scores[stays], place[pairs[kept]], predicate_scores[kept])
+
+
+def allowed_pairs(batch: Batch, stays: Tensor, config: InferenceConfig, task: GraphTask) -> Tensor:
+    """Which regions may be related: different ones that stay, and overlap where that is asked for: [B, V, V] bool."""
+    itself = torch.eye(stays.shape[1], dtype=torch.bool, device=stays.device)
+    allowed = stays[:, :, None] & stays[:, None] & ~itself
+    return allowed & (overlaps(batch.boxes) > 0) if config.overlapping and task == "sgdet" else allowed
 
 
 def named_nodes(labels: np.ndarray, regions: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ prefers, and by those that overlap these; heads of subjects and objects of a pre
 lesser; an LSTM that reads subject's and object's features and names and says subject, object, predicate in this order,
 of which a beam search keeps the best.
 
-Not held: names begin as the recipe's text model's embeddings instead of GloVe's; attributes are not read; attention is
+Not held: names begin as the recipe's text model's embeddings and are learnt on, instead of GloVe's, which stay (and are
+as wide as the LSTM's state, released 100); attributes are not read; attention is
 linear in the features (released: a transformer over them); an entity's first region is that of the largest attention
 times probability. A relation's score is the beam's times its two detections' times that of being related at all
 (released: the beam's alone), since here scores of all relations of an image are compared. The LSTM is not also trained
@@ -16,8 +17,6 @@ to tell swapped regions. Ours: inputs are standardised, and `contrast_weight`.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -28,8 +27,9 @@ from groundgraph.data.types import Graph
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise, mean_where
 from groundgraph.grounding.lsws import GraphContext
 from groundgraph.sgg.batch import Batch, Sizes, overlaps
+from groundgraph.sgg.inference import GraphTask, InferenceConfig
 from groundgraph.systems.contrast import category_contrast
-from groundgraph.systems.graphs import completed_graph, objects_of
+from groundgraph.systems.graphs import allowed_pairs, completed_graph, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
 from groundgraph.systems.triplet_predictor import TripletPredictor
@@ -141,7 +141,7 @@ class LswsSystem(SystemModel):
         return total / batch.share.sum(batch.triplet_mask.sum()).clamp(min=1)
 
     @torch.no_grad()
-    def generate(self, batch: Batch, config: Any, task: str) -> list[Graph]:
+    def generate(self, batch: Batch, config: InferenceConfig, task: GraphTask) -> list[Graph]:
         """See `GraphGenerator`: the best pairs of detections, their triplets completed by beam search."""
         features = self.inputs(batch.features)
         detected = self.detections(features)[-1].exp()
@@ -149,7 +149,7 @@ class LswsSystem(SystemModel):
         as_subject, as_object = self.relations(features)
         related = torch.minimum(as_subject[:, :, None], as_object[:, None]).softmax(-1)[..., 1:]
         strength = scores[:, :, None] * scores[:, None] * related.amax(-1)
-        allowed = stays[:, :, None] & stays[:, None] & ~torch.eye(stays.shape[1], dtype=torch.bool, device=stays.device)
+        allowed = allowed_pairs(batch, stays, config, task)
         count = min(self.config.candidates, allowed[0].numel())
         best, places = strength.masked_fill(~allowed, -1).flatten(1).topk(count)
         image, place = (best >= 0).nonzero(as_tuple=True)

@@ -74,7 +74,7 @@ class SystemModel(GraphGenerator):
 
 
 class NameEmbeddings(nn.Module):
-    """Names as vectors, which begin as a text model has them and are learnt on (both publications begin with GloVe).
+    """Names as vectors, which begin as a text model has them and are learnt on, as VSPNet's begin with GloVe's.
 
     Args:
         count: Of names.

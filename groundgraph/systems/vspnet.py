@@ -17,7 +17,7 @@ entity's logits are those before messages plus those after them: without, things
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -28,9 +28,10 @@ from groundgraph.data.types import Graph
 from groundgraph.grounding.layers import initialise, mean_where
 from groundgraph.grounding.vspnet import Costs, RolePassing, align, aligned
 from groundgraph.sgg.batch import Batch, Sizes
+from groundgraph.sgg.inference import GraphTask, InferenceConfig
 from groundgraph.sgg.pairs import box_geometry
 from groundgraph.systems.contrast import category_contrast
-from groundgraph.systems.graphs import graph_of, objects_of
+from groundgraph.systems.graphs import allowed_pairs, graph_of, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
 
@@ -123,13 +124,16 @@ class VspnetSystem(SystemModel):
         return terms
 
     @torch.no_grad()
-    def generate(self, batch: Batch, config: Any, task: str) -> list[Graph]:
+    def generate(self, batch: Batch, config: InferenceConfig, task: GraphTask) -> list[Graph]:
         """See `GraphGenerator`: a triplet a predicate node; of those of one pair of regions the best stays."""
         graph = self(batch)
         labels, scores, stays = objects_of(batch, graph.entities.softmax(-1), config.nms_threshold, task)
         weights = graph.roles.masked_fill(~stays[:, None, None], -torch.inf)
         subject = weights[:, 0].argmax(-1)
         object_ = weights[:, 1].scatter(2, subject[..., None], -torch.inf).argmax(-1)
+        image = torch.arange(len(subject), device=subject.device)[:, None]
+        allowed = allowed_pairs(batch, stays, config, task)[image, subject, object_]
+        object_ = torch.where(allowed, object_, subject)  # a row that says nothing
         sure = graph.confidences[1].sigmoid()[..., None]
         predicates = torch.cat([1 - sure, sure * graph.predicates.softmax(-1)], -1)
         parts = batch.boxes, labels, scores, stays, torch.stack([subject, object_], -1), predicates

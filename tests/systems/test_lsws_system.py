@@ -109,7 +109,7 @@ def test_losses_are_the_published_formulas():
     losses, expected = model.losses(batch), restated_losses(model, batch)
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
-        assert math.isclose(losses[name], value, rel_tol=1e-3), name
+        assert math.isclose(losses[name].item(), value.item(), rel_tol=1e-3), name
 
 
 def test_messages_are_dropped_in_training_alone():
@@ -134,7 +134,7 @@ def test_beam_search_finds_what_all_triplets_have():
                 words = model.categories.weight[[s]], model.categories.weight[[o]]
                 states = model.predictor((looks[0][[n]], looks[1][[n]]), words)
                 first, second = (model.categories(state)[0].log_softmax(0) for state in states[:2])
-                all_p[s, o] = float(first[s] + second[o])
+                all_p[s, o] = (first[s] + second[o]).item()
                 predicates[s, o] = model.predicates(states[2])[0].log_softmax(0)
         best = sorted(all_p, key=all_p.get, reverse=True)[:CATEGORIES]
         found = list(zip(beams.subjects[n].tolist(), beams.objects[n].tolist(), strict=True))

@@ -7,10 +7,10 @@ from several import several
 from system_world import CATEGORIES, NAMES, PREDICATES, SMALL, scene, step, untrained
 
 from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
-from groundgraph.data.types import GroundTruth
+from groundgraph.data.types import GroundTruth, Regions
 from groundgraph.errors import InputError
 from groundgraph.evaluation.recall import sgdet_recall
-from groundgraph.sgg.inference import predict
+from groundgraph.sgg.inference import InferenceConfig, predict
 from groundgraph.sgg.storing import load_sgg, save_sgg
 from groundgraph.systems import SYSTEMS, stored_models
 from groundgraph.systems.text_graphs import TextGraph, system_batch
@@ -88,6 +88,7 @@ def shared_losses(ranks, name):
     return {key: ranks.sum(value.detach()) for key, value in losses.items()}, gradient
 
 
+@pytest.mark.slow
 @ALL
 def test_two_processes_learn_what_one_does(name):
     model = untrained(name)
@@ -111,6 +112,18 @@ def test_padding_changes_nothing(name):
     for key, value in model.losses(padded).items():
         if "predicate_confidence" not in key:  # predicate nodes are an image's, whatever it shows
             assert torch.allclose(value, alone[key], atol=1e-4), key
+
+
+@ALL
+def test_a_lone_region_has_no_relation_and_boxes_apart_have_none_where_that_is_asked_for(name):
+    model, regions = untrained(name), scene(1)[0]
+    lone = Regions(*(getattr(regions, f)[:1] for f in ("boxes", "labels", "scores", "features")), regions.size)
+    for listing in ([lone], [lone, regions]):
+        graphs = predict(model, listing)
+        assert len(graphs[0].boxes) == 1 and not len(graphs[0].pairs)
+    assert len(graphs[1].pairs)
+    (apart,) = predict(model, [regions], InferenceConfig(overlapping=True))  # things in a row touch nothing
+    assert not len(apart.pairs)
 
 
 @ALL

@@ -73,9 +73,9 @@ def test_costs_by_hand():
     graph = model(batch.images)
     table = costs(graph, batch)
     p = graph.entities[1, 3].softmax(-1)[batch.categories[1, 2]]
-    assert math.isclose(table.entity[1, 2, 3], -math.log(p), rel_tol=1e-4)
+    assert math.isclose(table.entity[1, 2, 3].item(), -math.log(p), rel_tol=1e-4)
     p = graph.predicates[0, 4].softmax(-1)[batch.predicates[0, 0]]
-    assert math.isclose(table.predicate[0, 0, 4], -math.log(p), rel_tol=1e-4)
+    assert math.isclose(table.predicate[0, 0, 4].item(), -math.log(p), rel_tol=1e-4)
     assert torch.equal(table.role, -graph.roles)
 
 
