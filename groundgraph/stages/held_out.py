@@ -62,12 +62,15 @@ def found_by_others(run: Run, method: str, unions_of: UnionsOf) -> HeldOut | Non
     usable = np.flatnonzero(counts_of(viewed_regions(run, "train")))
     if run.recipe.methods[method].supervised or annotated_validation(run, unions_of) or len(usable) < LEAST:
         return None
+    others = len(usable) - -(-len(usable) // FOLDS)
+    if others // -(-others // run.recipe.sgg.training.batch_size) < run.processes.world:
+        return None  # a step of so few images cannot be shared by so many processes
     draw, rng = labels_of(run, method, surest=True), np.random.default_rng(run.recipe.seed)
     graphs: list[Graph] = []
     truths: list[GroundTruth] = []
     for fold in range(FOLDS):
-        held, others = usable[fold::FOLDS], np.delete(usable, np.s_[fold::FOLDS])
-        model, _ = train_model(run, method, unions_of, others.tolist(), f"held out {fold + 1}")
+        held, rest = usable[fold::FOLDS], np.delete(usable, np.s_[fold::FOLDS])
+        model, _ = train_model(run, method, unions_of, rest.tolist(), f"held out {fold + 1}")
         if run.processes.first:
             proposals = viewed_regions(run, "train", tuple(ids[i] for i in held))
             unions = unions_of([listing[i] for i in held], proposals)
