@@ -49,6 +49,8 @@ def show_dry_run(console: Console, run: Run) -> None:
     if shared and run.executor:
         text = f"One process is meant: the engine's workers share the time of {shared}, and each holds such memory."
         console.print(text)
+    elif due and run.jobs > 1:
+        console.print(f"One process is meant: {run.jobs} will work side by side, and each holds such memory.")
     place = next(folder for folder in (run.folder, *run.folder.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     if disk > free:
