@@ -18,6 +18,7 @@ CSV = 'caption,graph\na dog,"( dog , is , big )"\n'
         (["parsing.py", "gold.csv"], ("sng_parser",), "package sng_parser is not installed: pip install -e '.[bench]'"),
         (["evaluation.py", "nosuch.npz"], (), "nosuch.npz"),
         (["store.py", "5", "nosuch"], (), "nosuch"),
+        (["feeding.py", "nosuch"], (), "nosuch: no photos"),
         (["extraction.py", "10"], ("ray",), "package ray is not installed: pip install -e '.[ray]'"),
     ],
 )
