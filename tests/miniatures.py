@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path[:0] = [str(Path(__file__).parent / part) for part in ("vision", "teachers", "grounding", "sgg")]
+sys.path[:0] = [str(Path(__file__).parent / part) for part in ("vision", "teachers", "grounding", "sgg", "language")]
 
 from others import world  # noqa: E402
 from test_albef_checkpoint import save as save_albef  # noqa: E402
@@ -22,11 +22,13 @@ from test_torchvision_detector import NAMES, pictures  # noqa: E402
 from test_torchvision_detector import network as two_stages  # noqa: E402
 from test_transformers_detector import deformable, rt_detr, save_detr, save_yolos  # noqa: E402
 from tiny_albef import save_tiny  # noqa: E402
+from tiny_seq2seq import GRAPHS, fit_parser  # noqa: E402
 from transformers import DetrImageProcessor, RTDetrImageProcessor, ViTConfig, ViTModel  # noqa: E402
 
 from groundgraph.data.types import ParsedCaption, Regions  # noqa: E402
 from groundgraph.grounding import GroundingConfig, build_grounder  # noqa: E402
 from groundgraph.language.encoder import TextEncoder  # noqa: E402
+from groundgraph.language.seq2seq import Seq2SeqParser  # noqa: E402
 from groundgraph.models.device import device_of, dtype_of  # noqa: E402
 from groundgraph.sgg.inference import InferenceConfig, predict  # noqa: E402
 from groundgraph.sgg.motifs import Motifs, MotifsConfig  # noqa: E402
@@ -53,6 +55,12 @@ def text(path, **where):
     far = " ".join(["the man on"] * 300) + " horse"
     captions = [caption("a man riding a horse", "man", "horse"), ParsedCaption("nothing"), caption(far, "horse")]
     return encoder.embed(captions)
+
+
+def seq2seq(path, **where):
+    graphs = {"a city street": GRAPHS["a city street"]}
+    (parsed,) = Seq2SeqParser(fit_parser(path, graphs), num_beams=2, **where).parse(list(graphs))
+    return [np.array([entity.span for entity in parsed.entities])]
 
 
 def teacher(name):
@@ -205,6 +213,7 @@ DETECTORS = {
 }  # fmt: skip
 EXPERTS = {
     "text": text,
+    "seq2seq": seq2seq,
     "expert": expert,
     "backbone": backbone,
     **{name: teacher(name) for name in ("albef", "albef resnet", "albef file", "blip")},
