@@ -55,6 +55,7 @@ def side_by_side(
         except BaseException as error:
             pool.stop(error if isinstance(error, Stopped) else Withdrawn(f"{name} failed"))
             wait(running)
+            pool.settle()
             raise
 
 

@@ -68,6 +68,7 @@ class WorkerPool(TaskExecutor):
         self.workers: list[_Worker | None] = []
         self.ended: BaseException | None = None
         self.room = Room(jobs)
+        self.at_work: dict[int, Future[Any]] = {}  # minder -> what its process does
 
     def __enter__(self) -> WorkerPool:
         self.workers = list(_start(self.jobs, self.modules))
@@ -91,6 +92,10 @@ class WorkerPool(TaskExecutor):
             if worker is not None:
                 with suppress(OSError):
                     worker.send(error)
+
+    def settle(self) -> None:
+        """Wait until every process that was stopped has written what it did, and ended what it was at."""
+        wait(list(self.at_work.values()))
 
     def do(self, work: Callable[[Any, Path], dict[str, Any]], run: Run, place: Path) -> dict[str, Any]:
         """Do a stage's work in a process, as if it were done here.
@@ -170,6 +175,7 @@ class WorkerPool(TaskExecutor):
                 self.requests.put(request)
                 time.sleep(LISTEN)
                 continue
+            self.at_work[number] = request.future
             try:
                 worker = self.workers[number] = self.workers[number] or _start(1, self.modules)[0]
                 request.began = time.perf_counter()

@@ -230,3 +230,32 @@ def test_jobs_that_cannot_be_are_refused(tmp_path):
     with api.open_run("demo", out=tmp_path, jobs=None, device="cpu") as run:
         assert run.jobs == api.cores()
     assert not list(Path(tmp_path).iterdir())
+
+
+class Slow(Numbers):
+    """The same, of which the second slice fails once the first is begun, and the first takes its time."""
+
+    def __call__(self, split, part):
+        if part.start:
+            while not (self.run.folder / "begun").exists():
+                time.sleep(0.05)
+            raise InputError("photo 4: broken")
+        (self.run.folder / "begun").touch()
+        time.sleep(1)
+        return list(super().__call__(split, part))
+
+
+SLOW = Extraction(Slow, "counting {} images", Columns("x", "y"), 4)
+
+
+def count_slowly(run, folder):
+    """A stage of two slices."""
+    return {"beyond": extract(run, folder, SLOW, {"train": list(map(str, range(8)))})}
+
+
+@pytest.mark.slow
+def test_what_other_processes_are_at_when_one_fails_is_kept(tmp_path):
+    run = new_run(tmp_path / "run")
+    with pytest.raises(InputError, match="photo 4: broken"):
+        execute(run, [stage("slow", count_slowly, spread=True)])
+    assert sorted(Ragged(run.folder / "slow.part" / "train")) == ["0", "1", "2", "3"]
