@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,10 +27,11 @@ Method = Annotated[str | None, typer.Option(help="Whose, by its grounder's name;
 
 
 def hide_library_bars() -> None:
-    """Keep transformers from drawing bars of its own into ours while it loads weights."""
-    from transformers.utils import logging
+    """Keep transformers and huggingface_hub from drawing bars of their own into ours, in other processes too.
 
-    logging.disable_progress_bar()
+    Call it before they are imported: they then read it, and importing them for it would take its time.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def counted(counts: dict[str, int]) -> str:

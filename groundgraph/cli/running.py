@@ -53,11 +53,11 @@ def run(
     jobs: Jobs = None,
 ) -> None:
     """Run a recipe; stages that are done and unchanged are skipped."""
+    hide_library_bars()
     from groundgraph import api
     from groundgraph.system import peak_memory
     from groundgraph.training.processes import is_first
 
-    hide_library_bars()
     began = time.perf_counter()
     console.quiet = not is_first()
     options = {"device": device, "engine": engine, "address": address, "jobs": jobs, "console": console}

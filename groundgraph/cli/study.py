@@ -31,11 +31,11 @@ def study(
     ] = None,
 ) -> None:
     """The paper's tables on MiniGenome, with error bars; what is done is kept, so it can be broken off."""
+    hide_library_bars()
     from groundgraph.study import run_study
     from groundgraph.study.ablations import ablation_plan
     from groundgraph.study.plan import paper_plan
 
-    hide_library_bars()
     plan = ablation_plan(ablate, seeds, quick, graphs) if ablate else paper_plan(seeds, quick)
     folder = out or Path("runs") / ("study-quick" if quick else "study")
     failed = run_study(plan, folder, jobs, console)
