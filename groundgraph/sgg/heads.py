@@ -72,10 +72,22 @@ class OpenHead(NameFeatures):
         self.background = nn.Parameter(torch.randn(1, sizes.text) / math.sqrt(sizes.text))
         # A larger scale over smaller weights begins alike and learns faster: categories that are nearly the same (man,
         # boy) are told apart by what little is left of their features. Predicates that training lacks would lose by it.
-        speed = 3 if kind == "categories" else 1
-        self.scale = nn.Parameter(torch.tensor(speed * math.sqrt(sizes.text)))
-        nn.init.uniform_(self.project.weight, -1 / (speed * math.sqrt(width)), 1 / (speed * math.sqrt(width)))
+        self.speed = 3 if kind == "categories" else 1
+        self.scale = nn.Parameter(torch.empty(()))
+        self.start_small()
         self.register_buffer("bonus", torch.zeros(1 + len(self.names)))
+
+    @torch.no_grad()
+    def start_small(self, size: int = 1) -> None:
+        """Begin with weights as small as the scale is large.
+
+        Args:
+            size: Of the states, their squared length about. A step of Adam moves a logit by the scale times what the
+                entries of a state add up to; where no LSTM bounds these, one step would decide everything.
+        """
+        bound = 1 / (self.speed * math.sqrt(self.project.in_features))
+        nn.init.uniform_(self.project.weight, -bound, bound)
+        self.scale.fill_(self.speed * math.sqrt(self.names.shape[1] / size))
 
     def forward(self, states: Tensor) -> Tensor:
         """States [..., width] -> logits [..., 1 + n]."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from groundgraph.errors import InputError
 from groundgraph.sgg.batch import Batch, Outputs, SggModel, Sizes
-from groundgraph.sgg.heads import NameKind, new_head, start_at_zero
+from groundgraph.sgg.heads import NameKind, OpenHead, new_head, start_at_zero
 from groundgraph.sgg.pairs import UnionFeature, UnionKind, new_pair_bias, target_or_best
 from groundgraph.sgg.start import DetectorAnswer, DetectorStart
 
@@ -136,6 +136,9 @@ class Uniter(SggModel):
         self.predicates = _head("predicates", c.hidden, sizes)
         self.dropout = nn.Dropout(c.dropout)
         self.apply(_initialise)
+        for head in (self.objects[-1], self.predicates[-1]):
+            if isinstance(head, OpenHead):
+                head.start_small(c.hidden)
         self.union = UnionFeature(c.union, sizes, c.hidden, c.hidden) if c.union != "none" else None
         self.frequency = new_pair_bias(c.frequency_bias, sizes)
         self.start = DetectorStart(sizes) if sizes.start else None

@@ -88,3 +88,13 @@ def test_what_words_expect_between_two_labels_is_added(name):
         added = after.predicates - before.predicates
         torch.testing.assert_close(added[5], torch.tensor([0, 1, -4, 16.0]))  # the last one cut off at 8
     torch.testing.assert_close(model(batch).predicates, before.predicates)
+
+
+def test_uniters_open_heads_begin_unsure():
+    torch.manual_seed(0)
+    model = SGG_MODELS["uniter"](replace(SIZES, text=384)).eval()
+    features = np.random.default_rng(0).normal(size=(8, 384)).astype(np.float32)
+    set_names(model, features[:5], features[5:])
+    batch = batch_of([0, 1, 2, -1], [0.9, 0.7, 0.8, 0.4])
+    outputs = model(replace(batch, pairs=ordered_pairs(batch)))
+    assert all(logits.abs().max() < 3 for logits in (outputs.objects, outputs.predicates))
