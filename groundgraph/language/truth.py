@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from groundgraph.data.types import Entity, Example, GroundTruth, Mention, ParsedCaption, Triplet
 from groundgraph.errors import InputError
 from groundgraph.language.lemmas import name_lemma, predicate_lemma
+
+_JOINS = re.compile(r"\b(?:as|while|and)\b")  # between MiniGenome's clauses
 
 
 class TruthParser:
@@ -43,18 +46,28 @@ class TruthParser:
 
 
 def _true_caption(text: str, truth: GroundTruth, mentions: Sequence[Mention]) -> ParsedCaption:
-    """A caption's mentions as entities; of several objects that one word means the relation is said once."""
+    """A caption's mentions as entities, and the relations between them; of several objects that one word means, once.
+
+    Where an end is named more than once, words are related that are nearest to each other, either to the other: those
+    of one clause first.
+    """
     entities = tuple(_entity(text, truth, mention) for mention in mentions)
+    clauses = [len(_JOINS.findall(text, 0, mention.span[0])) for mention in mentions]
     rows: dict[int, list[int]] = {}
     for row, mention in enumerate(mentions):
         for thing in mention.objects:
             rows.setdefault(thing, []).append(row)
+
+    def nearest(row: int, others: Sequence[int]) -> int:
+        return min(others, key=lambda other: (abs(clauses[other] - clauses[row]), abs(other - row)))
+
     relations = dict.fromkeys(
         (subject, predicate_lemma(predicate), target)
         for s, predicate, o in truth.relations
-        for subject in rows.get(s, ())
-        for target in rows.get(o, ())
-        if subject != target
+        if s in rows and o in rows
+        for subject in rows[s]
+        for target in rows[o]
+        if subject != target and nearest(subject, rows[o]) == target and nearest(target, rows[s]) == subject
     )
     return ParsedCaption(text, entities, tuple(Triplet(*relation) for relation in relations))
 

@@ -3,12 +3,13 @@
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.minigenome.dataset import MiniGenome
-from groundgraph.data.types import Example
+from groundgraph.data.types import Example, GroundTruth, Mention
 from groundgraph.engine.execute import execute
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import with_needs
@@ -73,6 +74,35 @@ def test_true_triplets_are_those_between_what_a_caption_names(tmp_path, setting)
                 assert any(s in ends[0] and o in ends[1] for s, _, o in truth.relations)
             said[bool(caption.triplets)] += 1
     assert said[True] > 9 * said[False]
+
+
+@pytest.mark.parametrize(
+    ("text", "objects", "triplets"),
+    [
+        ("man in hat rides horse", {"man": (0,), "hat": (1,), "horse": (2,)}, [(0, "wear", 1), (0, "ride", 2)]),
+        # Named twice: each relation once, in the clause that has both ends.
+        (
+            "man rides horse as guy wears hat",
+            {"man": (0,), "horse": (2,), "guy": (0,), "hat": (1,)},
+            [(0, "ride", 1), (2, "wear", 3)],
+        ),
+        (
+            "man in hat and guy in cap",
+            {"man": (0,), "hat": (1,), "guy": (0,), "cap": (1,)},
+            [(0, "wear", 1), (2, "wear", 3)],
+        ),
+        # One word for two: once.
+        ("men ride horse", {"men": (0, 3), "horse": (2,)}, [(0, "ride", 1)]),
+    ],
+)
+def test_true_triplets_by_hand(text, objects, triplets):
+    spans = [(text.index(word), text.index(word) + len(word)) for word in objects]
+    mentions = tuple(Mention(0, span, meant) for span, meant in zip(spans, objects.values(), strict=True))
+    relations = ((0, "wearing", 1), (0, "riding", 2), (3, "riding", 2))
+    truth = GroundTruth(np.zeros((4, 4), np.float32), ("man", "hat", "horse", "man"), relations, mentions)
+    (caption,) = load_parser("truth").parse_example(Example("x", "x.png", (text,), truth=truth))
+    assert sorted((t.subject, t.predicate, t.object) for t in caption.triplets) == sorted(triplets)
+    assert [e.text for e in caption.entities] == list(objects)
 
 
 def test_data_without_annotated_words_have_no_true_triplets():
