@@ -76,7 +76,8 @@ def run(
     skipped = f"; {len(result.skipped)} things skipped, see the report" if result.skipped else ""
     stages = f"{len(result.stages)} stages run" if result.stages else "nothing had changed"
     console.print(
-        f"{stages}, {time.perf_counter() - began:.0f} s, {peak_memory() / 2**30:.1f} GiB at most{skipped}. "
+        f"{stages}, {time.perf_counter() - began:.0f} s, {peak_memory(others=True) / 2**30:.1f} GiB a process at "
+        f"most{skipped}. "
         f"Report: {escape(str(result.folder / 'report.html'))}"
     )
 
