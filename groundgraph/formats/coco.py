@@ -15,10 +15,11 @@ from groundgraph.data.numbers import shortest
 from groundgraph.data.types import AnnotatedImage, GroundTruth
 from groundgraph.data.vocabulary import Vocabularies, Vocabulary
 from groundgraph.errors import InputError
+from groundgraph.formats.coco_annotations import RELATION_KEYS, relation_keys
 from groundgraph.formats.entries import field, identifier, name, number, numbers, shortened
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, triplet_predictions
 
-KEYS = ("images", "categories", "annotations", "predicates", "relations")
+KEYS = ("images", "categories", "annotations")
 
 
 def coco_predictions(content: Mapping[str, Any], path: Path) -> NamedPredictions:
@@ -31,6 +32,8 @@ def coco_predictions(content: Mapping[str, Any], path: Path) -> NamedPredictions
     predicates   [{"id", "name"}]
     relations    [{"image_id", "subject_id", "object_id", "predicate_id", "score"}]; subject and object are
                  annotations' ids; relations rank by their score, which is the whole triplet's
+
+    The last two may be called rel_categories and rel_annotations, as in SGG-Benchmark.
 
     Raises:
         InputError: Anything missing or unknown; names file, list and entry.
@@ -58,13 +61,15 @@ class _Images(NamedTuple):
 
 
 def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
-    for key in KEYS:
+    predicates_key, relations_key = relation_keys(dict(content)) or RELATION_KEYS[1]
+    for key in (*KEYS, predicates_key, relations_key):
         if not isinstance(content.get(key), list):
-            raise InputError(f"{path}: has no list `{key}`; COCO-style graphs need {', '.join(KEYS)}")
+            needed = f"{', '.join((*KEYS, *RELATION_KEYS[1]))} (or {' and '.join(RELATION_KEYS[0])})"
+            raise InputError(f"{path}: has no list `{key}`; COCO-style graphs need {needed}")
     images = _images(content["images"], path)
     place = {ident: i for i, ident in enumerate(images.ids)}
     categories, category = _numbered(content["categories"], path, "categories")
-    predicates, predicate = _numbered(content["predicates"], path, "predicates")
+    predicates, predicate = _numbered(content[predicates_key], path, predicates_key)
     boxes, labels, scores, relations, values = ([[] for _ in place] for _ in range(5))
     where_is: dict[str, tuple[int, int]] = {}
     for i, entry in enumerate(content["annotations"]):
@@ -75,8 +80,8 @@ def _read(content: Mapping[str, Any], path: Path, scored: bool) -> tuple:
             boxes[image].append(_box(entry))
             labels[image].append(_known(entry, "category_id", category))
             scores[image].append(number(field(entry, "score"), "score") if scored else 1.0)
-    for i, entry in enumerate(content["relations"]):
-        with _Naming(path, "relations", i):
+    for i, entry in enumerate(content[relations_key]):
+        with _Naming(path, relations_key, i):
             image = _known(entry, "image_id", place)
             ends = [_known(entry, key, where_is) for key in ("subject_id", "object_id")]
             if any(owner != image for owner, _ in ends):
@@ -156,12 +161,25 @@ def _box(entry: Mapping[str, Any]) -> list[float]:
     return [x, y, x + width, y + height]
 
 
-def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies: Vocabularies) -> dict[str, int]:
+def write_coco(
+    path: str | Path,
+    images: Iterable[AnnotatedImage],
+    vocabularies: Vocabularies,
+    keys: tuple[str, str] = RELATION_KEYS[1],
+    first: int = 1,
+) -> dict[str, int]:
     """Write COCO's images, categories and annotations (bbox is [x, y, width, height] in pixels), and two lists more.
 
     predicates  [{"id", "name"}]; relations [{"id", "image_id", "subject_id", "object_id", "predicate_id"}], of whose
     ends the ids are annotations'; predicted ones have a "score". An annotation's "score" is its entity's share of the
     region, or a model's. file_name is relative to info's "image_folder".
+
+    Args:
+        path: The file.
+        images: What to write.
+        vocabularies: The names of their numbers.
+        keys: What the two lists are called.
+        first: The first id of each list.
 
     Returns:
         Counts.
@@ -170,23 +188,23 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
     if not labelled:
         raise InputError(f"{path}: no image to export; finish the run first")
     root = os.path.commonpath([Path(image.path).absolute().parent for image in labelled])
-    content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], "relations": []}
-    for key, names in zip(("categories", "predicates"), vocabularies, strict=True):
-        content[key] = [{"id": k + 1, "name": name} for k, name in enumerate(names)]
+    content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], keys[1]: []}
+    for key, names in zip(("categories", keys[0]), vocabularies, strict=True):
+        content[key] = [{"id": k + first, "name": name} for k, name in enumerate(names)]
     for image_id, image in zip(_written_ids([image.image_id for image in labelled]), labelled, strict=True):
         width, height = image.size
         file_name = Path(os.path.relpath(Path(image.path).absolute(), root)).as_posix()
         content["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        first = len(content["annotations"]) + 1
+        begin = len(content["annotations"]) + first
         for box, label, score in zip(
             image.boxes.astype(float).tolist(), image.labels.tolist(), shortest(image.scores), strict=True
         ):
             sides = box[2] - box[0], box[3] - box[1]
             content["annotations"].append(
                 {
-                    "id": len(content["annotations"]) + 1,
+                    "id": len(content["annotations"]) + first,
                     "image_id": image_id,
-                    "category_id": label,
+                    "category_id": label - 1 + first,
                     "bbox": [*box[:2], *sides],
                     "area": sides[0] * sides[1],
                     "iscrowd": 0,
@@ -196,13 +214,13 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
         scores = image.relation_scores
         scored = [{}] * len(image.relations) if scores is None else [{"score": value} for value in shortest(scores)]
         for (subject, object_, predicate), score in zip(image.relations.tolist(), scored, strict=True):
-            content["relations"].append(
+            content[keys[1]].append(
                 {
-                    "id": len(content["relations"]) + 1,
+                    "id": len(content[keys[1]]) + first,
                     "image_id": image_id,
-                    "subject_id": first + subject,
-                    "object_id": first + object_,
-                    "predicate_id": predicate,
+                    "subject_id": begin + subject,
+                    "object_id": begin + object_,
+                    "predicate_id": predicate - 1 + first,
                     **score,
                 }
             )
@@ -210,7 +228,7 @@ def write_coco(path: str | Path, images: Iterable[AnnotatedImage], vocabularies:
     return {
         "images": len(labelled),
         "boxes": len(content["annotations"]),
-        "relations": len(content["relations"]),
+        "relations": len(content[keys[1]]),
         "images without a box": sum(not len(image.boxes) for image in labelled),
     }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from groundgraph.data.ids import id_text, name_text, whole_number
 from groundgraph.data.text import plain, read_json
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.boxed_image import BoxedImage
+
+Place = tuple[str, int]  # image id, place among its boxes
+RELATION_KEYS = (("rel_categories", "rel_annotations"), ("predicates", "relations"))
 
 
 def read_listing(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -78,54 +82,122 @@ def number(value: Any) -> float:
         return math.nan
 
 
-@dataclass(frozen=True)
-class CocoImage:
-    """An image of an instances file: its boxes [G, 4] xyxy in pixels of a picture of `frame`; None: it does not say."""
+def read_instances(instances: str | Path, skipped: Skipped) -> list[BoxedImage]:
+    """Every image listed with its boxes and their categories' names, and relations where the file has some.
 
-    image_id: str
-    file_name: str
-    frame: tuple[float, float] | None
-    boxes: np.ndarray
-    labels: tuple[str, ...]
-
-
-def read_instances(instances: str | Path, skipped: Skipped) -> list[CocoImage]:
-    """Every image listed with its boxes and their categories' names; crowds are left out.
+    Crowds are left out.
 
     Args:
         instances: JSON with `images` (id, file_name, width, height), `categories` (id, name) and `annotations`
-            (image_id, bbox xywh in pixels, category_id, iscrowd).
-        skipped: Gets boxes without area, boxes of unknown categories and images listed twice, which are left out.
+            (id, image_id, bbox xywh in pixels, category_id, iscrowd); of relations as `read_relations`.
+        skipped: Gets boxes without area, boxes of unknown categories and images listed twice, which are left out; and
+            relations that cannot be used.
 
     Raises:
         InputError: The file is not such JSON, or a category's id stands for two names; names file and fix.
     """
-    listing = read_listing(instances, ("images", "annotations", "categories"))
-    names: dict[str, str] = {}
-    for key, category, _ in entries(listing, "categories", {"id": image_id, "name": name}, instances, skipped):
-        if names.setdefault(key, category) != category:
-            raise InputError(f"{instances}: category id {key} is {names[key]!r} and {category!r}; give each its own id")
-    noted: dict[str, list[tuple[list[float], str]]] = {}
+    return read_boxed(read_listing(instances, ("images", "annotations", "categories")), instances, skipped)
+
+
+def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped) -> list[BoxedImage]:
+    """The images of a file's content, see `read_instances`."""
+    names = read_names(listing, "categories", instances, skipped)
+    noted: dict[str, list[tuple[list[float], str, float]]] = {}
+    places: dict[str, Place] = {}
     readers = {"image_id": image_id, "bbox": box, "category_id": image_id}
     for image, (x, y, width, height), category, note in entries(listing, "annotations", readers, instances, skipped):
         if note.get("iscrowd") is True or whole_number(note.get("iscrowd")):
             continue
         corners = [x, y, x + width, y + height]
         if sound(np.array(corners))[0] and category in names:
-            noted.setdefault(image, []).append((corners, names[category]))
+            own = noted.setdefault(image, [])
+            if (key := image_id(note.get("id"))) is not None and places.setdefault(key, (image, len(own)))[0] != image:
+                raise InputError(f"{instances}: annotation id {key} occurs in two images; give each its own id")
+            own.append((corners, names[category], number(note.get("score"))))
         else:
             skipped.add(image, f"a box without area or of an unknown category in {instances}")
-    annotated: dict[str, CocoImage] = {}
+    related = read_relations(listing, places, instances, skipped)
+    annotated: dict[str, BoxedImage] = {}
     files: set[str] = set()
     for key, file, entry in entries(listing, "images", {"id": image_id, "file_name": text}, instances, skipped):
         if key in annotated or name_text(file) in files:
             skipped.add(key, f"id {key} or {file} is listed twice in {instances}; the first counts")
             continue
         files.add(name_text(file))
-        boxes = noted.get(key, [])
-        array = np.array([corners for corners, _ in boxes], np.float64).reshape(-1, 4)
-        annotated[key] = CocoImage(key, file, _frame(entry), array, tuple(label for _, label in boxes))
+        corners_of, labels, scores = zip(*noted[key], strict=True) if key in noted else ((), (), ())
+        relations, relation_scores = related.get(key, ([], []))
+        annotated[key] = BoxedImage(
+            key,
+            file,
+            _frame(entry),
+            np.array(corners_of, np.float64).reshape(-1, 4),
+            tuple(labels),
+            tuple(relations),
+            scores=_scores(scores),
+            relation_scores=_scores(relation_scores),
+        )
     return list(annotated.values())
+
+
+def read_names(listing: dict[str, Any], part: str, path: str | Path, skipped: Skipped) -> dict[str, str]:
+    """Id -> name of a list such as `categories`. Raises InputError where an id stands for two names."""
+    names: dict[str, str] = {}
+    for key, own, _ in entries(listing, part, {"id": image_id, "name": name}, path, skipped):
+        if names.setdefault(key, own) != own:
+            kind = "category" if part == "categories" else part
+            raise InputError(f"{path}: {kind} id {key} is {names[key]!r} and {own!r}; give each its own id")
+    return names
+
+
+def relation_keys(listing: dict[str, Any]) -> tuple[str, str] | None:
+    """What a file calls its predicates and its relations; None where it has none."""
+    for keys in RELATION_KEYS:
+        if all(isinstance(listing.get(key), list) for key in keys):
+            return keys
+    return None
+
+
+def read_relations(
+    listing: dict[str, Any], places: Mapping[str, Place], path: str | Path, skipped: Skipped
+) -> dict[str, tuple[list[tuple[int, str, int]], list[float]]]:
+    """Image id -> its relations (subject box, predicate, object box) with their scores, nan where there is none.
+
+    Args:
+        listing: The content of a COCO file. As SGG-Benchmark has it: `rel_categories` (id, name) and `rel_annotations`
+            (subject_id and object_id, which are annotations' ids, and predicate_id); or these as `predicates` and
+            `relations`, which `formats.coco` writes. A file without them has no relations.
+        places: Annotation's id -> image id and place among the image's boxes.
+        path: The file, for messages.
+        skipped: Gets what is left out: relations of boxes or predicates that are not there, of boxes of two images,
+            and of a box with itself.
+    """
+    related: dict[str, tuple[list[tuple[int, str, int]], list[float]]] = {}
+    keys = relation_keys(listing)
+    if keys is None:
+        return related
+    names = read_names(listing, keys[0], path, skipped)
+    readers = {"subject_id": image_id, "object_id": image_id, "predicate_id": image_id}
+    wrong: Counter[str] = Counter()
+    for subject, object_, predicate, entry in entries(listing, keys[1], readers, path, skipped):
+        ends = places.get(subject), places.get(object_)
+        if ends[0] is None or ends[1] is None or predicate not in names:
+            wrong["of a box or predicate that is not in it"] += 1
+        elif ends[0][0] != ends[1][0]:
+            wrong["between two images"] += 1
+        elif ends[0] == ends[1]:
+            wrong["of a box with itself"] += 1
+        else:
+            relations, scores = related.setdefault(ends[0][0], ([], []))
+            relations.append((ends[0][1], names[predicate], ends[1][1]))
+            scores.append(number(entry.get("score")))
+    for why, count in wrong.items():
+        skipped.add(Path(path).name, f"{count} relations left out: {why}")
+    return related
+
+
+def _scores(values: Sequence[float]) -> tuple[float, ...] | None:
+    """Scores, where each is one."""
+    return tuple(values) if values and not any(map(math.isnan, values)) else None
 
 
 def _frame(entry: dict[str, Any]) -> tuple[float, float] | None:

@@ -166,13 +166,18 @@ class AlignmentConfig(Strict):
 class VocabularyConfig(Strict):
     """The evaluation vocabulary."""
 
-    name: Literal["minigenome", "vg150", "vrd", "induced"] = Field(
+    name: Literal["minigenome", "vg150", "vrd", "data", "induced"] = Field(
         "minigenome",
-        description="minigenome, vg150, vrd (the names in the data's folder, where they are there), or induced: "
-        "visible things and relations that captions say",
+        description="minigenome, vg150, vrd (the names in the data's folder, where they are there), data: those that "
+        "the data's files list, else the most frequent of the training images' annotations; or induced: visible things "
+        "and relations that captions say",
     )
-    categories: int = Field(150, ge=1, description="of an induced one: categories at most")
-    predicates: int = Field(50, ge=1, description="of an induced one: predicates at most")
+    categories: int = Field(
+        150, ge=1, description="of an induced one, or one of data that list none: categories at most"
+    )
+    predicates: int = Field(
+        50, ge=1, description="of an induced one, or one of data that list none: predicates at most"
+    )
     minimum: int = Field(
         2,
         ge=1,

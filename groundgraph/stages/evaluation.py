@@ -46,7 +46,7 @@ from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
 from groundgraph.stages.relations import triplet_pairs, vrd_figures
 from groundgraph.stages.teachers import targets
-from groundgraph.stages.vocabulary import NAMED, vocabulary
+from groundgraph.stages.vocabulary import INDUCED, vocabulary
 
 NAME = "evaluation"
 GROUPS = ("all", "ambiguous", "unseen")
@@ -88,7 +88,7 @@ def measure(run: Run, folder: Path) -> dict[str, Any]:
     truths = [listing[i].truth for i in with_truth]
     objects, predicates = (v.names for v in vocabulary(run))
     true = truth_arrays(truths, objects, predicates)
-    annotated, means = annotated_categories(truths, objects, run.recipe.vocabulary.name in NAMED)
+    annotated, means = annotated_categories(truths, objects, run.recipe.vocabulary.name != INDUCED)
     withheld = novel(run)
     figures: dict[str, Any] = {}
     chance: dict[str, Any] = dict.fromkeys(GROUPS)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from groundgraph.data.sources.config import Data, MiniGenomeData, PhotoData, Vg150Data, VrdData
+from groundgraph.data.sources.config import DATA_PARTS, Data
 from groundgraph.errors import InputError
 from groundgraph.grounding import Method, method_of
 from groundgraph.grounding.config import GroundingConfig
@@ -41,14 +41,7 @@ from groundgraph.stages.places import MODEL_DETECTORS, anchor
 from groundgraph.systems import SYSTEMS
 from groundgraph.vision import can_pool
 
-SOURCES = {
-    "minigenome": MiniGenomeData,
-    "coco": PhotoData,
-    "jsonl": PhotoData,
-    "vg150": Vg150Data,
-    "vrd": VrdData,
-}
-KINDS = SOURCES | PARSER_CONFIGS  # of data and of parsers -> what that part of a recipe may say
+KINDS = DATA_PARTS | PARSER_CONFIGS  # of data and of parsers -> what that part of a recipe may say
 
 
 def _system(name: str) -> Method:

@@ -1,8 +1,8 @@
-"""The evaluation vocabulary: MiniGenome's, VG150's, VRD's, or one induced from what the train split's captions say.
+"""The evaluation vocabulary: MiniGenome's, VG150's, VRD's, the data's own, or one induced from captions.
 
-Reads the parsed captions, and for an induced one what the detector's labels mean (an open-vocabulary one has no names
-of its own); writes vocabulary/vocabulary.json: {"categories": [...], "predicates": [...]}, and of an induced one
-words.json: {"nouns": {word: [its name or null, why]}, "predicates": likewise}.
+Reads the parsed captions of the train split, and for an induced one what the detector's labels mean (an open-vocabulary
+one has no names of its own); writes vocabulary/vocabulary.json: {"categories": [...], "predicates": [...]}, and of an
+induced one words.json: {"nouns": {word: [its name or null, why]}, "predicates": likewise}.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from typing import Any
 
 from groundgraph.data.files import write_json
 from groundgraph.data.minigenome import CATEGORIES, PREDICATES
-from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES, VRD_OBJECTS, VRD_PREDICATES, Vocabulary
+from groundgraph.data.sources import open_source
+from groundgraph.data.sources.graphs import GraphSource
+from groundgraph.data.vocabulary import (
+    VG150_OBJECTS,
+    VG150_PREDICATES,
+    VRD_OBJECTS,
+    VRD_PREDICATES,
+    Vocabularies,
+    Vocabulary,
+)
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.errors import InputError
@@ -25,6 +34,7 @@ from groundgraph.language.induction import NO_BOX, Names, induce_categories, ind
 from groundgraph.language.predicates import as_written, written_forms
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.detector_labels import OPEN, detector_categories, label_settings
+from groundgraph.stages.examples import examples
 from groundgraph.stages.parsed import entities, parsed
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
@@ -35,14 +45,20 @@ NAMED = {
     "vrd": (VRD_OBJECTS.names, VRD_PREDICATES.names),
 }
 
+DATA, INDUCED = "data", "induced"
+
 
 def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe."""
-    asks_detector = recipe.vocabulary.name not in NAMED and recipe.detector.kind != OPEN
+    asks_detector = recipe.vocabulary.name == INDUCED and recipe.detector.kind != OPEN
     return [
         Stage(
             "vocabulary",
-            needs=("parsed", "regions") if asks_detector else ("parsed",),
+            needs=(
+                *(["examples"] if recipe.vocabulary.name == DATA else []),
+                "parsed",
+                *(["regions"] if asks_detector else []),
+            ),
             settings=[
                 recipe.vocabulary.model_dump(exclude={"novel", "alignment"}),
                 *(label_settings(recipe) if asks_detector else []),
@@ -60,6 +76,8 @@ def choose(run: Run, folder: Path) -> dict[str, Any]:
         categories, predicates = read_vrd_names(data.place(""))
     elif name in NAMED:
         categories, predicates = NAMED[name]
+    elif name == DATA:
+        categories, predicates = _of_data(run)
     else:
         names = _induced(run)
         categories, predicates = (part.chosen for part in names)
@@ -79,6 +97,30 @@ def vocabulary(run: Run) -> tuple[Vocabulary, Vocabulary]:
     """The evaluation vocabulary: (categories, predicates)."""
     raw = json.loads((run.folder / "vocabulary" / "vocabulary.json").read_text(encoding="utf-8"))
     return Vocabulary(tuple(raw["categories"])), Vocabulary(tuple(raw["predicates"]))
+
+
+def _of_data(run: Run) -> Vocabularies:
+    """The names that the data's files list, else the most frequent of the training images' annotations.
+
+    Raises:
+        InputError: The data have no annotated relation.
+    """
+    source, config = open_source(run.recipe.data, run.folder / "images"), run.recipe.vocabulary
+    listed = source.vocabularies() if isinstance(source, GraphSource) else None
+    if listed is not None:
+        return listed
+    uses: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    for example in examples(run, "train"):
+        if example.truth is not None:
+            uses[0].update(example.truth.labels)
+            uses[1].update(predicate for _, predicate, _ in example.truth.relations)
+    if not uses[1]:
+        raise InputError(
+            "vocabulary.name is data, but the training images have no annotated relation: name another vocabulary, or "
+            "induced"
+        )
+    categories, predicates = uses[0].most_common(config.categories), uses[1].most_common(config.predicates)
+    return tuple(name for name, _ in categories), tuple(name for name, _ in predicates)
 
 
 def _induced(run: Run) -> tuple[Names, Names]:

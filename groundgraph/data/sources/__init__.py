@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from groundgraph.data.sources.config import MiniGenomeData, PhotoData, Vg150Data, VrdData
+from groundgraph.data.sources.config import Data
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.registry import lookup
@@ -21,6 +21,7 @@ SOURCES = {
     "jsonl": "groundgraph.data.sources.photos:PhotoSource",
     "vg150": "groundgraph.data.sources.vg150:Vg150Source",
     "vrd": "groundgraph.data.sources.vrd:VrdSource",
+    "coco-relations": "groundgraph.data.sources.graphs:GraphSource",
 }
 
 
@@ -50,7 +51,7 @@ class Source(Protocol):
         """
 
 
-def open_source(data: MiniGenomeData | PhotoData | Vg150Data | VrdData, images: Path) -> Source:
+def open_source(data: Data, images: Path) -> Source:
     """The source that a recipe's data asks for; `images` is where one that draws its pictures keeps them."""
     source: Source = lookup(SOURCES, data.source, "data source")(data, images)
     return source

@@ -12,9 +12,11 @@ import numpy as np
 from groundgraph.data.boxes import inside, shares, upright
 from groundgraph.data.ids import name_text
 from groundgraph.data.images import ImageError, image_frame
+from groundgraph.data.sources.boxed import kept_graph
 from groundgraph.data.types import Example, GroundTruth, Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.coco_annotations import CocoImage, read_instances
+from groundgraph.formats.boxed_image import BoxedImage
+from groundgraph.formats.coco_annotations import read_instances
 
 
 def add_truth(
@@ -66,7 +68,7 @@ def add_truth(
 
 
 def _truth(
-    own: CocoImage, example: Example, instances: str | Path, skipped: Skipped, counts: np.ndarray
+    own: BoxedImage, example: Example, instances: str | Path, skipped: Skipped, counts: np.ndarray
 ) -> GroundTruth | None:
     """An image's boxes in pixels of its upright picture; counts: boxes there are, kept, outside their picture."""
     try:
@@ -85,8 +87,8 @@ def _truth(
     if not good.all():
         pixels = f"{size[0]} x {size[1]} pixels"
         skipped.add(example.image_id, f"{(~good).sum()} boxes of {instances} left out: outside the image of {pixels}")
-    boxes = boxes[good].clip(0, np.array([*size, *size])).astype(np.float32)
-    return GroundTruth(boxes, tuple(label for label, fits in zip(own.labels, good, strict=True) if fits))
+    boxes, labels, relations = kept_graph(boxes.clip(0, np.array([*size, *size])), own.labels, own.relations, good)
+    return GroundTruth(boxes.astype(np.float32), labels, relations)
 
 
 def _same_file(one: str, other: str) -> bool:

@@ -4,47 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from groundgraph.data.sources.data_part import DataPart, Names, Setting
+from groundgraph.data.sources.graph_config import CocoRelationsData
 from groundgraph.errors import InputError
 
-Setting = Literal["vg_caption", "coco_caption", "unlocalized_graph"]
 
-
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
-
-
-class _Data(BaseModel):
-    """What every source's part says: its splits, the last of which is measured, and the annotation files it reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
-    # Whether its triplets are names of its own vocabulary ("trees" is no tree), not words that people wrote.
-    named: ClassVar[bool] = False
-
-    @property
-    def data_set(self) -> str:
-        """In words, and where: what a run's folder belongs to, whatever the other settings are."""
-        return "MiniGenome"
-
-    @property
-    def pictureless(self) -> bool:
-        """Whether the data are without their pictures, so that nothing may open one."""
-        return False
-
-    def annotations(self) -> list[Path]:
-        """The files whose content decides what the examples are."""
-        return []
-
-
-class MiniGenomeData(_Data):
+class MiniGenomeData(DataPart):
     """The bundled procedural data; the numbers are images of its 4,000 / 500 / 1,000."""
 
     source: Literal["minigenome"]
@@ -54,7 +23,7 @@ class MiniGenomeData(_Data):
     test: int = Field(1000, ge=1, le=1000)
 
 
-class PhotoData(_Data):
+class PhotoData(DataPart):
     """A folder of images with captions: COCO captions JSON, or JSONL of {"image": ..., "captions": [...]}.
 
     instances (COCO JSON, boxes with categories) is optional and only ever measured against.
@@ -77,7 +46,7 @@ class PhotoData(_Data):
         return [Path(name) for name in (self.captions, self.instances) if name]
 
 
-class CocoFiles(_Data):
+class CocoFiles(DataPart):
     """COCO with captions, for the setting coco_caption: image folders with the captions file of each, in `folder`."""
 
     folder: str = Field(default_factory=lambda: os.path.abspath("data/coco"))
@@ -85,7 +54,7 @@ class CocoFiles(_Data):
     captions: Names = ("annotations/captions_train2017.json", "annotations/captions_val2017.json")
 
 
-class Vg150Data(_Data):
+class Vg150Data(DataPart):
     """Visual Genome with 150 categories and 50 predicates; file names are relative to `folder`.
 
     graphs, dictionary  VG-SGG-with-attri.h5 and its JSON, or the same files without "-with-attri"
@@ -160,7 +129,7 @@ class Vg150Data(_Data):
         return files
 
 
-class VrdData(_Data):
+class VrdData(DataPart):
     """VRD: 100 categories, 70 predicates; file names are relative to `folder`.
 
     train_annotations, test_annotations  JSON, as published; objects.json and predicates.json beside them are read where
@@ -214,4 +183,16 @@ class VrdData(_Data):
         return [*map(self.place, files + ([self.sizes] if self.sizes else [])), *names]
 
 
-Data = Annotated[MiniGenomeData | PhotoData | Vg150Data | VrdData, Field(discriminator="source")]
+# source -> what the `data` part of its recipes may say.
+DATA_PARTS: dict[str, type[DataPart]] = {
+    "minigenome": MiniGenomeData,
+    "coco": PhotoData,
+    "jsonl": PhotoData,
+    "vg150": Vg150Data,
+    "vrd": VrdData,
+    "coco-relations": CocoRelationsData,
+}
+Data = Annotated[
+    MiniGenomeData | PhotoData | Vg150Data | VrdData | CocoRelationsData,
+    Field(discriminator="source"),
+]

@@ -1,7 +1,6 @@
 """VRD without boxes (setting unlocalized_graph): an image's supervision is the set of its triplets of names.
 
-Two triplets that name one category are not known to share an object, nor a triplet to hold of one pair alone: of
-"person wear shirt", said of two persons, one triplet is left. The boxes are the truth that is measured against (and
+The boxes are the truth that is measured against (and
 what `detector: {kind: annotated}` proposes, in random order). Photos are optional.
 """
 
@@ -12,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from groundgraph.data.boxes import inside, upright
-from groundgraph.data.images import image_frame, locate
+from groundgraph.data.sources.boxed import boxed_example
 from groundgraph.data.sources.config import VrdData
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.text import read_json
-from groundgraph.data.types import Example, GroundTruth, Mention, ProgressBar, Skipped
+from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
+from groundgraph.formats.boxed_image import BoxedImage
 from groundgraph.formats.vrd import VrdImage, read_vrd, read_vrd_names
 
 _ORIGIN = "the annotations of VRD (json_dataset.zip), cs.stanford.edu/people/ranjaykrishna/vrd"
@@ -126,43 +125,8 @@ class VrdSource:
         return sizes
 
     def _example(self, image: VrdImage, skipped: Skipped) -> Example | None:
-        """An image with its triplets and what they mean, None where its photo cannot be used.
-
-        A box that reaches more than a little beyond the picture is left out with its relations.
-        """
-        path, size, boxes, relations = Path(image.name), self._sizes.get(image.name), image.boxes, image.relations
-        known, labels = size is not None, image.labels
-        try:
-            if self.data.images is not None:
-                path = locate(self.data.place(self.data.images), image.name)
-                size, orientation = image_frame(path)
-                boxes, known = upright(boxes, None, size, orientation), True
-        except InputError as error:
-            skipped.add(image.name, str(error))
-            return None
-        if size is None:
-            width, height = np.ceil(boxes[:, 2:].max(0)).astype(int).tolist()
-            size = (width, height)
-        usable = inside(boxes, size)
-        if known and not usable.all():
-            kept = [(s, p, o) for s, p, o in relations if usable[s] and usable[o]]
-            lost = f"{(~usable).sum()} boxes left out that reach beyond the image of {size[0]} x {size[1]} pixels"
-            skipped.add(image.name, f"{lost}, with {len(relations) - len(kept)} relations")
-            place = (np.cumsum(usable) - 1).tolist()
-            relations = [(place[s], p, place[o]) for s, p, o in kept]
-            boxes, labels = boxes[usable], tuple(label for label, good in zip(labels, usable, strict=True) if good)
-            if not relations:
-                return None
-        boxes = boxes.clip(0, np.array([*size, *size])).astype(np.float32)
-        meant: dict[tuple[str, str, str], tuple[set[int], set[int]]] = {}
-        for s, p, o in relations:
-            ends = meant.setdefault((labels[s], p, labels[o]), (set(), set()))
-            ends[0].add(s)
-            ends[1].add(o)
-        mentions = tuple(
-            Mention(number, (0, 0), tuple(sorted(objects)), end)
-            for number, ends in enumerate(meant.values())
-            for end, objects in enumerate(ends)
-        )
-        truth = GroundTruth(boxes, labels, tuple(relations), mentions)
-        return Example(image.name, str(path), (), tuple(meant), truth, None if self.data.images else size)
+        """An image with its triplets and what they mean, None where its photo cannot be used."""
+        folder = None if self.data.images is None else self.data.place(self.data.images)
+        frame = None if folder is not None else self._sizes.get(image.name)
+        own = BoxedImage(image.name, image.name, frame, image.boxes, image.labels, tuple(image.relations))
+        return boxed_example(own, folder, skipped)

@@ -1,0 +1,82 @@
+"""The `data` part of a recipe for data sets of boxes with relations."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from groundgraph.data.sources.data_part import DataPart
+
+
+class GraphData(DataPart):
+    """Boxes with relations; file names are relative to `folder`.
+
+    images      the folder of the pictures; null: without pictures
+    train_annotations, validation_annotations, test_annotations  a file a split; null: there is none
+    held_out    so many training images are measured instead of those of the test file; null: the test file's
+    validation  so many training images are held out as validation images, where they have no file; 0: there are none
+    seed        of the draw of both
+    train, test the first so many images only, null: all
+    """
+
+    named: ClassVar[bool] = True
+    title: ClassVar[str] = ""  # of the data set, in words
+
+    folder: str
+    images: str | None = "images"
+    train_annotations: str
+    validation_annotations: str | None = None
+    test_annotations: str | None = None
+    held_out: int | None = Field(None, ge=1)
+    validation: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    train: int | None = Field(None, ge=1)
+    test: int | None = Field(None, ge=1)
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those that have a file or are drawn; training images alone are measured themselves."""
+        middle = ("validation",) if self.validation or self.validation_annotations else ()
+        last = ("test",) if self.held_out or self.test_annotations else ()
+        return ("train", *middle, *last)
+
+    @property
+    def data_set(self) -> str:
+        """Which data these are, for a person."""
+        return f"{self.title} in {Path(self.folder).expanduser().resolve()}"
+
+    @property
+    def pictureless(self) -> bool:
+        """Whether no folder of pictures is named."""
+        return self.images is None
+
+    def place(self, name: str) -> Path:
+        """Where a file lies."""
+        return Path(self.folder).expanduser() / name
+
+    def file_of(self, split: str) -> Path | None:
+        """The annotations that a split has to itself; None: it is drawn from the training file's images."""
+        name = {
+            "train": self.train_annotations,
+            "validation": None if self.validation else self.validation_annotations,
+            "test": None if self.held_out else self.test_annotations,
+        }[split]
+        return None if name is None else self.place(name)
+
+    def annotations(self) -> list[Path]:
+        """The files of the splits."""
+        files = [self.file_of(split) for split in self.splits]
+        return [path for path in dict.fromkeys(files) if path is not None]
+
+
+class CocoRelationsData(GraphData):
+    """COCO annotations with relations (`rel_categories`, `rel_annotations`), SGG-Benchmark's format."""
+
+    title: ClassVar[str] = "COCO with relations"
+
+    source: Literal["coco-relations"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/graphs"))
+    train_annotations: str = "train.json"

@@ -1,0 +1,116 @@
+"""Data sets of boxes with relations: each format's reader gives the same images, and this makes examples of them.
+
+An image's supervision is the set of its triplets of names (setting unlocalized_graph), or its captions where the data
+have some; the boxes are the truth that is measured against, that `grounder: full` is trained on, and that `detector:
+{kind: annotated}` proposes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from groundgraph.data.sources.boxed import boxed_example
+from groundgraph.data.sources.graph_config import GraphData
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.types import Example, ProgressBar, Skipped
+from groundgraph.data.vocabulary import Vocabularies
+from groundgraph.errors import InputError
+from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
+from groundgraph.formats.coco_relations import read_coco_relations
+
+# source of a recipe's data -> who reads the images of a split.
+READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
+    "coco-relations": lambda data, split, skipped: read_coco_relations(_file(data, split), skipped),
+}
+# source -> (where to get the annotations, where to get the pictures), for a person.
+ORIGINS = {"coco-relations": ("your own, or SGG-Benchmark's docs/ANNOTATIONS.md on GitHub", "your own")}
+
+
+class GraphSource:
+    """The splits of a `GraphData`. A file is read once, when a split of its is first asked for."""
+
+    def __init__(self, data: GraphData, images: Path) -> None:
+        self.data = data
+        self._read: dict[str, tuple[BoxedImages, Skipped]] = {}
+
+    def needs(self) -> list[Need]:
+        """The annotations and the folder of the pictures."""
+        origin, pictures = ORIGINS[self.data.source]  # type: ignore[attr-defined]
+        required = [Need("annotations", str(path), origin) for path in self.data.annotations()]
+        if self.data.images is not None:
+            required.append(Need("images", str(self.data.place(self.data.images)), pictures))
+        return required
+
+    def pictures(self) -> list[Path]:
+        """The pictures that the annotations name; none without a folder of them."""
+        if self.data.images is None:
+            return []
+        folder = self.data.place(self.data.images)
+        return [folder / image.file_name for split in self.data.splits for image in self._split(split)]
+
+    def vocabularies(self) -> Vocabularies | None:
+        """The categories and predicates that the training file lists; None: it lists none."""
+        return self._file("train")[0].vocabularies
+
+    def examples(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
+        """A split's examples in the order of its file.
+
+        Left out and recorded: images without a relation or caption, and those whose picture cannot be used.
+
+        Raises:
+            InputError: A file or the folder of the pictures is missing or damaged, or too many images are held out.
+        """
+        listed = self._split(split)
+        if self.data.file_of(split) is not None:
+            skipped.items += self._file(split)[1].items
+        most = {"train": self.data.train, "test": self.data.test}.get(split)
+        folder = None if self.data.images is None else self.data.place(self.data.images)
+        if folder is not None and not folder.is_dir():
+            raise InputError(f"{folder}: no such image folder; name it in data.images, or null for none")
+        examples = []
+        with progress(f"reading {split} images", len(listed[:most])) as advance:
+            for image in listed[:most]:
+                if example := boxed_example(image, folder, skipped):
+                    examples.append(example)
+                advance(1)
+        return examples
+
+    def _file(self, split: str) -> tuple[BoxedImages, Skipped]:
+        """What a split's file holds, and what is odd in it."""
+        if split not in self._read:
+            notes = Skipped()
+            read = READERS[self.data.source]  # type: ignore[attr-defined]
+            self._read[split] = read(self.data, split, notes), notes
+        return self._read[split]
+
+    def _split(self, split: str) -> list[BoxedImage]:
+        own = split != "train" and self.data.file_of(split) is not None
+        return self._file(split)[0].images if own else self._drawn[split]
+
+    @cached_property
+    def _drawn(self) -> dict[str, list[BoxedImage]]:
+        """The training file's images, and those of them that are held out, each in the file's order."""
+        images, data = self._file("train")[0].images, self.data
+        held = {"test": data.held_out or 0, "validation": data.validation}
+        if images and sum(held.values()) >= len(images):
+            raise InputError(
+                f"{data.file_of('train')}: {len(images)} images have annotations, and {sum(held.values())} are to be "
+                "held out: set data.held_out and data.validation lower"
+            )
+        drawn, parts = np.random.default_rng(data.seed).permutation(len(images)), {}
+        for split, count in (*held.items(), ("train", len(images))):
+            parts[split] = [images[row] for row in np.sort(drawn[:count]).tolist()]
+            drawn = drawn[count:]
+        return parts
+
+
+def _file(data: GraphData, split: str) -> Path:
+    """A split's own file, which it has where it is read."""
+    path = data.file_of(split)
+    if path is None:
+        raise InputError(f"data: no {split} annotations are named; set data.{split}_annotations")
+    return path

@@ -1,0 +1,172 @@
+"""Boxes with relations from miniature files in the public formats: what they yield, leave out and refuse."""
+
+import json
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import TypeAdapter
+
+from groundgraph.data.sources import open_source
+from groundgraph.data.sources.config import Data
+from groundgraph.data.types import AnnotatedImage, Skipped
+from groundgraph.errors import InputError
+from groundgraph.evaluation.files import evaluate_files
+from groundgraph.formats.coco_relations import read_coco_relations, write_coco_relations
+
+
+@contextmanager
+def bar(what, total):
+    yield lambda count: None
+
+
+def opened(source, folder, **keys):
+    return open_source(TypeAdapter(Data).validate_python({"source": source, "folder": str(folder)} | keys), folder)
+
+
+def split(source, folder, name="train", **keys):
+    skipped = Skipped()
+    return opened(source, folder, **keys).examples(name, skipped, bar), [why for _, why in skipped.items]
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def picture(path, size=(100, 80)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size).save(path)
+
+
+# As in SGG-Benchmark's docs/ANNOTATIONS.md: ids from 0, boxes numbered over all images.
+BENCHMARK = {
+    "images": [
+        {"id": 0, "file_name": "a.jpg", "width": 100, "height": 80},
+        {"id": 1, "file_name": "b.jpg", "width": 100, "height": 80},
+    ],
+    "categories": [
+        {"id": 0, "name": "person", "supercategory": "none"},
+        {"id": 1, "name": "horse", "supercategory": "none"},
+        {"id": 2, "name": "hat", "supercategory": "none"},
+    ],
+    "rel_categories": [{"id": 0, "name": "above"}, {"id": 1, "name": "riding"}],
+    "annotations": [
+        {"id": 0, "image_id": 0, "category_id": 0, "bbox": [20, 10, 20, 30], "area": 600, "iscrowd": 0},
+        {"id": 1, "image_id": 0, "category_id": 1, "bbox": [10, 30, 60, 40], "area": 2400, "iscrowd": 0},
+        {"id": 2, "image_id": 0, "category_id": 0, "bbox": [70, 10, 20, 30], "area": 600, "iscrowd": 0},
+        {"id": 3, "image_id": 1, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500, "iscrowd": 0},
+    ],
+    "rel_annotations": [
+        {"id": 0, "subject_id": 0, "predicate_id": 1, "object_id": 1, "image_id": 0},
+        {"id": 1, "subject_id": 2, "predicate_id": 0, "object_id": 1, "image_id": 0},
+        {"id": 2, "subject_id": 2, "predicate_id": 0, "object_id": 0, "image_id": 0},
+    ],
+}
+
+
+def test_sgg_benchmarks_coco(tmp_path):
+    write(tmp_path / "train.json", BENCHMARK)
+    picture(tmp_path / "images" / "a.jpg")
+    picture(tmp_path / "images" / "b.jpg")
+    (example,), notes = split("coco-relations", tmp_path)
+    assert example.path == str(tmp_path / "images" / "a.jpg") and example.size is None
+    assert example.truth.labels == ("person", "horse", "person")
+    assert example.truth.boxes.tolist() == [[20, 10, 40, 40], [10, 30, 70, 70], [70, 10, 90, 40]]
+    assert example.truth.relations == ((0, "riding", 1), (2, "above", 1), (2, "above", 0))
+    assert example.triplets == (
+        ("person", "riding", "horse"),
+        ("person", "above", "horse"),
+        ("person", "above", "person"),
+    )
+    assert notes == ["has no relation"]
+    source = opened("coco-relations", tmp_path)
+    assert source.vocabularies() == (("person", "horse", "hat"), ("above", "riding"))
+    assert [need.present for need in source.needs()] == [True, True]
+    assert opened("coco-relations", tmp_path / "gone").needs()[0].present is False
+
+
+def test_without_pictures_the_file_says_their_sizes(tmp_path):
+    write(tmp_path / "train.json", BENCHMARK)
+    (example,), _ = split("coco-relations", tmp_path, images=None)
+    assert example.size == (100, 80) and opened("coco-relations", tmp_path, images=None).pictures() == []
+
+
+def test_a_scaled_picture_scales_its_boxes(tmp_path):
+    write(tmp_path / "train.json", BENCHMARK)
+    picture(tmp_path / "images" / "a.jpg", (200, 160))
+    (example,), _ = split("coco-relations", tmp_path)
+    assert example.truth.boxes[0].tolist() == [40, 20, 80, 80]
+
+
+def test_relations_that_cannot_be_used_are_counted(tmp_path):
+    odd = [
+        {"subject_id": 0, "predicate_id": 1, "object_id": 3},
+        {"subject_id": 0, "predicate_id": 9, "object_id": 1},
+        {"subject_id": 0, "predicate_id": 1, "object_id": 0},
+        {"subject_id": 0, "predicate_id": 1},
+    ]
+    path = write(tmp_path / "train.json", BENCHMARK | {"rel_annotations": BENCHMARK["rel_annotations"] + odd})
+    skipped = Skipped()
+    assert len(read_coco_relations(path, skipped).images[0].relations) == 3
+    assert {why for _, why in skipped.items} == {
+        "1 relations left out: between two images",
+        "1 relations left out: of a box or predicate that is not in it",
+        "1 relations left out: of a box with itself",
+        "has no subject_id and object_id and predicate_id that can be used: object_id is missing",
+    }
+
+
+def test_a_file_without_relations_is_told_what_it_lacks(tmp_path):
+    write(tmp_path / "train.json", {k: v for k, v in BENCHMARK.items() if not k.startswith("rel_")})
+    with pytest.raises(InputError, match="has no lists `rel_categories` and `rel_annotations`"):
+        split("coco-relations", tmp_path)
+
+
+def test_splits_are_files_or_drawn(tmp_path):
+    images = [dict(BENCHMARK["images"][0], id=i, file_name=f"{i}.jpg") for i in range(20)]
+    boxes = [
+        dict(box, id=10 * i + k, image_id=i) for i in range(20) for k, box in enumerate(BENCHMARK["annotations"][:2])
+    ]
+    relations = [{"subject_id": 10 * i, "object_id": 10 * i + 1, "predicate_id": 1} for i in range(20)]
+    many = BENCHMARK | {"images": images, "annotations": boxes, "rel_annotations": relations}
+    write(tmp_path / "train.json", many)
+    write(tmp_path / "test.json", BENCHMARK)
+    keys = {"images": None, "held_out": 5, "validation": 3}
+    parts = {name: split("coco-relations", tmp_path, name, **keys)[0] for name in ("train", "validation", "test")}
+    assert {name: len(own) for name, own in parts.items()} == {"train": 12, "validation": 3, "test": 5}
+    assert len({e.image_id for own in parts.values() for e in own}) == 20
+    files = {"images": None, "test_annotations": "test.json"}
+    assert opened("coco-relations", tmp_path, **files).data.splits == ("train", "test")
+    assert len(split("coco-relations", tmp_path, **files)[0]) == 20
+    assert [e.image_id for e in split("coco-relations", tmp_path, "test", **files)[0]] == ["0"]
+    with pytest.raises(InputError, match="20 images have annotations, and 20 are to be held out"):
+        split("coco-relations", tmp_path, images=None, held_out=20)
+
+
+def test_written_relations_are_read_again_and_measured(tmp_path):
+    annotated = AnnotatedImage(
+        "7",
+        str(tmp_path / "images" / "a.jpg"),
+        (100, 80),
+        np.array([[20, 10, 40, 40], [10, 30, 70, 70]], np.float32),
+        np.array([1, 2]),
+        np.array([0.5, 0.25], np.float32),
+        np.array([[0, 1, 2]]),
+        np.array([0.75], np.float32),
+    )
+    path = tmp_path / "train.json"
+    counts = write_coco_relations(path, [annotated], (("person", "horse"), ("above", "riding")))
+    assert counts["relations"] == 1
+    content = json.loads(path.read_text())
+    assert content["rel_categories"] == [{"id": 0, "name": "above"}, {"id": 1, "name": "riding"}]
+    assert content["rel_annotations"][0] | {"score": 0} == {
+        "id": 0, "image_id": 7, "subject_id": 0, "object_id": 1, "predicate_id": 1, "score": 0,
+    }  # fmt: skip
+    (image,) = read_coco_relations(path, Skipped()).images
+    assert image.labels == ("person", "horse") and image.relations == ((0, "riding", 1),)
+    assert image.scores == pytest.approx((0.5, 0.25)) and image.relation_scores == pytest.approx((0.75,))
+    assert np.allclose(image.boxes, annotated.boxes)
+    assert evaluate_files(path, path)["R"]["20"] == 1.0
