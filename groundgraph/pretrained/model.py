@@ -96,7 +96,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
 
     @property
     def min_score(self) -> float:
-        """The least score of what is shown by default, half of which is right; 0: all, since scores say nothing."""
+        """The least score of what is shown by default, see `Showing.min_score`."""
         return self.showing.min_score
 
     @cached_property

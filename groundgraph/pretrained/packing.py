@@ -37,7 +37,7 @@ from groundgraph.systems import stored_models
 from groundgraph.vision import NAMED
 
 FORMAT = 1
-NAMES = ("categories", "predicates", "detector", "trained predicates", "calibration", "merging")
+NAMES = ("categories", "predicates", "detector", "trained predicates", "calibration", "merging", "least score")
 FILES = ("config.json", "model.safetensors")
 # What a recipe may name by a folder of this disk, and the folder that it is copied to.
 EXPERTS = {
@@ -57,7 +57,8 @@ class ModelParts:
     Attributes:
         network: The scene-graph model.
         names: Its "categories" and "predicates", the "detector"'s categories, the "trained predicates", the
-            "calibration" of its scores, and the "merging" of its boxes.
+            "calibration" of its scores, the "merging" of its boxes, and the "least score" shown where
+            nothing calibrates them.
         recipe: What it was trained by; names the detector and the text model.
         method: Its grounder's name.
         grounder: The folder of the trained grounder; None: the method has none.

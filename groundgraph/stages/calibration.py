@@ -15,7 +15,7 @@ from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.calibration import Calibration, at_least, fit_calibration
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.merging import fit_merging, pairs_of_one
-from groundgraph.sgg.showing import Showing
+from groundgraph.sgg.showing import Showing, uncalibrated
 from groundgraph.sgg.unions import UnionsOf
 from groundgraph.stages.examples import examples
 from groundgraph.stages.names import trained_names
@@ -62,7 +62,7 @@ def learn_showing(run: Run, model: SggModel, unions_of: UnionsOf) -> Showing:
 
     Returns:
         Which boxes are of one thing, and what the scores of graphs with each thing once mean; not calibrated where
-        there are no such images, or none on which it is right.
+        there are no such images, or the model is right on none.
     """
     validation = annotated_validation(run, unions_of)
     if validation is None:
@@ -70,7 +70,7 @@ def learn_showing(run: Run, model: SggModel, unions_of: UnionsOf) -> Showing:
     graphs = validation.graphs(model)
     calibration = _fitted(graphs, validation.truth)
     if calibration is None:
-        return Showing()
+        return uncalibrated(np.concatenate([g.relation_scores for g in graphs]), len(validation.truth.relations))
     # Of the many boxes without a relation, those of one thing are other boxes than what is shown twice.
     shown = [at_least(calibration.calibrated(graph), calibration.min_score) for graph in graphs]
     pairs = [pairs_of_one(*pair) for pair in zip(shown, validation.boxes, strict=True)]

@@ -22,7 +22,7 @@ from groundgraph.language.concepts import meaning_of
 from groundgraph.sgg.calibration import Calibration, fit_calibration, spoken_share
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.merging import Merging
-from groundgraph.sgg.showing import Showing
+from groundgraph.sgg.showing import Showing, uncalibrated
 from groundgraph.sgg.unions import UnionsOf
 from groundgraph.stages.calibration import annotated_validation
 from groundgraph.stages.examples import examples, image_ids
@@ -43,6 +43,7 @@ class HeldOut(NamedTuple):
         spoken: [Q] bool, a caption relates the two, in whatever way and by whatever names.
         offsets: [N + 1], where each image's relations begin.
         folds: [N], which model found them.
+        mentioned: How many relations the captions say.
     """
 
     scores: np.ndarray
@@ -50,6 +51,7 @@ class HeldOut(NamedTuple):
     spoken: np.ndarray
     offsets: np.ndarray
     folds: np.ndarray
+    mentioned: int
 
 
 def found_by_others(run: Run, method: str, unions_of: UnionsOf) -> HeldOut | None:
@@ -68,6 +70,7 @@ def found_by_others(run: Run, method: str, unions_of: UnionsOf) -> HeldOut | Non
     draw, rng = labels_of(run, method, surest=True), np.random.default_rng(run.recipe.seed)
     graphs: list[Graph] = []
     truths: list[GroundTruth] = []
+    mentioned = 0
     for fold in range(FOLDS):
         held, rest = usable[fold::FOLDS], np.delete(usable, np.s_[fold::FOLDS])
         model, _ = train_model(run, method, unions_of, rest.tolist(), f"held out {fold + 1}")
@@ -75,7 +78,8 @@ def found_by_others(run: Run, method: str, unions_of: UnionsOf) -> HeldOut | Non
             proposals = viewed_regions(run, "train", tuple(ids[i] for i in held))
             unions = unions_of([listing[i] for i in held], proposals)
             graphs += map(Merging().merged, predict(model, proposals, run.recipe.sgg.inference, unions=unions))
-            labels = (draw(int(i), rng) for i in held)
+            labels = [draw(int(i), rng) for i in held]
+            mentioned += sum(int((relations[:, 2] > 0).sum()) for _, relations in labels)
             truths += [spoken_graph(*pair, trained_names(run)) for pair in zip(proposals, labels, strict=True)]
     if not run.processes.first:
         return None
@@ -87,6 +91,7 @@ def found_by_others(run: Run, method: str, unions_of: UnionsOf) -> HeldOut | Non
         related_predictions(truth, predictions),
         predictions.pair_offsets,
         np.repeat(np.arange(FOLDS), counts),
+        mentioned,
     )
 
 
@@ -123,7 +128,8 @@ def wider_names(names: tuple[str, ...]) -> np.ndarray:
 
 def captions_showing(held: HeldOut) -> Showing:
     """What people are shown of a model whose like found these."""
-    return Showing(calibration=_curve(held, np.ones(len(held.scores), bool)))
+    calibration = _curve(held, np.ones(len(held.scores), bool))
+    return Showing(calibration=calibration) if calibration else uncalibrated(held.scores, held.mentioned)
 
 
 def held_out_figures(held: HeldOut) -> dict[str, Any]:

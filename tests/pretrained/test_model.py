@@ -86,7 +86,7 @@ def test_pictures_in_memory_lists_and_given_boxes(packed, image):
     assert [len(g.objects) for g in loaded.predict([image, str(image)])] == 2 * [len(one.objects)]
     assert loaded.predict([]) == []
     boxes = np.array([[4, 4, 60, 60], [30, 20, 90, 80]], np.float32)
-    given = loaded.predict(image, boxes)
+    given = loaded.predict(image, boxes, min_score=0)
     assert np.array_equal(given.graph.boxes, boxes) and len(given.graph.pairs) == 2
     assert {r["predicate"] for r in given.relations} <= set(loaded.predicates)
     with pytest.raises(InputError, match="boxes of 1 images for 2 images"):

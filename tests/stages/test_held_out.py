@@ -12,6 +12,7 @@ from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import Graph, Regions
 from groundgraph.evaluation.calibration import related_predictions, right_predictions
 from groundgraph.report.charts import reliability_records
+from groundgraph.sgg.showing import Showing
 from groundgraph.stages.held_out import HeldOut, captions_showing, held_out_figures, spoken_graph
 from groundgraph.stages.missing import BY_CAPTIONS
 
@@ -52,7 +53,7 @@ def held():
     scores = rng.random(3000) ** 0.25
     true = rng.random(3000) < scores
     spoken = true & (rng.random(3000) < 0.6)
-    return HeldOut(scores, spoken, spoken, np.arange(3001), np.arange(3000) % 3)
+    return HeldOut(scores, spoken, spoken, np.arange(3001), np.arange(3000) % 3, int(spoken.sum()))
 
 
 def test_probabilities_are_of_what_is_so_not_of_what_is_said(held):
@@ -66,9 +67,10 @@ def test_probabilities_are_of_what_is_so_not_of_what_is_said(held):
     assert figures["precision"] == pytest.approx(held.right.mean() / curve.spoken, abs=0.03)  # all are shown
 
 
-def test_nothing_right_is_nothing_to_learn_from(held):
-    showing = captions_showing(held._replace(right=np.zeros(3000, bool)))
-    assert showing.calibration is None and showing.min_score == 0
+def test_where_nothing_is_right_as_much_is_shown_as_people_mention(held):
+    showing = captions_showing(held._replace(right=np.zeros(3000, bool), mentioned=40))
+    assert showing.calibration is None and (held.scores >= showing.min_score).sum() == 40
+    assert Showing.of_names(showing.record()) == showing
 
 
 def test_photos_without_annotation_have_a_threshold_and_blank_ones_no_graph(tmp_path):
