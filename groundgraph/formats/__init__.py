@@ -38,6 +38,7 @@ ANNOTATION_WRITERS = {
     "vg150": "groundgraph.formats.vg150:write_vg150",
     "coco": "groundgraph.formats.coco:write_coco",
     "coco-relations": "groundgraph.formats.coco_relations:write_coco_relations",
+    "label-studio": "groundgraph.formats.label_studio:write_label_studio",
 }
 PSEUDO_LABEL_WRITERS = {"jsonl": "groundgraph.formats.pseudo_jsonl:write_pseudo_lines"}
 FOLDERS = {"vg150", "graphml"}  # which of them write a folder, not a file

@@ -22,6 +22,7 @@ SOURCES = {
     "vg150": "groundgraph.data.sources.vg150:Vg150Source",
     "vrd": "groundgraph.data.sources.vrd:VrdSource",
     "coco-relations": "groundgraph.data.sources.graphs:GraphSource",
+    "label-studio": "groundgraph.data.sources.graphs:GraphSource",
 }
 
 

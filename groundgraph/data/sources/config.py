@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from groundgraph.data.sources.data_part import DataPart, Names, Setting
-from groundgraph.data.sources.graph_config import CocoRelationsData
+from groundgraph.data.sources.graph_config import CocoRelationsData, LabelStudioData
 from groundgraph.errors import InputError
 
 
@@ -191,8 +191,9 @@ DATA_PARTS: dict[str, type[DataPart]] = {
     "vg150": Vg150Data,
     "vrd": VrdData,
     "coco-relations": CocoRelationsData,
+    "label-studio": LabelStudioData,
 }
 Data = Annotated[
-    MiniGenomeData | PhotoData | Vg150Data | VrdData | CocoRelationsData,
+    MiniGenomeData | PhotoData | Vg150Data | VrdData | CocoRelationsData | LabelStudioData,
     Field(discriminator="source"),
 ]

@@ -80,3 +80,13 @@ class CocoRelationsData(GraphData):
     source: Literal["coco-relations"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/graphs"))
     train_annotations: str = "train.json"
+
+
+class LabelStudioData(GraphData):
+    """Boxes and relations of Label Studio: its export as JSON."""
+
+    title: ClassVar[str] = "Label Studio's tasks"
+
+    source: Literal["label-studio"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/graphs"))
+    train_annotations: str = "train.json"

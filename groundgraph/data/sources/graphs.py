@@ -21,13 +21,18 @@ from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
 from groundgraph.formats.coco_relations import read_coco_relations
+from groundgraph.formats.label_studio import read_label_studio
 
 # source of a recipe's data -> who reads the images of a split.
 READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
     "coco-relations": lambda data, split, skipped: read_coco_relations(_file(data, split), skipped),
+    "label-studio": lambda data, split, skipped: read_label_studio(_file(data, split), skipped),
 }
 # source -> (where to get the annotations, where to get the pictures), for a person.
-ORIGINS = {"coco-relations": ("your own, or SGG-Benchmark's docs/ANNOTATIONS.md on GitHub", "your own")}
+ORIGINS = {
+    "coco-relations": ("your own, or SGG-Benchmark's docs/ANNOTATIONS.md on GitHub", "your own"),
+    "label-studio": ("Label Studio, Export, JSON", "your own"),
+}
 
 
 class GraphSource:
