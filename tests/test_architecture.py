@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -110,3 +111,9 @@ def test_a_class_name_stands_for_one_class():
             if isinstance(node, ast.ClassDef) and node.name != "Config":  # a model's own settings: Motifs.Config
                 places.setdefault(node.name, []).append(module)
     assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports a test file by its name alone, and stops where there are two."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
