@@ -19,8 +19,8 @@ def export(
         str,
         typer.Option(
             "--format",
-            help="pseudo-labels: vg150, coco, coco-relations, label-studio, jsonl. predictions: json (all, to be measured), "
-            "graphml, networkx.",
+            help="pseudo-labels: vg150, coco, coco-relations, label-studio, jsonl. predictions: json (all, to be "
+            "measured), graphml, networkx.",
         ),
     ],
     method: Method = None,
