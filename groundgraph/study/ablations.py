@@ -107,7 +107,7 @@ ABLATIONS = {
         grounder="pairs",
     ),
     "parser": Ablation(
-        "what reads the captions: the rules, the registry's rule-based parser, or the true triplets, the bound",
+        "what reads the captions: the rules, the registry's rule-based parser, or the true triplets",
         _each("parser.name", "rules", "scenegraphparser", "truth"),
         "rules",
         graphs=True,
