@@ -18,6 +18,8 @@ def logsumexp(logits: Tensor, dim: int = -1) -> Tensor:
         logits: Of any shape.
         dim: Over which.
     """
+    if not logits.shape[dim]:
+        return logits.logsumexp(dim)  # over nothing: -inf
     return _LogSumExp.apply(logits, dim)
 
 

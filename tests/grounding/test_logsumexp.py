@@ -22,3 +22,7 @@ def test_value_and_gradient_are_torch_s(dim):
 def test_where_all_is_masked_all_count_alike():
     logits = torch.full((2, 4), MASKED_LOGIT)
     torch.testing.assert_close(logsumexp(logits), logits.logsumexp(-1))
+
+
+def test_over_nothing_it_is_minus_infinity():
+    assert torch.equal(logsumexp(torch.zeros(2, 0)), torch.full((2,), -torch.inf))
