@@ -5,13 +5,15 @@ Reads the recipe's data; writes examples/SPLIT.jsonl, an image a line, and image
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundgraph.data.read_ahead import ReadAhead
 from groundgraph.data.records import Lines, example_of, example_record, write_lines
 from groundgraph.data.sources import Source, open_source
+from groundgraph.data.sources.captions import CaptionsSource
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.engine.fingerprints import file_identity, file_states
 from groundgraph.engine.run import Run
@@ -45,11 +47,36 @@ def collect(run: Run, folder: Path) -> dict[str, Any]:
     """Read or draw the data."""
     source, counts = open_source(run.recipe.data, run.folder / "images"), {}
     for split in run.recipe.splits:
-        listing = read_examples(source, split, run.skipped, run.progress)
-        write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in listing))
-        counts |= {f"{split} images": len(listing), f"{split} captions": sum(len(e.captions) for e in listing)}
-        counts[f"{split} triplets of words"] = sum(len(e.triplets) for e in listing)
+        own = Counter[str]()
+        stream = _stream(source, split, run.skipped, run.progress)
+        write_lines(folder / f"{split}.jsonl", (example_record(e, run.folder) for e in _counted(stream, split, own)))
+        counts |= own
     return {name: count for name, count in counts.items() if count}
+
+
+def _stream(source: Source, split: str, skipped: Skipped, progress: ProgressBar) -> Iterator[Example]:
+    """A source's examples of a split, one by one. Raises as `read_examples`."""
+    if not isinstance(source, CaptionsSource):
+        yield from read_examples(source, split, skipped, progress)
+        return
+    example = None
+    for example in source.stream(split, skipped, progress):
+        yield example
+    if example is None:
+        raise _nothing_left(split, skipped)
+
+
+def _counted(stream: Iterator[Example], split: str, counts: Counter[str]) -> Iterator[Example]:
+    """The examples as they come, counted."""
+    for example in stream:
+        counts[f"{split} images"] += 1
+        counts[f"{split} captions"] += len(example.captions)
+        counts[f"{split} triplets of words"] += len(example.triplets)
+        yield example
+
+
+def _nothing_left(split: str, skipped: Skipped) -> InputError:
+    return InputError(f"no {split} image with a caption or triplet is left: {_first(skipped)}")
 
 
 def read_examples(source: Source, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
@@ -60,7 +87,7 @@ def read_examples(source: Source, split: str, skipped: Skipped, progress: Progre
     """
     listing = source.examples(split, skipped, progress)
     if not listing:
-        raise InputError(f"no {split} image with a caption or triplet is left: {_first(skipped)}")
+        raise _nothing_left(split, skipped)
     return listing
 
 

@@ -6,7 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-_PHOTOS = ("coco", "jsonl")  # sources whose files are named one by one; vg150's are relative to its folder
+_PHOTOS = (
+    "coco",
+    "jsonl",
+    "table",
+    "webdataset",
+    "karpathy",
+)  # sources whose files are named one by one; vg150's are relative to its folder
 _PHOTO_FILES = ("data.images", "data.captions", "data.instances")
 _FILES = ("data.folder", "data.coco.folder", "sgg.motifs.checkpoint", "sgg.uniter.checkpoint")
 _MODELS = (

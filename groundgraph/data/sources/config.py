@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from groundgraph.data.sources.caption_config import CaptionsData
 from groundgraph.data.sources.data_part import DataPart, Names, Setting
 from groundgraph.data.sources.graph_config import CocoRelationsData, LabelStudioData
 from groundgraph.errors import InputError
@@ -188,12 +189,15 @@ DATA_PARTS: dict[str, type[DataPart]] = {
     "minigenome": MiniGenomeData,
     "coco": PhotoData,
     "jsonl": PhotoData,
+    "table": CaptionsData,
+    "webdataset": CaptionsData,
+    "karpathy": CaptionsData,
     "vg150": Vg150Data,
     "vrd": VrdData,
     "coco-relations": CocoRelationsData,
     "label-studio": LabelStudioData,
 }
 Data = Annotated[
-    MiniGenomeData | PhotoData | Vg150Data | VrdData | CocoRelationsData | LabelStudioData,
+    MiniGenomeData | PhotoData | CaptionsData | Vg150Data | VrdData | CocoRelationsData | LabelStudioData,
     Field(discriminator="source"),
 ]

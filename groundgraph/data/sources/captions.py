@@ -1,0 +1,144 @@
+"""Captions as data sets of captions are stored, streamed: an image at a time, whatever the files' size.
+
+Rows of one image that follow one another are one image. Pictures that lie in the files themselves (tars, Arrow,
+parquet) are written into the run's folder, where every later stage finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from groundgraph.data.files import atomic_write
+from groundgraph.data.images import ImageError, locate
+from groundgraph.data.sources.caption_config import CaptionsData
+from groundgraph.data.sources.needs import Need
+from groundgraph.data.text import plain
+from groundgraph.data.types import Example, ProgressBar, Skipped
+from groundgraph.errors import InputError
+from groundgraph.formats.caption_tables import captions_of, read_rows
+from groundgraph.formats.karpathy import read_karpathy
+from groundgraph.formats.webdataset import read_tar
+
+MOST = 1000  # captions of an image
+
+
+class CaptionsSource:
+    """The splits of a `CaptionsData`; pictures of the files' own are written to `images`."""
+
+    def __init__(self, data: CaptionsData, images: Path) -> None:
+        self.data, self.images = data, images
+
+    def needs(self) -> list[Need]:
+        """The files and folders that the recipe names."""
+        required = [Need("captions", name, "your own", key="data.captions") for name in self.data.captions]
+        return required + ([Need("images", self.data.images, "your own")] if self.data.images else [])
+
+    def pictures(self) -> list[Path]:
+        """The files of the captions, whose sizes and times stand for the millions of pictures that they name."""
+        return self.data.files()
+
+    def examples(self, split: str, skipped: Skipped, progress: ProgressBar) -> list[Example]:
+        """A split's examples, all of them held. Raises as `stream`."""
+        return list(self.stream(split, skipped, progress))
+
+    def stream(self, split: str, skipped: Skipped, progress: ProgressBar) -> Iterator[Example]:
+        """A split's examples, one after another; of those that were, a number each is kept, to know doubles.
+
+        Args:
+            split: One of the recipe's.
+            skipped: Gets, counted, what is left out: rows without a caption or picture, and images that come again.
+            progress: Shows how many files are done.
+
+        Raises:
+            InputError: A file, folder or column is missing, or a file damaged; names it.
+        """
+        if self.data.images is not None and not Path(self.data.images).is_dir():
+            raise InputError(f"{self.data.images}: no such image folder; name it in data.images")
+        files, known, count = self.data.files(), set[int](), 0
+        wrong: Counter[str] = Counter()
+        first: dict[str, str] = {}
+
+        def leave_out(why: str, where: str) -> None:
+            wrong[why] += 1
+            first.setdefault(why, where)
+
+        with progress(f"reading {split} captions", len(files)) as advance:
+            for file in files:
+                for name, rows in groupby(self._rows(file, split), key=lambda row: _name(row[1])):
+                    if split == "train" and count == self.data.train:
+                        break
+                    (number, picture, _), texts = (own := list(islice(rows, MOST)))[0], _texts(own)
+                    where = f"{file.name}, row {number}"
+                    if name is None or not texts:
+                        leave_out("rows without a " + ("picture" if name is None else "caption"), where)
+                        continue
+                    if hash(name) in known:
+                        leave_out("images that come again, after others", f"{where}: {name}")
+                        continue
+                    try:
+                        path = self._path(name, picture, file, number)
+                    except ImageError as error:
+                        leave_out("images that are not there", f"{where}: {error}")
+                        continue
+                    known.add(hash(name))
+                    count += 1
+                    yield Example(plain(name), str(path), tuple(texts))
+                advance(1)
+        for why, many in wrong.items():
+            skipped.add(file.parent.name or str(file.parent), f"{many:,} {why}, such as {first[why]}")
+
+    def _rows(self, file: Path, split: str) -> Iterator[tuple[int, Any, Any]]:
+        if self.data.source == "karpathy":
+            return read_karpathy(file, split)
+        if self.data.source == "webdataset":
+            return read_tar(file)
+        return read_rows(file, self.data.columns.image, self.data.columns.caption)
+
+    def _path(self, name: str, picture: Any, file: Path, number: int) -> Path:
+        """Where an image is: written out where the file holds it, else in the folder of the pictures.
+
+        A name without an ending (img2dataset's keys) is looked for with .jpg, and in the folder of its first five
+        digits.
+        """
+        if isinstance(picture, dict) and picture.get("bytes"):
+            ending = Path(name).suffix.lower() or ".jpg"
+            path = self.images / file.name.partition(".")[0] / f"{number:09d}{ending}"
+            if not path.exists():
+                with atomic_write(path, sync=False) as temporary:
+                    temporary.write_bytes(picture["bytes"])
+            return path
+        if self.data.images is None:
+            raise ImageError(f"{name}: data.images is null, and the file has no pictures in it; name their folder")
+        names = [name] if Path(name).suffix else [name, f"{name}.jpg", f"{name[:5]}/{name}.jpg", f"{name}.png"]
+        for own in names[:-1]:
+            try:
+                return locate(self.data.images, own)
+            except ImageError:
+                continue
+        return locate(self.data.images, names[-1])
+
+
+def _texts(rows: Iterable[tuple[int, Any, Any]]) -> list[str]:
+    """The captions of an image's rows, empty ones left out."""
+    texts = (plain(text) for _, _, cell in rows for text in captions_of(cell) or ())
+    return [text for text in texts if text]
+
+
+def _name(picture: Any) -> str | None:
+    """What an image is called; one that has only bytes, by them."""
+    if isinstance(picture, dict):
+        path, content = picture.get("path"), picture.get("bytes")
+        return (
+            str(path)
+            if path
+            else hashlib.sha1(content, usedforsecurity=False).hexdigest()
+            if isinstance(content, bytes)
+            else None
+        )
+    text = str(picture).strip() if isinstance(picture, str | int) else ""
+    return text or None

@@ -1,0 +1,143 @@
+"""Tables of images and captions, read row by row: CSV, TSV, parquet and Arrow, as data sets of captions are stored.
+
+Flickr's `image_name| comment_number| comment`, Conceptual Captions' TSV without a header, LAION's and DataComp's
+parquet with img2dataset's keys, and the Arrow files of a Hugging Face data set's folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from groundgraph.data.text import text_file
+from groundgraph.errors import InputError
+
+CAPTIONS = (
+    "caption",
+    "captions",
+    "text",
+    "comment",
+    "sentence",
+    "sentences",
+    "raw",
+    "title",
+    "alt_text",
+    "description",
+)
+IMAGES = ("image", "image_name", "filename", "file_name", "image_path", "filepath", "path", "key", "img", "image_id")
+ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".arrow")
+_ROWS = 1024  # of a parquet file, read at a time
+Row = tuple[int, Any, Any]  # number from 1, image, captions
+
+
+def read_rows(path: Path, image: str | None = None, caption: str | None = None) -> Iterator[Row]:
+    """The rows of a table, one after another: no more than some hundreds of them are held.
+
+    Args:
+        path: One of ENDINGS.
+        image: The column of the pictures: names of files, or {"bytes", "path"} as the `datasets` library stores them.
+            None: the first that is there of IMAGES, upper or lower case. A table of captions and addresses without a
+            header, as Conceptual Captions has it, has the row's number of nine digits, as img2dataset names pictures.
+        caption: The column of the captions: a text, a list, or a JSON list as text. None: likewise, of CAPTIONS.
+
+    Yields:
+        (row's number from 1, image, captions), as they stand.
+
+    Raises:
+        InputError: There is no such file or column (the message lists those that are there), or it is damaged.
+    """
+    if path.suffix in (".parquet", ".arrow"):
+        yield from _columnar(path, image, caption)
+        return
+    with text_file(path, "a table of images and captions", newline="") as file:
+        head = file.readline()
+        delimiter = "\t" if path.suffix == ".tsv" else max("|\t,", key=head.count)
+        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+        names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+        lines: Any = file
+        if not image and not caption and len(names) == 2 and names[1].startswith(("http://", "https://")):
+            rows: Any = csv.reader(chain([head], lines), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+            yield from ((i, f"{i - 1:09d}", row[0]) for i, row in enumerate(rows, 1) if row)
+            return
+        columns = [
+            _column(path, names, *choice) for choice in ((image, IMAGES, "image"), (caption, CAPTIONS, "caption"))
+        ]
+        quoting = csv.QUOTE_NONE if delimiter in "|\t" else csv.QUOTE_MINIMAL
+        last = max(names.index(column) for column in columns)
+        for number, row in enumerate(csv.reader(lines, delimiter=delimiter, quoting=quoting), 1):
+            if len(row) > last:
+                yield number, *(row[names.index(column)].strip() for column in columns)
+            elif row:
+                yield number, None, None
+
+
+def _column(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], what: str) -> str:
+    """A column by its name, else the first of the usual names that is there."""
+    lowered = {name.lower(): name for name in reversed(names)}
+    for name in [wanted] if wanted else usual:
+        if name in names:
+            return name
+        if not wanted and name in lowered:
+            return lowered[name]
+    there = ", ".join(map(repr, names[:30])) or "none"
+    cause = f"no column {wanted!r}" if wanted else f"no column that is usual for the {what}"
+    raise InputError(f"{path}: {cause}; there are {there}: set data.columns.{what} to one of them")
+
+
+def _columnar(path: Path, image: str | None, caption: str | None) -> Iterator[Row]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError(f'{path}: reading it needs pyarrow: pip install "groundgraph[tables]"') from error
+    try:
+        with pa.OSFile(str(path)) if path.suffix == ".parquet" else pa.memory_map(str(path)) as file:
+            if path.suffix == ".parquet":
+                table = pq.ParquetFile(file)
+                columns = _columns(path, table.schema_arrow.names, image, caption)
+                batches = table.iter_batches(_ROWS, columns=list(dict.fromkeys(columns)))
+            else:
+                batches = _arrow_batches(pa, file)
+                columns = []
+            number = 0
+            for batch in batches:
+                columns = columns or _columns(path, batch.schema.names, image, caption)
+                for start in range(0, len(batch), _ROWS):  # Arrow files have batches of any size
+                    part = batch.slice(start, _ROWS)
+                    for pair in zip(*(part.column(column).to_pylist() for column in columns), strict=True):
+                        number += 1
+                        yield number, *pair
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; name it in data.captions") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: damaged, or no {path.suffix[1:]} file ({error}); fetch it again") from error
+
+
+def _arrow_batches(pa: Any, file: Any) -> Iterator[Any]:
+    """The batches of an Arrow stream, as `datasets` writes it, or file."""
+    try:
+        yield from pa.ipc.open_stream(file)
+    except pa.ArrowInvalid:
+        reader = pa.ipc.open_file(file)
+        yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+
+
+def _columns(path: Path, names: Sequence[str], image: str | None, caption: str | None) -> list[str]:
+    return [_column(path, names, image, IMAGES, "image"), _column(path, names, caption, CAPTIONS, "caption")]
+
+
+def captions_of(value: Any) -> list[str] | None:
+    """The captions in a cell: a text, a list of texts, or a JSON list as text; None: it is nothing of these."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return [value]
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) and all(isinstance(text, str) for text in value) else None
