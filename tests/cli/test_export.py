@@ -104,7 +104,10 @@ def test_predictions_in_every_format(run, tmp_path):
     ("words", "says"),
     [
         (("--what", "predictions", "--format", "coco"), "predictions are not exported as 'coco'"),
-        (("--what", "regions", "--format", "json"), "pseudo-labels: vg150, coco, coco-relations, label-studio, jsonl; predictions: json"),
+        (
+            ("--what", "regions", "--format", "json"),
+            "pseudo-labels: vg150, coco, coco-relations, label-studio, jsonl; predictions: json",
+        ),
         (("--what", "predictions", "--format", "json", "--method", "wsgm"), "no finished stage sgg-wsgm"),
     ],
 )

@@ -154,7 +154,7 @@ def test_odd_captions_and_order(parser):
 
 
 def test_registry():
-    assert list(PARSERS) == ["rules", "seq2seq", "scenegraphparser", "truth"]
+    assert list(PARSERS) == ["rules", "seq2seq", "llm", "scenegraphparser", "truth"]
     with pytest.raises(ValueError, match="choose one of rules"):
         load_parser("none")
     with pytest.raises(ValueError, match="no spaCy model"):

@@ -92,7 +92,7 @@ def test_words_are_aligned_by_their_embeddings(folder):
     counts = run(folder, "vg_caption", "aligned", *keys)["counts"]
     nouns = json.loads((folder / "aligned" / "concepts" / "concepts.json").read_text())["nouns"]
     assert {row["word"]: row["category"] for row in nouns}["zeppelin"] == "airplane"
-    assert counts["concepts: mapped triplets"] == 7 * 3 and counts["pseudo-sgnls: triplets"] == 21
+    assert counts["concepts: mapped triplets"] == 7 * 3 and counts["pseudo labels (sgnls): triplets"] == 21
     words = ["data", "check", folder / "recipe.yaml", "--out", folder / "aligned", "--set", "data.setting=vg_caption"]
     result = CliRunner().invoke(app, [str(w) for w in words] + [w for key in keys for w in ("--set", key)])
     assert result.exit_code == 0, result.output
