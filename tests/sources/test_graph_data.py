@@ -170,3 +170,58 @@ def test_written_relations_are_read_again_and_measured(tmp_path):
     assert image.scores == pytest.approx((0.5, 0.25)) and image.relation_scores == pytest.approx((0.75,))
     assert np.allclose(image.boxes, annotated.boxes)
     assert evaluate_files(path, path)["R"]["20"] == 1.0
+
+
+def test_psg(tmp_path):
+    def entry(key, *relations):
+        boxes = [{"bbox": [20, 10, 40, 40], "category_id": 0}, {"bbox": [0, 30, 100, 80], "category_id": 2}]
+        boxes = [dict(b, bbox_mode=0) for b in boxes]
+        segments = [{"id": k, "category_id": b["category_id"], "iscrowd": 0, "isthing": 1} for k, b in enumerate(boxes)]
+        file = {"file_name": f"val2017/{key:012d}.jpg", "image_id": str(key), "height": 80, "width": 100}
+        return file | {"annotations": boxes, "segments_info": segments, "relations": list(relations)}
+
+    content = {
+        "data": [entry(1, [0, 1, 1]), entry(2, [1, 0, 0], [0, 0, 0]), entry(3), entry(4, [0, 9, 1])],
+        "thing_classes": ["person", "horse"],
+        "stuff_classes": ["grass"],
+        "predicate_classes": ["over", "standing on"],
+        "test_image_ids": ["2"],
+    }
+    write(tmp_path / "psg.json", content)
+    (example,), _ = split("psg", tmp_path, images=None)
+    assert example.triplets == (("person", "standing on", "grass"),) and example.path == "val2017/000000000001.jpg"
+    (example,), _ = split("psg", tmp_path, "test", images=None)
+    assert example.truth.relations == ((1, "over", 0),) and example.truth.labels == ("person", "grass")
+    assert opened("psg", tmp_path).vocabularies() == (("person", "horse", "grass"), ("over", "standing on"))
+    write(tmp_path / "psg.json", {"data": []})
+    with pytest.raises(InputError, match="has no list `thing_classes`"):
+        split("psg", tmp_path)
+
+
+def test_gqa_200(tmp_path):
+    names = {"ind_to_classes": ["__background__", "man", "hat"], "ind_to_predicates": ["__background__", "wearing"]}
+    write(tmp_path / "GQA_200_ID_Info.json", names)
+    one = {
+        "filenames_all": ["2386621.jpg", "7.jpg"],
+        "img_info_all": [{"width": 100, "height": 80}, {"width": 100, "height": 80}],
+        "gt_boxes_all": [[[0, 10, 50, 80], [10, 0, 30, 20]], [[0, 0, 9, 9]]],
+        "gt_classes_all": [[1, 2], [1]],
+        "relationships_all": [[[0, 1, 1]], []],
+    }
+    write(tmp_path / "GQA_200_Train.json", one)
+    (example,), _ = split("gqa", tmp_path, images=None)
+    assert example.image_id == "2386621" and example.triplets == (("man", "wearing", "hat"),)
+    assert example.truth.boxes.tolist() == [[0, 10, 50, 80], [10, 0, 30, 20]]
+    assert opened("gqa", tmp_path).vocabularies() == (("man", "hat"), ("wearing",))
+
+
+def test_gqas_scene_graphs(tmp_path):
+    man = {"name": "man", "x": 0, "y": 10, "w": 50, "h": 70, "attributes": ["old"]}
+    hat = {"name": "hat", "x": 10, "y": 0, "w": 20, "h": 20, "attributes": [], "relations": []}
+    man["relations"] = [{"object": "81", "name": "wearing"}, {"object": "99", "name": "near"}]
+    graph = {"width": 100, "height": 80, "location": "street", "objects": {"80": man, "81": hat}}
+    write(tmp_path / "train_sceneGraphs.json", {"2407890": graph, "1": {}})
+    keys = {"images": None, "train_annotations": "train_sceneGraphs.json", "test_annotations": None}
+    (example,), notes = split("gqa", tmp_path, **keys)
+    assert example.path == "2407890.jpg" and example.triplets == (("man", "wearing", "hat"),)
+    assert example.truth.boxes.tolist() == [[0, 10, 50, 80], [10, 0, 30, 20]] and len(notes) == 1

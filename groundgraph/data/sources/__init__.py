@@ -26,6 +26,8 @@ SOURCES = {
     "vrd": "groundgraph.data.sources.vrd:VrdSource",
     "coco-relations": "groundgraph.data.sources.graphs:GraphSource",
     "label-studio": "groundgraph.data.sources.graphs:GraphSource",
+    "psg": "groundgraph.data.sources.graphs:GraphSource",
+    "gqa": "groundgraph.data.sources.graphs:GraphSource",
 }
 
 

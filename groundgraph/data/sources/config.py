@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from groundgraph.data.sources.caption_config import CaptionsData
 from groundgraph.data.sources.data_part import DataPart, Names, Setting
-from groundgraph.data.sources.graph_config import CocoRelationsData, LabelStudioData
+from groundgraph.data.sources.graph_config import CocoRelationsData, GqaData, LabelStudioData, PsgData
 from groundgraph.errors import InputError
 
 
@@ -196,8 +196,18 @@ DATA_PARTS: dict[str, type[DataPart]] = {
     "vrd": VrdData,
     "coco-relations": CocoRelationsData,
     "label-studio": LabelStudioData,
+    "psg": PsgData,
+    "gqa": GqaData,
 }
 Data = Annotated[
-    MiniGenomeData | PhotoData | CaptionsData | Vg150Data | VrdData | CocoRelationsData | LabelStudioData,
+    MiniGenomeData
+    | PhotoData
+    | CaptionsData
+    | Vg150Data
+    | VrdData
+    | CocoRelationsData
+    | LabelStudioData
+    | PsgData
+    | GqaData,
     Field(discriminator="source"),
 ]

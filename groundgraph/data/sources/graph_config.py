@@ -90,3 +90,34 @@ class LabelStudioData(GraphData):
     source: Literal["label-studio"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/graphs"))
     train_annotations: str = "train.json"
+
+
+class PsgData(GraphData):
+    """PSG: psg.json, which has both splits; the images are COCO's, train2017 and val2017 in `images`."""
+
+    title: ClassVar[str] = "PSG"
+
+    source: Literal["psg"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/psg"))
+    images: str | None = "coco"
+    train_annotations: str = "psg.json"
+    test_annotations: str | None = "psg.json"
+
+
+class GqaData(GraphData):
+    """GQA-200 as SHA-GCL splits it, or GQA's own scene graphs (train_sceneGraphs.json).
+
+    names  of GQA-200's numbers
+    """
+
+    title: ClassVar[str] = "GQA"
+
+    source: Literal["gqa"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/gqa"))
+    train_annotations: str = "GQA_200_Train.json"
+    test_annotations: str | None = "GQA_200_Test.json"
+    names: str = "GQA_200_ID_Info.json"
+
+    def annotations(self) -> list[Path]:
+        """The files of the splits, and the names where they are there."""
+        return [*super().annotations(), *([self.place(self.names)] if self.place(self.names).exists() else [])]
