@@ -225,3 +225,42 @@ def test_gqas_scene_graphs(tmp_path):
     (example,), notes = split("gqa", tmp_path, **keys)
     assert example.path == "2407890.jpg" and example.triplets == (("man", "wearing", "hat"),)
     assert example.truth.boxes.tolist() == [[0, 10, 50, 80], [10, 0, 30, 20]] and len(notes) == 1
+
+
+def test_open_images_relationships(tmp_path):
+    sides = "XMin1,XMax1,YMin1,YMax1,XMin2,XMax2,YMin2,YMax2"
+    lines = [
+        f"ImageID,LabelName1,LabelName2,{sides},RelationshipLabel",
+        "0009,/m/04yx4,/m/0342h,0.1,0.5,0.2,0.8,0.3,0.6,0.4,0.7,plays",
+        "0009,/m/04yx4,/m/0342h,0.1,0.5,0.2,0.8,0.3,0.6,0.4,0.7,interacts_with",
+        "0009,/m/0342h,/m/083vt,0.3,0.6,0.4,0.7,0.3,0.6,0.4,0.7,is",
+        "0010,/m/none,/m/0342h,0.1,0.5,0.2,0.8,0.3,0.6,0.4,0.7,plays",
+    ]
+    write(tmp_path / "oidv6-train-annotations-vrd.csv", "\n".join(lines))
+    write(tmp_path / "oidv6-class-descriptions.csv", "LabelName,DisplayName\n/m/04yx4,Man\n/m/0342h,Guitar\n")
+    picture(tmp_path / "images" / "0009.jpg")
+    (example,), notes = split("open-images", tmp_path)
+    assert np.allclose(example.truth.boxes, [[10, 16, 50, 64], [30, 32, 60, 56]], atol=1e-4)
+    assert example.triplets == (("man", "plays", "guitar"), ("man", "interacts with", "guitar"))
+    assert len(notes) == 2 and opened("open-images", tmp_path).vocabularies() is None
+
+
+def test_flickr30k_entities(tmp_path):
+    marked = "[/EN#1/people A man] on [/EN#2/other a bike] in [/EN#3/scene the park] .\n[/EN#1/people He] rides .\n"
+    write(tmp_path / "train.txt", "36979\n1\n")
+    write(tmp_path / "Sentences" / "36979.txt", marked)
+    boxes = "".join(
+        f"<object><name>{k}</name><bndbox><xmin>{10 * k}</xmin><ymin>5</ymin><xmax>{10 * k + 20}</xmax>"
+        "<ymax>60</ymax></bndbox></object>"
+        for k in (1, 2)
+    )
+    size = "<size><width>100</width><height>80</height><depth>3</depth></size>"
+    scene = "<object><name>3</name><scene>1</scene><nobndbox>0</nobndbox></object>"
+    write(tmp_path / "Annotations" / "36979.xml", f"<annotation>{size}{boxes}{scene}</annotation>")
+    picture(tmp_path / "flickr30k-images" / "36979.jpg")
+    (example,), notes = split("flickr30k-entities", tmp_path)
+    assert example.captions == ("A man on a bike in the park .", "He rides .") and example.triplets == ()
+    assert example.truth.labels == ("people", "other") and example.truth.boxes[1].tolist() == [20, 5, 40, 60]
+    meant = [(example.captions[m.caption][slice(*m.span)], m.objects) for m in example.truth.mentions]
+    assert meant == [("A man", (0,)), ("a bike", (1,)), ("He", (0,))]
+    assert "no such file" in notes[0]

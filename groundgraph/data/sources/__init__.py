@@ -28,6 +28,8 @@ SOURCES = {
     "label-studio": "groundgraph.data.sources.graphs:GraphSource",
     "psg": "groundgraph.data.sources.graphs:GraphSource",
     "gqa": "groundgraph.data.sources.graphs:GraphSource",
+    "open-images": "groundgraph.data.sources.graphs:GraphSource",
+    "flickr30k-entities": "groundgraph.data.sources.graphs:GraphSource",
 }
 
 

@@ -10,7 +10,14 @@ from pydantic import Field, model_validator
 
 from groundgraph.data.sources.caption_config import CaptionsData
 from groundgraph.data.sources.data_part import DataPart, Names, Setting
-from groundgraph.data.sources.graph_config import CocoRelationsData, GqaData, LabelStudioData, PsgData
+from groundgraph.data.sources.graph_config import (
+    CocoRelationsData,
+    Flickr30kData,
+    GqaData,
+    LabelStudioData,
+    OpenImagesData,
+    PsgData,
+)
 from groundgraph.errors import InputError
 
 
@@ -198,6 +205,8 @@ DATA_PARTS: dict[str, type[DataPart]] = {
     "label-studio": LabelStudioData,
     "psg": PsgData,
     "gqa": GqaData,
+    "open-images": OpenImagesData,
+    "flickr30k-entities": Flickr30kData,
 }
 Data = Annotated[
     MiniGenomeData
@@ -208,6 +217,8 @@ Data = Annotated[
     | CocoRelationsData
     | LabelStudioData
     | PsgData
-    | GqaData,
+    | GqaData
+    | OpenImagesData
+    | Flickr30kData,
     Field(discriminator="source"),
 ]

@@ -121,3 +121,37 @@ class GqaData(GraphData):
     def annotations(self) -> list[Path]:
         """The files of the splits, and the names where they are there."""
         return [*super().annotations(), *([self.place(self.names)] if self.place(self.names).exists() else [])]
+
+
+class OpenImagesData(GraphData):
+    """Open Images V6's visual relationships; pictures as NUMBER.jpg in `images`.
+
+    names  class descriptions, of the labels
+    """
+
+    title: ClassVar[str] = "Open Images"
+
+    source: Literal["open-images"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/open-images"))
+    train_annotations: str = "oidv6-train-annotations-vrd.csv"
+    validation_annotations: str | None = "oidv6-validation-annotations-vrd.csv"
+    test_annotations: str | None = "oidv6-test-annotations-vrd.csv"
+    names: str = "oidv6-class-descriptions.csv"
+
+    def annotations(self) -> list[Path]:
+        """The files of the splits, and the names."""
+        return [*super().annotations(), self.place(self.names)]
+
+
+class Flickr30kData(GraphData):
+    """Flickr30k Entities: captions whose phrases have boxes, by which grounding is measured; it has no relations."""
+
+    named: ClassVar[bool] = False
+    title: ClassVar[str] = "Flickr30k Entities"
+
+    source: Literal["flickr30k-entities"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/flickr30k"))
+    images: str | None = "flickr30k-images"
+    train_annotations: str = "train.txt"
+    validation_annotations: str | None = "val.txt"
+    test_annotations: str | None = "test.txt"

@@ -21,8 +21,10 @@ from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
 from groundgraph.formats.coco_relations import read_coco_relations
+from groundgraph.formats.flickr30k_entities import read_flickr30k
 from groundgraph.formats.gqa import read_gqa
 from groundgraph.formats.label_studio import read_label_studio
+from groundgraph.formats.open_images import read_open_images
 from groundgraph.formats.psg import read_psg
 
 # source of a recipe's data -> who reads the images of a split.
@@ -31,12 +33,16 @@ READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
     "label-studio": lambda data, split, skipped: read_label_studio(_file(data, split), skipped),
     "psg": lambda data, split, skipped: read_psg(_file(data, split), split, skipped),
     "gqa": lambda data, split, skipped: read_gqa(_file(data, split), data.place(data.names), split, skipped),  # type: ignore[attr-defined]
+    "open-images": lambda data, split, skipped: read_open_images(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
+    "flickr30k-entities": lambda data, split, skipped: read_flickr30k(_file(data, split), data.place(""), skipped),
 }
 # source -> (where to get the annotations, where to get the pictures), for a person.
 ORIGINS = {
     "coco-relations": ("your own, or SGG-Benchmark's docs/ANNOTATIONS.md on GitHub", "your own"),
     "label-studio": ("Label Studio, Export, JSON", "your own"),
     "psg": ("README of Jingkang50/OpenPSG on GitHub", "cocodataset.org, download (train2017, val2017)"),
+    "open-images": ("storage.googleapis.com/openimages/web/download_v6.html", "the same page"),
+    "flickr30k-entities": ("BryanPlummer/flickr30k_entities on GitHub", "shannon.cs.illinois.edu/DenotationGraph"),
     "gqa": ("DATASET.md of dongxingning/SHA-GCL-for-SGG on GitHub", "cs.stanford.edu/people/dorarad/gqa, 20 GB"),
 }
 
