@@ -15,14 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groundgraph.api import RunResult, evaluate, pack, parse, run
+    from groundgraph.api import RunResult, evaluate, export, pack, parse, run
     from groundgraph.data.types import Entity, Example, Graph, ParsedCaption, Regions, Skipped, Triplet
     from groundgraph.errors import InputError
     from groundgraph.pretrained.loading import load
     from groundgraph.pretrained.model import SceneGraphModel
 
 _PLACES = {
-    "groundgraph.api": ("RunResult", "evaluate", "pack", "parse", "run"),
+    "groundgraph.api": ("RunResult", "evaluate", "export", "pack", "parse", "run"),
     "groundgraph.data.types": ("Entity", "Example", "Graph", "ParsedCaption", "Regions", "Skipped", "Triplet"),
     "groundgraph.errors": ("InputError",),
     "groundgraph.pretrained.loading": ("load",),
@@ -42,6 +42,7 @@ __all__ = [
     "Skipped",
     "Triplet",
     "evaluate",
+    "export",
     "load",
     "pack",
     "parse",

@@ -1,4 +1,4 @@
-"""The package from Python in six functions; `groundgraph.run`, `.load`, `.parse` and so on are these."""
+"""The package from Python in seven functions; `groundgraph.run`, `.load`, `.parse` and so on are these."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from groundgraph.pretrained.loading import load
 from groundgraph.pretrained.packing import pack as write_pack
 from groundgraph.pretrained.packing import run_parts
 from groundgraph.stages import stages
+from groundgraph.stages.export import export_run
 from groundgraph.stages.own_photos import open_recipe
 from groundgraph.stages.preflight import require
 from groundgraph.stages.report import publish
@@ -30,7 +31,7 @@ from groundgraph.system import cores
 from groundgraph.terminal import Console
 from groundgraph.training.processes import launch
 
-__all__ = ["RunResult", "evaluate", "load", "open_run", "pack", "parse", "run"]
+__all__ = ["RunResult", "evaluate", "export", "load", "open_run", "pack", "parse", "run"]
 
 Settings = Mapping[str, Any] | Sequence[str]
 
@@ -154,6 +155,27 @@ def pack(run: str | Path, out: str | Path, method: str | None = None, *, half: b
         InputError: Where `run` is no finished run, its regions come from a file, or `out` holds something else.
     """
     return write_pack(run_parts(Path(run), method), Path(out), half)
+
+
+def export(
+    run: str | Path, out: str | Path, format: str, what: str = "predictions", method: str | None = None
+) -> dict[str, int]:
+    """Write a finished run's graphs, or its pseudo labels, in another program's format.
+
+    Args:
+        run: The run's folder.
+        out: The file or folder to write.
+        format: As `groundgraph export --list` has them: coco, jsonl, graphml, fiftyone, rdf, neo4j and others.
+        what: "predictions", the measured images' graphs; or "pseudo-labels", the training images'.
+        method: Whose, by its grounder's name; None: the recipe's first.
+
+    Returns:
+        Counts of what was written: "images", "relations" and others.
+
+    Raises:
+        InputError: There is no such format, the run is not finished, or `out` holds something else.
+    """
+    return export_run(Path(run), what, format, Path(out), method)
 
 
 @overload

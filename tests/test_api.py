@@ -1,4 +1,4 @@
-"""The package from Python: light to import, and five functions that do what the command line does."""
+"""The package from Python: light to import, and functions that do what the command line does."""
 
 import subprocess
 import sys

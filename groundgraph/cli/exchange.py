@@ -7,23 +7,32 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from groundgraph.cli.common import Method, console, counted
 
 
+def _list_formats(show: bool) -> None:
+    from groundgraph.stages.export import exports
+
+    if not show:
+        return
+    table = Table("--what", "--format", "writes", "")
+    for row in exports():
+        table.add_row(*map(escape, row))
+    console.print(table)
+    raise typer.Exit
+
+
 def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
-    out: Annotated[Path, typer.Argument(help="The file to write; a folder for vg150 and graphml.")],
-    what: Annotated[str, typer.Option(help="pseudo-labels or predictions.")],
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="pseudo-labels: vg150, coco, coco-relations, label-studio, jsonl. predictions: json (all, to be "
-            "measured), graphml, networkx.",
-        ),
-    ],
+    out: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    what: Annotated[str, typer.Option(help="predictions or pseudo-labels.")],
+    form: Annotated[str, typer.Option("--format", help="One of those that --list shows.")],
     method: Method = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Show the formats and end.", is_eager=True, callback=_list_formats)
+    ] = False,
 ) -> None:
     """Write a run's pseudo labels or predicted graphs in other programs' formats."""
     from groundgraph.stages.export import export_run

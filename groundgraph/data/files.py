@@ -13,6 +13,8 @@ from typing import Any, TextIO
 from groundgraph.errors import InputError
 from groundgraph.system import sync_folder
 
+EXPORT_MARK = b"# groundgraph export: scene graphs as N-Triples"  # how a file of ours begins that is no JSON
+
 
 @contextmanager
 def atomic_write(path: Path, sync: bool = True) -> Iterator[Path]:
@@ -67,7 +69,8 @@ def check_output(path: Path, inputs: Iterable[str | Path] = ()) -> None:
         inputs: Files that the command reads.
 
     Raises:
-        InputError: The path is one of the inputs, a folder, or a file that holds no JSON (nor JSON lines).
+        InputError: The path is one of the inputs, a folder, or a file that holds no JSON (nor JSON lines)
+            and is no export.
     """
     if not path.exists():
         return
@@ -76,5 +79,28 @@ def check_output(path: Path, inputs: Iterable[str | Path] = ()) -> None:
     if any(os.path.exists(one) and path.samefile(one) for one in inputs):
         raise InputError(f"{path}: read by this command, and would be written over; name another file to write")
     with path.open("rb") as file:
-        if file.read(64).lstrip()[:1] not in (b"", b"{", b"["):
+        start = file.read(64).lstrip()
+        if start and not start.startswith((b"{", b"[", EXPORT_MARK)):
             raise InputError(f"{path}: a file that is no JSON, and would be written over; name another file to write")
+
+
+def check_own(path: Path, start: bytes) -> bool:
+    """Make sure that a file which an export writes is absent or an earlier export's.
+
+    Args:
+        path: The file that will be written.
+        start: How each such file of ours begins; b"" where none is.
+
+    Returns:
+        Whether it is absent.
+
+    Raises:
+        InputError: It begins otherwise.
+    """
+    if not path.exists():
+        return True
+    if path.is_file():
+        with path.open("rb") as file:
+            if start and file.read(len(start)) == start:
+                return False
+    raise InputError(f"{path}: not written by an earlier export, and would be written over; name another place")

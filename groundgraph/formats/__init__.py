@@ -37,11 +37,16 @@ GRAPH_WRITERS = {
 ANNOTATION_WRITERS = {
     "vg150": "groundgraph.formats.vg150:write_vg150",
     "coco": "groundgraph.formats.coco:write_coco",
+    "fiftyone": "groundgraph.formats.fiftyone:write_fiftyone",
+    "rdf": "groundgraph.formats.rdf:write_rdf",
+    "neo4j": "groundgraph.formats.neo4j:write_neo4j",
+    "jsonl": "groundgraph.formats.graph_lines:write_graph_lines",
     "coco-relations": "groundgraph.formats.coco_relations:write_coco_relations",
     "label-studio": "groundgraph.formats.label_studio:write_label_studio",
 }
 PSEUDO_LABEL_WRITERS = {"jsonl": "groundgraph.formats.pseudo_jsonl:write_pseudo_lines"}
-FOLDERS = {"vg150", "graphml"}  # which of them write a folder, not a file
+FOLDERS = {"vg150", "graphml", "fiftyone", "neo4j"}  # which of them write a folder, not a file
+UNSCORED = {"vg150", "coco-relations"}  # which of them have no room for scores: annotations, no predictions
 
 
 def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Sides:

@@ -15,6 +15,7 @@ from groundgraph.data.numbers import shortest
 from groundgraph.data.types import Graph, GroundTruth
 from groundgraph.data.vocabulary import Vocabularies, Vocabulary
 from groundgraph.errors import InputError
+from groundgraph.formats.annotated import best_relations
 from groundgraph.formats.entries import field, items, number, numbers, shortened
 from groundgraph.formats.entries import name as name_of
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, triplet_predictions
@@ -168,14 +169,11 @@ def graph_record(graph: Graph, vocabularies: Vocabularies) -> dict[str, list[dic
     categories, predicates = vocabularies
     numbers = zip(np.asarray(graph.labels).tolist(), shortest(graph.scores), shortest(graph.boxes), strict=True)
     objects = [{"category": categories[label - 1], "score": score, "box": box} for label, score, box in numbers]
-    pairs, table = np.asarray(graph.pairs).reshape(-1, 2), np.asarray(graph.predicate_scores)[:, 1:]
-    if not table.size:
-        return {"objects": objects, "relations": []}
-    best, values = table.argmax(1), graph.relation_scores
-    order = np.argsort(-values, kind="stable")
-    order = order[values[order] > -np.inf]  # a pair may have no predicate that is predicted
-    rows = zip(pairs[order].tolist(), best[order].tolist(), shortest(values[order]), strict=True)
-    relations = [{"subject": s, "predicate": predicates[p], "object": o, "score": v} for (s, o), p, v in rows]
+    rows, values = best_relations(graph)
+    relations = [
+        {"subject": subject, "predicate": predicates[predicate - 1], "object": object_, "score": score}
+        for (subject, object_, predicate), score in zip(rows.tolist(), shortest(values), strict=True)
+    ]
     return {"objects": objects, "relations": relations}
 
 

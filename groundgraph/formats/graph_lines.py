@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from groundgraph.data.files import write_json
-from groundgraph.data.records import read_lines
+from groundgraph.data.numbers import shortest
+from groundgraph.data.records import read_lines, write_lines
 from groundgraph.data.text import read_json
 from groundgraph.data.types import AnnotatedImage, Graph
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
+from groundgraph.formats.annotated import counted_annotations, relation_scores
 from groundgraph.formats.graph_json import graph_record
 
 FIX = "give another folder to --out"
@@ -89,3 +92,31 @@ class GraphLines:
                 relations=np.array(rows, np.int64).reshape(-1, 3),
                 relation_scores=np.array([r["score"] for r in relations], np.float32),
             )
+
+
+def write_graph_lines(path: str | Path, images: Iterable[AnnotatedImage], vocabularies: Vocabularies) -> dict[str, int]:
+    """JSON lines, one an image, as `groundgraph predict` writes them: {"image", "width", "height", "objects", ...}.
+
+    Returns:
+        Counts.
+    """
+    counts: dict[str, int] = {}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    images = counted_annotations(images, path, counts)
+    write_lines(Path(path), (_line(image, vocabularies) for image in images))
+    return counts
+
+
+def _line(image: AnnotatedImage, vocabularies: Vocabularies) -> dict[str, Any]:
+    categories, predicates = vocabularies
+    objects = zip(image.labels.tolist(), shortest(image.scores), shortest(image.boxes), strict=True)
+    relations = zip(image.relations.tolist(), relation_scores(image), strict=True)
+    return {
+        "image": os.path.abspath(image.path),
+        "width": image.size[0],
+        "height": image.size[1],
+        "objects": [{"category": categories[k - 1], "score": score, "box": box} for k, score, box in objects],
+        "relations": [
+            {"subject": s, "predicate": predicates[p - 1], "object": o, "score": v} for (s, o, p), v in relations
+        ],
+    }

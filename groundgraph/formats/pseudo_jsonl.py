@@ -49,7 +49,7 @@ def pseudo_line(
 
 
 def write_pseudo_lines(path: str | Path, lines: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Write them, a line an image, holding none. Gives counts."""
+    """Write JSON lines, one an image, with all candidates and their scores; gives counts."""
     entities = triplets = 0
 
     lines = iter(lines)

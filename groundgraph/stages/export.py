@@ -8,12 +8,13 @@ from typing import Any
 
 from groundgraph.data.files import check_output
 from groundgraph.data.records import read_lines, write_lines
-from groundgraph.data.types import Example, PseudoLabels, Regions, Skipped
+from groundgraph.data.types import AnnotatedImage, Example, PseudoLabels, Regions, Skipped
 from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.formats import ANNOTATION_WRITERS, FOLDERS, GRAPH_WRITERS, PSEUDO_LABEL_WRITERS
+from groundgraph.formats import ANNOTATION_WRITERS, FOLDERS, GRAPH_WRITERS, PSEUDO_LABEL_WRITERS, UNSCORED
+from groundgraph.formats.annotated import annotated_image
 from groundgraph.formats.pseudo_jsonl import pseudo_line
 from groundgraph.formats.ws_sgg import read_results
 from groundgraph.grounding import method_of
@@ -25,7 +26,11 @@ from groundgraph.stages import artifacts, pseudo_labels, sgg
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import run_recipe
 
-FORMATS = {"pseudo-labels": ANNOTATION_WRITERS | PSEUDO_LABEL_WRITERS, "predictions": GRAPH_WRITERS}
+SCORED_WRITERS = {form: writer for form, writer in ANNOTATION_WRITERS.items() if form not in UNSCORED}
+FORMATS = {
+    "predictions": GRAPH_WRITERS | SCORED_WRITERS,
+    "pseudo-labels": ANNOTATION_WRITERS | PSEUDO_LABEL_WRITERS,
+}
 MEASURED = {"json"}  # predictions that `groundgraph evaluate` reads: all proposals; others are for people to look at
 IMPORTS = ("pseudo-labels", "grounder")
 
@@ -37,7 +42,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         folder: The run's.
         what: A key of FORMATS.
         form: One of its formats.
-        out: A file (vg150 and graphml: a folder).
+        out: A file, or a folder where the form is in FOLDERS.
         method: Whose, by its grounder's name; None: the recipe's first.
 
     Returns:
@@ -60,6 +65,8 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         check_output(out, _inputs(run, out))
     write = lookup(FORMATS[what], form, "format")
     vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
+    if what == "predictions" and form in SCORED_WRITERS:
+        return write(out, _shown(run, method), vocabularies)
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
         read = artifacts.graphs if form in MEASURED else artifacts.shown_graphs
@@ -70,6 +77,29 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         return write(out, lines)
     images = (annotations_of(e.image_id, e.path, p, r, every=method_of(method).every_match) for e, _, p, r in rows)
     return write(out, images, vocabularies)
+
+
+def exports() -> list[tuple[str, str, str, str]]:
+    """What can be exported: (of what, format, "file" or "folder", the first line of its writer's docstring)."""
+    return [
+        (what, form, "folder" if form in FOLDERS else "file", _first_line(lookup(writers, form, "format")))
+        for what, writers in FORMATS.items()
+        for form in writers
+    ]
+
+
+def _first_line(writer: Any) -> str:
+    return (writer.__doc__ or "").splitlines()[0].rstrip(".,")
+
+
+def _shown(run: Run, method: str) -> Iterator[AnnotatedImage]:
+    """The measured split's graphs as people are shown them, with their pictures' names and sizes."""
+    split = run.recipe.measured
+    rows = zip(
+        artifacts.examples(run, split), artifacts.regions(run, split), artifacts.shown_graphs(run, method), strict=True
+    )
+    for example, regions, graph in rows:
+        yield annotated_image(example.image_id, example.path, regions.size, graph)
 
 
 def _inputs(run: Run, out: Path) -> list[str | Path]:

@@ -7,8 +7,10 @@ import networkx
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
+import groundgraph
 from groundgraph.cli import app
 from groundgraph.data.records import read_lines
 from groundgraph.engine.run import Run
@@ -100,14 +102,28 @@ def test_predictions_in_every_format(run, tmp_path):
     assert edges == sum(len(graph.pairs) for graph in shown) <= len(own.pairs)
 
 
+def test_predictions_for_other_programs_and_from_python(run, tmp_path):
+    code, output = invoke("export", "--list")
+    assert code == 0 and all(form in output for form in ("fiftyone", "neo4j", "rdf", "coco", "vg150"))
+    shown = artifacts.shown_graphs(run, "mil")
+    boxes, relations = (sum(len(getattr(graph, part)) for graph in shown) for part in ("boxes", "pairs"))
+    for form in ("coco", "fiftyone", "neo4j", "jsonl"):
+        counts = groundgraph.export(run.folder, tmp_path / form, form)
+        assert (counts["images"], counts["boxes"], counts["relations"]) == (6, boxes, relations)
+    lines = list(read_lines(tmp_path / "jsonl"))
+    assert all(Image.open(line["image"]).size == (line["width"], line["height"]) for line in lines)
+    counts = groundgraph.export(run.folder, tmp_path / "pseudo", "neo4j", "pseudo-labels", "pairs")
+    assert counts["images"] == 12 and counts["relations"] > 0
+    pytest.importorskip("rdflib")
+    for _ in range(2):
+        export(run, tmp_path / "g.nt", "predictions", "rdf")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--what", "predictions", "--format", "coco"), "predictions are not exported as 'coco'"),
-        (
-            ("--what", "regions", "--format", "json"),
-            "pseudo-labels: vg150, coco, coco-relations, label-studio, jsonl; predictions: json",
-        ),
+        (("--what", "predictions", "--format", "vg150"), "predictions are not exported as 'vg150'"),
+        (("--what", "regions", "--format", "json"), "predictions: json, graphml"),
         (("--what", "predictions", "--format", "json", "--method", "wsgm"), "no finished stage sgg-wsgm"),
     ],
 )
