@@ -54,7 +54,7 @@ def read_psg(path: Path, split: str, skipped: Skipped) -> BoxedImages:
 
 
 def numbered_image(
-    name: str, file_name: str, frame: tuple[float, float], boxes: Any, labels: Any, relations: Any
+    name: str, file_name: str, frame: tuple[float, float] | None, boxes: Any, labels: Any, relations: Any
 ) -> Any:
     """An image whose labels and relations are numbers from 0; gives a function of the names, which makes it.
 

@@ -264,3 +264,15 @@ def test_flickr30k_entities(tmp_path):
     meant = [(example.captions[m.caption][slice(*m.span)], m.objects) for m in example.truth.mentions]
     assert meant == [("A man", (0,)), ("a bike", (1,)), ("He", (0,))]
     assert "no such file" in notes[0]
+
+
+def test_hico_det(tmp_path):
+    write(tmp_path / "hico_list_vb.txt", " verb_id  verb_name\n------\n 1  no_interaction\n 2  sit_on\n")
+    boxes = [{"bbox": [20, 10, 40, 40], "category_id": 1}, {"bbox": [0, 30, 90, 80], "category_id": 90}]
+    relations = [{"subject_id": 0, "object_id": 1, "category_id": verb, "hoi_category_id": 9} for verb in (2, 1)]
+    entry = {"file_name": "HICO_train2015_00000001.jpg", "img_id": 1, "annotations": boxes}
+    write(tmp_path / "trainval_hico.json", [entry | {"hoi_annotation": relations}, entry | {"hoi_annotation": []}, {}])
+    picture(tmp_path / "images" / "HICO_train2015_00000001.jpg")
+    (example,), notes = split("hico-det", tmp_path)
+    assert example.triplets == (("person", "sit on", "toothbrush"),) and len(notes) == 1
+    assert opened("hico-det", tmp_path).vocabularies()[1] == ("sit on",)

@@ -27,6 +27,7 @@ SOURCES = {
     "coco-relations": "groundgraph.data.sources.graphs:GraphSource",
     "label-studio": "groundgraph.data.sources.graphs:GraphSource",
     "psg": "groundgraph.data.sources.graphs:GraphSource",
+    "hico-det": "groundgraph.data.sources.graphs:GraphSource",
     "gqa": "groundgraph.data.sources.graphs:GraphSource",
     "open-images": "groundgraph.data.sources.graphs:GraphSource",
     "flickr30k-entities": "groundgraph.data.sources.graphs:GraphSource",

@@ -14,6 +14,7 @@ from groundgraph.data.sources.graph_config import (
     CocoRelationsData,
     Flickr30kData,
     GqaData,
+    HicoDetData,
     LabelStudioData,
     OpenImagesData,
     PsgData,
@@ -205,6 +206,7 @@ DATA_PARTS: dict[str, type[DataPart]] = {
     "label-studio": LabelStudioData,
     "psg": PsgData,
     "gqa": GqaData,
+    "hico-det": HicoDetData,
     "open-images": OpenImagesData,
     "flickr30k-entities": Flickr30kData,
 }
@@ -218,6 +220,7 @@ Data = Annotated[
     | LabelStudioData
     | PsgData
     | GqaData
+    | HicoDetData
     | OpenImagesData
     | Flickr30kData,
     Field(discriminator="source"),

@@ -155,3 +155,22 @@ class Flickr30kData(GraphData):
     train_annotations: str = "train.txt"
     validation_annotations: str | None = "val.txt"
     test_annotations: str | None = "test.txt"
+
+
+class HicoDetData(GraphData):
+    """HICO-DET: person - verb - object; pictures in `images`, of training and test together or by links.
+
+    names  hico_list_vb.txt, of the verbs' numbers
+    """
+
+    title: ClassVar[str] = "HICO-DET"
+
+    source: Literal["hico-det"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/hico"))
+    train_annotations: str = "trainval_hico.json"
+    test_annotations: str | None = "test_hico.json"
+    names: str = "hico_list_vb.txt"
+
+    def annotations(self) -> list[Path]:
+        """The files of the splits, and the verbs."""
+        return [*super().annotations(), self.place(self.names)]

@@ -23,6 +23,7 @@ from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
 from groundgraph.formats.coco_relations import read_coco_relations
 from groundgraph.formats.flickr30k_entities import read_flickr30k
 from groundgraph.formats.gqa import read_gqa
+from groundgraph.formats.hico_det import read_hico
 from groundgraph.formats.label_studio import read_label_studio
 from groundgraph.formats.open_images import read_open_images
 from groundgraph.formats.psg import read_psg
@@ -35,6 +36,7 @@ READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
     "gqa": lambda data, split, skipped: read_gqa(_file(data, split), data.place(data.names), split, skipped),  # type: ignore[attr-defined]
     "open-images": lambda data, split, skipped: read_open_images(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
     "flickr30k-entities": lambda data, split, skipped: read_flickr30k(_file(data, split), data.place(""), skipped),
+    "hico-det": lambda data, split, skipped: read_hico(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
 }
 # source -> (where to get the annotations, where to get the pictures), for a person.
 ORIGINS = {
@@ -43,6 +45,7 @@ ORIGINS = {
     "psg": ("README of Jingkang50/OpenPSG on GitHub", "cocodataset.org, download (train2017, val2017)"),
     "open-images": ("storage.googleapis.com/openimages/web/download_v6.html", "the same page"),
     "flickr30k-entities": ("BryanPlummer/flickr30k_entities on GitHub", "shannon.cs.illinois.edu/DenotationGraph"),
+    "hico-det": ("README of YueLiao/PPDM on GitHub; the verbs: HICO's own page", "websites.umich.edu/~ywchao/hico"),
     "gqa": ("DATASET.md of dongxingning/SHA-GCL-for-SGG on GitHub", "cs.stanford.edu/people/dorarad/gqa, 20 GB"),
 }
 
