@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,11 @@ def open_run(
 
 def _jobs(jobs: int | None, engine: str | None, run: Run) -> int:
     """How many processes do a run's stages."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing's own check has it
+        raise InputError(
+            "a process that a run started has read its program from the top and came to the run again: put the call "
+            'under `if __name__ == "__main__":`, or give --jobs 1'
+        )
     if jobs is None:
         alone = engine is not None or run.processes.world > 1 or run.device.type != "cpu"
         return 1 if alone else cores()

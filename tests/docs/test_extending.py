@@ -58,7 +58,8 @@ def test_a_part_is_one_file_and_one_line_in_one_registry(name):
 @pytest.mark.slow
 def test_the_grounder_and_the_stage_run_and_are_not_done_twice(folder):
     words = ["run", "demo", "--out", "run", *SMALL, "--set", "grounder=taught"]
-    (folder / "both.py").write_text("import taught, verbs\nfrom groundgraph.cli import app\napp()\n")
+    guarded = 'import taught, verbs\nfrom groundgraph.cli import app\nif __name__ == "__main__":\n    app()\n'
+    (folder / "both.py").write_text(guarded)
     start(folder, "both.py", *words)
     assert list(json.loads((folder / "run" / "metrics.json").read_text())["methods"]) == ["taught"]
     counts = json.loads((folder / "run" / "verbs" / "verbs.json").read_text())

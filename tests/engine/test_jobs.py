@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -162,6 +164,22 @@ def test_a_killed_process_is_told_and_the_next_run_goes_on(tmp_path):
     with pytest.raises(InputError, match=r"bad: its process was killed .* go on with fewer --jobs"):
         execute(run, [stage("one", note), stage("bad", die, "one")])
     assert execute(run, [stage("one", note), stage("bad", note, "one")]) == ["bad"]
+
+
+@pytest.mark.slow
+def test_a_program_that_its_processes_would_run_again_is_told_what_to_write(tmp_path):
+    (tmp_path / "program.py").write_text("from groundgraph.cli import app\napp()\n")
+    words = ["run", "demo", "--out", "run", "--jobs", "2", "--set", "data.train=8", "--set", "data.validation=4"]
+    environment = os.environ | {"PYTHONPATH": str(Path(api.__file__).parents[1])}
+    ran = subprocess.run(
+        [sys.executable, "program.py", *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode and 'if __name__ == "__main__":' in " ".join((ran.stdout + ran.stderr).split())
 
 
 @pytest.mark.slow
