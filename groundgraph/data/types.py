@@ -258,3 +258,13 @@ class Graph:
         best = np.asarray(self.predicate_scores)[:, 1:].max(1, initial=-np.inf)
         scores: np.ndarray = np.asarray(self.scores)[np.reshape(self.pairs, (-1, 2)).astype(np.int64)].prod(1) * best
         return scores
+
+    def part(self, objects: np.ndarray, relations: np.ndarray) -> Graph:
+        """Some of the objects [N] bool and of the relations [P] bool, which join these alone; order is kept."""
+        place = np.cumsum(objects) - 1
+        return Graph(
+            *(self.boxes[objects], self.labels[objects], self.scores[objects]),
+            place[np.reshape(self.pairs, (-1, 2)).astype(np.int64)[relations]],
+            self.predicate_scores[relations],
+            None if self.confidences is None else self.confidences[relations],
+        )

@@ -125,9 +125,9 @@ def half_right(probabilities: np.ndarray, right: np.ndarray) -> float:
         right: [M], 0 or 1, or what each that is known to be right stands for.
     """
     order = np.argsort(-probabilities, kind="stable")
-    found, count = np.cumsum(right[order]), np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(found >= HALF * count)
-    last = enough[-1] if len(enough) else int(np.argmax(2 * found / (count + found[-1])))
+    hits, count = np.cumsum(right[order]), np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(hits >= HALF * count)
+    last = enough[-1] if len(enough) else int(np.argmax(2 * hits / (count + hits[-1])))
     values = probabilities[order]
     below = values[last + 1] if last + 1 < len(values) else 0.0
     return float(values[last] + below) / 2
@@ -144,12 +144,4 @@ def at_least(graph: Graph, score: float, objects: bool = False) -> Graph:
     if score <= 0:
         return graph
     rows = graph.relation_scores >= score
-    kept = np.flatnonzero(np.isin(np.arange(len(graph.scores)), graph.pairs[rows]) | objects)
-    place = np.full(len(graph.scores), -1)
-    place[kept] = np.arange(len(kept))
-    return Graph(
-        *(graph.boxes[kept], graph.labels[kept], graph.scores[kept]),
-        place[graph.pairs[rows]],
-        graph.predicate_scores[rows],
-        None if graph.confidences is None else graph.confidences[rows],
-    )
+    return graph.part(np.isin(np.arange(len(graph.scores)), graph.pairs[rows]) | objects, rows)

@@ -48,13 +48,9 @@ class Merging:
         # "Stays unless one that stays is better" has one solution; every round settles one more place of the ranking.
         while not np.array_equal(stays, settled := ~(rivals & stays[:, None]).any(0)):
             stays = settled
-        kept = np.sort(order[stays])
-        place = np.full(count, -1)
-        place[kept] = np.arange(len(kept))
-        rows = (place[pairs] >= 0).all(1)
-        confidences = None if graph.confidences is None else graph.confidences[rows]
-        parts = graph.boxes[kept], graph.labels[kept], graph.scores[kept]
-        return Graph(*parts, place[pairs[rows]], graph.predicate_scores[rows], confidences)
+        kept = np.zeros(count, bool)
+        kept[order[stays]] = True
+        return graph.part(kept, np.all(kept[pairs], axis=1))
 
     def record(self) -> dict[str, Any]:
         """As JSON, of which `Merging(**record)` makes it again."""
