@@ -14,14 +14,13 @@ from torch import Tensor
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
-from groundgraph.models.device import device_of_model
 from groundgraph.sgg.batch import Batch, SggModel, Unions
 from groundgraph.sgg.examples import Draw, Examples
 from groundgraph.sgg.losses import LossConfig, Weights, sgg_loss
 from groundgraph.sgg.pairs import FrequencyBias
 from groundgraph.training.config import OptimConfig
 from groundgraph.training.processes import ALONE, Ranks, divide
-from groundgraph.training.task import TrainingTask
+from groundgraph.training.task import ImagesTask
 from groundgraph.training.trainer import Curves, Progress, seeded, train
 
 
@@ -40,7 +39,7 @@ Part = tuple[Batch, Tensor, Weights]
 """Some images of a step with their pairs, the pairs' predicates, and the weights of the whole step's targets."""
 
 
-class SggTask(TrainingTask[Part]):
+class SggTask(ImagesTask[Part]):
     """A scene-graph model and the images it learns from.
 
     Args:
@@ -53,7 +52,6 @@ class SggTask(TrainingTask[Part]):
         figure: what `validate` asks of the model, higher is better; the first process asks.
     """
 
-    higher_is_better = True
     model: SggModel
 
     def __init__(
@@ -67,14 +65,9 @@ class SggTask(TrainingTask[Part]):
         figure: Callable[[SggModel], float] | None,
     ) -> None:
         settings = {"model_config": model.config.model_dump(mode="json"), "sizes": asdict(model.sizes)}
-        identity = {"model": model.name, "images": len(images), **settings}
-        super().__init__(model, math.ceil(len(images) / config.batch_size), identity, seed)
-        self.examples, self.images, self.config, self.ranks, self.figure = examples, images, config, ranks, figure
-        self.device = device_of_model(model)
-
-    def order(self) -> list[int]:
-        """A permutation of the images."""
-        return list(self.rng.permutation(self.images).tolist())
+        steps = math.ceil(len(images) / config.batch_size)
+        super().__init__(model, steps, {"model": model.name, **settings}, images, seed, ranks, figure)
+        self.examples, self.config = examples, config
 
     def batches(self, epoch: int, order: list[int], done: int) -> Iterator[list[Part]]:
         """The epoch's steps, this process's share of each in `micro_batches` parts."""
@@ -90,11 +83,6 @@ class SggTask(TrainingTask[Part]):
         images = images.to(self.device)
         losses = sgg_loss(self.model(images), images, predicates.to(self.device), self.config.loss, weights)
         return {"objects": losses.objects, "predicates": losses.predicates}
-
-    def validate(self) -> float | None:
-        """The figure that was asked for."""
-        figure = self.figure
-        return None if figure is None else self.ranks.ask(lambda: float(figure(self.model)))
 
 
 def train_sgg(

@@ -13,17 +13,16 @@ from torch import Tensor
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
-from groundgraph.models.device import device_of_model
 from groundgraph.systems.model import SystemModel
 from groundgraph.systems.text_graphs import SystemBatch, TextGraph, system_batch
 from groundgraph.training.processes import ALONE, Ranks, Share
-from groundgraph.training.task import TrainingTask
+from groundgraph.training.task import ImagesTask
 from groundgraph.training.trainer import Curves, Progress, seeded, train
 
 SAMPLE = 500  # images whose regions tell the features' mean and scale
 
 
-class SystemTask(TrainingTask[SystemBatch]):
+class SystemTask(ImagesTask[SystemBatch]):
     """A system and the images it learns from.
 
     Args:
@@ -36,7 +35,6 @@ class SystemTask(TrainingTask[SystemBatch]):
         figure: What `validate` asks of the model, higher is better; the first process asks.
     """
 
-    higher_is_better = True
     model: SystemModel
 
     def __init__(
@@ -49,16 +47,11 @@ class SystemTask(TrainingTask[SystemBatch]):
         ranks: Ranks,
         figure: Callable[[SystemModel], float] | None,
     ) -> None:
-        identity = {"model": model.name, "model_config": model.config.model_dump(mode="json"), "images": len(images)}
+        settings = {"model_config": model.config.model_dump(mode="json"), "sizes": asdict(model.sizes)}
         # Of few images, steps of about the size: the contrast needs more than one.
         steps = max(1, round(len(images) / model.config.training.batch_size))
-        super().__init__(model, steps, identity | {"sizes": asdict(model.sizes)}, seed)
-        self.regions, self.graphs, self.images = regions, graphs, images
-        self.ranks, self.figure, self.device = ranks, figure, device_of_model(model)
-
-    def order(self) -> list[int]:
-        """A permutation of the images."""
-        return list(self.rng.permutation(self.images).tolist())
+        super().__init__(model, steps, {"model": model.name, **settings}, images, seed, ranks, figure)
+        self.regions, self.graphs = regions, graphs
 
     def batches(self, epoch: int, order: list[int], done: int) -> Iterator[tuple[SystemBatch]]:
         """The epoch's steps, each in one part."""
@@ -70,11 +63,6 @@ class SystemTask(TrainingTask[SystemBatch]):
     def losses(self, batch: SystemBatch) -> dict[str, Tensor]:
         """The system's own terms."""
         return self.model.losses(batch.to(self.device))
-
-    def validate(self) -> float | None:
-        """The figure that was asked for."""
-        figure = self.figure
-        return None if figure is None else self.ranks.ask(lambda: float(figure(self.model)))
 
 
 def train_system(

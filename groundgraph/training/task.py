@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from groundgraph.models.device import device_of_model
+from groundgraph.training.processes import Ranks
 
 BatchT = TypeVar("BatchT")
 
@@ -56,3 +59,41 @@ class TrainingTask(ABC, Generic[BatchT]):
     def validate(self) -> float | None:
         """How good the model is, the same in all processes; None: there is nothing to validate on."""
         return None
+
+
+class ImagesTask(TrainingTask[BatchT]):
+    """A model that learns from images, in any order, and is validated by a figure of its own.
+
+    Args:
+        model: See `TrainingTask`, as of steps, identity and seed.
+        steps: Likewise.
+        identity: Likewise; the number of images is added.
+        images: Places [N] of the images that it learns from.
+        seed: Likewise.
+        ranks: The processes that share each batch.
+        figure: What `validate` asks of the model, higher is better; the first process asks.
+    """
+
+    higher_is_better = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        steps: int,
+        identity: dict[str, Any],
+        images: np.ndarray,
+        seed: int,
+        ranks: Ranks,
+        figure: Callable[[Any], float] | None,
+    ) -> None:
+        super().__init__(model, steps, identity | {"images": len(images)}, seed)
+        self.images, self.ranks, self.figure, self.device = images, ranks, figure, device_of_model(model)
+
+    def order(self) -> list[int]:
+        """A permutation of the images."""
+        return list(self.rng.permutation(self.images).tolist())
+
+    def validate(self) -> float | None:
+        """The figure that was asked for."""
+        figure = self.figure
+        return None if figure is None else self.ranks.ask(lambda: float(figure(self.model)))
