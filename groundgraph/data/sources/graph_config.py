@@ -24,6 +24,7 @@ class GraphData(DataPart):
 
     named: ClassVar[bool] = True
     title: ClassVar[str] = ""  # of the data set, in words
+    origins: ClassVar[tuple[str, str]]  # where to get the annotations, and the pictures, for a person
 
     folder: str
     images: str | None = "images"
@@ -76,6 +77,7 @@ class CocoRelationsData(GraphData):
     """COCO annotations with relations (`rel_categories`, `rel_annotations`), SGG-Benchmark's format."""
 
     title: ClassVar[str] = "COCO with relations"
+    origins: ClassVar[tuple[str, str]] = ("your own, or SGG-Benchmark's docs/ANNOTATIONS.md on GitHub", "your own")
 
     source: Literal["coco-relations"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/graphs"))
@@ -86,6 +88,7 @@ class LabelStudioData(GraphData):
     """Boxes and relations of Label Studio: its export as JSON."""
 
     title: ClassVar[str] = "Label Studio's tasks"
+    origins: ClassVar[tuple[str, str]] = ("Label Studio, Export, JSON", "your own")
 
     source: Literal["label-studio"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/graphs"))
@@ -96,6 +99,10 @@ class PsgData(GraphData):
     """PSG: psg.json, which has both splits; the images are COCO's, train2017 and val2017 in `images`."""
 
     title: ClassVar[str] = "PSG"
+    origins: ClassVar[tuple[str, str]] = (
+        "README of Jingkang50/OpenPSG on GitHub",
+        "cocodataset.org, download (train2017, val2017)",
+    )
 
     source: Literal["psg"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/psg"))
@@ -111,6 +118,10 @@ class GqaData(GraphData):
     """
 
     title: ClassVar[str] = "GQA"
+    origins: ClassVar[tuple[str, str]] = (
+        "DATASET.md of dongxingning/SHA-GCL-for-SGG on GitHub",
+        "cs.stanford.edu/people/dorarad/gqa, 20 GB",
+    )
 
     source: Literal["gqa"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/gqa"))
@@ -130,6 +141,7 @@ class OpenImagesData(GraphData):
     """
 
     title: ClassVar[str] = "Open Images"
+    origins: ClassVar[tuple[str, str]] = ("storage.googleapis.com/openimages/web/download_v6.html", "the same page")
 
     source: Literal["open-images"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/open-images"))
@@ -148,6 +160,10 @@ class Flickr30kData(GraphData):
 
     named: ClassVar[bool] = False
     title: ClassVar[str] = "Flickr30k Entities"
+    origins: ClassVar[tuple[str, str]] = (
+        "BryanPlummer/flickr30k_entities on GitHub",
+        "shannon.cs.illinois.edu/DenotationGraph",
+    )
 
     source: Literal["flickr30k-entities"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/flickr30k"))
@@ -164,6 +180,10 @@ class HicoDetData(GraphData):
     """
 
     title: ClassVar[str] = "HICO-DET"
+    origins: ClassVar[tuple[str, str]] = (
+        "README of YueLiao/PPDM on GitHub; the verbs: HICO's own page",
+        "websites.umich.edu/~ywchao/hico",
+    )
 
     source: Literal["hico-det"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/hico"))

@@ -38,16 +38,6 @@ READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
     "flickr30k-entities": lambda data, split, skipped: read_flickr30k(_file(data, split), data.place(""), skipped),
     "hico-det": lambda data, split, skipped: read_hico(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
 }
-# source -> (where to get the annotations, where to get the pictures), for a person.
-ORIGINS = {
-    "coco-relations": ("your own, or SGG-Benchmark's docs/ANNOTATIONS.md on GitHub", "your own"),
-    "label-studio": ("Label Studio, Export, JSON", "your own"),
-    "psg": ("README of Jingkang50/OpenPSG on GitHub", "cocodataset.org, download (train2017, val2017)"),
-    "open-images": ("storage.googleapis.com/openimages/web/download_v6.html", "the same page"),
-    "flickr30k-entities": ("BryanPlummer/flickr30k_entities on GitHub", "shannon.cs.illinois.edu/DenotationGraph"),
-    "hico-det": ("README of YueLiao/PPDM on GitHub; the verbs: HICO's own page", "websites.umich.edu/~ywchao/hico"),
-    "gqa": ("DATASET.md of dongxingning/SHA-GCL-for-SGG on GitHub", "cs.stanford.edu/people/dorarad/gqa, 20 GB"),
-}
 
 
 class GraphSource:
@@ -59,7 +49,7 @@ class GraphSource:
 
     def needs(self) -> list[Need]:
         """The annotations and the folder of the pictures."""
-        origin, pictures = ORIGINS[self.data.source]  # type: ignore[attr-defined]
+        origin, pictures = self.data.origins
         required = [Need("annotations", str(path), origin) for path in self.data.annotations()]
         if self.data.images is not None:
             required.append(Need("images", str(self.data.place(self.data.images)), pictures))
