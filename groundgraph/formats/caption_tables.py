@@ -64,28 +64,25 @@ def read_rows(path: Path, image: str | None = None, caption: str | None = None) 
             rows: Any = csv.reader(chain([head], lines), delimiter=delimiter, quoting=csv.QUOTE_NONE)
             yield from ((i, f"{i - 1:09d}", row[0]) for i, row in enumerate(rows, 1) if row)
             return
-        columns = [
-            _column(path, names, *choice) for choice in ((image, IMAGES, "image"), (caption, CAPTIONS, "caption"))
-        ]
+        places = [names.index(column) for column in _columns(path, names, image, caption)]
         quoting = csv.QUOTE_NONE if delimiter in "|\t" else csv.QUOTE_MINIMAL
-        last = max(names.index(column) for column in columns)
         for number, row in enumerate(csv.reader(lines, delimiter=delimiter, quoting=quoting), 1):
-            if len(row) > last:
-                yield number, *(row[names.index(column)].strip() for column in columns)
+            if len(row) > max(places):
+                yield number, *(row[place].strip() for place in places)
             elif row:
                 yield number, None, None
 
 
-def _column(path: Path, names: Sequence[str], wanted: str | None, usual: Sequence[str], what: str) -> str:
+def _column(path: Path, names: Sequence[str], column: str | None, usual: Sequence[str], what: str) -> str:
     """A column by its name, else the first of the usual names that is there."""
     lowered = {name.lower(): name for name in reversed(names)}
-    for name in [wanted] if wanted else usual:
+    for name in [column] if column else usual:
         if name in names:
             return name
-        if not wanted and name in lowered:
+        if not column and name in lowered:
             return lowered[name]
     there = ", ".join(map(repr, names[:30])) or "none"
-    cause = f"no column {wanted!r}" if wanted else f"no column that is usual for the {what}"
+    cause = f"no column {column!r}" if column else f"no column that is usual for the {what}"
     raise InputError(f"{path}: {cause}; there are {there}: set data.columns.{what} to one of them")
 
 
