@@ -50,8 +50,8 @@ def right_predictions(truth: TruthArrays, predictions: PredictionArrays) -> np.n
     right = np.zeros(len(predictions.pairs), bool)
     depth = int(np.diff(predictions.pair_offsets).max(initial=0))
     ranks = one_to_one_matches(truth, predictions, constrained(predictions, depth))
-    found = ranks != UNMATCHED
-    right[predictions.pair_offsets[owners(truth.relation_offsets)[found]] + ranks[found]] = True
+    matched = ranks != UNMATCHED
+    right[predictions.pair_offsets[owners(truth.relation_offsets)[matched]] + ranks[matched]] = True
     return right
 
 

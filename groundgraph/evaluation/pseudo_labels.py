@@ -79,15 +79,15 @@ def label_quality(images: Iterable[PseudoLabelledImage]) -> dict[str, float | in
 
 def _better_teacher(images: Sequence[PseudoLabelledImage], hits: Sequence[np.ndarray]) -> np.ndarray:
     """Chance that the better of the two teachers' best regions is right, [sum E]; nan where not both were asked."""
-    asked = [image.object is not None and image.interaction is not None for image in images]
+    taught = [image.object is not None and image.interaction is not None for image in images]
     right = []
     for teacher in ("object", "interaction"):
         silent = [np.zeros(own.shape) for own in hits]
-        targets = [getattr(i, teacher) if both else none for i, both, none in zip(images, asked, silent, strict=True)]
+        targets = [getattr(i, teacher) if both else none for i, both, none in zip(images, taught, silent, strict=True)]
         table = _stacked(targets, hits)
         speaks = (np.where(np.isinf(table), 0.0, table) != 0).any(1)  # where it says nothing, it is wrong
         right.append(expected_recall(table, stacked(hits, False), 1) * speaks)
-    return np.where(np.repeat(asked, list(map(len, hits))), np.maximum(*right), np.nan)
+    return np.where(np.repeat(taught, list(map(len, hits))), np.maximum(*right), np.nan)
 
 
 def _stacked(scores: Sequence[np.ndarray | None], hits: Sequence[np.ndarray]) -> np.ndarray:

@@ -88,9 +88,9 @@ def read_apart(
         orders.append((len(untied), np.argsort([*tied, *untied])))
 
     def together(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        own, given = [], iter(arrays)
+        own, rows = [], iter(arrays)
         for untied, order in orders:
-            tied, names = next(given), list(islice(given, untied))
+            tied, names = next(rows), list(islice(rows, untied))
             own.append(np.concatenate([tied, *names])[order])
         return own
 

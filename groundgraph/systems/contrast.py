@@ -24,7 +24,7 @@ def category_contrast(logits: Tensor, batch: SystemBatch) -> Tensor:
     share, regions = batch.share, batch.regions
     scores = logits.masked_fill(~regions[..., None], MASKED_LOGIT).logsumexp(1)
     scores = share.gather(scores - regions.sum(1, keepdim=True).clamp(min=1).log())  # [B, C]
-    others = scores.masked_fill(batch.said, MASKED_LOGIT).logsumexp(0)  # [C]
+    others = scores.masked_fill(batch.mentioned, MASKED_LOGIT).logsumexp(0)  # [C]
     own = scores[share.rows].gather(1, batch.categories)
     rest = others[batch.categories]
     losses = rest.logaddexp(own) - own

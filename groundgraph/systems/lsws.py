@@ -97,8 +97,8 @@ class LswsSystem(SystemModel):
         logits = (nodes @ self.attend(features).transpose(1, 2)).float() * nodes.shape[-1] ** -0.5
         attention = logits.masked_fill(~batch.regions[:, None], MASKED_LOGIT).log_softmax(-1)
         recognised = leaky_relu(self.recognise(features))
-        asked = self.categories(attention.exp() @ recognised).transpose(1, 2)  # [b, C, E]
-        terms = {"grounding": mean_where(cross_entropy(asked, entities, reduction="none"), batch.entities, share)}
+        attended = self.categories(attention.exp() @ recognised).transpose(1, 2)  # [b, C, E]
+        terms = {"grounding": mean_where(cross_entropy(attended, entities, reduction="none"), batch.entities, share)}
 
         near = overlaps(batch.images.boxes) > c.overlap
         columns = entities[:, None].expand(-1, near.shape[1], -1)
@@ -132,12 +132,12 @@ class LswsSystem(SystemModel):
         names = batch.categories[image[:, None], batch.triplets[image, which]]
         words = self.categories.weight[names]
         first, second, third = self.predictor((looks[:, 0], looks[:, 1]), (words[:, 0], words[:, 1]))
-        said = (
+        steps = (
             (self.categories(first), names[:, 0]),
             (self.categories(second), names[:, 1]),
             (self.predicates(third), batch.predicates[image, which]),
         )
-        total = sum(cross_entropy(logits, target, reduction="sum") for logits, target in said)
+        total = sum(cross_entropy(logits, target, reduction="sum") for logits, target in steps)
         return total / batch.share.sum(batch.triplet_mask.sum()).clamp(min=1)
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class LswsSystem(SystemModel):
             beams = self.predictor.search(looks, self.categories, self.predicates, self.config.beam_size)
         else:
             names = labels[image[:, None], pairs] - 1
-            beams = self.predictor.given(looks, names, self.categories, self.predicates)
+            beams = self.predictor.predicates_of(looks, names, self.categories, self.predicates)
         tables = (
             beams.subjects,
             beams.objects,

@@ -38,7 +38,7 @@ class SystemBatch:
         triplets: [b, T, 2] int64, subject and object; padding is 0.
         predicates: [b, T] int64; padding is 0.
         triplet_mask: [b, T] bool, True = real.
-        said: [B, C] bool, which categories each of the step's B images is said to show.
+        mentioned: [B, C] bool, which categories each of the step's B images is said to show.
         share: Which of the step's images these are, where several processes share it.
     """
 
@@ -48,7 +48,7 @@ class SystemBatch:
     triplets: Tensor
     predicates: Tensor
     triplet_mask: Tensor
-    said: Tensor
+    mentioned: Tensor
     share: Share = WHOLE
 
     @property
@@ -76,12 +76,12 @@ def system_batch(
     count, entities = len(graphs), max(1, *(len(graph.categories) for graph in graphs))
     triplets = max(1, *(len(graph.triplets) for graph in graphs))
     names, ends = torch.zeros(count, entities, dtype=torch.int64), torch.zeros(count, triplets, 3, dtype=torch.int64)
-    said = torch.zeros(count, categories, dtype=torch.bool)
+    mentioned = torch.zeros(count, categories, dtype=torch.bool)
     masks = [torch.zeros(count, width, dtype=torch.bool) for width in (entities, triplets)]
     for i, graph in enumerate(graphs):
         e, t = len(graph.categories), len(graph.triplets)
         names[i, :e], ends[i, :t] = torch.from_numpy(graph.categories), torch.from_numpy(graph.triplets)
-        said[i, names[i, :e]] = masks[0][i, :e] = masks[1][i, :t] = True
+        mentioned[i, names[i, :e]] = masks[0][i, :e] = masks[1][i, :t] = True
     rows = share.rows
     parts = (part[rows] for part in (names, masks[0], ends[..., :2], ends[..., 2], masks[1]))
-    return SystemBatch(collate(regions), *parts, said, share)
+    return SystemBatch(collate(regions), *parts, mentioned, share)

@@ -72,19 +72,19 @@ class TripletPredictor(nn.Module):
         log_p, subject = categories(state[0]).log_softmax(-1).topk(min(beam_size, len(categories.weight)))
         k = subject.shape[1]
         *state, look = (part[:, None].expand(-1, k, -1).flatten(0, 1) for part in (*state, looks[1]))
-        said = categories.weight[subject].flatten(0, 1)
-        hidden, cell = self.cell(torch.cat([look, said], -1), tuple(state))
+        name = categories.weight[subject].flatten(0, 1)
+        hidden, cell = self.cell(torch.cat([look, name], -1), tuple(state))
         both = log_p[..., None] + categories(hidden).log_softmax(-1).unflatten(0, subject.shape)  # [N, k, C]
         log_p, place = both.flatten(1).topk(k)
         parent, object_ = place // both.shape[-1], place % both.shape[-1]
         rows = (torch.arange(len(parent), device=parent.device)[:, None] * k + parent).flatten()
-        said = categories.weight[object_].flatten(0, 1)
-        hidden, _ = self.cell(torch.cat([torch.zeros_like(said), said], -1), (hidden[rows], cell[rows]))
+        name = categories.weight[object_].flatten(0, 1)
+        hidden, _ = self.cell(torch.cat([torch.zeros_like(name), name], -1), (hidden[rows], cell[rows]))
         return Beams(
             subject.gather(1, parent), object_, log_p, predicates(hidden).log_softmax(-1).unflatten(0, object_.shape)
         )
 
-    def given(
+    def predicates_of(
         self,
         looks: tuple[Tensor, Tensor],
         names: Tensor,

@@ -143,7 +143,7 @@ def test_beam_search_finds_what_all_triplets_have():
             assert torch.allclose(beams.predicates[n, k], predicates[pair], atol=1e-4)
         narrow = model.predictor.search(looks, *tables, beam_size=1)
         assert narrow.log_p[n, 0] <= beams.log_p[n, 0] + 1e-5
-    given = model.predictor.given(looks, torch.tensor([[1, 2], [3, 4]]), *tables)
+    given = model.predictor.predicates_of(looks, torch.tensor([[1, 2], [3, 4]]), *tables)
     assert torch.allclose(given.predicates[1, 0], predicates[3, 4], atol=1e-4) and (given.log_p == 0).all()
 
 

@@ -40,5 +40,5 @@ def test_a_step_is_padded():
     assert batch.entities.tolist() == [[True, False], [True, True]] and batch.categories.tolist() == [[3, 0], [1, 2]]
     assert batch.triplet_mask.tolist() == [[False], [True]] and batch.triplets[1].tolist() == [[1, 0]]
     assert batch.predicates[1].tolist() == [1]
-    assert batch.said.nonzero().tolist() == [[0, 3], [1, 1], [1, 2]]
+    assert batch.mentioned.nonzero().tolist() == [[0, 3], [1, 1], [1, 2]]
     assert step().regions.all() and step().regions.shape == (3, 5)

@@ -107,7 +107,7 @@ def test_the_contrast_by_hand():
     for image, place in batch.entities.nonzero().tolist():
         c = int(batch.categories[image, place])
         score = lambda i, c=c: sum(math.exp(logits[i, v, c]) for v in range(5)) / 5  # noqa: E731
-        rivals = [score(i) for i in range(3) if not batch.said[i, c]]
+        rivals = [score(i) for i in range(3) if not batch.mentioned[i, c]]
         expected.append(-math.log(score(image) / (score(image) + sum(rivals))))
     assert math.isclose(category_contrast(logits, batch), sum(expected) / len(expected), rel_tol=1e-4)
 
