@@ -28,7 +28,11 @@ def predict(
     top: Annotated[int, typer.Option(help="Relations an image, in pictures.", min=1)] = 10,
     kind: Annotated[
         str,
-        typer.Option("--format", help="png, svg or pdf: pictures. jsonl, coco or graphml: all graphs; goes on."),
+        typer.Option(
+            "--format",
+            help="png, svg or pdf: pictures. jsonl, or another that export --list has of predictions: all graphs, and "
+            "goes on where it was broken off.",
+        ),
     ] = "png",
     min_score: Annotated[
         float | None,
@@ -49,10 +53,17 @@ def predict(
     """Find the scene graphs of images: drawn and said with scores, or written for other programs."""
     from groundgraph.data.types import Skipped
     from groundgraph.engine.progress import Bars
-    from groundgraph.pretrained.batches import DATA_FORMATS, listed_images, predict_batch
+    from groundgraph.errors import InputError
+    from groundgraph.formats import PREDICTION_WRITERS
+    from groundgraph.pretrained.batches import listed_images, predict_batch
     from groundgraph.pretrained.loading import DRAWN_ONLY, is_model, load
     from groundgraph.pretrained.pictures import predict_images
+    from groundgraph.report.pictures import FORMATS as PICTURES
 
+    if kind not in PREDICTION_WRITERS and kind not in PICTURES:
+        raise InputError(
+            f"pictures are written as {', '.join(PICTURES)}, graphs as {', '.join(PREDICTION_WRITERS)}; not {kind}"
+        )
     name = words[0] if is_model(words[0]) else None
     images = listed_images(words if name is None else words[1:])
     if not images:
@@ -65,13 +76,13 @@ def predict(
     shown = bars.shown(console, lambda: None) if len(images) > model.batch_size else nullcontext()
     with model.named(_names(categories), _names(predicates)), shown:
         least = model.min_score if min_score is None else min_score
-        if kind in DATA_FORMATS:
+        if kind in PREDICTION_WRITERS:
             target, counts = predict_batch(model, images, out, kind, least, skipped, bars.bar)
         else:
             written = predict_images(model, images, out, top, kind, least, skipped, bars.bar)
     for image, why in skipped.items:
         console.print(f"[yellow]skipped[/] {escape(image)}: {escape(why)}")
-    if kind in DATA_FORMATS:
+    if kind in PREDICTION_WRITERS:
         console.print(f"{', '.join(f'{n:,} {what}' for what, n in counts.items())}; {escape(str(target))}")
         done = sum(counts.values())
     else:

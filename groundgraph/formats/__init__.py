@@ -45,8 +45,18 @@ ANNOTATION_WRITERS = {
     "label-studio": "groundgraph.formats.label_studio:write_label_studio",
 }
 PSEUDO_LABEL_WRITERS = {"jsonl": "groundgraph.formats.pseudo_jsonl:write_pseudo_lines"}
-FOLDERS = {"vg150", "graphml", "fiftyone", "neo4j"}  # which of them write a folder, not a file
-UNSCORED = {"vg150", "coco-relations"}  # which of them have no room for scores: annotations, no predictions
+# Of predictions, all that have room for scores.
+PREDICTION_WRITERS = GRAPH_WRITERS | {form: w for form, w in ANNOTATION_WRITERS.items() if form != "vg150"}
+# What `groundgraph predict` calls a format's file; a format that has none here is a folder.
+FILE_NAMES = {
+    "json": "graphs.all.json",
+    "networkx": "graphs.networkx.jsonl",
+    "coco": "graphs.coco.json",
+    "rdf": "graphs.nt",
+    "jsonl": "graphs.jsonl",
+    "coco-relations": "graphs.coco-relations.json",
+    "label-studio": "graphs.label-studio.json",
+}
 
 
 def read_sides(predictions: str | Path, truth: str | Path | None = None) -> Sides:

@@ -1,4 +1,4 @@
-"""Many new images: graphs as JSON lines, COCO or GraphML, going on where a call was broken off."""
+"""Many new images: graphs in any format of predictions, going on where a call was broken off."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from groundgraph.data.images import IMAGE_ENDINGS, image_size
 from groundgraph.data.text import read_text
 from groundgraph.data.types import ProgressBar, Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.coco import write_coco
+from groundgraph.formats import FILE_NAMES, GRAPH_WRITERS, PREDICTION_WRITERS
 from groundgraph.formats.graph_lines import GraphLines
-from groundgraph.formats.graphml import write_graphml
 from groundgraph.pretrained.model import SceneGraphModel
+from groundgraph.registry import lookup
 from groundgraph.sgg.calibration import at_least
-
-DATA_FORMATS = {"jsonl": "graphs.jsonl", "coco": "graphs.coco.json", "graphml": "graphml"}  # -> what `out` gets
 
 
 def listed_images(places: Sequence[str | Path]) -> list[Path]:
@@ -61,7 +59,7 @@ def predict_batch(
         model: Whose graphs.
         images: Image files; those that `out` has already are not looked at again.
         out: Gets graphs.jsonl, see `formats.graph_lines.GraphLines`, and what `form` asks for of all that it holds.
-        form: A key of DATA_FORMATS.
+        form: A key of PREDICTION_WRITERS.
         min_score: Of the relations written, with the objects that they join, in 0..1; 0: all.
         skipped: Gets what cannot be used, with the cause.
         progress: Shows how far it is.
@@ -72,20 +70,23 @@ def predict_batch(
     Raises:
         InputError: Another form, or `out` has graphs that something else made.
     """
-    if form not in DATA_FORMATS:
-        raise InputError(f"graphs are written as {', '.join(DATA_FORMATS)}, not {form}")
+    if form not in PREDICTION_WRITERS:
+        raise InputError(f"graphs are written as {', '.join(PREDICTION_WRITERS)}, not {form}")
     skipped = Skipped() if skipped is None else skipped
     vocabularies = tuple(model.categories), tuple(model.predicates)
-    lines = GraphLines(out / DATA_FORMATS["jsonl"], vocabularies, {"model": model.identity, "min_score": min_score})
+    lines = GraphLines(out / FILE_NAMES["jsonl"], vocabularies, {"model": model.identity, "min_score": min_score})
     due = [path for path in images if os.path.abspath(path) not in lines.done]
     counts = {"images": 0, "images done before": len(images) - len(due)}
     for path, graph in model.graphs(due, skipped, progress):
         lines.add(os.path.abspath(path), image_size(path), at_least(graph, min_score))
         counts["images"] += 1
-    target = out / DATA_FORMATS[form]
-    if form == "coco" and lines.done:
-        write_coco(target, lines.annotated(), vocabularies)
-    elif form == "graphml" and lines.done:
+    target = out / FILE_NAMES.get(form, form)
+    if target == lines.path or not lines.done:
+        return target, counts
+    write = lookup(PREDICTION_WRITERS, form, "format")
+    if form in GRAPH_WRITERS:
         root = os.path.commonpath([os.path.dirname(image) for image in lines.done])
-        write_graphml(target, ((os.path.relpath(image, root), g) for image, g in lines.graphs()), vocabularies)
+        write(target, ((os.path.relpath(image, root), g) for image, g in lines.graphs()), vocabularies)
+    else:
+        write(target, lines.annotated(), vocabularies)
     return target, counts

@@ -13,7 +13,12 @@ from groundgraph.data.vocabulary import VG150_OBJECTS, VG150_PREDICATES
 from groundgraph.engine import record as manifest
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
-from groundgraph.formats import ANNOTATION_WRITERS, FOLDERS, GRAPH_WRITERS, PSEUDO_LABEL_WRITERS, UNSCORED
+from groundgraph.formats import (
+    ANNOTATION_WRITERS,
+    FILE_NAMES,
+    PREDICTION_WRITERS,
+    PSEUDO_LABEL_WRITERS,
+)
 from groundgraph.formats.annotated import annotated_image
 from groundgraph.formats.pseudo_jsonl import pseudo_line
 from groundgraph.formats.ws_sgg import read_results
@@ -26,11 +31,7 @@ from groundgraph.stages import artifacts, pseudo_labels, sgg
 from groundgraph.stages.preflight import needs
 from groundgraph.stages.recipe import run_recipe
 
-SCORED_WRITERS = {form: writer for form, writer in ANNOTATION_WRITERS.items() if form not in UNSCORED}
-FORMATS = {
-    "predictions": GRAPH_WRITERS | SCORED_WRITERS,
-    "pseudo-labels": ANNOTATION_WRITERS | PSEUDO_LABEL_WRITERS,
-}
+FORMATS = {"predictions": PREDICTION_WRITERS, "pseudo-labels": ANNOTATION_WRITERS | PSEUDO_LABEL_WRITERS}
 MEASURED = {"json"}  # predictions that `groundgraph evaluate` reads: all proposals; others are for people to look at
 IMPORTS = ("pseudo-labels", "grounder")
 
@@ -42,7 +43,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
         folder: The run's.
         what: A key of FORMATS.
         form: One of its formats.
-        out: A file, or a folder where the form is in FOLDERS.
+        out: A file, or a folder where the form has no name in FILE_NAMES.
         method: Whose, by its grounder's name; None: the recipe's first.
 
     Returns:
@@ -61,11 +62,11 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
     stage = (pseudo_labels if what == "pseudo-labels" else sgg).stage_of(method)
     if run.record(stage) is None:
         raise InputError(f"{folder}: {method} has no finished stage {stage}; finish the run, or name another method")
-    if form not in FOLDERS:
+    if form in FILE_NAMES:
         check_output(out, _inputs(run, out))
     write = lookup(FORMATS[what], form, "format")
     vocabularies = tuple(vocabulary.names for vocabulary in artifacts.vocabulary(run))
-    if what == "predictions" and form in SCORED_WRITERS:
+    if what == "predictions" and form in ANNOTATION_WRITERS:
         return write(out, _shown(run, method), vocabularies)
     if what == "predictions":
         names = (example.image_id for example in artifacts.examples(run, run.recipe.measured))
@@ -82,7 +83,7 @@ def export_run(folder: Path, what: str, form: str, out: Path, method: str | None
 def exports() -> list[tuple[str, str, str, str]]:
     """What can be exported: (of what, format, "file" or "folder", the first line of its writer's docstring)."""
     return [
-        (what, form, "folder" if form in FOLDERS else "file", _first_line(lookup(writers, form, "format")))
+        (what, form, "file" if form in FILE_NAMES else "folder", _first_line(lookup(writers, form, "format")))
         for what, writers in FORMATS.items()
         for form in writers
     ]

@@ -1,4 +1,4 @@
-"""Many images: listed, written as JSON lines, COCO and GraphML, and gone on with."""
+"""Many images: listed, written as JSON lines and what is made of them, and gone on with."""
 
 import json
 import xml.etree.ElementTree as ElementTree
@@ -9,6 +9,7 @@ from PIL import Image
 
 from groundgraph.data.types import Graph, Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats import FILE_NAMES, PREDICTION_WRITERS
 from groundgraph.formats.coco import coco_predictions
 from groundgraph.pretrained.batches import listed_images, predict_batch
 
@@ -79,7 +80,7 @@ def test_least_score_and_other_settings(photos, tmp_path):
     (tmp_path / "mine" / "graphs.jsonl").write_text("{}\n")
     with pytest.raises(InputError, match="not written by"):
         predict_batch(Same(), images, tmp_path / "mine", "jsonl")
-    with pytest.raises(InputError, match="graphs are written as jsonl, coco, graphml"):
+    with pytest.raises(InputError, match=r"graphs are written as json, graphml, .*label-studio, not csv"):
         predict_batch(Same(), images, out, "csv")
 
 
@@ -102,6 +103,22 @@ def test_graphml_is_made_of_all_that_was_found(photos, tmp_path):
     (file,) = target.glob("a*.graphml")
     edges = ElementTree.parse(file).getroot().findall(".//{*}edge")
     assert len(edges) == 2 and {data.text for data in edges[0]} >= {"flying"}
+
+
+@pytest.mark.parametrize("form", [form for form in PREDICTION_WRITERS if form != "jsonl"])
+def test_every_format_of_predictions_is_written_again_as_more_images_come(photos, tmp_path, form):
+    if form == "rdf":
+        pytest.importorskip("rdflib")
+    images, out, model = listed_images([photos]), tmp_path / "out", Same()
+    for upto in (1, 3):
+        target, _ = predict_batch(model, images[:upto], out, form)
+        files = [target] if form in FILE_NAMES else list(target.iterdir())
+        text = "".join(file.read_text() for file in files)
+        assert "kite" in text and "flying" in text
+        assert [name in text or any(name in f.name for f in files) for name in ("a.png", "b.jpg", "c.png")] == [
+            place < upto for place in range(3)
+        ]
+    assert len(model.asked) == 3 and len({*FILE_NAMES.values()}) == len(FILE_NAMES)
 
 
 def test_images_that_cannot_be_used_are_left_out(tmp_path):
