@@ -26,6 +26,7 @@ class BoxedImage:
         mentions: Which boxes the captions' words mean.
         scores: G scores of the boxes, where the file has them.
         relation_scores: One a relation, likewise.
+        box_ids: G ids of the boxes in the file, "" of one that has none; empty where the format knows none.
     """
 
     image_id: str
@@ -38,6 +39,7 @@ class BoxedImage:
     mentions: tuple[Mention, ...] = ()
     scores: tuple[float, ...] | None = None
     relation_scores: tuple[float, ...] | None = None
+    box_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

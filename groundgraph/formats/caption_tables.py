@@ -16,6 +16,7 @@ from typing import Any
 
 from groundgraph.data.text import text_file
 from groundgraph.errors import InputError
+from groundgraph.formats.columnar import COLUMNAR, read_columns
 
 CAPTIONS = (
     "caption",
@@ -30,8 +31,7 @@ CAPTIONS = (
     "description",
 )
 IMAGES = ("image", "image_name", "filename", "file_name", "image_path", "filepath", "path", "key", "img", "image_id")
-ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".arrow")
-_ROWS = 1024  # of a parquet file, read at a time
+ENDINGS = (".csv", ".tsv", ".txt", *COLUMNAR)
 Row = tuple[int, Any, Any]  # number from 1, image, captions
 
 
@@ -51,8 +51,9 @@ def read_rows(path: Path, image: str | None = None, caption: str | None = None) 
     Raises:
         InputError: There is no such file or column (the message lists those that are there), or it is damaged.
     """
-    if path.suffix in (".parquet", ".arrow"):
-        yield from _columnar(path, image, caption)
+    if path.suffix in COLUMNAR:
+        columns = read_columns(path, lambda names: _columns(path, names, image, caption))
+        yield from ((number, *row) for number, row in enumerate(columns, 1))
         return
     with text_file(path, "a table of images and captions", newline="") as file:
         head = file.readline()
@@ -84,44 +85,6 @@ def _column(path: Path, names: Sequence[str], column: str | None, usual: Sequenc
     there = ", ".join(map(repr, names[:30])) or "none"
     cause = f"no column {column!r}" if column else f"no column that is usual for the {what}"
     raise InputError(f"{path}: {cause}; there are {there}: set data.columns.{what} to one of them")
-
-
-def _columnar(path: Path, image: str | None, caption: str | None) -> Iterator[Row]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise InputError(f'{path}: reading it needs pyarrow: pip install "groundgraph[tables]"') from error
-    try:
-        with pa.OSFile(str(path)) if path.suffix == ".parquet" else pa.memory_map(str(path)) as file:
-            if path.suffix == ".parquet":
-                table = pq.ParquetFile(file)
-                columns = _columns(path, table.schema_arrow.names, image, caption)
-                batches = table.iter_batches(_ROWS, columns=list(dict.fromkeys(columns)))
-            else:
-                batches = _arrow_batches(pa, file)
-                columns = []
-            number = 0
-            for batch in batches:
-                columns = columns or _columns(path, batch.schema.names, image, caption)
-                for start in range(0, len(batch), _ROWS):  # Arrow files have batches of any size
-                    part = batch.slice(start, _ROWS)
-                    for pair in zip(*(part.column(column).to_pylist() for column in columns), strict=True):
-                        number += 1
-                        yield number, *pair
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; name it in data.captions") from error
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: damaged, or no {path.suffix[1:]} file ({error}); fetch it again") from error
-
-
-def _arrow_batches(pa: Any, file: Any) -> Iterator[Any]:
-    """The batches of an Arrow stream, as `datasets` writes it, or file."""
-    try:
-        yield from pa.ipc.open_stream(file)
-    except pa.ArrowInvalid:
-        reader = pa.ipc.open_file(file)
-        yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
 
 
 def _columns(path: Path, names: Sequence[str], image: str | None, caption: str | None) -> list[str]:

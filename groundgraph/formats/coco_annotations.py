@@ -102,7 +102,7 @@ def read_instances(instances: str | Path, skipped: Skipped) -> list[BoxedImage]:
 def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped) -> list[BoxedImage]:
     """The images of a file's content, see `read_instances`."""
     names = read_names(listing, "categories", instances, skipped)
-    noted: dict[str, list[tuple[list[float], str, float]]] = {}
+    noted: dict[str, list[tuple[list[float], str, float, str]]] = {}
     places: dict[str, Place] = {}
     readers = {"image_id": image_id, "bbox": box, "category_id": image_id}
     for image, (x, y, width, height), category, note in entries(listing, "annotations", readers, instances, skipped):
@@ -113,7 +113,7 @@ def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped)
             own = noted.setdefault(image, [])
             if (key := image_id(note.get("id"))) is not None and places.setdefault(key, (image, len(own)))[0] != image:
                 raise InputError(f"{instances}: annotation id {key} occurs in two images; give each its own id")
-            own.append((corners, names[category], number(note.get("score"))))
+            own.append((corners, names[category], number(note.get("score")), key or ""))
         else:
             skipped.add(image, f"a box without area or of an unknown category in {instances}")
     related = read_relations(listing, places, instances, skipped)
@@ -124,7 +124,7 @@ def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped)
             skipped.add(key, f"id {key} or {file} is listed twice in {instances}; the first counts")
             continue
         files.add(name_text(file))
-        corners_of, labels, scores = zip(*noted[key], strict=True) if key in noted else ((), (), ())
+        corners_of, labels, scores, ids = zip(*noted[key], strict=True) if key in noted else ((), (), (), ())
         relations, relation_scores = related.get(key, ([], []))
         annotated[key] = BoxedImage(
             key,
@@ -135,6 +135,7 @@ def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped)
             tuple(relations),
             scores=_scores(scores),
             relation_scores=_scores(relation_scores),
+            box_ids=tuple(ids),
         )
     return list(annotated.values())
 

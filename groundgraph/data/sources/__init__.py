@@ -31,6 +31,8 @@ SOURCES = {
     "gqa": "groundgraph.data.sources.graphs:GraphSource",
     "open-images": "groundgraph.data.sources.graphs:GraphSource",
     "flickr30k-entities": "groundgraph.data.sources.graphs:GraphSource",
+    "vcoco": "groundgraph.data.sources.graphs:GraphSource",
+    "refcoco": "groundgraph.data.sources.graphs:GraphSource",
 }
 
 

@@ -18,6 +18,8 @@ from groundgraph.data.sources.graph_config import (
     LabelStudioData,
     OpenImagesData,
     PsgData,
+    RefCocoData,
+    VcocoData,
 )
 from groundgraph.errors import InputError
 
@@ -209,6 +211,8 @@ DATA_PARTS: dict[str, type[DataPart]] = {
     "hico-det": HicoDetData,
     "open-images": OpenImagesData,
     "flickr30k-entities": Flickr30kData,
+    "vcoco": VcocoData,
+    "refcoco": RefCocoData,
 }
 Data = Annotated[
     MiniGenomeData
@@ -222,6 +226,8 @@ Data = Annotated[
     | GqaData
     | HicoDetData
     | OpenImagesData
-    | Flickr30kData,
+    | Flickr30kData
+    | VcocoData
+    | RefCocoData,
     Field(discriminator="source"),
 ]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from groundgraph.data.sources.data_part import DataPart
+from groundgraph.data.sources.data_part import DataPart, Names
 
 
 class GraphData(DataPart):
@@ -171,6 +171,72 @@ class Flickr30kData(GraphData):
     train_annotations: str = "train.txt"
     validation_annotations: str | None = "val.txt"
     test_annotations: str | None = "test.txt"
+
+
+class RefCocoData(GraphData):
+    """RefCOCO, RefCOCO+ or RefCOCOg: expressions, the first noun of each with its box, by which grounding is measured.
+
+    train_annotations  refs(unc).p, which has all splits (RefCOCOg: refs(umd).p); or the hub's parquet files in a folder
+    instances   the boxes; null: train_annotations has them (the hub's)
+    test_split  which one is measured: test (testA with testB), testA, testB or val
+    """
+
+    named: ClassVar[bool] = False
+    title: ClassVar[str] = "RefCOCO"
+    origins: ClassVar[tuple[str, str]] = (
+        "README of lichengunc/refer on GitHub, or jxu124/refcoco on the Hugging Face hub",
+        "cocodataset.org, download (train2014)",
+    )
+
+    source: Literal["refcoco"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/refcoco"))
+    images: str | None = "train2014"
+    train_annotations: str = "refs(unc).p"
+    instances: str | None = "instances.json"
+    test_split: Literal["test", "testA", "testB", "val"] = "test"
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The file has all three."""
+        return ("train", "validation", "test")
+
+    def file_of(self, split: str) -> Path | None:
+        """The one file, where images are not drawn from the training split's."""
+        drawn = {"train": False, "validation": bool(self.validation), "test": self.held_out is not None}
+        return None if drawn[split] else self.place(self.train_annotations)
+
+    def part_of(self, split: str) -> str:
+        """What a split is called in the file."""
+        return {"train": "train", "validation": "val", "test": self.test_split}[split]
+
+    def annotations(self) -> list[Path]:
+        """The references, and the boxes."""
+        return [*super().annotations(), *([self.place(self.instances)] if self.instances else [])]
+
+
+class VcocoData(GraphData):
+    """V-COCO: agent - verb - object; the pictures are COCO's, train2014 and val2014 in `images`.
+
+    instances  COCO's boxes: one file of all images, as V-COCO's script writes it, or COCO's own
+    """
+
+    title: ClassVar[str] = "V-COCO"
+    origins: ClassVar[tuple[str, str]] = (
+        "s-gupta/v-coco on GitHub (data/vcoco); the boxes: its script_pick_annotations.py, or COCO's instances",
+        "cocodataset.org, download (train2014, val2014)",
+    )
+
+    source: Literal["vcoco"]
+    folder: str = Field(default_factory=lambda: os.path.abspath("data/vcoco"))
+    images: str | None = "coco"
+    train_annotations: str = "vcoco_train.json"
+    validation_annotations: str | None = "vcoco_val.json"
+    test_annotations: str | None = "vcoco_test.json"
+    instances: Names = ("annotations/instances_train2014.json", "annotations/instances_val2014.json")
+
+    def annotations(self) -> list[Path]:
+        """The files of the splits, and the boxes."""
+        return [*super().annotations(), *map(self.place, self.instances)]
 
 
 class HicoDetData(GraphData):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.sources.boxed import boxed_example
-from groundgraph.data.sources.graph_config import GraphData
+from groundgraph.data.sources.graph_config import GraphData, RefCocoData, VcocoData
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.data.vocabulary import Vocabularies
@@ -27,6 +27,8 @@ from groundgraph.formats.hico_det import read_hico
 from groundgraph.formats.label_studio import read_label_studio
 from groundgraph.formats.open_images import read_open_images
 from groundgraph.formats.psg import read_psg
+from groundgraph.formats.refcoco import read_refcoco
+from groundgraph.formats.vcoco import read_vcoco
 
 # source of a recipe's data -> who reads the images of a split.
 READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
@@ -37,7 +39,18 @@ READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
     "open-images": lambda data, split, skipped: read_open_images(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
     "flickr30k-entities": lambda data, split, skipped: read_flickr30k(_file(data, split), data.place(""), skipped),
     "hico-det": lambda data, split, skipped: read_hico(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
+    "vcoco": lambda data, split, skipped: _vcoco(data, split, skipped),  # type: ignore[arg-type]
+    "refcoco": lambda data, split, skipped: _refcoco(data, split, skipped),  # type: ignore[arg-type]
 }
+
+
+def _vcoco(data: VcocoData, split: str, skipped: Skipped) -> BoxedImages:
+    return read_vcoco(_file(data, split), [data.place(name) for name in data.instances], skipped)
+
+
+def _refcoco(data: RefCocoData, split: str, skipped: Skipped) -> BoxedImages:
+    instances = data.place(data.instances) if data.instances else None
+    return read_refcoco(_file(data, split), instances, data.part_of(split), skipped)
 
 
 class GraphSource:
