@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from groundgraph.data.types import Mention
 from groundgraph.data.vocabulary import Vocabularies
+
+End = tuple[str, tuple[float, ...]]  # a relation's subject or object: its label and box
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class BoxedImage:
         scores: G scores of the boxes, where the file has them.
         relation_scores: One a relation, likewise.
         box_ids: G ids of the boxes in the file, "" of one that has none; empty where the format knows none.
+        other_names: Where else its file may lie, in order, since data sets are unpacked in more ways than one.
     """
 
     image_id: str
@@ -40,6 +44,7 @@ class BoxedImage:
     scores: tuple[float, ...] | None = None
     relation_scores: tuple[float, ...] | None = None
     box_ids: tuple[str, ...] = ()
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,34 @@ class BoxedImages:
 
     images: list[BoxedImage]
     vocabularies: Vocabularies | None = None
+
+
+@dataclass
+class RelatedBoxes:
+    """An image of a file that lists pairs of boxes: what is of one label and place is one box.
+
+    Attributes:
+        places: (label, box xyxy) -> its number.
+        relations: (subject's number, predicate, object's number), each once, in order.
+    """
+
+    places: dict[End, int] = field(default_factory=dict)
+    relations: dict[tuple[int, str, int], None] = field(default_factory=dict)
+
+    def relate(self, subject: End, predicate: str, object_: End) -> bool:
+        """Add both ends and, where they are two, their relation; False, and nothing: a box is none or has no area."""
+        for x1, y1, x2, y2 in (subject[1], object_[1]):
+            if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
+                return False
+        first, second = (self.places.setdefault(end, len(self.places)) for end in (subject, object_))
+        if first != second:
+            self.relations[first, predicate, second] = None
+        return True
+
+    def image(
+        self, name: str, file_name: str, frame: tuple[float, float] | None, other_names: tuple[str, ...] = ()
+    ) -> BoxedImage:
+        """What has been added, as `BoxedImage` has it."""
+        boxes = np.array([box for _, box in self.places], np.float64).reshape(-1, 4)
+        labels = tuple(label for label, _ in self.places)
+        return BoxedImage(name, file_name, frame, boxes, labels, tuple(self.relations), other_names=other_names)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,13 +68,18 @@ def _scene_graphs(content: dict, path: Path, skipped: Skipped) -> list[BoxedImag
             kept = [entry for entry, fits in zip(objects, good, strict=True) if fits]
             place = {key: row for row, (key, _) in enumerate(kept)}
             relations = tuple(
-                (place[key], plain(r["name"]), place[r["object"]])
+                (place[key], plain(r["name"]), place[str(r["object"])])
                 for key, o in kept
-                for r in o.get("relations", ())
-                if r["object"] in place and r["object"] != key
+                for r in _listed(o.get("relations"))
+                if str(r["object"]) in place and str(r["object"]) != key
             )
             frame, labels = (float(graph["width"]), float(graph["height"])), tuple(plain(o["name"]) for _, o in kept)
             images.append(BoxedImage(name, f"{name}.jpg", frame, corners[good], labels, relations))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             skipped.add(f"{path.name}: {name}", f"a graph that is not GQA's: {type(error).__name__} {error}")
     return images
+
+
+def _listed(relations: Any) -> Iterable[Any]:
+    """An object's relations: a list in the files, an object in the data set's description."""
+    return relations.values() if isinstance(relations, dict) else relations or ()

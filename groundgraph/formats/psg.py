@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def read_psg(path: Path, split: str, skipped: Skipped) -> BoxedImages:
             boxes = [note["bbox"] for note in entry["annotations"]]
             labels = [note["category_id"] for note in entry["annotations"]]
             frame = float(entry["width"]), float(entry["height"])
-            named = numbered_image(name, entry["file_name"], frame, boxes, labels, entry["relations"])
+            relations = dict.fromkeys(map(tuple, entry["relations"]))  # as OpenPSG: some are there twice
+            named = numbered_image(name, entry["file_name"], frame, boxes, labels, relations)
             images.append(named(categories, predicates))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             skipped.add(name, f"an entry that is not PSG's: {type(error).__name__} {error}")
@@ -54,7 +56,13 @@ def read_psg(path: Path, split: str, skipped: Skipped) -> BoxedImages:
 
 
 def numbered_image(
-    name: str, file_name: str, frame: tuple[float, float] | None, boxes: Any, labels: Any, relations: Any
+    name: str,
+    file_name: str,
+    frame: tuple[float, float] | None,
+    boxes: Any,
+    labels: Any,
+    relations: Any,
+    other_names: tuple[str, ...] = (),
 ) -> Any:
     """An image whose labels and relations are numbers from 0; gives a function of the names, which makes it.
 
@@ -72,11 +80,11 @@ def numbered_image(
         if s != o and 0 <= min(s, o) and max(s, o) < len(good) and good[s] and good[o]
     ]
 
-    def named(categories: tuple[str, ...], predicates: tuple[str, ...]) -> BoxedImage:
+    def named(categories: Sequence[str], predicates: Sequence[str]) -> BoxedImage:
         if min([*labels, *(p for _, p, _ in kept)], default=0) < 0:
             raise ValueError("a number below 0")
         own = tuple(categories[label] for label, fits in zip(labels, good, strict=True) if fits)
         related = tuple((s, predicates[p], o) for s, p, o in kept)
-        return BoxedImage(name, file_name, frame, corners[good], own, related)
+        return BoxedImage(name, file_name, frame, corners[good], own, related, other_names=other_names)
 
     return named

@@ -11,6 +11,7 @@ from groundgraph.data.graph_arrays import PredictionArrays, joined, offsets_of
 from groundgraph.data.types import GroundTruth
 from groundgraph.data.vocabulary import VRD_OBJECTS, VRD_PREDICATES
 from groundgraph.errors import InputError
+from groundgraph.formats.mat import load_mat
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, Side
 
 # What the arrays of triplets, of subjects' and of objects' boxes are called; the predictions' scores come last.
@@ -34,7 +35,7 @@ def read_vrd_mat(path: Path, side: Side) -> NamedPredictions | NamedTruth:
         InputError: It is damaged, of MATLAB 7.3, or lacks an array; names file and fix.
     """
     names = _ARRAYS[side]
-    content = _load(path, names)
+    content = load_mat(path, names)
     missing = [name for name in names if name not in content]
     if missing:
         raise InputError(f"{path}: holds no {', '.join(missing)}; {side} of VRD are {', '.join(names)}")
@@ -50,18 +51,6 @@ def read_vrd_mat(path: Path, side: Side) -> NamedPredictions | NamedTruth:
     if side == "truth":
         return NamedTruth([_truth(*image) for image in images], ids, files, vocabularies)
     return NamedPredictions(_predictions(images), ids, files, vocabularies)
-
-
-def _load(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    try:
-        content: dict[str, Any] = loadmat(path, variable_names=names)
-    except NotImplementedError as error:
-        raise InputError(f"{path}: of MATLAB 7.3, which is not read; save it with save(..., '-v7')") from error
-    except Exception as error:  # its reader raises whatever a damaged file leads it to
-        raise InputError(f"{path}: no MATLAB file that can be read ({error}); fetch it again") from error
-    return content
 
 
 def _image(number: int, parts: list[Any], path: Path, names: tuple[str, ...]) -> Image:
@@ -125,7 +114,7 @@ def _file_names(path: Path, count: int) -> list[str] | None:
     place = next((place for place in (path.parent / name for name in _PATHS) if place.is_file()), None)
     if place is None:
         return None
-    cells = np.asarray(_load(place, ("imagePath",)).get("imagePath", ())).reshape(-1)
+    cells = np.asarray(load_mat(place, ("imagePath",)).get("imagePath", ())).reshape(-1)
     names = [str(cell.reshape(-1)[0]) if isinstance(cell, np.ndarray) and cell.size else "" for cell in cells]
     if len(names) != count or not all(names):
         raise InputError(f"{place}: does not name {count} images, which {path} has; take it away or fetch it again")

@@ -7,7 +7,7 @@ import pytest
 
 from groundgraph.data.types import AnnotatedImage, Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.label_studio import picture_name, read_label_studio, write_label_studio
+from groundgraph.formats.label_studio import picture_names, read_label_studio, write_label_studio
 
 
 def box(key, x, y, width, height, *labels, **more):
@@ -77,22 +77,94 @@ def test_box_and_label_may_be_two_entries(tmp_path):
 def test_what_is_no_export_is_told(tmp_path):
     with pytest.raises(InputError, match="export from Label Studio as JSON, not JSON-MIN"):
         read(tmp_path, {"image": "a.jpg", "label": []})
-    with pytest.raises(InputError, match="no \"image\", but 'picture'"):
-        read(tmp_path, {"data": {"picture": "a.jpg"}})
+    with pytest.raises(InputError, match="no \"image\" nor one address of a picture, but 'front', 'back'"):
+        read(tmp_path, {"data": {"front": "a.jpg", "back": "b.jpg"}})
 
 
 @pytest.mark.parametrize(
-    ("address", "name"),
+    ("address", "names"),
     [
-        ("/data/local-files/?d=photos/a%20b.jpg", "photos/a b.jpg"),
-        ("/data/upload/12/0123abcd-a.jpg", "a.jpg"),
-        ("https://example.com/x/a.jpg?q=1", "a.jpg"),
-        ("s3://bucket/x/a.jpg", "a.jpg"),
-        ("x/a.jpg", "x/a.jpg"),
+        ("/data/local-files/?d=photos/a%20b.jpg", ("photos/a b.jpg", "a b.jpg")),
+        ("http://localhost:8080/data/local-files/?d=x/y/a.jpg", ("x/y/a.jpg", "y/a.jpg", "a.jpg")),
+        ("/data/upload/12/0123abcd-a.jpg", ("a.jpg", "0123abcd-a.jpg")),
+        ("https://example.com/x/a.jpg?q=1", ("a.jpg", "x/a.jpg")),
+        ("s3://bucket/x/0123abcd-a.jpg", ("0123abcd-a.jpg", "x/0123abcd-a.jpg")),
+        ("/image1", ("image1",)),
+        ("x/a.jpg", ("x/a.jpg",)),
+        ("http://[", ("http://[",)),
     ],
 )
-def test_addresses_of_pictures(address, name):
-    assert picture_name(address) == name
+def test_addresses_of_pictures(address, names):
+    assert picture_names(address) == names
+
+
+def test_the_documented_example(tmp_path):
+    # labelstud.io/guide/task_format: no original_width, other names than "label" and "image", ids of its own.
+    value = {"height": 10.458911419423693, "rectanglelabels": ["Moonwalker"], "rotation": 0, "width": 12.4}
+    value |= {"x": 50.8, "y": 5.869797225186766}
+    result = {"from_name": "tag", "id": "Dx_aB91ISN", "source": "$image", "to_name": "img", "type": "rectanglelabels"}
+    annotation = {"id": "1001", "result": [result | {"value": value}], "was_cancelled": False, "ground_truth": False}
+    data = {"image": "https://example.com/opensource/label-studio/1.jpg"}
+    one = {"id": 1, "project": 83, "data": data, "annotations": [annotation]}
+    (image,), notes = read(tmp_path, one)
+    assert image.image_id == "1.jpg" and image.frame == (1, 1) and image.labels == ("Moonwalker",) and not notes
+    assert np.allclose(image.boxes, [[0.508, 0.05869797, 0.632, 0.16328709]])
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    assert len(read_label_studio(tmp_path / "one.json", Skipped()).images) == 1  # as its cloud storages have it
+
+
+def test_a_box_with_a_choice_of_its_own_and_older_names(tmp_path):
+    # HumanSignal/label-studio-converter, tests/data/test_export_yolo/data.json: a region's "choices" repeat its box;
+    # test/fixtures/completions: what annotations were called before 1.0.
+    place = {"x": 37.15846994535519, "y": 70.67395264116576, "width": 4.189435336976321, "height": 4.735883424408015}
+    entry = {"original_width": 2800, "original_height": 2800, "image_rotation": 0, "id": "C7oHaRDVVC"}
+    entry |= {"to_name": "image", "origin": "manual"}
+    choice = entry | {"value": place | {"rotation": 0, "choices": ["uncertain"]}, "from_name": "choices"}
+    marked = entry | {"value": place | {"rotation": 0, "rectanglelabels": ["parasites"]}, "from_name": "label"}
+    results = [choice | {"type": "choices"}, marked | {"type": "rectanglelabels"}]
+    old = {"id": 1, "completions": [{"id": 1, "result": results}], "data": {"photo": "a/b.PNG", "text": "of a cell"}}
+    (image,), notes = read(tmp_path, old)
+    assert image.file_name == "a/b.PNG" and image.labels == ("parasites",) and not notes
+    assert np.allclose(image.boxes[0, :2], [0.3715846994535519 * 2800, 0.7067395264116576 * 2800])
+
+
+def test_predictions_without_ids_and_shapes_that_are_no_rectangles(tmp_path):
+    # labelstud.io/guide/predictions: a result's id may be left out; other shapes have points.
+    first, second = box("", 0, 0, 10, 10, "cat"), box("", 50, 50, 10, 10, "dog")
+    shape = {"type": "polygonlabels", "id": "p", "value": {"points": [[0, 0], [5, 5], [0, 5]], "polygonlabels": ["x"]}}
+    results = [{k: v for k, v in entry.items() if k != "id"} for entry in (first, second)]
+    (image,), notes = read(tmp_path, {"data": {"image": "a.jpg"}, "predictions": [{"result": [*results, shape]}]})
+    assert image.labels == ("cat", "dog") and notes == ["1 left out: polygonlabels, which are no rectangles"]
+
+
+def test_pictures_of_one_name_in_two_folders_are_two_images(tmp_path):
+    marked = box("a", 0, 0, 9, 9, "cat")
+    images, notes = read(tmp_path, *(task(marked, image=f"s3://bucket/{folder}/1.jpg") for folder in "xyx"))
+    assert [image.image_id for image in images] == ["1.jpg", "y/1.jpg"] and images[0].other_names == ("x/1.jpg",)
+    assert "two tasks" in notes[0]
+
+
+def test_what_a_person_changed_comes_back_changed_and_the_rest_with_its_scores(tmp_path):
+    boxes = np.array([[10, 10, 50, 60], [20.25, 30.5, 90, 100], [0, 0, 30, 30]], np.float32)
+    relations, scores = np.array([[0, 1, 1], [2, 1, 2]]), np.array([0.9, 0.8, 0.7], np.float32)
+    own = AnnotatedImage(
+        "7", str(tmp_path / "7.jpg"), (97, 113), boxes, np.array([1, 2, 1]), scores, relations, np.float32([0.5, 0.25])
+    )
+    path = tmp_path / "tasks.json"
+    write_label_studio(path, [own], (("man", "horse"), ("riding", "near")))
+    (one,) = json.loads(path.read_text())
+    results = one.pop("predictions")[0]["result"]
+    results[0]["value"]["x"] += 10  # moved
+    results[1]["value"]["rectanglelabels"] = ["cow"]  # called something else
+    results = [result for result in results if result.get("to_id") != "box1" or result["from_id"] != "box2"]
+    drawn = box("new_1", 50, 50, 25, 25, "dog") | {"original_width": 97, "original_height": 113}
+    results += [drawn, relation("new_1", "box0", "behind")]
+    (image,), notes = read(tmp_path, one | {"annotations": [{"result": results}]})
+    assert image.labels == ("man", "cow", "man", "dog") and not notes
+    assert np.allclose(image.boxes[:3], boxes + np.array([[9.7, 0, 9.7, 0], [0] * 4, [0] * 4]), atol=1e-5)
+    assert image.relations == ((0, "riding", 1), (3, "behind", 0))
+    assert image.scores == pytest.approx((0.9, np.nan, 0.7, np.nan), nan_ok=True)
+    assert image.relation_scores == pytest.approx((0.5, np.nan), nan_ok=True)
 
 
 @pytest.mark.parametrize("kept", [True, False])

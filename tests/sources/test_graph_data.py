@@ -260,7 +260,7 @@ def test_flickr30k_entities(tmp_path):
     picture(tmp_path / "flickr30k-images" / "36979.jpg")
     (example,), notes = split("flickr30k-entities", tmp_path)
     assert example.captions == ("A man on a bike in the park .", "He rides .") and example.triplets == ()
-    assert example.truth.labels == ("people", "other") and example.truth.boxes[1].tolist() == [20, 5, 40, 60]
+    assert example.truth.labels == ("people", "other") and example.truth.boxes[1].tolist() == [19, 4, 39, 59]
     meant = [(example.captions[m.caption][slice(*m.span)], m.objects) for m in example.truth.mentions]
     assert meant == [("A man", (0,)), ("a bike", (1,)), ("He", (0,))]
     assert "no such file" in notes[0]

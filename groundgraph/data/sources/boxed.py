@@ -12,13 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.boxes import inside, shares, upright
-from groundgraph.data.images import image_frame, locate
+from groundgraph.data.images import ImageError, image_frame, locate
 from groundgraph.data.types import Example, GroundTruth, Mention, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import BoxedImage
 
 Relation = tuple[int, str, int]
 Words = tuple[str, str, str]
+
+
+def picture_of(image: BoxedImage, folder: str | Path) -> Path:
+    """Where an image's picture lies in a folder. Raises ImageError naming the usual place, if it is nowhere."""
+    for name in image.other_names and (image.file_name, *image.other_names):
+        try:
+            return locate(folder, name)
+        except ImageError:
+            continue
+    return locate(folder, image.file_name)
 
 
 def boxed_example(image: BoxedImage, folder: str | Path | None, skipped: Skipped) -> Example | None:
@@ -38,7 +48,7 @@ def boxed_example(image: BoxedImage, folder: str | Path | None, skipped: Skipped
     path, size, boxes, known = Path(image.file_name), None, image.boxes, True
     try:
         if folder is not None:
-            path = locate(folder, image.file_name)
+            path = picture_of(image, folder)
             size, orientation = image_frame(path)
             if image.frame is None and shares(boxes):
                 raise InputError("boxes are shares of 0..1, not pixels")

@@ -240,9 +240,11 @@ class VcocoData(GraphData):
 
 
 class HicoDetData(GraphData):
-    """HICO-DET: person - verb - object; pictures in `images`, of training and test together or by links.
+    """HICO-DET: person - verb - object; pictures in `images`, in train2015 and test2015 or all together.
 
-    names  hico_list_vb.txt, of the verbs' numbers
+    Its authors' anno_bbox.mat has both splits: name it in train_annotations and test_annotations.
+
+    names  hico_list_vb.txt, of the verbs' numbers in trainval_hico.json
     """
 
     title: ClassVar[str] = "HICO-DET"
@@ -258,5 +260,6 @@ class HicoDetData(GraphData):
     names: str = "hico_list_vb.txt"
 
     def annotations(self) -> list[Path]:
-        """The files of the splits, and the verbs."""
-        return [*super().annotations(), self.place(self.names)]
+        """The files of the splits, and the verbs where these do not name them."""
+        numbered = self.train_annotations.endswith("_hico.json") or self.place(self.names).exists()
+        return [*super().annotations(), *([self.place(self.names)] if numbered else [])]

@@ -8,12 +8,15 @@ have some; the boxes are the truth that is measured against, that `grounder: ful
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from groundgraph.data.sources.boxed import boxed_example
+from groundgraph.data.images import ImageError
+from groundgraph.data.sources.boxed import boxed_example, picture_of
 from groundgraph.data.sources.graph_config import GraphData, RefCocoData, VcocoData
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.types import Example, ProgressBar, Skipped
@@ -31,16 +34,18 @@ from groundgraph.formats.refcoco import read_refcoco
 from groundgraph.formats.vcoco import read_vcoco
 
 # source of a recipe's data -> who reads the images of a split.
-READERS: dict[str, Callable[[GraphData, str, Skipped], BoxedImages]] = {
+READERS: dict[str, Callable[[Any, str, Skipped], BoxedImages]] = {
     "coco-relations": lambda data, split, skipped: read_coco_relations(_file(data, split), skipped),
     "label-studio": lambda data, split, skipped: read_label_studio(_file(data, split), skipped),
     "psg": lambda data, split, skipped: read_psg(_file(data, split), split, skipped),
-    "gqa": lambda data, split, skipped: read_gqa(_file(data, split), data.place(data.names), split, skipped),  # type: ignore[attr-defined]
-    "open-images": lambda data, split, skipped: read_open_images(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
+    "gqa": lambda data, split, skipped: read_gqa(_file(data, split), data.place(data.names), split, skipped),
+    "open-images": lambda data, split, skipped: read_open_images(
+        _file(data, split), data.place(data.names), split, skipped
+    ),
     "flickr30k-entities": lambda data, split, skipped: read_flickr30k(_file(data, split), data.place(""), skipped),
-    "hico-det": lambda data, split, skipped: read_hico(_file(data, split), data.place(data.names), skipped),  # type: ignore[attr-defined]
-    "vcoco": lambda data, split, skipped: _vcoco(data, split, skipped),  # type: ignore[arg-type]
-    "refcoco": lambda data, split, skipped: _refcoco(data, split, skipped),  # type: ignore[arg-type]
+    "hico-det": lambda data, split, skipped: read_hico(_file(data, split), data.place(data.names), split, skipped),
+    "vcoco": lambda data, split, skipped: _vcoco(data, split, skipped),
+    "refcoco": lambda data, split, skipped: _refcoco(data, split, skipped),
 }
 
 
@@ -73,7 +78,7 @@ class GraphSource:
         if self.data.images is None:
             return []
         folder = self.data.place(self.data.images)
-        return [folder / image.file_name for split in self.data.splits for image in self._split(split)]
+        return [_picture(image, folder) for split in self.data.splits for image in self._split(split)]
 
     def vocabularies(self) -> Vocabularies | None:
         """The categories and predicates that the training file lists; None: it lists none."""
@@ -107,7 +112,10 @@ class GraphSource:
         if split not in self._read:
             notes = Skipped()
             read = READERS[self.data.source]  # type: ignore[attr-defined]
-            self._read[split] = read(self.data, split, notes), notes
+            content = _once(read(self.data, split, notes), notes)
+            if not content.images and notes.items:
+                raise InputError(f"{_file(self.data, split)}: no image of it can be used ({notes.items[0][1]})")
+            self._read[split] = content, notes
         return self._read[split]
 
     def _split(self, split: str) -> list[BoxedImage]:
@@ -129,6 +137,23 @@ class GraphSource:
             parts[split] = [images[row] for row in np.sort(drawn[:count]).tolist()]
             drawn = drawn[count:]
         return parts
+
+
+def _once(content: BoxedImages, skipped: Skipped) -> BoxedImages:
+    """The images, each id once: the first counts, and the others are recorded."""
+    images: dict[str, BoxedImage] = {}
+    for image in content.images:
+        if images.setdefault(image.image_id, image) is not image:
+            skipped.add(image.image_id, "an image of this id stands before it in the file; the first counts")
+    return replace(content, images=list(images.values()))
+
+
+def _picture(image: BoxedImage, folder: Path) -> Path:
+    """Where its picture lies, or would."""
+    try:
+        return picture_of(image, folder)
+    except ImageError:
+        return folder / image.file_name
 
 
 def _file(data: GraphData, split: str) -> Path:
