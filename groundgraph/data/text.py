@@ -13,6 +13,13 @@ from typing import Any, TextIO
 from groundgraph.errors import InputError
 from groundgraph.terminal import visible
 
+_PACKED = {  # first bytes -> what packed a file, and what unpacks it
+    b"\x1f\x8b": ("gzip", "gunzip"),
+    b"PK\x03\x04": ("zip", "unzip"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zX": ("xz", "unxz"),
+}
+
 
 def plain(text: str) -> str:
     """One line without control characters; lone surrogates, which no file can hold, become question marks."""
@@ -33,7 +40,11 @@ def text_file(path: str | Path, kind: str, newline: str | None = None) -> Iterat
     """
     try:
         with open(path, "rb") as raw:
-            encoding = json.detect_encoding(raw.peek(4)[:4])
+            start = raw.peek(4)[:4]
+            for mark, (packed, program) in _PACKED.items():
+                if start.startswith(mark):
+                    raise InputError(f"{path}: packed by {packed}; unpack it ({program}), or give {kind}")
+            encoding = json.detect_encoding(start)
             # utf-8-sig passes over a mark and needs none
             yield io.TextIOWrapper(raw, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline=newline)
     except FileNotFoundError as error:

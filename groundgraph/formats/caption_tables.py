@@ -1,13 +1,14 @@
 """Tables of images and captions, read row by row: CSV, TSV, parquet and Arrow, as data sets of captions are stored.
 
-Flickr's `image_name| comment_number| comment`, Conceptual Captions' TSV without a header, LAION's and DataComp's
-parquet with img2dataset's keys, and the Arrow files of a Hugging Face data set's folder.
+Flickr's `image_name| comment_number| comment` and token files, Conceptual Captions' TSV without a header, LAION's and
+DataComp's parquet with img2dataset's keys, and the Arrow files of a Hugging Face data set's folder.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -31,7 +32,10 @@ CAPTIONS = (
     "description",
 )
 IMAGES = ("image", "image_name", "filename", "file_name", "image_path", "filepath", "path", "key", "img", "image_id")
-ENDINGS = (".csv", ".tsv", ".txt", *COLUMNAR)
+ADDRESSES = ("url", "image_url", "img_url", "link")
+ENDINGS = (".csv", ".tsv", ".txt", ".token", *COLUMNAR)
+_TOKENS = re.compile(r"([^\t]+)#\d+\t")  # Flickr's, without a header: name#number, caption
+_QUOTED = re.compile(r'\A"((?:[^"]|"")*)"\Z')  # a cell that pandas quoted, where other files have quotes as they are
 Row = tuple[int, Any, Any]  # number from 1, image, captions
 
 
@@ -41,8 +45,9 @@ def read_rows(path: Path, image: str | None = None, caption: str | None = None) 
     Args:
         path: One of ENDINGS.
         image: The column of the pictures: names of files, or {"bytes", "path"} as the `datasets` library stores them.
-            None: the first that is there of IMAGES, upper or lower case. A table of captions and addresses without a
-            header, as Conceptual Captions has it, has the row's number of nine digits, as img2dataset names pictures.
+            None: the first that is there of IMAGES, upper or lower case. A table of captions and addresses alone,
+            without a header as Conceptual Captions has it (3M, or 12M, whose addresses come first) or with one, has
+            the row's number of nine digits, as img2dataset names pictures.
         caption: The column of the captions: a text, a list, or a JSON list as text. None: likewise, of CAPTIONS.
 
     Yields:
@@ -57,21 +62,35 @@ def read_rows(path: Path, image: str | None = None, caption: str | None = None) 
         return
     with text_file(path, "a table of images and captions", newline="") as file:
         head = file.readline()
-        delimiter = "\t" if path.suffix == ".tsv" else max("|\t,", key=head.count)
+        lines = chain([head], file)
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-        names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
-        lines: Any = file
-        if not image and not caption and len(names) == 2 and names[1].startswith(("http://", "https://")):
-            rows: Any = csv.reader(chain([head], lines), delimiter=delimiter, quoting=csv.QUOTE_NONE)
-            yield from ((i, f"{i - 1:09d}", row[0]) for i, row in enumerate(rows, 1) if row)
+        if not image and not caption and _TOKENS.match(head):
+            yield from ((n, m[1], line[m.end() :]) for n, line in enumerate(lines, 1) if (m := _TOKENS.match(line)))
+            return
+        addresses = [field.startswith(("http://", "https://")) for field in head.split("\t")[:2]]
+        bare = sum(addresses) == 1 == len(addresses) - 1  # a caption and an address, and no header
+        delimiter = "\t" if path.suffix == ".tsv" or bare else max("|\t,", key=head.count)
+        quoting = csv.QUOTE_NONE if delimiter in "|\t" else csv.QUOTE_MINIMAL
+        rows = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+        names = [] if bare else [name.strip().strip('"') for name in next(rows, [])]
+        if len(names) == 2:
+            addresses = [name.lower() in ADDRESSES for name in names]
+        if not image and not caption and (bare or len(names) == 2) and sum(addresses) == 1:
+            place = addresses.index(False)
+            yield from ((n, f"{n - 1:09d}", row[place] if len(row) > 1 else None) for n, row in enumerate(rows, 1))
             return
         places = [names.index(column) for column in _columns(path, names, image, caption)]
-        quoting = csv.QUOTE_NONE if delimiter in "|\t" else csv.QUOTE_MINIMAL
-        for number, row in enumerate(csv.reader(lines, delimiter=delimiter, quoting=quoting), 1):
+        for number, row in enumerate(rows, 1):
             if len(row) > max(places):
-                yield number, *(row[place].strip() for place in places)
+                cells = (row[place].strip() for place in places)
+                yield number, *(map(_unquoted, cells) if quoting == csv.QUOTE_NONE else cells)
             elif row:
                 yield number, None, None
+
+
+def _unquoted(cell: str) -> str:
+    quoted = _QUOTED.match(cell)
+    return quoted[1].replace('""', '"') if quoted else cell
 
 
 def _column(path: Path, names: Sequence[str], column: str | None, usual: Sequence[str], what: str) -> str:
@@ -83,6 +102,11 @@ def _column(path: Path, names: Sequence[str], column: str | None, usual: Sequenc
         if not column and name in lowered:
             return lowered[name]
     there = ", ".join(map(repr, names[:30])) or "none"
+    if what == "image" and not column and (addresses := [lowered[name] for name in ADDRESSES if name in lowered]):
+        raise InputError(
+            f"{path}: its pictures are addresses ({addresses[0]!r}): fetch them by img2dataset, and name the parquet "
+            "files or tars that it writes, whose keys are the pictures' names"
+        )
     cause = f"no column {column!r}" if column else f"no column that is usual for the {what}"
     raise InputError(f"{path}: {cause}; there are {there}: set data.columns.{what} to one of them")
 

@@ -15,7 +15,7 @@ from groundgraph.data.numbers import shortest
 from groundgraph.data.types import AnnotatedImage, GroundTruth
 from groundgraph.data.vocabulary import Vocabularies, Vocabulary
 from groundgraph.errors import InputError
-from groundgraph.formats.coco_annotations import RELATION_KEYS, relation_keys
+from groundgraph.formats.coco_annotations import RELATION_KEYS, relation_keys, with_ids
 from groundgraph.formats.entries import field, identifier, name, number, numbers, shortened
 from groundgraph.formats.sides import NamedPredictions, NamedTruth, triplet_predictions
 
@@ -128,7 +128,7 @@ def _images(entries: list[Any], path: Path) -> _Images:
 def _numbered(entries: list[Any], path: Path, part: str) -> tuple[tuple[str, ...], dict[str, int]]:
     """The names of a list, and number 1.. of each id."""
     names, numbers = [], {}
-    for i, entry in enumerate(entries):
+    for i, entry in enumerate(with_ids(entries)):
         with _Naming(path, part, i):
             names.append(name(field(entry, "name")))
             numbers[_new(entry, numbers)] = i + 1
@@ -179,7 +179,8 @@ def write_coco(
         images: What to write.
         vocabularies: The names of their numbers.
         keys: What the two lists are called.
-        first: The first id of each list.
+        first: The first id of each list but the categories, which count from 1 everywhere: in COCO the others may be
+            0, but to many readers (SGG-Benchmark's too) category 0 is the background.
 
     Returns:
         Counts.
@@ -189,8 +190,8 @@ def write_coco(
         raise InputError(f"{path}: no image to export; finish the run first")
     root = os.path.commonpath([Path(image.path).absolute().parent for image in labelled])
     content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], keys[1]: []}
-    for key, names in zip(("categories", keys[0]), vocabularies, strict=True):
-        content[key] = [{"id": k + first, "name": name} for k, name in enumerate(names)]
+    for key, names, start in zip(("categories", keys[0]), vocabularies, (1, first), strict=True):
+        content[key] = [{"id": k, "name": name} for k, name in enumerate(names, start)]
     for image_id, image in zip(_written_ids([image.image_id for image in labelled]), labelled, strict=True):
         width, height = image.size
         file_name = Path(os.path.relpath(Path(image.path).absolute(), root)).as_posix()
@@ -204,7 +205,7 @@ def write_coco(
                 {
                     "id": len(content["annotations"]) + first,
                     "image_id": image_id,
-                    "category_id": label - 1 + first,
+                    "category_id": label,
                     "bbox": [*box[:2], *sides],
                     "area": sides[0] * sides[1],
                     "iscrowd": 0,

@@ -31,7 +31,7 @@ def read_listing(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def entries(
-    listing: dict[str, Any],
+    listing: Mapping[str, Any],
     part: str,
     readers: Mapping[str, Callable[[Any], Any]],
     path: str | Path,
@@ -143,11 +143,16 @@ def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped)
 def read_names(listing: dict[str, Any], part: str, path: str | Path, skipped: Skipped) -> dict[str, str]:
     """Id -> name of a list such as `categories`. Raises InputError where an id stands for two names."""
     names: dict[str, str] = {}
-    for key, own, _ in entries(listing, part, {"id": image_id, "name": name}, path, skipped):
+    for key, own, _ in entries({part: with_ids(listing[part])}, part, {"id": image_id, "name": name}, path, skipped):
         if names.setdefault(key, own) != own:
             kind = "category" if part == "categories" else part
             raise InputError(f"{path}: {kind} id {key} is {names[key]!r} and {own!r}; give each its own id")
     return names
+
+
+def with_ids(names: list[Any]) -> list[Any]:
+    """A list of {"id", "name"}; SGG-Benchmark takes bare names too, whose places are their ids."""
+    return [{"id": k, "name": name} if isinstance(name, str) else name for k, name in enumerate(names)]
 
 
 def relation_keys(listing: dict[str, Any]) -> tuple[str, str] | None:

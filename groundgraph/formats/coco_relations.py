@@ -41,7 +41,7 @@ def read_coco_relations(path: str | Path, skipped: Skipped) -> BoxedImages:
 def write_coco_relations(
     path: str | Path, images: Iterable[AnnotatedImage], vocabularies: Vocabularies
 ) -> dict[str, int]:
-    """Write SGG-Benchmark's form: as `coco.write_coco`, with relations under its names and all ids from 0.
+    """Write SGG-Benchmark's form: as `coco.write_coco`, with relations under its names, which count from 0.
 
     Returns:
         Counts.

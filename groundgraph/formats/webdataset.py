@@ -30,7 +30,7 @@ def read_tar(path: Path) -> Iterator[tuple[int, Any, Any]]:
             samples = groupby(members, key=lambda member: str(member[0].parent / member[0].name.partition(".")[0]))
             for number, (key, parts) in enumerate(samples, 1):
                 content = {f".{name.name.partition('.')[2].lower()}": data for name, data in parts}
-                ending = next((e for e in content if e in IMAGE_ENDINGS), None)
+                ending = next((e for e in content if PurePosixPath(f"0{e}").suffix in IMAGE_ENDINGS), None)
                 picture = (
                     None
                     if ending is None
