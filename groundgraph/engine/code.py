@@ -22,10 +22,8 @@ PACKAGE = "groundgraph"
 ROOT = Path(__file__).resolve().parents[1]
 STAGED = f"{PACKAGE}.stages", f"{PACKAGE}.engine", f"{PACKAGE}.study"
 # What carries out any stage; all that a result depends on of it is in the stage's settings.
-BOOKKEEPING = {
-    f"{PACKAGE}.{name}"
-    for name in ("engine.run", "engine.stage", "engine.fingerprints", "stages.recipe", "stages.config")
-}
+_RECIPE = ("stages.recipe", "stages.config", "stages.teacher_config", "stages.strict")
+BOOKKEEPING = {f"{PACKAGE}.{name}" for name in ("engine.run", "engine.stage", "engine.fingerprints", *_RECIPE)}
 _NAMED = re.compile(rf"({PACKAGE}(?:\.\w+)+)(?::(\w+))?")
 _IMPORT = re.compile(
     rf"^\s*from ({PACKAGE}[\w.]*) import (\([^)]*\)|[^\n]*)|^\s*import ({PACKAGE}[\w.]*)"

@@ -158,7 +158,12 @@ def loss_weights(batch: Batch, predicates: Tensor, classes: int, config: LossCon
 
 
 def sgg_loss(
-    outputs: Outputs, batch: Batch, predicates: Tensor, config: LossConfig, whole: Weights | None = None
+    outputs: Outputs,
+    batch: Batch,
+    predicates: Tensor,
+    config: LossConfig,
+    whole: Weights | None = None,
+    predicate_weights: Tensor | None = None,
 ) -> Losses:
     """Eq. 16, each term a mean: over all real regions (class 0 where no entity took one, weighted) and over the pairs.
 
@@ -175,6 +180,7 @@ def sgg_loss(
         predicates: [Q] int64 or distributions [Q, 1 + P].
         config: The background's weight.
         whole: `loss_weights` of the batch of which this is a part, whose losses then add up to the batch's.
+        predicate_weights: [1 + P], what a pair's loss is multiplied by; None: by 1. The mean stays one over the pairs.
     """
     logits = outputs.objects[batch.mask].float()
     whole = whole or loss_weights(batch, predicates, logits.shape[1], config)
@@ -194,14 +200,14 @@ def sgg_loss(
     objects = objects / max(whole.objects, 1e-6)
     scores = outputs.predicates.float()
     relations = (
-        related_loss(scores, predicates, config.related_prior)
+        related_loss(scores, predicates, config.related_prior, predicate_weights)
         if config.unmentioned_pairs == "unknown"
-        else cross_entropy(scores, predicates, reduction="sum")
+        else cross_entropy(scores, predicates, predicate_weights, reduction="sum")
     ) / max(1, whole.predicates)
     return Losses(objects + relations, objects, relations)
 
 
-def related_loss(logits: Tensor, predicates: Tensor, prior: float) -> Tensor:
+def related_loss(logits: Tensor, predicates: Tensor, prior: float, predicate_weights: Tensor | None = None) -> Tensor:
     """The predicates' loss where unmentioned pairs may be related or not: summed over the pairs.
 
     A pair is related with r = 1 - softmax_0. Mentioned pairs (p of them) give the cross-entropy, in which r is; the u
@@ -214,10 +220,12 @@ def related_loss(logits: Tensor, predicates: Tensor, prior: float) -> Tensor:
         logits: [Q, 1 + P].
         predicates: [Q] in 0..P, or distributions [Q, 1 + P], of which column 0 is the unmentioned part of a pair.
         prior: Share of related pairs among the unmentioned.
+        predicate_weights: [1 + P], as of `sgg_loss`; of the mentioned pairs alone.
     """
     logs = logits.log_softmax(1)
     soft = predicates if predicates.is_floating_point() else one_hot(predicates, logits.shape[1]).to(logs)
-    mentioned = -(soft[:, 1:] * logs[:, 1:]).sum()
+    weighted = soft if predicate_weights is None else soft * predicate_weights
+    mentioned = -(weighted[:, 1:] * logs[:, 1:]).sum()
     unknown, unrelated = soft[:, 0], -logs[:, 0]
     known = 1 - unknown
     count = unknown.sum()

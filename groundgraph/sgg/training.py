@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from groundgraph.sgg.batch import Batch, SggModel, Unions
 from groundgraph.sgg.examples import Draw, Examples
 from groundgraph.sgg.losses import LossConfig, Weights, sgg_loss
 from groundgraph.sgg.pairs import FrequencyBias
+from groundgraph.sgg.reweighting import inverse_frequency
 from groundgraph.training.config import OptimConfig
 from groundgraph.training.processes import ALONE, Ranks, divide
 from groundgraph.training.task import ImagesTask
@@ -50,9 +52,13 @@ class SggTask(ImagesTask[Part]):
         seed: of all draws.
         ranks: the processes that share each batch.
         figure: what `validate` asks of the model, higher is better; the first process asks.
+
+    Attributes:
+        predicate_weights: [1 + P], of `sgg_loss`; None: of 1.
     """
 
     model: SggModel
+    predicate_weights: Tensor | None = None
 
     def __init__(
         self,
@@ -81,7 +87,8 @@ class SggTask(ImagesTask[Part]):
         """L_obj and L_rel of Eq. 16."""
         images, predicates, weights = batch
         images = images.to(self.device)
-        losses = sgg_loss(self.model(images), images, predicates.to(self.device), self.config.loss, weights)
+        predicates, predicate_weights = predicates.to(self.device), self.predicate_weights
+        losses = sgg_loss(self.model(images), images, predicates, self.config.loss, weights, predicate_weights)
         return {"objects": losses.objects, "predicates": losses.predicates}
 
 
@@ -94,6 +101,7 @@ def train_sgg(
     progress: Progress | None = None,
     *,
     seed: int = 0,
+    reweight: bool = False,
     unions: Unions | None = None,
     checkpoint: str | Path | None = None,
     interval: int = 200,
@@ -109,6 +117,7 @@ def train_sgg(
         config: the optimisation and the loss.
         validate: a figure of the model, higher is better (recall, say).
         seed: of dropout and all draws; torch's global generators are left as they were.
+        reweight: each predicate's loss weighs as `inverse_frequency` of a draw's counts says.
         unions: the detector's features of the boxes around pairs, for a model with `union: visual`.
         progress: see `trainer.train`.
         checkpoint: see `trainer.train`.
@@ -133,7 +142,13 @@ def train_sgg(
     least = len(images) // task.steps
     if least < ranks.world:
         raise InputError(f"a step of {least} images for {ranks.world} processes: raise batch_size")
-    if isinstance(frequency := getattr(model, "frequency", None), FrequencyBias):
-        frequency.count(task.examples.predicate_counts(images.tolist(), task.rng))
+    frequency = getattr(model, "frequency", None)
+    if isinstance(frequency, FrequencyBias) or reweight:
+        counts = task.examples.predicate_counts(images.tolist(), task.rng)
+        if isinstance(frequency, FrequencyBias):
+            frequency.count(counts)
+        if reweight:
+            weights = inverse_frequency(counts.sum((0, 1))[1:])
+            task.predicate_weights = torch.cat([torch.ones(1), weights]).to(task.device)
     with seeded(seed, task.device):
         return train(task, config, progress, checkpoint=checkpoint, interval=interval, ranks=ranks)

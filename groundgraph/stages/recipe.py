@@ -23,12 +23,9 @@ from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.config import (
     DetectorConfig,
     EvaluationConfig,
-    InteractionConfig,
     PseudoLabelConfig,
     SggConfig,
-    Strict,
     SystemsConfig,
-    TeacherConfig,
     TextConfig,
     VocabularyConfig,
     as_tuple,
@@ -38,6 +35,8 @@ from groundgraph.stages.inherit import BUNDLED, RecipeError, apply_setting, read
 from groundgraph.stages.old_keys import OLD_KEYS
 from groundgraph.stages.parsers import PARSER_CONFIGS, Parser
 from groundgraph.stages.places import MODEL_DETECTORS, anchor
+from groundgraph.stages.strict import Strict
+from groundgraph.stages.teacher_config import InteractionConfig, TeacherConfig
 from groundgraph.systems import SYSTEMS
 from groundgraph.vision import can_pool
 
@@ -80,7 +79,7 @@ class Recipe(Strict):
     system: Annotated[tuple[str, ...], BeforeValidator(as_tuple), AfterValidator(partial(_once, _system))] = Field(
         (),
         description=f"one or several of {', '.join(SYSTEMS)}, which generate scene graphs themselves, in the place of "
-        "grounder, pseudo_labels and scene-graph model; of sgg then inference and tasks count",
+        "grounder, pseudo_labels and scene-graph model; of sgg then inference, tasks and reweight count",
     )
     systems: SystemsConfig = SystemsConfig()
     grounding: GroundingConfig = GroundingConfig()

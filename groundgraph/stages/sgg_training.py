@@ -65,6 +65,7 @@ def train_model(
             validate=validation_recall(run, training, unions_of),
             progress=done_of(advance),
             seed=run.recipe.seed,
+            reweight=config.reweight,
             unions=unions,
             checkpoint=run.scratch() / f"{what}.pt",
             ranks=run.processes,

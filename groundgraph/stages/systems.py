@@ -40,7 +40,7 @@ from groundgraph.training.trainer import seeded
 
 def build(recipe: Recipe) -> list[Stage]:
     """A stage a system of a recipe."""
-    inference = [recipe.sgg.inference.model_dump(), recipe.sgg.tasks]
+    inference = [recipe.sgg.inference.model_dump(), recipe.sgg.tasks, recipe.sgg.reweight]
     pooling = [recipe.detector.model_dump()] if recipe.sgg.tasks else []
     settings = [recipe.seed, label_settings(recipe), recipe.vocabulary.novel.model_dump(), recipe.text.model_dump()]
     return [
@@ -92,6 +92,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
             validate=validation_recall(run, training),
             progress=lambda batches, total, _: done(batches * training.epochs // total),
             seed=run.recipe.seed,
+            reweight=run.recipe.sgg.reweight,
             checkpoint=run.scratch() / "training.pt",
             ranks=run.processes,
         )

@@ -21,7 +21,6 @@ from groundgraph.engine.extraction import Columns, Extraction, beyond, extract
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage
 from groundgraph.models.hub import PREPARATION, TOKENIZER, WEIGHTS
-from groundgraph.stages.config import InteractionConfig
 from groundgraph.stages.cost import per_image
 from groundgraph.stages.examples import examples, expect_pictures, ids_by_split, image_ids
 from groundgraph.stages.needs import model_identity, need_model
@@ -31,6 +30,7 @@ from groundgraph.stages.places import WEIGHT_FILES
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.regions import regions
+from groundgraph.stages.teacher_config import InteractionConfig
 from groundgraph.teachers.interaction import InteractionTeacher, cell_side, interaction_targets, region_scores
 
 

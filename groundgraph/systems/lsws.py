@@ -116,9 +116,10 @@ class LswsSystem(SystemModel):
         ends = chosen.gather(1, triplets.flatten(1)).view_as(triplets)
         alone = torch.eye(near.shape[1], dtype=torch.bool, device=near.device).expand_as(near)
         terms["relation"] = torch.zeros_like(refinement)
+        weights = torch.cat([batch.predicate_weights.new_ones(1), batch.predicate_weights])
         for end, scores in enumerate(self.relations(features)):
             labels = region_labels(ends[..., end], batch.predicates + 1, batch.triplet_mask, alone, scores.shape[-1])
-            losses = -(labels * scores.log_softmax(-1)).sum(-1)
+            losses = -(labels * weights * scores.log_softmax(-1)).sum(-1)
             terms["relation"] = terms["relation"] + c.detection_weight * mean_where(losses, batch.regions, share)
         terms["sequence"] = c.detection_weight * self._sequence(batch, features, ends)
         if c.contrast_weight:
@@ -133,11 +134,11 @@ class LswsSystem(SystemModel):
         words = self.categories.weight[names]
         first, second, third = self.predictor((looks[:, 0], looks[:, 1]), (words[:, 0], words[:, 1]))
         steps = (
-            (self.categories(first), names[:, 0]),
-            (self.categories(second), names[:, 1]),
-            (self.predicates(third), batch.predicates[image, which]),
+            (self.categories(first), names[:, 0], None),
+            (self.categories(second), names[:, 1], None),
+            (self.predicates(third), batch.predicates[image, which], batch.predicate_weights),
         )
-        total = sum(cross_entropy(logits, target, reduction="sum") for logits, target in steps)
+        total = sum(cross_entropy(logits, target, weight, reduction="sum") for logits, target, weight in steps)
         return total / batch.share.sum(batch.triplet_mask.sum()).clamp(min=1)
 
     @torch.no_grad()

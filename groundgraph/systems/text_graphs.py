@@ -39,6 +39,7 @@ class SystemBatch:
         predicates: [b, T] int64; padding is 0.
         triplet_mask: [b, T] bool, True = real.
         mentioned: [B, C] bool, which categories each of the step's B images is said to show.
+        predicate_weights: [P], what each predicate's losses are multiplied by.
         share: Which of the step's images these are, where several processes share it.
     """
 
@@ -49,6 +50,7 @@ class SystemBatch:
     predicates: Tensor
     triplet_mask: Tensor
     mentioned: Tensor
+    predicate_weights: Tensor
     share: Share = WHOLE
 
     @property
@@ -63,7 +65,11 @@ class SystemBatch:
 
 
 def system_batch(
-    regions: Sequence[Regions], graphs: Sequence[TextGraph], categories: int, share: Share = WHOLE
+    regions: Sequence[Regions],
+    graphs: Sequence[TextGraph],
+    categories: int,
+    predicate_weights: Tensor,
+    share: Share = WHOLE,
 ) -> SystemBatch:
     """Pad this process's images of a step.
 
@@ -71,6 +77,7 @@ def system_batch(
         regions: Of its images.
         graphs: Of all images of the step.
         categories: C.
+        predicate_weights: [P], what each predicate's losses are multiplied by.
         share: Which of them are its own.
     """
     count, entities = len(graphs), max(1, *(len(graph.categories) for graph in graphs))
@@ -84,4 +91,4 @@ def system_batch(
         mentioned[i, names[i, :e]] = masks[0][i, :e] = masks[1][i, :t] = True
     rows = share.rows
     parts = (part[rows] for part in (names, masks[0], ends[..., :2], ends[..., 2], masks[1]))
-    return SystemBatch(collate(regions), *parts, mentioned, share)
+    return SystemBatch(collate(regions), *parts, mentioned, predicate_weights, share)

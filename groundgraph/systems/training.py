@@ -13,6 +13,7 @@ from torch import Tensor
 from groundgraph.data.store import counts_of
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
+from groundgraph.sgg.reweighting import inverse_frequency
 from groundgraph.systems.model import SystemModel
 from groundgraph.systems.text_graphs import SystemBatch, TextGraph, system_batch
 from groundgraph.training.processes import ALONE, Ranks, Share
@@ -33,6 +34,9 @@ class SystemTask(ImagesTask[SystemBatch]):
         seed: Of all draws.
         ranks: The processes that share each batch.
         figure: What `validate` asks of the model, higher is better; the first process asks.
+
+    Attributes:
+        predicate_weights: [P], what each predicate's losses are multiplied by.
     """
 
     model: SystemModel
@@ -52,13 +56,14 @@ class SystemTask(ImagesTask[SystemBatch]):
         steps = max(1, round(len(images) / model.config.training.batch_size))
         super().__init__(model, steps, {"model": model.name, **settings}, images, seed, ranks, figure)
         self.regions, self.graphs = regions, graphs
+        self.predicate_weights = torch.ones(model.sizes.predicates)
 
     def batches(self, epoch: int, order: list[int], done: int) -> Iterator[tuple[SystemBatch]]:
         """The epoch's steps, each in one part."""
         for chosen in np.array_split(order, self.steps)[done:]:
             share = Share(self.ranks, len(chosen))
-            own = [self.regions[int(i)] for i in chosen[share.rows]]
-            yield (system_batch(own, [self.graphs[int(i)] for i in chosen], self.model.sizes.categories, share),)
+            own, graphs = [self.regions[int(i)] for i in chosen[share.rows]], [self.graphs[int(i)] for i in chosen]
+            yield (system_batch(own, graphs, self.model.sizes.categories, self.predicate_weights, share),)
 
     def losses(self, batch: SystemBatch) -> dict[str, Tensor]:
         """The system's own terms."""
@@ -74,6 +79,7 @@ def train_system(
     progress: Progress | None = None,
     *,
     seed: int = 0,
+    reweight: bool = False,
     checkpoint: str | Path | None = None,
     interval: int = 200,
     ranks: Ranks = ALONE,
@@ -88,6 +94,7 @@ def train_system(
         validate: A figure of the model, higher is better (recall, say).
         progress: See `trainer.train`.
         seed: Of dropout and all draws; torch's global generators are left as they were.
+        reweight: Each predicate's losses weigh as `inverse_frequency` of the text graphs' triplets says.
         checkpoint: See `trainer.train`.
         interval: See `trainer.train`.
         ranks: See `trainer.train`.
@@ -109,6 +116,11 @@ def train_system(
     if validate is None and (config.patience or config.schedule == "plateau"):
         raise InputError("patience and schedule plateau need a validation figure: leave them out")
     task = SystemTask(model, regions, graphs, images, seed, ranks, validate)
+    if reweight:
+        predicates = np.concatenate([graphs[int(i)].triplets[:, 2] for i in images])
+        task.predicate_weights = inverse_frequency(
+            torch.bincount(torch.from_numpy(predicates), minlength=model.sizes.predicates)
+        )
     if len(images) // task.steps < ranks.world:
         raise InputError(f"a step of {len(images) // task.steps} images for {ranks.world} processes: raise batch_size")
     sample = images[np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).round().astype(int)]

@@ -107,7 +107,7 @@ class VspnetSystem(SystemModel):
         entity, predicate, role = aligned(whole, batch, regions, nodes)
         terms = {
             "entity": mean_where(entity, batch.entities, share),
-            "predicate": mean_where(predicate, batch.triplet_mask, share),
+            "predicate": mean_where(predicate * batch.predicate_weights[batch.predicates], batch.triplet_mask, share),
             "role": mean_where(role, batch.triplet_mask, share),
         }
         chosen = (regions, batch.entities), (nodes, batch.triplet_mask)

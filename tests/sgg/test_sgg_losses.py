@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 from groundgraph.data.types import Regions
 from groundgraph.sgg.batch import Outputs, collate
 from groundgraph.sgg.losses import LossConfig, related_loss, sample_pairs, sample_soft_pairs, sgg_loss
+from groundgraph.sgg.reweighting import inverse_frequency
 
 
 def batch_of(*targets, boxes=None):
@@ -171,3 +172,21 @@ def test_the_loss_takes_unmentioned_pairs_as_told():
     told = sgg_loss(outputs, batch, torch.tensor([1, 0]), config)
     assert told.predicates == related_loss(outputs.predicates, torch.tensor([1, 0]), 0.1) / 2
     assert told.predicates != sgg_loss(outputs, batch, torch.tensor([1, 0]), LossConfig()).predicates
+
+
+def test_reweighted_predicates_by_hand():
+    # 8, 0, 2 and 4 relations: the median of what is there is 4.
+    weights = inverse_frequency(torch.tensor([8, 0, 2, 4]))
+    assert weights.tolist() == pytest.approx([0.5, 1, 2, 1])
+    assert inverse_frequency(torch.zeros(3)).tolist() == [1, 1, 1]
+    batch, predicates = batch_of([1, 0]), torch.tensor([2, 0])
+    logits = torch.tensor([[0.0, 0.0, math.log(2)], [math.log(2), 0.0, 0.0]])
+    outputs, table = Outputs(torch.zeros(1, 2, 3), logits), torch.tensor([1, 0.5, 3])
+    # Both pairs lose -log(2/4); the first three times that. The mean is over the two pairs.
+    expected = pytest.approx((3 + 1) * math.log(2) / 2)
+    losses = sgg_loss(outputs, batch, predicates, LossConfig(), None, table)
+    assert losses.predicates.item() == expected
+    soft = one_hot(predicates, 3).float()
+    assert sgg_loss(outputs, batch, soft, LossConfig(), None, table).predicates.item() == expected
+    unknown = related_loss(logits, predicates, 0.0, table).item()
+    assert unknown == pytest.approx(3 * math.log(2) + math.log(2))

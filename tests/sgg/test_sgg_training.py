@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import groundgraph.sgg.training as sgg_training
 from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import GroundTruth, Regions, SoftLabels
 from groundgraph.evaluation.recall import sgdet_recall
@@ -336,3 +337,17 @@ def test_the_union_boxes_features_are_asked_for_and_used():
         graph = predict(model, regions[5:6], unions=(lambda _, pairs: unions([5], pairs)) if options else None)[0]
         assert len(graph.pairs)
     assert figures["visual"] < 0.3 * figures["spatial"]
+
+
+def test_reweighting_counts_the_drawn_predicates(monkeypatch):
+    scenes = [scene(seed) for seed in range(8)]
+    labels = [(s[1], s[2]) for s in scenes]
+    counts = np.bincount(np.concatenate([relations[:, 2] for _, relations in labels]), minlength=4)[1:]
+    loss, weights = sgg_training.sgg_loss, []
+    monkeypatch.setattr(sgg_training, "sgg_loss", lambda *terms: weights.append(terms[-1]) or loss(*terms))
+    regions, config = [s[0] for s in scenes], TrainingConfig(epochs=1)
+    for reweight in (False, True):
+        train_sgg(Motifs(SIZES, SMALL), regions, lambda i, rng: labels[i], config, reweight=reweight)
+    assert weights[0] is None
+    expected = np.where(counts > 0, np.median(counts[counts > 0]) / np.maximum(counts, 1), 1)
+    assert weights[-1].tolist() == pytest.approx([1, *expected])

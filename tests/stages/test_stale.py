@@ -212,7 +212,8 @@ sys.addaudithook(lambda event, arguments: OPENED.append(str(arguments[0])) if ev
 BOOKKEEPING = {
     "engine/run.py", "engine/stage.py", "engine/signals.py", "engine/record.py", "engine/folder.py",
     "engine/progress.py", "engine/skips.py", "training/processes.py", "models/device.py",
-    "stages/recipe.py", "stages/config.py", "grounding/__init__.py", "grounding/method.py",
+    "stages/recipe.py", "stages/config.py", "stages/teacher_config.py", "stages/strict.py",
+    "grounding/__init__.py", "grounding/method.py",
     "registry.py", "systems/model.py",
 }  # fmt: skip
 

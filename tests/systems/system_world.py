@@ -9,6 +9,7 @@ from groundgraph.systems import SYSTEMS
 from groundgraph.systems.text_graphs import TextGraph, system_batch
 
 CATEGORIES, PREDICATES, WIDTH = 6, 2, 24
+EVEN = torch.ones(PREDICATES)  # weights
 SIZES = Sizes(features=8, detector_categories=4, categories=CATEGORIES, predicates=PREDICATES, words=WIDTH)
 PROTOTYPES = np.random.default_rng(99).normal(size=(CATEGORIES, 8))
 NAMES = tuple(np.random.default_rng(7).normal(size=(n, WIDTH)).astype(np.float32) for n in (CATEGORIES, PREDICATES))
@@ -56,4 +57,4 @@ def untrained(name, **config):
 def step(seeds=range(3), **share):
     """A training step of some scenes."""
     scenes = [scene(seed) for seed in seeds]
-    return system_batch([s[0] for s in scenes], [s[1] for s in scenes], CATEGORIES, **share)
+    return system_batch([s[0] for s in scenes], [s[1] for s in scenes], CATEGORIES, EVEN, **share)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from several import several
-from system_world import CATEGORIES, NAMES, PREDICATES, SMALL, scene, step, untrained
+from system_world import CATEGORIES, EVEN, NAMES, PREDICATES, SMALL, scene, step, untrained
 
 from groundgraph.data.graph_arrays import prediction_arrays, truth_arrays
 from groundgraph.data.types import GroundTruth, Regions
@@ -80,7 +80,7 @@ def shared_losses(ranks, name):
     model, scenes = untrained(name), [scene(seed) for seed in range(5)]
     share = Share(ranks, 5)
     own = [s[0] for s in scenes[share.rows]]
-    batch = system_batch(own, [s[1] for s in scenes], CATEGORIES, share)
+    batch = system_batch(own, [s[1] for s in scenes], CATEGORIES, EVEN, share)
     losses = model.losses(batch)
     torch.stack(list(losses.values())).sum().backward()
     ranks.add_gradients(model.parameters())
@@ -102,12 +102,33 @@ def test_two_processes_learn_what_one_does(name):
 
 
 @ALL
+def test_reweighting_multiplies_the_predicates_losses(name):
+    """By 3 of the first predicate, by 1 of the second: what a step of one triplet loses says so by itself."""
+    model, (regions, whole, *_) = untrained(name, contrast_weight=0.0), scene(1)
+    for predicate, factor in ((0, 3.0), (1, 1.0)):
+        graph = TextGraph(whole.categories, np.array([[0, 1, predicate]]))
+        even, weighted = (
+            model.losses(system_batch([regions], [graph], CATEGORIES, weights))
+            for weights in (EVEN, torch.tensor([3.0, 1.0]))
+        )
+        if name == "vspnet":
+            assert torch.isclose(weighted.pop("predicate"), factor * even["predicate"])
+        else:  # the background of the relation heads, and the names of the sequence, stay as they are
+            for term in ("relation", "sequence"):
+                value = weighted.pop(term)
+                assert value > even[term] * 1.01 if factor > 1 else torch.isclose(value, even[term])
+        assert all(torch.isclose(value, even[key]) for key, value in weighted.items())
+    model, curves = trained(name, images=8, epochs=1, reweight=True)
+    assert all(np.isfinite(values).all() for values in curves.values())
+
+
+@ALL
 def test_padding_changes_nothing(name):
     model = untrained(name, contrast_weight=0.0)
     wide = TextGraph(np.arange(6), np.array([[0, 1, 0], [2, 3, 1], [4, 5, 0]]))
     regions, graph, *_ = scene(1)
-    alone = model.losses(system_batch([regions], [graph], CATEGORIES))
-    padded = system_batch([regions, scene(2)[0]], [graph, wide], CATEGORIES)
+    alone = model.losses(system_batch([regions], [graph], CATEGORIES, EVEN))
+    padded = system_batch([regions, scene(2)[0]], [graph, wide], CATEGORIES, EVEN)
     padded.entities[1], padded.triplet_mask[1], padded.images.mask[1] = False, False, False
     for key, value in model.losses(padded).items():
         if "predicate_confidence" not in key:  # predicate nodes are an image's, whatever it shows

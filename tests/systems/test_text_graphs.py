@@ -1,7 +1,7 @@
 """Captions as graphs in the vocabulary, and their padding."""
 
 import numpy as np
-from system_world import CATEGORIES, scene, step
+from system_world import CATEGORIES, EVEN, scene, step
 
 from groundgraph.data.types import Entity, ParsedCaption, Triplet
 from groundgraph.data.vocabulary import Vocabulary
@@ -36,7 +36,7 @@ def test_a_graph_has_what_the_vocabulary_has_and_is_not_withheld():
 def test_a_step_is_padded():
     one = TextGraph(np.array([3]), np.zeros((0, 3), np.int64))
     two = TextGraph(np.array([1, 2]), np.array([[1, 0, 1]]))
-    batch = system_batch([scene(0)[0], scene(1)[0]], [one, two], CATEGORIES)
+    batch = system_batch([scene(0)[0], scene(1)[0]], [one, two], CATEGORIES, EVEN)
     assert batch.entities.tolist() == [[True, False], [True, True]] and batch.categories.tolist() == [[3, 0], [1, 2]]
     assert batch.triplet_mask.tolist() == [[False], [True]] and batch.triplets[1].tolist() == [[1, 0]]
     assert batch.predicates[1].tolist() == [1]

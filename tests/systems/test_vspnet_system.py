@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from system_world import CATEGORIES, SIZES, scene, step, untrained
+from system_world import CATEGORIES, EVEN, SIZES, scene, step, untrained
 from torch.nn.functional import leaky_relu
 
 from groundgraph.sgg.batch import collate
@@ -90,7 +90,7 @@ def test_losses_are_the_mean_costs_of_what_is_aligned():
     regions, whole, _, _ = scene(5)
     from groundgraph.systems.text_graphs import TextGraph, system_batch
 
-    one = system_batch([regions], [TextGraph(whole.categories[:1], np.zeros((0, 3), np.int64))], CATEGORIES)
+    one = system_batch([regions], [TextGraph(whole.categories[:1], np.zeros((0, 3), np.int64))], CATEGORIES, EVEN)
     graph, losses = model(one.images), model.losses(one)
     cost = costs(graph, one).entity[0, 0]
     assert torch.isclose(losses["entity"], cost.min()) and losses["predicate"] == losses["role"] == 0
