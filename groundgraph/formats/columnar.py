@@ -9,7 +9,7 @@ from typing import Any
 from groundgraph.errors import InputError
 
 COLUMNAR = (".parquet", ".arrow")
-_ROWS = 1024  # of a parquet file, read at a time
+_ROWS, _PICTURES = 1024, 16  # rows read at a time, and of rows that have pictures in them
 
 
 def read_columns(path: Path, choose: Callable[[Sequence[str]], Sequence[str]]) -> Iterator[tuple[Any, ...]]:
@@ -36,18 +36,25 @@ def read_columns(path: Path, choose: Callable[[Sequence[str]], Sequence[str]]) -
             if path.suffix == ".parquet":
                 table = pq.ParquetFile(file)
                 columns = choose(table.schema_arrow.names)
-                batches = table.iter_batches(_ROWS, columns=list(dict.fromkeys(columns)))
+                rows = _at_once(pa, table.schema_arrow, columns)
+                batches = table.iter_batches(rows, columns=list(dict.fromkeys(columns)))
             else:
                 batches = _arrow_batches(pa, file)
             for batch in batches:
                 columns = columns or choose(batch.schema.names)
-                for start in range(0, len(batch), _ROWS):  # Arrow files have batches of any size
-                    part = batch.slice(start, _ROWS)
+                rows = _at_once(pa, batch.schema, columns)
+                for start in range(0, len(batch), rows):  # Arrow files have batches of any size
+                    part = batch.slice(start, rows)
                     yield from zip(*(part.column(column).to_pylist() for column in columns), strict=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; name one that is there") from error
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: damaged, or no {path.suffix[1:]} file ({error}); fetch it again") from error
+
+
+def _at_once(pa: Any, schema: Any, columns: Sequence[str]) -> int:
+    """How many rows are made Python's values at a time."""
+    return _PICTURES if any(pa.types.is_struct(schema.field(column).type) for column in columns) else _ROWS
 
 
 def _arrow_batches(pa: Any, file: Any) -> Iterator[Any]:

@@ -110,6 +110,103 @@ def test_a_hugging_face_folder_has_its_pictures_in_it(folder):
     assert len(read("table", folder / "hub", folder, train=2)[0]) == 2
 
 
+def arrow(path, rows):
+    """As `datasets` writes it: a stream, not a file."""
+    pa = pytest.importorskip("pyarrow")
+    table = pa.Table.from_pylist(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def state(folder, count):
+    names = [{"filename": f"data-{i:05d}-of-{count:05d}.arrow"} for i in range(count)]
+    content = {"_data_files": names, "_fingerprint": "4d91eb515451703d", "_format_columns": None, "_split": None}
+    (folder / "state.json").write_text(json.dumps(content))
+    (folder / "dataset_info.json").write_text(json.dumps({"features": {}}))
+
+
+def row(number, side=8):
+    target = io.BytesIO()
+    Image.new("RGB", (side, 6), "red").save(target, "JPEG")
+    return {"image": {"bytes": target.getvalue(), "path": f"{number}.jpg"}, "caption": [f"A {side} .", "B ."]}
+
+
+def splits_of(captions):
+    return TypeAdapter(Data).validate_python({"source": "table", "captions": str(captions)}).splits
+
+
+def test_a_saved_dataset_dict_has_its_splits(folder):
+    saved = folder / "saved"
+    for split, sides in {"train": (8, 9), "validation": (10,), "test": (11,), "extra": (12,)}.items():
+        for shard, side in enumerate(sides):
+            arrow(saved / split / f"data-{shard:05d}-of-{len(sides):05d}.arrow", [row(0, side), row(1, side)])
+        state(saved / split, len(sides))
+    arrow(saved / "train" / "cache-1234.arrow", [row(5)])  # which `map` leaves there
+    (saved / "dataset_dict.json").write_text('{"splits": ["train", "validation", "test", "extra"]}')
+    assert splits_of(saved) == ("train", "validation", "test")
+    _, examples, notes = read("table", saved, folder)
+    assert [Image.open(e.path).width for e in examples] == [8, 8, 9, 9]
+    assert [e.captions[0] for e in examples] == ["A 8 .", "A 8 .", "A 9 .", "A 9 ."]
+    assert len({e.image_id for e in examples}) == 4  # each shard has a 0.jpg, and they are two pictures
+    assert notes == ["splits that are not read: extra"]
+    for split, side in (("validation", 10), ("test", 11)):
+        assert [Image.open(e.path).width for e in read("table", saved, folder, split)[1]] == [side, side]
+    assert [Image.open(e.path).width for e in examples] == [8, 8, 9, 9]  # not written over
+    (saved / "train" / "state.json").write_text('{"_data_files": [{"filename": "../x.arrow"}]}')
+    with pytest.raises(InputError, match="entries without a file's name"):
+        read("table", saved, folder)
+
+
+def test_a_hub_repository_has_its_splits(folder):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    hub = folder / "hub"
+    (hub / "data").mkdir(parents=True)
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "val-00000-of-00001", "testA-00000-of-00001"):
+        side = 8 + len(list(hub.rglob("*.parquet")))
+        pq.write_table(pa.Table.from_pylist([row(0, side)]), hub / "data" / f"{name}.parquet")
+    assert splits_of(hub) == ("train", "validation")
+    assert [Image.open(e.path).width for e in read("table", hub, folder)[1]] == [8, 9]
+    assert [Image.open(e.path).width for e in read("table", hub, folder, "validation")[1]] == [10]
+    card = (
+        "---\nlicense: mit\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: data/val-*\n"
+    )
+    (hub / "README.md").write_text(card + "  - split: test\n    path:\n    - data/testA-*\n---\n# Card\n")
+    assert splits_of(hub) == ("train", "test")
+    assert [Image.open(e.path).width for e in read("table", hub, folder, "test")[1]] == [11]
+    two = "---\nconfigs:\n- config_name: a\n  data_files: data/a-*\n- config_name: b\n  data_files: data/b-*\n---\n"
+    (hub / "README.md").write_text(two)
+    with pytest.raises(InputError, match="several configurations, a, b"):
+        splits_of(hub)
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (("train.csv", "test.csv"), ("train", "test")),
+        (("a/training/x.csv", "a/my-dev_set/x.csv"), ("train", "validation")),
+        (("contest.csv", "trainer.csv"), ("train",)),
+        (("results.csv",), ("train",)),
+        (("eval.csv",), ("train",)),
+    ],
+)
+def test_splits_by_names_are_the_librarys(folder, files, splits):
+    """Compared with `datasets` 5.2's own patterns when this was written."""
+    for name in files:
+        (folder / "tables" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "tables" / name).write_text("image,caption\na.jpg,One .\n")
+    assert splits_of(folder / "tables") == splits
+    assert len(read("table", folder / "tables", folder, images=str(folder / "images"))[0]) == 1
+
+
+def test_splits_without_one_to_train_on_are_listed(folder):
+    for name in ("val.csv", "test.csv"):
+        (folder / "tables").mkdir(exist_ok=True)
+        (folder / "tables" / name).write_text("image,caption\na.jpg,One .\n")
+    with pytest.raises(InputError, match="no split to train on; there are validation, test"):
+        splits_of(folder / "tables")
+
+
 def test_webdatasets_tars(folder):
     with tarfile.open(folder / "00000.tar", "w") as tar:
         for name, data in {

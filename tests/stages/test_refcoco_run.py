@@ -3,7 +3,6 @@
 import json
 import pickle
 
-import pytest
 from captioned import captioned_photos
 
 import groundgraph

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from groundgraph.data.sources.data_part import DataPart, Names
 from groundgraph.errors import InputError
 from groundgraph.formats.caption_tables import ENDINGS
+from groundgraph.formats.hugging_face import SPLITS, Files, split_files
 
 
 class TableColumns(BaseModel):
@@ -25,7 +26,7 @@ class CaptionsData(DataPart):
     """Captions as they are stored: table (CSV, TSV, parquet, Arrow), webdataset (tars), karpathy (dataset_*.json).
 
     images    the folder of the pictures; null where the files have the pictures in them
-    captions  files, or folders of them, such as a Hugging Face data set's
+    captions  files, or folders of them, such as a Hugging Face data set's, whose splits are taken
     columns   of tables
     train     the first so many images only, null: all
     """
@@ -38,16 +39,32 @@ class CaptionsData(DataPart):
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Karpathy's files say them; else all images are trained on."""
-        return ("train", "validation", "test") if self.source == "karpathy" else ("train",)
+        """Karpathy's files say them, and so may a folder of tables; else all images are trained on."""
+        if self.source == "karpathy":
+            return ("train", "validation", "test")
+        return tuple(split for split in SPLITS if split in self._by_split) or ("train",)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The splits of a folder of tables that none of ours is."""
+        return tuple(split for split in self._by_split if split not in SPLITS)
 
     @property
     def data_set(self) -> str:
         """Which data these are, for a person."""
         return f"the captions in {', '.join(str(Path(name).expanduser().resolve()) for name in self.captions)}"
 
-    def files(self) -> list[Path]:
-        """The files, those of folders in order. Raises InputError where there is none."""
+    @property
+    def _by_split(self) -> Files:
+        """The files of the splits of one folder of tables; empty where there is none."""
+        folder = Path(self.captions[0]).expanduser()
+        alone = self.source == "table" and len(self.captions) == 1 and folder.is_dir()
+        return split_files(folder, ENDINGS) if alone else {}
+
+    def files(self, split: str | None = None) -> list[Path]:
+        """The files of a split, None: of all; those of folders in order. Raises InputError where there is none."""
+        if by_split := self._by_split:
+            return by_split[split] if split else [file for own in self.splits for file in by_split[own]]
         endings = {"table": ENDINGS, "webdataset": (".tar", ".tar.gz", ".tgz"), "karpathy": (".json",)}[self.source]
         files: list[Path] = []
         for name in self.captions:

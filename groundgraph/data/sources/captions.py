@@ -47,7 +47,7 @@ class CaptionsSource:
         return list(self.stream(split, skipped, progress))
 
     def stream(self, split: str, skipped: Skipped, progress: ProgressBar) -> Iterator[Example]:
-        """A split's examples, one after another; of those that were, a number each is kept, to know doubles.
+        """A split's examples, one after another; of those that were, a number or two each are kept, to know doubles.
 
         Args:
             split: One of the recipe's.
@@ -59,7 +59,7 @@ class CaptionsSource:
         """
         if self.data.images is not None and not Path(self.data.images).is_dir():
             raise InputError(f"{self.data.images}: no such image folder; name it in data.images")
-        files, known, count = self.data.files(), set[int](), 0
+        files, known, count = self.data.files(split), set[int](), 0
         wrong: Counter[str] = Counter()
         first: dict[str, str] = {}
 
@@ -69,7 +69,7 @@ class CaptionsSource:
 
         with progress(f"reading {split} captions", len(files)) as advance:
             for file in files:
-                for name, rows in groupby(self._rows(file, split), key=lambda row: _name(row[1])):
+                for (name, mark), rows in groupby(self._rows(file, split), key=lambda row: _picture(row[1])):
                     if split == "train" and count == self.data.train:
                         break
                     (number, picture, _), texts = (own := list(islice(rows, MOST)))[0], _texts(own)
@@ -77,20 +77,25 @@ class CaptionsSource:
                     if name is None or not texts:
                         leave_out("rows without a " + ("picture" if name is None else "caption"), where)
                         continue
-                    if hash(name) in known:
+                    key = hash((name, mark))
+                    if key in known:
                         leave_out("images that come again, after others", f"{where}: {name}")
                         continue
+                    if mark and hash(name) in known:  # "0.jpg" of two folders, which `datasets` names by their ends
+                        name = f"{mark}-{name}"
                     try:
-                        path = self._path(name, picture, file, number)
+                        path = self._path(name, picture, self.images / split / file.name.partition(".")[0], number)
                     except ImageError as error:
                         leave_out("images that are not there", f"{where}: {error}")
                         continue
-                    known.add(hash(name))
+                    known |= {key, hash(name)} if mark else {key}
                     count += 1
                     yield Example(plain(name), str(path), tuple(texts))
                 advance(1)
         for why, many in wrong.items():
             skipped.add(file.parent.name or str(file.parent), f"{many:,} {why}, such as {first[why]}")
+        if split == "train" and self.data.unread:
+            skipped.add(self.data.captions[0], f"splits that are not read: {', '.join(self.data.unread)}")
 
     def _rows(self, file: Path, split: str) -> Iterator[tuple[int, Any, Any]]:
         if self.data.source == "karpathy":
@@ -99,16 +104,16 @@ class CaptionsSource:
             return read_tar(file)
         return read_rows(file, self.data.columns.image, self.data.columns.caption)
 
-    def _path(self, name: str, picture: Any, file: Path, number: int) -> Path:
-        """Where an image is: written out where the file holds it, else in the folder of the pictures.
+    def _path(self, name: str, picture: Any, folder: Path, number: int) -> Path:
+        """Where an image is: written out into `folder` where the file holds it, else in the folder of the pictures.
 
         A name without an ending (img2dataset's keys) is looked for with .jpg, and in the folder of its first five
         digits.
         """
         if isinstance(picture, dict) and picture.get("bytes"):
             ending = Path(name).suffix.lower() or ".jpg"
-            path = self.images / file.name.partition(".")[0] / f"{number:09d}{ending}"
-            if not path.exists():
+            path = folder / f"{number:09d}{ending}"
+            if not path.exists() or path.stat().st_size != len(picture["bytes"]):
                 with atomic_write(path, sync=False) as temporary:
                     temporary.write_bytes(picture["bytes"])
             return path
@@ -129,16 +134,14 @@ def _texts(rows: Iterable[tuple[int, Any, Any]]) -> list[str]:
     return [text for text in texts if text]
 
 
-def _name(picture: Any) -> str | None:
-    """What an image is called; one that has only bytes, by them."""
+def _picture(picture: Any) -> tuple[str | None, str]:
+    """What an image is called, and the mark of its bytes: "" where they are not there.
+
+    One that has only bytes is called by them, one that has neither is None.
+    """
     if isinstance(picture, dict):
         path, content = picture.get("path"), picture.get("bytes")
-        return (
-            str(path)
-            if path
-            else hashlib.sha1(content, usedforsecurity=False).hexdigest()
-            if isinstance(content, bytes)
-            else None
-        )
+        mark = hashlib.sha1(content, usedforsecurity=False).hexdigest() if isinstance(content, bytes) else ""
+        return (str(path) if path else mark or None), mark
     text = str(picture).strip() if isinstance(picture, str | int) else ""
-    return text or None
+    return text or None, ""
