@@ -23,6 +23,7 @@ def test_each_data_set_annotates_the_scene_and_is_on_the_page(tmp_path):
         "horse",
     ) in triplets["psg"]
     assert triplets["open-images"] >= {("man", "ride", "horse"), ("man", "wears", "hat")}
+    assert ("person", "ride", "horse") in triplets["vcoco"] and not triplets["refcoco"]
     assert not triplets["flickr30k-entities"] and len(pictures["flickr30k-entities"][1].boxes) == 4
     text = PAGE.read_text(encoding="utf-8")
     for name, (picture, truth) in pictures.items():
