@@ -14,15 +14,19 @@ RESULTS = ROOT / "docs" / "results"
 NAMES = {
     "SGNLS": "sgnls",
     "WSGM": "wsgm",
-    "LSWS's grounder": "lsws",
-    "VSPNet's grounder": "vspnet",
-    "this method": "ours",
+    "LSWS": "lsws",
+    "VSPNet": "vspnet",
+    "LSWS's grounder": "lsws-grounder",
+    "VSPNet's grounder": "vspnet-grounder",
+    "this method": "two-teachers",
+    "pairs of regions": "pairs",
+    "pairs of regions (ours)": "pairs",
     "MIL alone": "mil",
     "MIL + object-aware": "object",
     "MIL + interaction-aware": "interaction",
     "MIL + both, averaged": "average",
     "MIL + both, self-guided": "self",
-    "MIL + both, expert-guided (this method)": "ours",
+    "MIL + both, expert-guided (this method)": "two-teachers",
     "this method, soft labels": "soft",
     "annotated boxes (bound)": "full",
 }
@@ -76,13 +80,16 @@ def test_the_first_table_is_the_studys():
     for name, *cells in table[1:]:
         for column, cell in zip(table[0][1:], cells, strict=True):
             setting, model = column.split(", ")
+            if not cell:
+                assert model == "Uniter" and name in ("LSWS", "VSPNet")  # whole systems
+                continue
             key = SETTINGS[setting], model.lower(), NAMES[name], "R@50"
             values, (mean, half, paper) = figures(*key), shown(cell)
             assert len(values) == 5 and same(mean, statistics.mean(values))
             assert same(half, stats.t.ppf(0.975, 4) * statistics.stdev(values) / math.sqrt(5))
             assert (paper is None) == (not papers[key]) and (paper is None or same(paper, float(papers[key])))
             count += 1
-    assert count == 30
+    assert count == 6 * 6 + 2 * 3
 
 
 def test_the_second_table_is_the_studys():
@@ -95,12 +102,12 @@ def test_the_second_table_is_the_studys():
             count += 1
             if name == "chance":
                 metric = METRICS[column].replace("grounding", "chance")
-                assert same(shown(cell)[0], statistics.mean(figures("vg_caption", "motifs", "ours", metric)))
+                assert same(shown(cell)[0], statistics.mean(figures("vg_caption", "motifs", "two-teachers", metric)))
                 continue
             values, (mean, half, _) = figures("vg_caption", "motifs", NAMES[name], METRICS[column]), shown(cell)
             assert len(values) == 5 and same(mean, statistics.mean(values))
             assert same(half, stats.t.ppf(0.975, 4) * statistics.stdev(values) / math.sqrt(5))
-    assert count == 3 + 6 * 5 + 2 * 2
+    assert count == 3 + 7 * 5 + 2 * 2
 
 
 def test_the_table_of_coverage_is_its_csvs():
@@ -117,7 +124,7 @@ def test_the_table_of_coverage_is_its_csvs():
                 assert same(value, means[f"{kinds}-{wrong}", variant, metric])
 
 
-@pytest.mark.parametrize("words", [("holds", 20), ("reversed", 2), ("not decided", 7)])
+@pytest.mark.parametrize("words", [("holds", 17), ("reversed", 3), ("not decided", 9)])
 def test_the_orders_are_counted_as_the_study_has_them(words):
     verdict, count = words
     text = (RESULTS / "study.md").read_text(encoding="utf-8")
