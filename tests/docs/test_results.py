@@ -124,10 +124,9 @@ def test_the_table_of_coverage_is_its_csvs():
                 assert same(value, means[f"{kinds}-{wrong}", variant, metric])
 
 
-@pytest.mark.parametrize("words", [("holds", 17), ("reversed", 3), ("not decided", 9)])
-def test_the_orders_are_counted_as_the_study_has_them(words):
-    verdict, count = words
-    text = (RESULTS / "study.md").read_text(encoding="utf-8")
-    assert len(re.findall(rf"\| {verdict} \|$", text, re.M)) == count
-    said = {"holds": "20 hold", "reversed": "2 are reversed", "not decided": "7 are not decided"}[verdict]
-    assert said in (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+@pytest.mark.parametrize(
+    "verdict, words", [("holds", "hold"), ("reversed", "are reversed"), ("not decided", "are not decided")]
+)
+def test_the_orders_are_counted_as_the_study_has_them(verdict, words):
+    count = len(re.findall(rf"\| {verdict} \|$", (RESULTS / "study.md").read_text(encoding="utf-8"), re.M))
+    assert count and f"{count} {words}" in (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
