@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from groundgraph.data.types import Regions
 from groundgraph.models.device import device_of, device_of_model, narrow
 from groundgraph.vision.detector import ImageDetector
-from groundgraph.vision.pooling import pool_regions, unnamed
+from groundgraph.vision.pooling import pool_regions, sides_of, unnamed
 
 
 class OneStageDetector(ImageDetector):
@@ -61,6 +62,13 @@ class OneStageDetector(ImageDetector):
 
     @torch.inference_mode()
     def _detect(self, images: Sequence[Image.Image]) -> list[Regions]:
+        return _packed(images, self.find(self._pixels(images)))
+
+    def find(self, pixels: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The best boxes of pictures [3, h, w] in 0..1: of each boxes [V, 4], labels [V], scores [V], features [V, D].
+
+        Boxes are in the pictures' pixels; label -1: no class is likely enough.
+        """
         outputs: dict[str, Any] = {}
         hooks = [
             getattr(self.model, part).register_forward_hook(
@@ -69,21 +77,20 @@ class OneStageDetector(ImageDetector):
             for part in ("transform", "backbone")
         ]
         try:
-            detections = self.model(self._pixels(images))
+            detections = self.model(pixels)
         finally:
             for hook in hooks:
                 hook.remove()
-        regions = []
-        for image, detection in zip(images, detections, strict=True):
+        kept = []
+        for picture, detection in zip(pixels, detections, strict=True):
             boxes, scores, labels = detection["boxes"], detection["scores"], detection["labels"] - 1
-            edge = torch.tensor(image.size * 2, device=boxes.device)
-            boxes = boxes.clamp(min=0).minimum(edge)
+            boxes = boxes.clamp(min=0).minimum(sides_of(picture).repeat(2))
             wide = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 1).nonzero()[:, 0]
             keep = wide[nms(boxes[wide], scores[wide], self.nms_threshold)][: self.count]
             labels = torch.where(scores >= self.label_threshold, labels, -1)
-            arrays = (x[keep].cpu().numpy() for x in (boxes, labels, scores))
-            regions.append(Regions(*arrays, np.zeros((len(keep), 0), np.float32), size=image.size))
-        return self._describe(images, regions, outputs["transform"][0], outputs["backbone"])
+            kept.append((boxes[keep], labels[keep], scores[keep]))
+        features = self._pool(pixels, [boxes for boxes, _, _ in kept], outputs["transform"][0], outputs["backbone"])
+        return [(*parts, own) for parts, own in zip(kept, features, strict=True)]
 
     @torch.inference_mode()
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
@@ -91,33 +98,34 @@ class OneStageDetector(ImageDetector):
         regions: list[Regions] = []
         for start in range(0, len(images), self.batch_size):
             part = images[start : start + self.batch_size]
-            batch, _ = self.model.transform(self._pixels(part))
-            arrays = (np.asarray(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size])
-            bare = [unnamed(b, image.size) for b, image in zip(arrays, part, strict=True)]
-            regions += self._describe(part, bare, batch, self.model.backbone(batch.tensors))
+            pixels = self._pixels(part)
+            batch, _ = self.model.transform(pixels)
+            arrays = [np.array(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size]]
+            tensors = [torch.from_numpy(array).to(pixels[0].device) for array in arrays]
+            features = self._pool(pixels, tensors, batch, self.model.backbone(batch.tensors))
+            for array, image, own in zip(arrays, part, features, strict=True):
+                regions.append(replace(unnamed(array, image.size), features=own.cpu().numpy()))
         return regions
 
     def _pixels(self, images: Sequence[Image.Image]) -> list[Tensor]:
         device = device_of_model(self.model)
         return [pil_to_tensor(image).to(device).float() / 255 for image in images]
 
-    def _describe(
-        self,
-        images: Sequence[Image.Image],
-        regions: Sequence[Regions],
-        batch: ImageList,
-        maps: dict[str, Tensor] | Tensor,
-    ) -> list[Regions]:
-        """Return the same regions with features; a picture is the upper left part of the batch's padded tensor."""
+    def _pool(
+        self, pixels: Sequence[Tensor], boxes: Sequence[Tensor], batch: ImageList, maps: dict[str, Tensor] | Tensor
+    ) -> list[Tensor]:
+        """Features of boxes; a picture is the upper left part of the batch's padded tensor."""
         finest = maps if isinstance(maps, Tensor) else next(iter(maps.values()))
-        height, width = batch.tensors.shape[2:]
-        shares = [
-            torch.from_numpy(
-                r.boxes / np.array(image.size * 2, np.float32) * np.array([w / width, h / height] * 2, np.float32)
-            )
-            for r, image, (h, w) in zip(regions, images, batch.image_sizes, strict=True)
-        ]
-        pooled = pool_regions(finest, shares)
-        return [
-            Regions(r.boxes, r.labels, r.scores, f.cpu().numpy(), r.size) for r, f in zip(regions, pooled, strict=True)
-        ]
+        padded = sides_of(batch.tensors)
+        shares = []
+        for picture, own, (height, width) in zip(pixels, boxes, batch.image_sizes, strict=True):
+            entered = torch.stack([torch.as_tensor(side, device=own.device) for side in (width, height)])
+            shares.append(own / sides_of(picture).repeat(2) * (entered / padded).repeat(2))
+        return pool_regions(finest, shares)
+
+
+def _packed(images: Sequence[Image.Image], parts: Sequence[Sequence[Tensor]]) -> list[Regions]:
+    return [
+        Regions(*(tensor.cpu().numpy() for tensor in own), size=image.size)
+        for image, own in zip(images, parts, strict=True)
+    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor, tensor
+import torch
+from torch import Tensor
 from torchvision.ops import roi_align
 
 from groundgraph.data.types import Regions
@@ -25,10 +26,16 @@ def pool_regions(maps: Tensor, boxes: Sequence[Tensor]) -> list[Tensor]:
     Returns:
         B times [V, C].
     """
-    grid = tensor([maps.shape[3], maps.shape[2]] * 2, device=maps.device, dtype=maps.dtype)
+    grid = sides_of(maps).repeat(2)
     scaled = [b.to(grid) * grid for b in boxes]
     pooled = roi_align(maps, scaled, CELLS, spatial_scale=1.0, sampling_ratio=2, aligned=True)
-    return list(pooled.mean((2, 3)).split([len(b) for b in scaled]))
+    return list(pooled.mean((2, 3)).split([b.shape[0] for b in scaled]))
+
+
+def sides_of(picture: Tensor) -> Tensor:
+    """Return width and height [2] of a picture or map [..., h, w], in its type; a trace keeps them as its input's."""
+    height, width = (torch.as_tensor(side, device=picture.device) for side in picture.shape[-2:])
+    return torch.stack([width, height]).to(picture.dtype)
 
 
 def unnamed(boxes: np.ndarray, size: tuple[int, int]) -> Regions:

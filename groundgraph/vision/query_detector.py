@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,11 +106,14 @@ class QueryDetector(ImageDetector):
             inputs = self.prepare(part)
             with backbone_maps(self.model) as maps:
                 output = self.model(**inputs)
-            regions = [
-                unnamed(np.asarray(boxes[i], np.float32).reshape(-1, 4), image.size)
-                for i, image in zip(numbers, part, strict=True)
+            arrays = [np.array(boxes[i], np.float32).reshape(-1, 4) for i in numbers]
+            tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
+            sides = torch.tensor(part[0].size, dtype=torch.float32, device=self.device)
+            pooled = self._pool(tensors, sides, feature_map(self.model, inputs, output, maps), inputs)
+            return [
+                replace(unnamed(array, part[0].size), features=own.cpu().numpy())
+                for array, own in zip(arrays, pooled, strict=True)
             ]
-            return self.from_map(regions, feature_map(self.model, inputs, output, maps), inputs)
 
         return self.by_size(images, pool_same_size)
 
@@ -125,43 +129,62 @@ class QueryDetector(ImageDetector):
             inputs: The model's inputs for them.
             probabilities: The model's output -> class probabilities [B, Q, C].
         """
+        size = images[0].size
+        sides = torch.tensor(size, dtype=torch.float32, device=self.device)
+        return [
+            Regions(*(part.cpu().numpy() for part in parts), size=size)
+            for parts in self.find(inputs, probabilities, sides)
+        ]
+
+    def find(
+        self, inputs: Any, probabilities: Callable[[Any], Tensor], size: Tensor
+    ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The best queries of pictures of one size.
+
+        Args:
+            inputs: The model's.
+            probabilities: The model's output -> class probabilities [B, Q, C].
+            size: [2], the pictures' width and height in pixels.
+
+        Returns:
+            Of each picture boxes [V, 4] in pixels, labels [V], scores [V], features [V, D].
+        """
         with backbone_maps(self.model) as maps:
             output = self.model(**inputs)
         scores, labels = probabilities(output).max(-1)
         states = None if self.pooled else query_states(self.model, output)
         self.pooled = states is None  # a model without states: from the first image on
-        size = images[0].size
-        # OWLv2 pads a picture to a square, and its boxes are shares of that.
-        square = (max(size),) * 4 if self.model.config.model_type == "owlv2" else size * 2
-        boxes = box_convert(output.pred_boxes.float(), "cxcywh", "xyxy") * torch.tensor(square, device=scores.device)
-        boxes = boxes.clamp(min=0).minimum(torch.tensor(size * 2, device=scores.device))
+        boxes = box_convert(output.pred_boxes.float(), "cxcywh", "xyxy") * self._whole(size)
+        boxes = boxes.clamp(min=0).minimum(size.repeat(2))
         labels = torch.where(scores >= self.label_threshold, labels, -1)
         if states is None:
             states = boxes.new_zeros((*boxes.shape[:2], 0))
-        regions = [self.keep(*parts, size) for parts in zip(boxes, labels, scores, states.float(), strict=True)]
-        return self.from_map(regions, feature_map(self.model, inputs, output, maps), inputs) if self.pooled else regions
+        best = [self.keep(*parts) for parts in zip(boxes, labels, scores, states.float(), strict=True)]
+        if not self.pooled:
+            return best
+        own = self._pool([parts[0] for parts in best], size, feature_map(self.model, inputs, output, maps), inputs)
+        return [(*parts[:3], features) for parts, features in zip(best, own, strict=True)]
 
-    def keep(self, boxes: Tensor, labels: Tensor, scores: Tensor, states: Tensor, size: tuple[int, int]) -> Regions:
+    def keep(
+        self, boxes: Tensor, labels: Tensor, scores: Tensor, states: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the best of an image's Q queries: boxes [Q, 4], labels and scores [Q], states [Q, D]."""
         wide = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 1).nonzero()[:, 0]
         keep = wide[nms(boxes[wide], scores[wide], self.nms_threshold)][: self.count]
-        arrays: list[np.ndarray] = [part[keep].cpu().numpy() for part in (boxes, labels, scores, states)]
-        return Regions(*arrays, size=size)
+        return boxes[keep], labels[keep], scores[keep], states[keep]
 
-    def from_map(self, regions: Sequence[Regions], maps: Tensor, inputs: Any) -> list[Regions]:
-        """Return the same regions of images of one size, their features pooled from a map [B, C, h, w]."""
-        sizes = np.array([r.size * 2 for r in regions], np.float32)
-        if self.model.config.model_type == "owlv2":
-            sizes[:] = sizes.max(1, keepdims=True)
-        shares = [torch.from_numpy(r.boxes / size) for r, size in zip(regions, sizes, strict=True)]
+    def _whole(self, size: Tensor) -> Tensor:
+        """The sides [4] that a model's boxes are shares of: OWLv2 pads a picture to a square."""
+        return (size.max().repeat(2) if self.model.config.model_type == "owlv2" else size).repeat(2)
+
+    def _pool(self, boxes: Sequence[Tensor], size: Tensor, maps: Tensor, inputs: Any) -> list[Tensor]:
+        """Features of boxes [V, 4] of pictures of one size [2], pooled from a map [B, C, h, w]."""
+        shares = [own / self._whole(size) for own in boxes]
         mask = inputs.get("pixel_mask")
         if mask is not None:  # a processor that pads to a fixed size: the picture is the part that the mask marks
-            unpadded = torch.stack([mask[0].any(0).float().mean(), mask[0].any(1).float().mean()]).repeat(2).cpu()
+            unpadded = torch.stack([mask[0].any(0).float().mean(), mask[0].any(1).float().mean()]).repeat(2)
             shares = [share * unpadded for share in shares]
-        pooled = pool_regions(maps.float(), shares)
-        return [
-            Regions(r.boxes, r.labels, r.scores, f.cpu().numpy(), r.size) for r, f in zip(regions, pooled, strict=True)
-        ]
+        return pool_regions(maps.float(), shares)
 
 
 def query_states(model: nn.Module, output: Any) -> Tensor | None:

@@ -112,6 +112,21 @@ class TorchvisionDetector(ImageDetector):
     @torch.inference_mode()
     def _detect(self, images: Sequence[Image.Image]) -> list[Regions]:
         batch, maps = self._encode(images)
+        return self._pack(images, batch, *self.find(batch, maps))
+
+    def find(
+        self, batch: ImageList, maps: dict[str, Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """The best boxes of each image of the network's input, from its maps: at most `count`.
+
+        Args:
+            batch: Pictures as `model.transform` gives them.
+            maps: Of these, as `model.backbone` gives them.
+
+        Returns:
+            Of each picture boxes [V, 4] in pixels of the input, features [V, D], class probabilities [V, 1 + C] and
+            scores [V].
+        """
         proposals, objectness = self._propose(batch, maps)
         _, probabilities, refined = self._classify(batch, maps, proposals)
         kept, scores = [], []
@@ -123,7 +138,12 @@ class TorchvisionDetector(ImageDetector):
             kept.append(boxes[keep])
             scores.append(score[keep])
         features, probabilities, _ = self._classify(batch, maps, kept)
-        return self._pack(images, batch, kept, features, probabilities, scores)
+        return kept, features, probabilities, scores
+
+    def labels(self, probabilities: Tensor) -> Tensor:
+        """The labels [V] of regions with class probabilities [V, 1 + C]; -1: none is likely enough."""
+        best, label = probabilities[:, 1:].max(1)
+        return torch.where(best >= self.label_threshold, label, -1)
 
     @torch.inference_mode()
     def pool(self, images: Sequence[Image.Image], boxes: Sequence[np.ndarray]) -> list[Regions]:
@@ -160,7 +180,7 @@ class TorchvisionDetector(ImageDetector):
         rpn, levels = self.model.rpn, list(maps.values())
         objectness, corrections = rpn.head(levels)
         anchors = rpn.anchor_generator(batch, levels)
-        sizes = [o[0].numel() for o in objectness]
+        sizes = [o.shape[1] * o.shape[2] * o.shape[3] for o in objectness]
         objectness, corrections = concat_box_prediction_layers(objectness, corrections)
         proposals = rpn.box_coder.decode(corrections, anchors).view(len(anchors), -1, 4)
         return rpn.filter_proposals(proposals, objectness, batch.image_sizes, sizes)
@@ -169,13 +189,13 @@ class TorchvisionDetector(ImageDetector):
         self, batch: ImageList, maps: dict[str, Tensor], boxes: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Features [P, D], class probabilities [P, 1 + C], boxes refined for the best foreground class [P, 4]."""
-        heads, counts = self.model.roi_heads, [len(b) for b in boxes]
+        heads, counts = self.model.roi_heads, [b.shape[0] for b in boxes]
         features = heads.box_head(heads.box_roi_pool(maps, boxes, batch.image_sizes))
         logits, corrections = heads.box_predictor(features)
         probabilities = softmax(logits, -1)
         decoded = heads.box_coder.decode(corrections, boxes)
         best = probabilities[:, 1:].argmax(1) + 1
-        refined = decoded[torch.arange(len(best), device=best.device), best].split(counts)
+        refined = decoded[torch.arange(best.shape[0], device=best.device), best].split(counts)
         inside = [clip_boxes_to_image(b, size) for b, size in zip(refined, batch.image_sizes, strict=True)]
         return list(features.split(counts)), list(probabilities.split(counts)), inside
 
@@ -192,10 +212,8 @@ class TorchvisionDetector(ImageDetector):
         for image, size, b, f, p, s in zip(
             images, batch.image_sizes, boxes, features, probabilities, scores, strict=True
         ):
-            best, label = p[:, 1:].max(1)
-            label = torch.where(best >= self.label_threshold, label, -1)
             pixels = b / self._scale(image, size)
-            arrays = (x.cpu().numpy() for x in (pixels, label, s, f))
+            arrays = (x.cpu().numpy() for x in (pixels, self.labels(p), s, f))
             packed.append(Regions(*arrays, size=image.size))
         return packed
 

@@ -54,10 +54,14 @@ class TransformersDetector(QueryDetector):
     @torch.inference_mode()
     def detect_same_size(self, images: list[Image.Image]) -> list[Regions]:
         """See `QueryDetector.detect_same_size`."""
-        return self.forward(images, self.prepare(images), lambda output: self._probabilities(output.logits.float()))
+        return self.forward(images, self.prepare(images), self.probabilities_of)
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
-        """Class probabilities [B, Q, C]: a softmax where the model has a last class "no object", else sigmoids."""
+    def probabilities_of(self, output: Any) -> Tensor:
+        """Class probabilities [B, Q, C] of the model's output.
+
+        A softmax where it has a last class "no object", else sigmoids.
+        """
+        logits = output.logits.float()
         if logits.shape[-1] == len(self.categories) + 1:
             return logits.softmax(-1)[..., :-1]
         return logits.sigmoid()
