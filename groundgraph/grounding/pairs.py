@@ -293,5 +293,5 @@ def ends_of(values: Tensor, triplets: Tensor) -> tuple[Tensor, Tensor]:
 
 def possible(regions: Tensor) -> Tensor:
     """Which ordered pairs of regions can be a subject and an object: real ones, and two. [B, V] -> [B, V, V] bool."""
-    two = ~torch.eye(regions.shape[1], dtype=torch.bool, device=regions.device)
-    return regions.unsqueeze(2) & regions.unsqueeze(1) & two
+    place = torch.arange(regions.shape[1], device=regions.device)
+    return regions.unsqueeze(2) & regions.unsqueeze(1) & (place.unsqueeze(1) != place)

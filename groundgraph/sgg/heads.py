@@ -136,6 +136,15 @@ def new_labels(width: int, sizes: Sizes, extra: int = 0) -> nn.Embedding | OpenL
     return OpenLabels(width, sizes, extra) if sizes.text else nn.Embedding(1 + sizes.categories + extra, width)
 
 
+def head_weights(head: nn.Module) -> tuple[Tensor, Tensor]:
+    """A head as one linear layer: weights [1 + n, width] and biases [1 + n], of an open one for the names it has."""
+    if isinstance(head, OpenHead):
+        rows = head.scale * torch.cat([head.background, head.names])
+        return rows @ head.project.weight, rows @ head.project.bias + head.bonus
+    assert isinstance(head, nn.Linear)
+    return head.weight, head.bias
+
+
 @torch.no_grad()
 def start_at_zero(head: nn.Module) -> nn.Module:
     """The head, giving 0 for every state, so that what it is added to is where training starts."""

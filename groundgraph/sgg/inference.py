@@ -152,7 +152,7 @@ def _objects(batch: Batch, outputs: Outputs, config: InferenceConfig, task: Grap
         labels = decode_labels(probabilities, batch.boxes, batch.mask, config.nms_threshold)
         return Objects(batch.boxes, labels, probabilities.gather(-1, labels[..., None])[..., 0], batch.mask)
     if outputs.own is not None and outputs.own.any():
-        objects, detected = _beside_detected(batch, outputs, probabilities)
+        objects, detected = beside_detected(batch, outputs, probabilities)
     else:
         scores, labels = probabilities[..., 1:].max(-1)
         objects, detected = Objects(batch.boxes, labels + 1, scores, batch.mask), None
@@ -162,7 +162,7 @@ def _objects(batch: Batch, outputs: Outputs, config: InferenceConfig, task: Grap
     return objects._replace(mask=suppress(*objects, config.nms_threshold, detected))
 
 
-def _beside_detected(batch: Batch, outputs: Outputs, probabilities: Tensor) -> tuple[Objects, Tensor]:
+def beside_detected(batch: Batch, outputs: Outputs, probabilities: Tensor) -> tuple[Objects, Tensor]:
     """What the regions are by the model, and again by the detector, V more, where the model says otherwise.
 
     Args:

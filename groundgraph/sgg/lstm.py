@@ -68,9 +68,11 @@ class Lstm(nn.LSTM):
 
     def step(self, entered: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """One step of it: what entered [B, G], the last output and cell [B, hidden] -> the next ones."""
-        enter, keep, new, out = (entered + linear(hidden, self.get_parameter("weight_hh_l0"))).chunk(4, -1)
-        cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
-        return out.sigmoid() * cell.tanh(), cell
+        return lstm_step(entered, hidden, cell, self.step_weight())
+
+    def step_weight(self) -> Tensor:
+        """What a step multiplies the last output by, [4 hidden, hidden]."""
+        return self.get_parameter("weight_hh_l0")
 
 
 class HighwayLstm(nn.Module):
@@ -95,11 +97,37 @@ class HighwayLstm(nn.Module):
 
     def step(self, entered: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """One step of it: what entered [B, G], the last output and cell [B, hidden] -> the next ones."""
-        gates, passing = entered.split([self.state.out_features, hidden.shape[-1]], -1)
-        enter, keep, new, out, highway = (gates + linear(hidden, self.state.weight)).chunk(5, -1)
-        cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
-        highway = highway.sigmoid()
-        return highway * (out.sigmoid() * cell.tanh()) + (1 - highway) * passing, cell
+        return highway_step(entered, hidden, cell, self.step_weight())
+
+    def step_weight(self) -> Tensor:
+        """What a step multiplies the last output by, [5 hidden, hidden]."""
+        return self.state.weight
+
+
+def lstm_step(entered: Tensor, hidden: Tensor, cell: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A step of an LSTM; TorchScript reads it too.
+
+    Args:
+        entered: [B, 4 hidden], what entered from outside.
+        hidden: [B, hidden], the last output.
+        cell: [B, hidden], the last cell.
+        weight: [4 hidden, hidden], of the last output.
+
+    Returns:
+        The next output and cell.
+    """
+    enter, keep, new, out = (entered + linear(hidden, weight)).chunk(4, -1)
+    cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
+    return out.sigmoid() * cell.tanh(), cell
+
+
+def highway_step(entered: Tensor, hidden: Tensor, cell: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """A step of a highway LSTM; arguments as of `lstm_step`, with [B, 6 hidden] and [5 hidden, hidden]."""
+    gates, passing = entered.split([weight.shape[0], weight.shape[1]], -1)
+    enter, keep, new, out, highway = (gates + linear(hidden, weight)).chunk(5, -1)
+    cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
+    highway = highway.sigmoid()
+    return highway * (out.sigmoid() * cell.tanh()) + (1 - highway) * passing, cell
 
 
 @cache

@@ -156,22 +156,25 @@ class Motifs(SggModel):
 
     def _order(self, batch: Batch) -> Tensor:
         """Places of the regions in the sequence, padding last: [B, V] int64."""
+        return self._keys(batch).masked_fill(~batch.mask, torch.inf).argsort(dim=1, stable=True)
+
+    def _keys(self, batch: Batch) -> Tensor:
+        """What the regions are ordered by, [B, V]."""
         boxes = batch.boxes
         match self.config.order:
             case "confidence":
-                key = -batch.scores
+                return -batch.scores
             case "left-right":
-                key = boxes[..., ::2].mean(-1)
+                return boxes[..., ::2].mean(-1)
             case "right-left":
-                key = -boxes[..., ::2].mean(-1)
+                return -boxes[..., ::2].mean(-1)
             case "size":
-                key = -(boxes[..., 2:] - boxes[..., :2]).prod(-1)
+                return -(boxes[..., 2:] - boxes[..., :2]).prod(-1)
             case _ if self.training:
-                key = torch.rand_like(batch.scores)
+                return torch.rand_like(batch.scores)
             case _:  # multiples of the golden ratio, of which no two are near each other, scatter the places
-                place = torch.arange(boxes.shape[1], dtype=torch.float64)  # which a Mac's GPU has not
-                key = (place * 0.6180339887).frac().to(batch.scores).expand(batch.mask.shape)
-        return key.masked_fill(~batch.mask, torch.inf).argsort(dim=1, stable=True)
+                place = torch.arange(boxes.shape[1], dtype=torch.float64) * 0.6180339887  # which a Mac's GPU has not
+                return (place - place.floor()).to(batch.scores).expand(batch.mask.shape)
 
     def _labels(self, batch: Batch, logits: Tensor, targets: Tensor | None, order: Tensor) -> Tensor:
         """The label each region goes into the edge context with: [B, V] in 1..C, all in sequence order."""

@@ -46,15 +46,21 @@ class DetectorAnswer(NamedTuple):
         It decides between the names of the detector's category (person: man, woman), and between background and all
         other names. How likely the one and the other are is the detector's score and the rest of it.
         """
-        barred = self.logits <= NEVER
-        moved = self.logits + residual
-        gap = torch.where(self.own, self._gap(moved, self.own), self._gap(moved, ~self.own & ~barred))
-        return (moved + gap).masked_fill(barred, NEVER)
+        return moved_logits(self.logits, self.own, residual)
 
-    def _gap(self, moved: Tensor, part: Tensor) -> Tensor:
-        """What brings a part of the names back to the probability that it starts with: [..., 1]."""
-        before, after = (x.float().masked_fill(~part, -1e9).logsumexp(-1, keepdim=True) for x in (self.logits, moved))
-        return before - after
+
+def moved_logits(logits: Tensor, own: Tensor, residual: Tensor, never: float = NEVER) -> Tensor:
+    """`DetectorAnswer.moved`, of its logits and own [..., 1 + C]; TorchScript reads it too, but no constant."""
+    barred = logits <= never
+    moved = logits + residual
+    gap = torch.where(own, mass_gap(logits, moved, own), mass_gap(logits, moved, ~own & ~barred))
+    return (moved + gap).masked_fill(barred, never)
+
+
+def mass_gap(before: Tensor, after: Tensor, part: Tensor) -> Tensor:
+    """What brings a part [..., 1 + C] of the logits after back to the probability that it had before: [..., 1]."""
+    first = before.float().masked_fill(~part, -1e9).logsumexp(-1, keepdim=True)
+    return first - after.float().masked_fill(~part, -1e9).logsumexp(-1, keepdim=True)
 
 
 class DetectorStart(nn.Module):

@@ -202,17 +202,20 @@ class Uniter(SggModel):
             image, subject, object_ = batch.pairs.unbind(1)
             pair = self.subject(states)[image, subject] + self.object(states)[image, object_]
         else:
-            parts = [self._read_pairs(part, batch.mask, words, regions) for part in batch.pairs.split(self.sequences)]
-            pair = torch.cat(parts)
+            pair = self._pair_states(batch.pairs, batch.mask, words, regions)
         if self.union is not None:
             pair = pair + self.union(batch)
         logits = self.predicates(self.dropout(pair))
         return logits if self.frequency is None else logits + self.frequency(labels, batch.pairs)
 
+    def _pair_states(self, pairs: Tensor, mask: Tensor, words: Tensor, regions: Tensor) -> Tensor:
+        """`_read_pairs`, some pairs at a time: [Q, hidden]."""
+        return torch.cat([self._read_pairs(part, mask, words, regions) for part in pairs.split(self.sequences)])
+
     def _read_pairs(self, pairs: Tensor, mask: Tensor, words: Tensor, regions: Tensor) -> Tensor:
         """Encode [CLS] subject [MASK] object [SEP] and all regions for each of pairs [S, 3]: [S, hidden]."""
         image, subject, object_ = pairs.unbind(1)
-        row = torch.arange(len(pairs), device=pairs.device)
+        row = torch.arange(pairs.shape[0], device=pairs.device)
         special = [torch.full_like(image, word) for word in (self.first, self.masked, self.last)]
         text = torch.stack([special[0], words[image, subject], special[1], words[image, object_], special[2]], 1)
         length = text.shape[1]
