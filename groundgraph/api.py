@@ -145,7 +145,9 @@ def run(
     return RunResult(work.folder, tuple(computed), tuple(work.skipped.items))
 
 
-def pack(run: str | Path, out: str | Path, method: str | None = None, *, half: bool = False) -> dict[str, int]:
+def pack(
+    run: str | Path, out: str | Path, method: str | None = None, *, half: bool = False, onnx: bool = False
+) -> dict[str, int]:
     """Pack a finished run's model into a folder of its own, which `load`, another machine or the hub takes.
 
     Args:
@@ -153,14 +155,22 @@ def pack(run: str | Path, out: str | Path, method: str | None = None, *, half: b
         out: The folder to write.
         method: Whose model, by its grounder's name; None: the recipe's first.
         half: Weights as float16.
+        onnx: Also as ONNX, in its folder `onnx`, as float32; what cannot be is listed in the manifest there, with why.
 
     Returns:
         The sizes of its files in bytes, by name.
 
     Raises:
-        InputError: Where `run` is no finished run, its regions come from a file, or `out` holds something else.
+        InputError: Where `run` is no finished run, its regions come from a file, or `out` holds something else; where
+            ONNX is asked for and the extra `onnx` is not installed.
     """
-    return write_pack(run_parts(Path(run), method), Path(out), half)
+    also = None
+    if onnx:
+        from groundgraph.pretrained.onnx.folder import write_onnx as also
+        from groundgraph.pretrained.onnx.graph_file import require_onnx
+
+        require_onnx()  # before the work
+    return write_pack(run_parts(Path(run), method), Path(out), half, also)
 
 
 def export(

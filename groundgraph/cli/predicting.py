@@ -139,14 +139,22 @@ def pack(
     out: Annotated[Path, typer.Argument(help="The folder to write.")],
     method: Method = None,
     half: Annotated[bool, typer.Option("--half", help="Weights as float16, in half the room.")] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Also as ONNX, in OUT/onnx with an example that needs no torch.")
+    ] = False,
 ) -> None:
     """Pack a run's model into a folder: weights, settings, vocabulary, metrics and a model card."""
     from groundgraph.api import pack as write_pack
+    from groundgraph.data.text import read_json
 
-    sizes = write_pack(folder, out, method, half=half)
+    sizes = write_pack(folder, out, method, half=half, onnx=onnx)
     for name, size in sizes.items():
         console.print(f"{size / 1e6:8.2f} MB  {escape(name)}")
     console.print(f"{sum(sizes.values()) / 1e6:8.2f} MB in {escape(str(out))}")
+    parts = read_json(out / "onnx" / "manifest.json", "the manifest")["parts"] if onnx else {}
+    for name, part in parts.items():
+        if "why not" in part:
+            console.print(f"[yellow]note[/] no ONNX of the {name}: {escape(part['why not'])}")
 
 
 def _say(written: dict[str, Any], kind: str) -> None:

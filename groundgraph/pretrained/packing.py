@@ -5,6 +5,7 @@ model.safetensors   its weights, with the text features of the vocabulary where 
 detector/, text/    models that only this disk had, and the bundled detector; others are named by hub id or package
 grounder/           the trained grounder, where there is one
 README.md           the model card
+onnx/               where asked for, see `onnx.folder`
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -185,13 +186,16 @@ def write_packed(parts: ModelParts, folder: Path, half: bool = False) -> None:
     write_text(folder / "README.md", model_card(parts.names, content, parts.method, parts.metrics))
 
 
-def pack(parts: ModelParts, out: Path, half: bool = False) -> dict[str, int]:
+def pack(
+    parts: ModelParts, out: Path, half: bool = False, also: Callable[[ModelParts, Path], None] | None = None
+) -> dict[str, int]:
     """Write a model's folder, whole or not at all; one that was packed before is replaced.
 
     Args:
         parts: The model's.
         out: The folder.
         half: See `write_packed`.
+        also: Writes more into the folder.
 
     Returns:
         Its files' sizes in bytes, by name.
@@ -205,6 +209,8 @@ def pack(parts: ModelParts, out: Path, half: bool = False) -> dict[str, int]:
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         write_packed(parts, scratch, half)
+        if also is not None:
+            also(parts, scratch)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(scratch, out)
     finally:

@@ -1,0 +1,166 @@
+"""Scene-graph models as ONNX: what ONNX Runtime gives of one image is what the model itself gives in PyTorch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from groundgraph.data.types import Regions
+from groundgraph.errors import InputError
+from groundgraph.pretrained.onnx.graph_file import session_of, write_graph
+from groundgraph.pretrained.onnx.scene_graphs import AXES, OUTPUTS, SceneGraph, example_inputs, vocabulary_of
+from groundgraph.sgg.batch import SggModel, Sizes, collate, ordered_pairs
+from groundgraph.sgg.heads import names_kept, set_names
+from groundgraph.sgg.inference import InferenceConfig, predict
+from groundgraph.sgg.motifs import Motifs, MotifsConfig
+from groundgraph.sgg.uniter import Uniter, UniterConfig
+
+SMALL = {
+    Motifs: MotifsConfig(hidden=8, pair=12, embedded=4),
+    Uniter: UniterConfig(hidden=8, heads=2, intermediate=8),
+}
+AS_RELEASED = {
+    **{"features": "raw", "geometry": "batch-norm", "decoder": "highway", "relation": "sum"},
+    **{"dropout_on": "decoder", "lstm_width": 6, "union": "none", "order": "right-left"},
+}
+OPEN = {"text": 7}
+CASES = {
+    "motifs": (Motifs, {}, {}),
+    "motifs, open heads": (Motifs, OPEN, {}),
+    "motifs, from the detector": (Motifs, {"start": True}, {}),
+    "motifs, open heads from the detector": (Motifs, OPEN | {"start": True, "prior": True}, {}),
+    "motifs, as released": (Motifs, {}, AS_RELEASED),
+    "motifs, suppressed labels": (Motifs, {}, {"nms_threshold": 0.3, "layers": 2, "order": "random"}),
+    "motifs, counted and visual": (Motifs, {"unions": 5}, {"frequency_bias": True, "union": "visual"}),
+    "uniter": (Uniter, {}, {}),
+    "uniter, open heads from the detector": (Uniter, OPEN | {"start": True}, {}),
+    "uniter, a sequence a pair": (Uniter, {}, {"sequence": "pair"}),
+}
+
+
+def a_model(kind, sizes, options):
+    torch.manual_seed(0)
+    model = kind(Sizes(features=6, detector_categories=4, categories=5, predicates=3, **sizes), replaced(kind, options))
+    with torch.no_grad():
+        for values in model.parameters():
+            values.add_(0.3 * torch.randn_like(values))
+    tell(model, 5, 3)
+    return model.eval()
+
+
+def replaced(kind, options):
+    return SMALL[kind].model_copy(update=options)
+
+
+def tell(model, categories, predicates, seed=0):
+    """So many names, at random, of a model with open heads; of all that start from the detector what it means."""
+    random = np.random.default_rng(seed)
+    means = random.random((4, categories)) < 0.4, random.integers(0, 3, (4, categories))
+    features = [random.normal(size=(n, 7)).astype(np.float32) for n in (categories, predicates)]
+    ratios = random.normal(size=(categories, categories, predicates)).astype(np.float32)
+    if model.sizes.text:
+        unseen = random.random(predicates) < 0.5, 0.7
+        set_names(model, *features, means, unseen=unseen, log_ratios=ratios)
+    else:
+        set_names(model, means=means)
+
+
+def written(model, folder, config=None):
+    network = SceneGraph(model, config or InferenceConfig())
+    with names_kept(network.model):
+        part = write_graph(network, folder / "m.onnx", network.inputs, OUTPUTS, AXES, [example_inputs(network, 4)])
+    assert set(part["inputs"]) == set(network.inputs) and tuple(part["outputs"]) == OUTPUTS
+    return network, session_of(folder / "m.onnx", 1)
+
+
+def run(network, session, inputs):
+    values = session.run(None, {name: value.numpy() for name, value in zip(network.inputs, inputs, strict=True)})
+    return dict(zip(OUTPUTS, values, strict=True))
+
+
+def regions_of(named):
+    arrays = (named[name].numpy() for name in ("boxes", "labels", "scores", "features"))
+    return Regions(*arrays, size=tuple(named["size"].int().tolist()))
+
+
+def logits_of(model, named):
+    """The model's own, of a batch of one image."""
+    batch = collate([regions_of(named)])
+    batch = replace(batch, pairs=ordered_pairs(batch), unions=named.get("unions"))
+    with torch.no_grad():
+        outputs = model(batch)
+    return outputs.objects[0].numpy(), outputs.predicates.numpy()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_logits_are_the_models(case, tmp_path):
+    model = a_model(*CASES[case])
+    network, session = written(model, tmp_path)
+    for count in (1, 2, 5, 36):
+        inputs = example_inputs(network, count, seed=count)
+        given = run(network, session, inputs)
+        objects, predicates = logits_of(model, dict(zip(network.inputs, inputs, strict=True)))
+        assert given["predicate_logits"].shape == (count * (count - 1), 4)
+        assert np.allclose(given["object_logits"], objects, atol=1e-4)
+        assert np.allclose(given["predicate_logits"], predicates, atol=1e-4)
+
+
+@pytest.mark.parametrize("duplicates", ["drop", "relabel"])
+@pytest.mark.parametrize("case", ["motifs", "motifs, from the detector"])
+def test_the_objects_are_those_of_inference(case, duplicates, tmp_path):
+    """Where no box falls and all pairs are kept, the graph has the file's objects and scores of relations."""
+    model = a_model(*CASES[case])
+    config = InferenceConfig(nms_threshold=1.0 if duplicates == "drop" else 0.3, duplicates=duplicates, pairs=1000)
+    network, session = written(model, tmp_path, config)
+    for count in (1, 2, 9):
+        inputs = example_inputs(network, count, seed=count)
+        given, named = run(network, session, inputs), dict(zip(network.inputs, inputs, strict=True))
+        (graph,) = predict(model, [regions_of(named)], config)
+        there = given["there"]
+        assert np.allclose(given["object_boxes"][there], graph.boxes, atol=1e-4)
+        assert np.array_equal(given["object_labels"][there], graph.labels)
+        assert np.allclose(given["object_scores"][there], graph.scores, atol=1e-5)
+        counted = there[named["pairs"].numpy()].all(1)
+        assert np.allclose(np.sort(given["relation_scores"][counted]), np.sort(graph.relation_scores), atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["motifs, open heads from the detector", "uniter, open heads from the detector"])
+def test_open_heads_find_other_names(case, tmp_path):
+    """The file was written for five categories and three predicates, and is given two and seven."""
+    model = a_model(*CASES[case])
+    network, session = written(model, tmp_path)
+    tell(model, 2, 7, seed=1)
+    words = {name: torch.from_numpy(array) for name, array in vocabulary_of(model).items()}
+    named = dict(zip(network.inputs, example_inputs(network, 6), strict=True)) | words
+    given = run(network, session, tuple(named[name] for name in network.inputs))
+    objects, predicates = logits_of(model, named)
+    assert objects.shape == (6, 3) and predicates.shape == (30, 8)
+    assert np.allclose(given["object_logits"], objects, atol=1e-4)
+    assert np.allclose(given["predicate_logits"], predicates, atol=1e-4)
+
+
+def test_the_model_is_as_it_was(tmp_path):
+    model = a_model(*CASES["motifs, open heads"])
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    written(model, tmp_path)
+    assert not model.training and all(torch.equal(values, before[name]) for name, values in model.state_dict().items())
+
+
+def test_another_model_says_why_not():
+    class Other(SggModel):
+        name = "other"
+
+    sizes = Sizes(features=6, detector_categories=4, categories=5, predicates=3)
+    with pytest.raises(InputError, match="other reads a graph off an image in steps of Python"):
+        SceneGraph(Other(sizes, None), InferenceConfig())
+
+
+def test_a_file_that_gives_other_numbers_is_none(tmp_path):
+    class Drawing(torch.nn.Module):
+        def forward(self, values):
+            return values * torch.rand(1).item()  # a constant to a trace
+
+    with pytest.raises(InputError, match="differ from PyTorch's"):
+        write_graph(Drawing(), tmp_path / "m.onnx", ["values"], ["out"], {}, [(torch.ones(2),)])
+    assert not list(tmp_path.iterdir())
