@@ -13,7 +13,10 @@ as wide as the LSTM's state, released 100); attributes are not read; attention i
 linear in the features (released: a transformer over them); an entity's first region is that of the largest attention
 times probability. A relation's score is the beam's times its two detections' times that of being related at all
 (released: the beam's alone), since here scores of all relations of an image are compared. The LSTM is not also trained
-to tell swapped regions. Ours: inputs are standardised, and `contrast_weight`.
+to tell swapped regions. Ours: inputs are standardised, and `contrast_weight`: unless it is 0, a head of its own learns
+what regions are called (`ContrastHead`), and its probabilities among an image's entities (`own_log_p`) take the place
+of attention and recognised features where the first detector is labelled; further detectors are labelled by the product
+of these and the same of the detector before.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from groundgraph.grounding.layers import MASKED_LOGIT, initialise, mean_where
 from groundgraph.grounding.lsws import GraphContext
 from groundgraph.sgg.batch import Batch, Sizes, overlaps
 from groundgraph.sgg.inference import GraphTask, InferenceConfig
-from groundgraph.systems.contrast import category_contrast
+from groundgraph.systems.contrast import ContrastHead, category_contrast, own_log_p
 from groundgraph.systems.graphs import allowed_pairs, completed_graph, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
@@ -64,6 +67,7 @@ class LswsSystem(SystemModel):
         self.background = nn.Parameter(torch.zeros(c.refinements + 2))
         self.predictor = TripletPredictor(d)
         initialise(self)
+        self.contrast = ContrastHead(sizes.features, d)
         self.context = GraphContext(d, c.context_dropout)
 
     def detections(self, features: Tensor) -> list[Tensor]:
@@ -100,16 +104,20 @@ class LswsSystem(SystemModel):
         attended = self.categories(attention.exp() @ recognised).transpose(1, 2)  # [b, C, E]
         terms = {"grounding": mean_where(cross_entropy(attended, entities, reduction="none"), batch.entities, share)}
 
+        guide = None
+        fit = attention + batch.of_entities(self.categories(recognised).log_softmax(-1))
+        if c.contrast_weight:
+            logits = self.categories(self.contrast(features))
+            terms["contrast"] = c.contrast_weight * category_contrast(logits, batch)
+            fit = guide = own_log_p(logits, batch)
         near = overlaps(batch.images.boxes) > c.overlap
-        columns = entities[:, None].expand(-1, near.shape[1], -1)
-        named = self.categories(recognised)
-        fit = attention + named.log_softmax(-1).gather(2, columns).transpose(1, 2)
         refinement = fit.new_zeros(())
         for log_p in self.detections(features):
             chosen = best_region(fit, batch.regions)
             labels = region_labels(chosen, entities + 1, batch.entities, near, log_p.shape[-1])
             refinement = refinement + mean_where(-(labels * log_p).sum(-1), batch.regions, share)
-            fit = log_p.gather(2, columns + 1).transpose(1, 2)
+            things = log_p[..., 1:]
+            fit = batch.of_entities(things) if guide is None else guide + own_log_p(things, batch)
         terms["refinement"] = c.detection_weight * refinement
 
         chosen = best_region(fit, batch.regions)
@@ -122,8 +130,6 @@ class LswsSystem(SystemModel):
             losses = -(labels * weights * scores.log_softmax(-1)).sum(-1)
             terms["relation"] = terms["relation"] + c.detection_weight * mean_where(losses, batch.regions, share)
         terms["sequence"] = c.detection_weight * self._sequence(batch, features, ends)
-        if c.contrast_weight:
-            terms["contrast"] = c.contrast_weight * category_contrast(named, batch)
         return terms
 
     def _sequence(self, batch: SystemBatch, features: Tensor, ends: Tensor) -> Tensor:

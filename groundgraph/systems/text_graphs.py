@@ -58,6 +58,10 @@ class SystemBatch:
         """[b, V] bool, True = real."""
         return self.images.mask
 
+    def of_entities(self, values: Tensor) -> Tensor:
+        """What regions have of each entity's category: [b, V, C] -> [b, E, V]."""
+        return values.gather(2, self.categories[:, None].expand(-1, values.shape[1], -1)).transpose(1, 2)
+
     def to(self, device: torch.device | str) -> SystemBatch:
         """The same on another device."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "share"}

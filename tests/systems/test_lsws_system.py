@@ -8,7 +8,9 @@ import torch
 from system_world import CATEGORIES, scene, step, untrained
 from torch.nn.functional import leaky_relu
 
+from groundgraph.sgg.batch import overlaps
 from groundgraph.sgg.inference import InferenceConfig, predict
+from groundgraph.systems.contrast import own_log_p
 from groundgraph.systems.graphs import completed_graph, named_nodes
 from groundgraph.systems.lsws import best_region, region_labels
 
@@ -110,6 +112,26 @@ def test_losses_are_the_published_formulas():
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
         assert math.isclose(losses[name].item(), value.item(), rel_tol=1e-3), name
+
+
+def test_the_contrasts_head_says_what_the_detectors_learn():
+    """Beside it, what regions are to each other and to the attention is nothing to them."""
+    model, batch = untrained("lsws", refinements=2), step(range(3))
+    with torch.no_grad():
+        logits = model.categories(model.contrast(model.inputs(batch.images.features)))
+        guide = own_log_p(logits, batch)
+        near = overlaps(batch.images.boxes) > 0.5
+        expected, fit = 0.0, guide
+        for log_p in model.detections(model.inputs(batch.images.features)):
+            chosen = best_region(fit, batch.regions)
+            labels = region_labels(chosen, batch.categories + 1, batch.entities, near, log_p.shape[-1])
+            expected -= 0.5 * (labels * log_p).sum(-1)[batch.regions].mean().item()
+            fit = guide + own_log_p(log_p[..., 1:], batch)
+    losses = model.losses(batch)
+    assert math.isclose(losses["refinement"].item(), expected, rel_tol=1e-4)
+    torch.nn.init.normal_(model.attend.weight)
+    torch.nn.init.normal_(model.recognise.weight)
+    assert math.isclose(model.losses(batch)["refinement"].item(), expected, rel_tol=1e-4)
 
 
 def test_messages_are_dropped_in_training_alone():

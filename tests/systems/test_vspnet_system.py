@@ -10,7 +10,7 @@ from torch.nn.functional import leaky_relu
 
 from groundgraph.sgg.batch import collate
 from groundgraph.sgg.inference import InferenceConfig, predict
-from groundgraph.systems.contrast import category_contrast
+from groundgraph.systems.contrast import category_contrast, own_log_p
 from groundgraph.systems.graphs import graph_of
 from groundgraph.systems.vspnet import ImageGraph, costs
 
@@ -110,6 +110,16 @@ def test_the_contrast_by_hand():
         rivals = [score(i) for i in range(3) if not batch.mentioned[i, c]]
         expected.append(-math.log(score(image) / (score(image) + sum(rivals))))
     assert math.isclose(category_contrast(logits, batch), sum(expected) / len(expected), rel_tol=1e-4)
+
+
+def test_an_entitys_probability_among_its_images_own_by_hand():
+    batch = step()
+    logits = torch.randn(3, 5, CATEGORIES, generator=torch.Generator().manual_seed(1))
+    table = own_log_p(logits, batch)
+    named = set(batch.categories[1][batch.entities[1]].tolist())
+    c = int(batch.categories[1, 2])
+    p = math.exp(logits[1, 3, c]) / sum(math.exp(logits[1, 3, k]) for k in named)
+    assert math.isclose(table[1, 2, 3].item(), math.log(p), rel_tol=1e-4, abs_tol=1e-6)
 
 
 def test_triplets_are_read_off_the_predicate_nodes(monkeypatch):
