@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image, features
 
 from groundgraph.data.types import Span
 from groundgraph.errors import InputError
+from groundgraph.report.pictures import numbered
 
 LONGEST = 640  # px of an embedded photo's long side
 _SHARE = 0.005  # a smaller share of a target is not shown
@@ -100,6 +101,22 @@ def case_record(case: Case) -> dict[str, Any]:
         "targets": targets,
         "weights": None if teaching.weights is None else np.round(teaching.weights, 3).tolist(),
         "maps": None if teaching.maps is None else [heat(m) for m in teaching.maps],
+    }
+
+
+def graph_values(graph: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """A graph in plain values for the page's script: boxes as shares of the picture.
+
+    Args:
+        graph: as `pictures.graph_json` gives it.
+        size: the picture's in pixels.
+    """
+    objects, relations = graph["objects"], graph["relations"]
+    return {
+        "names": numbered([item["category"] for item in objects]),
+        "scores": [item["score"] for item in objects],
+        "boxes": [fractions(item["box"], size) for item in objects],
+        "relations": [[r["subject"], r["predicate"], r["object"], r["score"]] for r in relations],
     }
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from groundgraph.data.files import write_text
-from groundgraph.errors import InputError
-from groundgraph.report.cases import Case, case_record, fractions, picture_record
+from groundgraph.report.cases import Case, case_record, graph_values, picture_record
 from groundgraph.report.charts import PredicateRecall, chart_record, predicate_record, reliability_records
-from groundgraph.report.pictures import PALETTE, ink, numbered
+from groundgraph.report.embedding import embedded, file_text, script, templates
+from groundgraph.report.pictures import PALETTE, ink
 from groundgraph.report.tables import HEADLINE, PSEUDO_LABELS, SCORES, count_rows, metric_table
 
 _SHOWN = 20  # rows of a list that may be long
-_HERE = Path(__file__).parent
 _LIBRARIES = (("Cytoscape.js", "cytoscape"), ("Chart.js", "chart"))
 
 
@@ -121,12 +116,12 @@ def write_report(path: Path, data: ReportData) -> None:
         "charts": charts,
         "predicates": predicates,
     }
-    scripts = [_script(name) for name in ("vendor/cytoscape.min.js", "vendor/chart.umd.min.js", "report.js")]
+    scripts = [script(name) for name in ("vendor/cytoscape.min.js", "vendor/chart.umd.min.js", "report.js")]
     methods = data.metrics.get("methods", {})
     columns, rows = metric_table(HEADLINE, methods, titles, data.metrics.get("chance"))
     label_columns, label_rows = metric_table(PSEUDO_LABELS, methods, titles)
     score_columns, score_rows = metric_table(SCORES, methods, titles)
-    text = _environment().get_template("template.html").render(
+    text = templates().get_template("template.html").render(
         title=data.title,
         columns=columns,
         rows=rows,
@@ -151,65 +146,20 @@ def write_report(path: Path, data: ReportData) -> None:
         skipped_total=len(data.skipped),
         tables=[(t.title, t.note, [(c, _numeric(t, i)) for i, c in enumerate(t.columns)], t.rows) for t in data.tables],
         palette=[(colour, ink(colour)) for colour in PALETTE],
-        style=Markup(_text("report.css")),
-        content=_embedded(content),
+        style=Markup(file_text("report.css")),
+        content=embedded(content),
         scripts=[script for script, _ in scripts],
         hashes=" ".join(f"'sha256-{digest}'" for _, digest in scripts),
-        licences=[(name, _text(f"vendor/{file}.LICENSE")) for name, file in _LIBRARIES],
+        licences=[(name, file_text(f"vendor/{file}.LICENSE")) for name, file in _LIBRARIES],
     )  # fmt: skip
     write_text(path, text)
 
 
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _script(name: str) -> tuple[Markup, str]:
-    """One of our script files as it is put into the page, and its hash for the policy."""
-    lines = _text(name).split("\n")
-    # A source map is another file, which the page does not have.
-    text = "\n".join(line for line in lines if not line.startswith("//# sourceMappingURL"))
-    if "</script" in text.lower() or "<!--" in text:
-        raise InputError(f"{name} cannot be put into a page: it holds a tag that ends or hides a script")
-    return Markup(text), base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _embedded(content: dict[str, Any]) -> Markup:
-    """JSON that cannot end the script element it stands in, whatever the captions say."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
 def _graph(picture: GraphPicture) -> dict[str, Any]:
-    """The picture in plain values for the page's script."""
-    objects, relations = picture.graph["objects"], picture.graph["relations"]
-    return {
-        **picture_record(picture.image),
-        "caption": picture.caption,
-        "names": numbered([item["category"] for item in objects]),
-        "scores": [item["score"] for item in objects],
-        "boxes": [fractions(item["box"], picture.image.size) for item in objects],
-        "relations": [[r["subject"], r["predicate"], r["object"], r["score"]] for r in relations],
-    }
+    """The picture and its graph in plain values for the page's script."""
+    values = graph_values(picture.graph, picture.image.size)
+    return {**picture_record(picture.image), "caption": picture.caption, **values}
 
 
 def _numeric(table: Table, column: int) -> bool:
     return bool(table.rows) and all(row[column].replace(",", "").isdigit() for row in table.rows)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = _duration
-    return environment
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

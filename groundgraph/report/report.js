@@ -46,6 +46,12 @@
   function viewer(root, name, examples, kinds, open) {
     if (!root) return;
     const stage = make("div", { class: "stage card" });
+    if (examples.length === 1) {
+      root.classList.add("alone");
+      root.append(stage);
+      open(stage, examples[0]);
+      return;
+    }
     const list = make("div", { class: "examples", role: "radiogroup", "aria-label": name });
     const entries = examples.map((example, i) => {
       const input = make("input", { type: "radio", name: root.id, onchange: () => open(stage, example) });
@@ -308,6 +314,7 @@
   const charts = [];
 
   function drawCharts() {
+    if (!data.charts.length && !data.predicates) return; // the page of one example has no library for them
     for (const chart of charts.splice(0)) chart.destroy();
     Object.assign(Chart.defaults, { color: theme("--quiet"), borderColor: theme("--rule"), animation: false });
     Chart.defaults.font.family = "system-ui, sans-serif";
