@@ -32,6 +32,10 @@ class ImageError(InputError):
     """An image that cannot be used; the message names the file and the fix."""
 
 
+class TooLargeError(ImageError):
+    """An image of more than MAX_PIXELS."""
+
+
 def locate(folder: str | Path, name: str) -> Path:
     r"""The path of an image that an annotation names, inside `folder`; a\1.JPG finds a/1.jpg where it is alone.
 
@@ -83,6 +87,17 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return image_frame(path)[0]
 
 
+def header_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(width, height) in pixels as stored; nothing is decoded, where a PNG's EXIF would be behind its pixels.
+
+    Raises:
+        TooLargeError: For an oversized file.
+        ImageError: As `open_image`.
+    """
+    with _opened(path) as image:
+        return image.size
+
+
 def image_frame(path: str | os.PathLike[str]) -> tuple[tuple[int, int], int]:
     """`image_size`, and the EXIF orientation, 1..8, that is applied. Raises ImageError as `open_image`."""
     with _opened(path) as image:
@@ -106,7 +121,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise ImageError(f"{os.path.abspath(path)}: no such image; check the path or leave the entry out") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(
+        raise TooLargeError(
             f"{path}: too large ({error}; the limit is {MAX_PIXELS:,} pixels); scale it down or leave it out"
         ) from error
     except IsADirectoryError as error:

@@ -189,7 +189,7 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
             InputError: The image cannot be used.
         """
         with tempfile.TemporaryDirectory() as scratch:
-            return self._words.ground(_as_file(image, Path(scratch) / "0.png"), caption)
+            return self.words.ground(_as_file(image, Path(scratch) / "0.png"), caption)
 
     def record(self, graph: Graph, top: int = 10) -> dict[str, Any]:
         """The graph's `top` best relations and their objects, by name: see `report.pictures.graph_json`."""
@@ -198,7 +198,8 @@ class SceneGraphModel(ModelHubMixin, library_name="groundgraph", tags=["scene-gr
         return graph_json(graph, self.categories, self.predicates, top)
 
     @cached_property
-    def _words(self) -> WordGrounder:
+    def words(self) -> WordGrounder:
+        """Grounds captions: by this model's grounder, or where it has none by its recipe's teachers."""
         folder, name = self.parts.grounder, self.parts.method
         grounder: Learned | Sgnls | Detected | None = None
         method = self.parts.recipe.methods[name]

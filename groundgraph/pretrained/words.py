@@ -58,13 +58,31 @@ class WordGrounder:
         Raises:
             InputError: The image cannot be used.
         """
+        parsed, regions = self.read(image, caption)
+        return self.grounded(image, parsed, regions)
+
+    def read(self, image: Path, caption: str) -> tuple[ParsedCaption, Regions]:
+        """What grounding starts from: the caption's entities and triplets, and the image's regions.
+
+        Raises:
+            InputError: The image cannot be used, or nothing is in it.
+        """
         (parsed,), skipped = self.parser.parse([caption]), Skipped()
         (regions,) = self.detector.detect([Example(str(image), str(image))], skipped)
-        if regions is None:
+        if regions is None or not len(regions):
             raise InputError("; ".join(why for _, why in skipped.items) or f"{image}: no region was found")
+        return parsed, regions
+
+    def grounded(self, image: Path, parsed: ParsedCaption, regions: Regions) -> GroundedCaption:
+        """The caption with the box of each entity."""
         shares = self._shares(image, parsed, regions)
         best = shares.argmax(1) if len(parsed.entities) else np.zeros(0, np.int64)
         return GroundedCaption(parsed, regions.boxes[best], shares[np.arange(len(best)), best].astype(np.float32))
+
+    def object_targets(self, parsed: ParsedCaption, regions: Regions) -> np.ndarray:
+        """The object-aware teacher's targets [E, V] (Eq. 6)."""
+        teacher = ObjectTeacher(self.detector.categories, matches(self.recipe))
+        return teacher.targets((), [regions], [[parsed]])[0][0]
 
     def _shares(self, image: Path, parsed: ParsedCaption, regions: Regions) -> np.ndarray:
         """How likely each entity means each region: [E, V], rows sum to 1."""
@@ -86,7 +104,7 @@ class WordGrounder:
             (scores,) = self.grounder.scores([entities])
             weights = np.exp(scores - scores.max(1, keepdims=True))
             return weights / weights.sum(1, keepdims=True)
-        objects = ObjectTeacher(self.detector.categories, matches(self.recipe)).targets((), [regions], [[parsed]])[0][0]
+        objects = self.object_targets(parsed, regions)
         if self.grounder is not None or self.interaction is None:
             weights = self.grounder.scores([labelled_image(objects, regions.scores)])[0] if self.grounder else objects
         else:

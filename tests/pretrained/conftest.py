@@ -1,13 +1,7 @@
 """A small finished run and the model packed from it."""
 
 import pytest
-
-import groundgraph
-
-SETTINGS = {
-    **{"data.train": 12, "data.validation": 2, "data.test": 4, "grounder": "two-teachers", "sgg.heads": "open"},
-    **{"grounding.dimension": 32, "grounding.epochs": 1, "sgg.training.epochs": 1},
-}
+from small_model import SETTINGS, small_packed, small_run
 
 
 @pytest.fixture
@@ -17,13 +11,12 @@ def settings():
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    return groundgraph.run("demo", SETTINGS, tmp_path_factory.mktemp("pretrained") / "run").folder
+    return small_run(tmp_path_factory.mktemp("pretrained"))
 
 
 @pytest.fixture(scope="session")
 def packed(run):
-    groundgraph.pack(run, run.parent / "packed")
-    return run.parent / "packed"
+    return small_packed(run)
 
 
 @pytest.fixture(scope="session")
