@@ -25,7 +25,7 @@ ORDER = (
         "vision",
     ),
     *("teachers", "training", "grounding", "sgg", "systems", "evaluation", "report", "engine", "stages", "study"),
-    *("pretrained", "api", "cli", "__main__", "__init__"),
+    *("pretrained", "app", "api", "cli", "__main__", "__init__"),
 )
 ENGINE_MAY_IMPORT = {"errors", "registry", "system", "terminal", "torch_pair", "data", "engine"}
 LONGEST = 300  # lines of a file

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from groundgraph.cli import evaluating, exchange, parsing, predicting, recipes, running, study
+from groundgraph.cli import evaluating, exchange, parsing, predicting, recipes, running, serving, study
 from groundgraph.cli.mistakes import explained
 from groundgraph.terminal import print_anywhere
 
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": recipes.recipes,
     "predict": predicting.predict,
     "ground": predicting.ground,
+    "app": serving.app,
     "pack": predicting.pack,
     "parse": parsing.parse,
     "evaluate-parser": parsing.evaluate_parser,

@@ -1,0 +1,307 @@
+"""The page of `groundgraph app` in a real browser, served by the command itself.
+
+Needs Gradio (extra `app`), Chromium (Debian's package `chromium`) and playwright; skipped where one is absent.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from groundgraph.data.minigenome.dataset import MiniGenome
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="no Gradio: pip install groundgraph[app]"),
+]
+# Root needs --no-sandbox; the rest keeps it from calling its maker.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+EVIL = '<img src=x onerror="top.document.title=1"> ${document.title=2} {{value}} </script><b>'
+PATIENCE = 60_000  # ms, on a busy machine; nothing waits that long otherwise
+
+
+@contextmanager
+def serving(place, *command):
+    """A process that serves the page; gives its address and its folder, which must be gone after it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"GRADIO_SERVER_PORT": str(port), "TMPDIR": str(place), "OMP_NUM_THREADS": "1"}
+    with (place / "log").open("w") as log:
+        words = [sys.executable, *command]
+        process = subprocess.Popen(words, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(1200):
+            assert process.poll() is None, (place / "log").read_text()
+            try:
+                urllib.request.urlopen(address, timeout=5)
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        (folder,) = place.glob("groundgraph-app-*")
+        yield address, folder
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert not folder.exists()
+        assert "Traceback" not in (place / "log").read_text()
+    finally:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The command in a process of its own; gives its address and the folder that it keeps uploads in."""
+    with serving(tmp_path_factory.mktemp("server"), "-m", "groundgraph", "app") as (address, folder):
+        yield address, folder / "uploads"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, server):
+    """Opens the page and waits for its first finding; complaints and requests elsewhere must be none."""
+    complaints, contexts, address = [], [], server[0]
+
+    def open_(width=1280, height=900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request", lambda r: None if r.url.startswith(("data:", "blob:", address)) else complaints.append(r.url)
+        )
+        page.goto(address)
+        result(page).locator("#cases .entity").first.wait_for()
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A drawn scene, a caption of it: an image file as somebody has one."""
+    folder = tmp_path_factory.mktemp("photo")
+    example = MiniGenome("test", "vg_caption", folder / "drawn", 10)[8]
+    with Image.open(example.path) as image:
+        image.resize((448, 448)).save(folder / "my horse.jpg")
+    return folder / "my horse.jpg", "a woman in a purple cap riding the gray horse"
+
+
+def result(page):
+    return page.frame_locator("#result iframe")
+
+
+def caption_shown(page, text):
+    """Wait until the result is of this caption."""
+    result(page).locator("#cases .caption", has_text=text).wait_for()
+
+
+def upload(page, path):
+    page.locator("#photo input[type=file]").set_input_files(path)
+
+
+def ask(page, text):
+    page.get_by_label("Caption").fill(text)
+    page.get_by_label("Caption").press("Enter")
+
+
+def downloaded(page, kind):
+    """The file's name and content."""
+    button = page.get_by_role("button", name=f"Download {kind}")
+    button.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # right after scrolling, Chromium takes a click for the framed page's
+    with page.expect_download() as download:
+        button.click()
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
+def test_a_word_pointed_at_shows_its_box_and_the_teachers(opened):
+    page = opened()
+    assert "knows drawn scenes" in page.locator("#head").inner_text()
+    frame = result(page)
+    panels = frame.locator("#cases .panels figure")
+    assert panels.locator("h4").all_inner_texts() == [
+        "Object-aware teacher", "Grad-CAM map", "Interaction-aware teacher", "The word's box",
+    ]  # fmt: skip
+    frame.locator("#cases .caption .entity", has_text="man").hover()
+    assert panels.nth(3).locator(".box:not(.dim) b").inner_text() == "man"
+    assert panels.nth(1).locator("img.map").count() == 1 and "man" in panels.nth(0).inner_text()
+    frame.locator("#graphs ol .line").first.hover()
+    assert frame.locator("#graphs .arrows line").count() == 2
+    assert page.locator("#result iframe").get_attribute("sandbox") == "allow-scripts"
+
+
+def test_a_photo_is_dropped_captioned_and_downloaded(opened, photo):
+    page = opened()
+    path, caption = photo
+    upload(page, path)
+    ask(page, caption)
+    caption_shown(page, caption)
+    words = result(page).locator("#cases .caption .entity").all_inner_texts()
+    assert words[0] == "woman" and words[-1] == "horse"
+    json_name, record = downloaded(page, "JSON")
+    svg_name, drawing = downloaded(page, "SVG")
+    assert (json_name, svg_name) == ("my horse.json", "my horse.svg")
+    record = json.loads(record)
+    assert record["caption"]["caption"] == caption
+    assert {o["category"] for o in record["graph"]["objects"]} >= {"woman", "horse"}
+    assert max(max(entity["box"]) for entity in record["caption"]["entities"]) > 112  # pixels of the upload
+    assert b"riding" in drawing and ElementTree.fromstring(drawing).tag.endswith("svg")
+
+
+def test_more_relations_and_fewer_by_keyboard(opened):
+    page = opened()
+    lines = result(page).locator("#graphs ol .line")
+    before = lines.count()
+    slider = page.get_by_role("slider")
+    slider.focus()
+    slider.press("End")
+    result(page).get_by_text("No relation was predicted.").wait_for()
+    slider.press("Home")
+    result(page).locator("#graphs ol .line").first.wait_for()
+    assert lines.count() >= before
+
+
+def test_everything_is_reached_by_keyboard_alone(opened):
+    page = opened()
+    focused = "(e => e.title || e.ariaLabel || e.innerText || '')(document.activeElement)"
+    names = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate(focused).strip())
+        if page.evaluate("document.activeElement.tagName") == "IFRAME":
+            break
+    assert {"Upload file", "Find", "there is a man riding a horse", "What was found"} <= set(names)
+    word = result(page).locator("#cases .entity:focus")
+    word.wait_for()
+    assert word.get_attribute("aria-pressed") == "true"
+    # A sample is taken by the keyboard too, and so is the caption asked for.
+    page.get_by_role("button", name="there is a man riding a horse").focus()
+    page.keyboard.press("Enter")
+    caption_shown(page, "there is a man riding a horse")
+    page.get_by_label("Caption").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("a horse under a man")
+    page.keyboard.press("Enter")
+    caption_shown(page, "a horse under a man")
+
+
+def test_names_limit_the_graph_and_unknown_ones_are_told(opened):
+    page = opened()
+    page.get_by_role("button", name="Vocabulary").click()
+    page.get_by_label("Things").fill("Man, DOG")
+    page.get_by_label("Relations").fill("walking")
+    page.get_by_label("Relations").press("Enter")
+    result(page).locator("#graphs ol .line").nth(2).wait_for(state="detached")
+    lines = result(page).locator("#graphs ol .line").all_inner_texts()
+    assert lines and all(re.fullmatch(r"man \d walking dog [\d.]+", line) for line in lines)
+    page.get_by_label("Things").fill("spaceship")
+    page.get_by_label("Things").press("Enter")
+    alert = page.locator("#result [role=alert]")
+    alert.wait_for()
+    assert "no thing called “spaceship”" in alert.inner_text() and "horse" in alert.inner_text()
+
+
+def test_a_phone(opened):
+    page = opened(390, 844, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    ask(page, "a dog and two men")
+    caption_shown(page, "a dog and two men")
+    page.wait_for_function("document.getElementById('result').getBoundingClientRect().top < 100")
+    frame = result(page)
+    assert frame.locator("html").evaluate("e => e.scrollWidth <= innerWidth")
+    frame.locator("#cases .caption .entity", has_text="men").tap()
+    assert frame.locator("#cases .panels figure").nth(3).locator(".box:not(.dim) b").inner_text() == "men"
+
+
+def test_two_visitors_at_once_see_each_their_own(opened, photo):
+    first, second = opened(), opened()
+    upload(first, photo[0])
+    ask(first, photo[1])
+    ask(second, "a man who walks")
+    caption_shown(first, photo[1])
+    caption_shown(second, "a man who walks")
+    assert json.loads(downloaded(second, "JSON")[1])["caption"]["caption"] == "a man who walks"
+    name, record = downloaded(first, "JSON")
+    assert name == "my horse.json" and json.loads(record)["caption"]["caption"] == photo[1]
+
+
+def test_a_photo_of_50_megapixels_is_refused_kindly(opened, tmp_path):
+    Image.new("L", (8200, 6100)).save(tmp_path / "large.png", compress_level=1)
+    page = opened()
+    upload(page, tmp_path / "large.png")
+    alert = page.locator("#result [role=alert]")
+    alert.wait_for()
+    assert "8,200 × 6,100 is 50 megapixels, and up to 40" in alert.inner_text()
+    (tmp_path / "no.png").write_bytes(b"no image")
+    page.get_by_label("Remove Image").click()
+    page.get_by_text("Drop a photo and write").wait_for()
+    upload(page, tmp_path / "no.png")
+    page.get_by_text("no photo that can be read").wait_for()
+
+
+def test_a_caption_is_text_and_never_markup(opened):
+    page = opened()
+    ask(page, f"a man {EVIL} walks a dog")
+    caption_shown(page, EVIL.split()[0])
+    assert EVIL in result(page).locator("#cases .caption").inner_text()
+    page.get_by_role("button", name="Vocabulary").click()
+    page.get_by_label("Things").fill(EVIL)
+    page.get_by_label("Things").press("Enter")
+    page.locator("#result [role=alert]", has_text="<img src=x").wait_for()
+    assert page.title() == "groundgraph"
+
+
+def test_photos_are_deleted_when_their_visitor_leaves(opened, server, photo):
+    page = opened()
+    upload(page, photo[0])
+    ask(page, photo[1])
+    caption_shown(page, photo[1])
+    downloaded(page, "SVG")
+    files = [path.name for path in server[1].rglob("my horse*")]
+    assert sorted(files) == ["my horse.jpg", "my horse.json", "my horse.svg"]
+    page.context.close()
+    for _ in range(300):
+        if not list(server[1].rglob("my horse*")):
+            return
+        time.sleep(0.1)
+    raise AssertionError(list(server[1].rglob("*")))
+
+
+def test_a_space_is_three_lines(tmp_path):
+    program = Path(__file__).parents[2] / "space" / "app.py"
+    assert len(program.read_text().splitlines()) == 3
+    with serving(tmp_path, str(program)) as (address, _):
+        assert b"groundgraph" in urllib.request.urlopen(address).read()
