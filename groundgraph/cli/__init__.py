@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from groundgraph.cli import evaluating, exchange, parsing, predicting, recipes, running, serving, study
+from groundgraph.cli import evaluating, exchange, fetching, parsing, predicting, recipes, running, serving, study
 from groundgraph.cli.mistakes import explained
 from groundgraph.terminal import print_anywhere
 
@@ -29,7 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": exchange.export,
     "import": exchange.import_,
 }
-DATA_COMMANDS: dict[str, Callable[..., None]] = {"check": recipes.check}
+DATA_COMMANDS: dict[str, Callable[..., None]] = {"check": recipes.check, "fetch": fetching.fetch}
 
 app = typer.Typer(help=__doc__, invoke_without_command=True, no_args_is_help=True, pretty_exceptions_enable=False)
 data = typer.Typer(help="The data that recipes read.", no_args_is_help=True)

@@ -24,6 +24,8 @@ def show_needs(console: Console, run: Run) -> bool:
         if not need.present and need.origin:
             text = f"{why}, {ways(need)}" if why else need.origin
             console.print(f"\t[dim]{escape(text)}[/]")
+    if any(not part.present for need in required for part in need.parts):
+        console.print("`groundgraph data fetch` gets what servers have of it; `--list` says what and how large")
     missing = sum(not need.present and (not need.source or need.source in whys) for need in required)
     console.print(f"{missing} of {len(required)} missing" if missing else "nothing is missing")
     return all(need.present for need in open_source(run.recipe.data, run.folder).needs())

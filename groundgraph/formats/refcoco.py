@@ -33,7 +33,7 @@ def read_refcoco(path: Path, instances: Path | None, split: str, skipped: Skippe
     Args:
         path: refs(unc).p, refs(umd).p or refs(google).p, a pickle of plain values, or its list as JSON: each with
             ann_id, image_id, split and sentences (sent). Or the rows of the Hugging Face hub's jxu124/refcoco (-plus,
-            -g), a parquet or Arrow file or a folder of them, which have COLUMNS: boxes and pictures' names in them.
+            -g), a parquet or Arrow file or a folder of them, which have the columns ROW, boxes among them.
         instances: instances.json beside the pickle: COCO's images, categories and annotations; None for rows.
         split: train, val or test (which are testA and testB together), testA, testB.
         skipped: Gets what is left out.

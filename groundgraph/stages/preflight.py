@@ -55,6 +55,7 @@ def require_all(needs: Sequence[Need]) -> None:
         if not need.source:
             place = os.path.abspath(os.path.expanduser(need.place)) if os.sep in need.place else need.place
             lines.append(f"{place}: missing ({need.what})" + (f"; {need.origin}" if need.origin else ""))
+            lines[-1] += ", or `groundgraph data fetch`" if need.parts else ""
         elif why := whys.get(need.source):
             lines.append(f"{need.place} ({need.what}) is not here, and {why}, {ways(need)}")
     if lines:

@@ -25,6 +25,8 @@ class GraphData(DataPart):
     named: ClassVar[bool] = True
     title: ClassVar[str] = ""  # of the data set, in words
     origins: ClassVar[tuple[str, str]]  # where to get the annotations, and the pictures, for a person
+    published: ClassVar[dict[str, str]] = {}  # annotations' file -> what published.yaml calls it
+    coco: ClassVar[tuple[str, ...]] = ()  # which folders of COCO's pictures are in `images`; ".": it is one itself
 
     folder: str
     images: str | None = "images"
@@ -103,6 +105,8 @@ class PsgData(GraphData):
         "README of Jingkang50/OpenPSG on GitHub",
         "cocodataset.org, download (train2017, val2017)",
     )
+
+    coco: ClassVar[tuple[str, ...]] = ("train2017", "val2017")
 
     source: Literal["psg"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/psg"))
@@ -188,6 +192,8 @@ class RefCocoData(GraphData):
         "cocodataset.org, download (train2014)",
     )
 
+    coco: ClassVar[tuple[str, ...]] = (".",)
+
     source: Literal["refcoco"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/refcoco"))
     images: str | None = "train2014"
@@ -225,6 +231,9 @@ class VcocoData(GraphData):
         "s-gupta/v-coco on GitHub (data/vcoco); the boxes: its script_pick_annotations.py, or COCO's instances",
         "cocodataset.org, download (train2014, val2014)",
     )
+
+    published: ClassVar[dict[str, str]] = {f"vcoco_{part}.json": f"vcoco-{part}" for part in ("train", "val", "test")}
+    coco: ClassVar[tuple[str, ...]] = ("train2014", "val2014")
 
     source: Literal["vcoco"]
     folder: str = Field(default_factory=lambda: os.path.abspath("data/vcoco"))

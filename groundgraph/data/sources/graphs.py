@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.images import ImageError
+from groundgraph.data.published import PublishedPart, coco_part
 from groundgraph.data.sources.boxed import boxed_example, picture_of
 from groundgraph.data.sources.graph_config import GraphData, RefCocoData, VcocoData
 from groundgraph.data.sources.needs import Need
@@ -67,11 +68,19 @@ class GraphSource:
 
     def needs(self) -> list[Need]:
         """The annotations and the folder of the pictures."""
-        origin, pictures = self.data.origins
-        required = [Need("annotations", str(path), origin) for path in self.data.annotations()]
-        if self.data.images is not None:
-            required.append(Need("images", str(self.data.place(self.data.images)), pictures))
+        data, (origin, pictures) = self.data, self.data.origins
+        required = [Need("annotations", str(p), origin, parts=self._published(p)) for p in data.annotations()]
+        if data.images is not None:
+            folder = data.place(data.images)
+            parts = tuple(part for name in data.coco for part in coco_part(folder / name))
+            required.append(Need("images", str(folder), pictures, parts=parts))
         return required
+
+    def _published(self, path: Path) -> tuple[PublishedPart, ...]:
+        """What may be fetched of an annotations file."""
+        if name := self.data.published.get(path.name):
+            return (PublishedPart(archive=name, member="", place=path),)
+        return coco_part(path) if self.data.coco else ()
 
     def pictures(self) -> list[Path]:
         """The pictures that the annotations name; none without a folder of them."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from groundgraph.data.published import PublishedPart
+
 
 @dataclass(frozen=True)
 class Need:
@@ -15,6 +17,7 @@ class Need:
     key    of a recipe, where another one is named
     source what it is fetched from at its first use: an id of the Hugging Face hub, or an address; empty: not by itself
     there  whether it is here, where that takes more than looking at `place`
+    parts  of published files that `groundgraph data fetch` makes it of; empty: it has to be got by hand
     """
 
     what: str
@@ -24,6 +27,7 @@ class Need:
     key: str = ""
     source: str = ""
     there: bool | None = None
+    parts: tuple[PublishedPart, ...] = ()
 
     @property
     def present(self) -> bool:

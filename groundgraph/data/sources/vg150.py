@@ -28,7 +28,7 @@ from groundgraph.data.sources.coco import read_coco
 from groundgraph.data.sources.config import Vg150Data
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.sources.text_graphs import with_triplets
-from groundgraph.data.sources.vg150_needs import VISUAL_GENOME, published_files
+from groundgraph.data.sources.vg150_needs import VISUAL_GENOME, picture_parts, published_files
 from groundgraph.data.types import Example, GroundTruth, Mention, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.llm4sgg import read_text_graphs
@@ -48,12 +48,14 @@ class Vg150Source:
     def _pictures(self) -> Need:
         """The image folders: here as soon as a picture is, since all may lie in one; with how many there are."""
         places, size, there = ", ".join(map(str, self._folders)), "14.7 GB in two parts", 0
+        parts = picture_parts(self._folders)
         try:
             there = sum(f"{image.id}.jpg" in self._paths for image in self._listed)
             size += f"; {there:,} of {len(self._listed):,} pictures are here"
+            parts = parts if there < len(self._listed) else ()
         except ValueError:  # without the list or the folders there is nothing to count
             pass
-        return Need("images", places, f"{VISUAL_GENOME} (images)", size, there=there > 0)
+        return Need("images", places, f"{VISUAL_GENOME} (images)", size, there=there > 0, parts=parts)
 
     def pictures(self) -> list[Path]:
         """All files of the image folders of the setting."""

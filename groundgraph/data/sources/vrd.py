@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from groundgraph.data.published import PublishedPart
 from groundgraph.data.sources.boxed import boxed_example
 from groundgraph.data.sources.config import VrdData
 from groundgraph.data.sources.needs import Need
@@ -33,10 +34,11 @@ class VrdSource:
     def needs(self) -> list[Need]:
         """The annotations, and what else the recipe names."""
         data = self.data
-        required = [Need("training annotations", str(data.place(data.train_annotations)), _ORIGIN, "4 MB")]
+        train, test = data.place(data.train_annotations), data.place(data.test_annotations)
+        required = [Need("training annotations", str(train), _ORIGIN, "4 MB", parts=_parts(train))]
         if data.held_out is None:
             origin = f"{_ORIGIN}; or measure on training images: --set data.held_out=1000"
-            required.append(Need("test annotations", str(data.place(data.test_annotations)), origin, "1 MB"))
+            required.append(Need("test annotations", str(test), origin, "1 MB", parts=_parts(test)))
         if data.images is not None:
             required.append(Need("images", str(data.place(data.images)), "the photos of VRD", "2 GB"))
         if data.sizes is not None:
@@ -130,3 +132,10 @@ class VrdSource:
         frame = None if folder is not None else self._sizes.get(image.name)
         own = BoxedImage(image.name, image.name, frame, image.boxes, image.labels, tuple(image.relations))
         return boxed_example(own, folder, skipped)
+
+
+def _parts(place: Path) -> tuple[PublishedPart, ...]:
+    """What may be fetched: the annotations under their published names."""
+    if place.name not in ("annotations_train.json", "annotations_test.json"):
+        return ()
+    return (PublishedPart(archive="vrd-annotations", member=place.name, place=place),)
