@@ -9,7 +9,11 @@ import numpy as np
 
 from groundgraph.data.types import Mention
 from groundgraph.data.vocabulary import Vocabularies
+from groundgraph.errors import InputError
+from groundgraph.formats.entries import shortened
 
+NOT_ONE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)  # what a stranger's entry raises
+LARGEST = 1e7  # pixels of a side
 End = tuple[str, tuple[float, ...]]  # a relation's subject or object: its label and box
 
 
@@ -45,6 +49,15 @@ class BoxedImage:
     relation_scores: tuple[float, ...] | None = None
     box_ids: tuple[str, ...] = ()
     other_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what no image can have: its reader leaves it out."""
+        names = (self.image_id, self.file_name, *self.labels, *(name for _, name, _ in self.relations))
+        for name in names:
+            if not isinstance(name, str) or not name or "\0" in name:
+                raise InputError(f"a name is {shortened(name)}")
+        if self.frame is not None and not all(0 < side < LARGEST for side in self.frame):
+            raise InputError(f"its width and height are {shortened(self.frame)}")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def write_coco(
     images: Iterable[AnnotatedImage],
     vocabularies: Vocabularies,
     keys: tuple[str, str] = RELATION_KEYS[1],
-    first: int = 1,
+    first_predicate: int = 1,
 ) -> dict[str, int]:
     """Write COCO's images, categories and annotations (bbox is [x, y, width, height] in pixels), and two lists more.
 
@@ -179,8 +179,8 @@ def write_coco(
         images: What to write.
         vocabularies: The names of their numbers.
         keys: What the two lists are called.
-        first: The first id of each list but the categories, which count from 1 everywhere: in COCO the others may be
-            0, but to many readers (SGG-Benchmark's too) category 0 is the background.
+        first_predicate: The id of the first predicate. All others count from 1: many readers take category 0 for the
+            background, and pycocotools' evaluation an annotation's id 0 for none.
 
     Returns:
         Counts.
@@ -190,20 +190,20 @@ def write_coco(
         raise InputError(f"{path}: no image to export; finish the run first")
     root = os.path.commonpath([Path(image.path).absolute().parent for image in labelled])
     content: dict = {"info": {"image_folder": root}, "images": [], "annotations": [], keys[1]: []}
-    for key, names, start in zip(("categories", keys[0]), vocabularies, (1, first), strict=True):
+    for key, names, start in zip(("categories", keys[0]), vocabularies, (1, first_predicate), strict=True):
         content[key] = [{"id": k, "name": name} for k, name in enumerate(names, start)]
     for image_id, image in zip(_written_ids([image.image_id for image in labelled]), labelled, strict=True):
         width, height = image.size
         file_name = Path(os.path.relpath(Path(image.path).absolute(), root)).as_posix()
         content["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        begin = len(content["annotations"]) + first
+        begin = len(content["annotations"]) + 1
         for box, label, score in zip(
             image.boxes.astype(float).tolist(), image.labels.tolist(), shortest(image.scores), strict=True
         ):
             sides = box[2] - box[0], box[3] - box[1]
             content["annotations"].append(
                 {
-                    "id": len(content["annotations"]) + first,
+                    "id": len(content["annotations"]) + 1,
                     "image_id": image_id,
                     "category_id": label,
                     "bbox": [*box[:2], *sides],
@@ -217,11 +217,11 @@ def write_coco(
         for (subject, object_, predicate), score in zip(image.relations.tolist(), scored, strict=True):
             content[keys[1]].append(
                 {
-                    "id": len(content[keys[1]]) + first,
+                    "id": len(content[keys[1]]) + 1,
                     "image_id": image_id,
                     "subject_id": begin + subject,
                     "object_id": begin + object_,
-                    "predicate_id": predicate - 1 + first,
+                    "predicate_id": predicate - 1 + first_predicate,
                     **score,
                 }
             )

@@ -15,7 +15,7 @@ from groundgraph.data.ids import id_text, name_text, whole_number
 from groundgraph.data.text import plain, read_json
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.boxed_image import BoxedImage
+from groundgraph.formats.boxed_image import LARGEST, BoxedImage
 
 Place = tuple[str, int]  # image id, place among its boxes
 RELATION_KEYS = (("rel_categories", "rel_annotations"), ("predicates", "relations"))
@@ -62,6 +62,11 @@ def image_id(value: Any) -> str | None:
 def text(value: Any) -> str | None:
     """A text as it is."""
     return value if isinstance(value, str) else None
+
+
+def file(value: Any) -> str | None:
+    """A text that a file can be called."""
+    return value if isinstance(value, str) and value and "\0" not in value else None
 
 
 def name(value: Any) -> str | None:
@@ -119,16 +124,16 @@ def read_boxed(listing: dict[str, Any], instances: str | Path, skipped: Skipped)
     related = read_relations(listing, places, instances, skipped)
     annotated: dict[str, BoxedImage] = {}
     files: set[str] = set()
-    for key, file, entry in entries(listing, "images", {"id": image_id, "file_name": text}, instances, skipped):
-        if key in annotated or name_text(file) in files:
-            skipped.add(key, f"id {key} or {file} is listed twice in {instances}; the first counts")
+    for key, file_name, entry in entries(listing, "images", {"id": image_id, "file_name": file}, instances, skipped):
+        if key in annotated or name_text(file_name) in files:
+            skipped.add(key, f"id {key} or {file_name} is listed twice in {instances}; the first counts")
             continue
-        files.add(name_text(file))
+        files.add(name_text(file_name))
         corners_of, labels, scores, ids = zip(*noted[key], strict=True) if key in noted else ((), (), (), ())
         relations, relation_scores = related.get(key, ([], []))
         annotated[key] = BoxedImage(
             key,
-            file,
+            file_name,
             _frame(entry),
             np.array(corners_of, np.float64).reshape(-1, 4),
             tuple(labels),
@@ -208,7 +213,7 @@ def _scores(values: Sequence[float]) -> tuple[float, ...] | None:
 
 def _frame(entry: dict[str, Any]) -> tuple[float, float] | None:
     width, height = (number(entry.get(key)) for key in ("width", "height"))
-    return None if math.isnan(width) or math.isnan(height) else (width, height)
+    return (width, height) if 0 < width < LARGEST and 0 < height < LARGEST else None
 
 
 def _kind(entry: dict[str, Any], key: str) -> str:

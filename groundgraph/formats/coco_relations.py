@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from groundgraph.data.types import AnnotatedImage, Skipped
-from groundgraph.data.vocabulary import Vocabularies, Vocabulary
+from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import BoxedImages
 from groundgraph.formats.coco import write_coco
 from groundgraph.formats.coco_annotations import RELATION_KEYS, read_boxed, read_listing, read_names, relation_keys
+from groundgraph.formats.entries import vocabulary
 
 
 def read_coco_relations(path: str | Path, skipped: Skipped) -> BoxedImages:
@@ -31,19 +32,16 @@ def read_coco_relations(path: str | Path, skipped: Skipped) -> BoxedImages:
             "give COCO annotations with relations, as SGG-Benchmark has them"
         )
     names = [tuple(read_names(listing, part, path, skipped).values()) for part in ("categories", keys[0])]
-    try:
-        vocabularies = Vocabulary(names[0]).names, Vocabulary(names[1]).names
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    vocabularies = vocabulary(names[0], path), vocabulary(names[1], path)
     return BoxedImages(read_boxed(listing, path, skipped), vocabularies)
 
 
 def write_coco_relations(
     path: str | Path, images: Iterable[AnnotatedImage], vocabularies: Vocabularies
 ) -> dict[str, int]:
-    """Write SGG-Benchmark's form: as `coco.write_coco`, with relations under its names, which count from 0.
+    """Write SGG-Benchmark's form: as `coco.write_coco`, with relations under its names; predicates count from 0.
 
     Returns:
         Counts.
     """
-    return write_coco(path, images, vocabularies, RELATION_KEYS[0], first=0)
+    return write_coco(path, images, vocabularies, RELATION_KEYS[0], first_predicate=0)

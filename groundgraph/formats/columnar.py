@@ -42,6 +42,7 @@ def read_columns(path: Path, choose: Callable[[Sequence[str]], Sequence[str]]) -
                 batches = _arrow_batches(pa, file)
             for batch in batches:
                 columns = columns or choose(batch.schema.names)
+                batch.validate(full=True)  # a damaged file's offsets would be followed wherever they point
                 rows = _at_once(pa, batch.schema, columns)
                 for start in range(0, len(batch), rows):  # Arrow files have batches of any size
                     part = batch.slice(start, rows)

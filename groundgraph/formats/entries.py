@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from groundgraph.data.ids import id_text
 from groundgraph.data.text import plain
+from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
 
 _LARGEST, _INFINITE = float(np.finfo(np.float32).max), float("inf")
@@ -64,6 +66,16 @@ def name(value: Any) -> str:
     if not text:
         raise InputError(f"{shortened(value)} is no name")
     return text
+
+
+def vocabulary(values: Any, where: str | Path) -> tuple[str, ...]:
+    """A list of names, each once. Raises InputError naming `where`, a file, for anything else."""
+    try:
+        if not isinstance(values, list | tuple):
+            raise InputError(f"{shortened(values)} is no list of names")
+        return Vocabulary(tuple(name(value) for value in values)).names
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def shortened(value: Any) -> str:

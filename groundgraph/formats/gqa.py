@@ -11,9 +11,9 @@ import numpy as np
 from groundgraph.data.boxes import sound
 from groundgraph.data.text import plain, read_json
 from groundgraph.data.types import Skipped
-from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
-from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
+from groundgraph.formats.boxed_image import NOT_ONE, BoxedImage, BoxedImages
+from groundgraph.formats.entries import vocabulary
 from groundgraph.formats.psg import numbered_image
 
 PARTS = ("filenames_all", "img_info_all", "gt_boxes_all", "gt_classes_all", "relationships_all")
@@ -44,7 +44,7 @@ def read_gqa(path: Path, names: Path, split: str, skipped: Skipped) -> BoxedImag
     keys = ("ind_to_classes", "ind_to_predicates")
     if not isinstance(listed, dict) or not all(isinstance(listed.get(key), list) for key in keys):
         raise InputError(f"{names}: has no lists {' and '.join(keys)}; give GQA_200_ID_Info.json")
-    categories, predicates = (tuple(listed[key]) for key in keys)
+    categories, predicates = (vocabulary(listed[key], names) for key in keys)
     images = []
     for row, (file, info, boxes, labels, relations) in enumerate(zip(*(content[p] for p in PARTS), strict=True)):
         if not relations or not boxes or (split == "test" and row == UNUSED):
@@ -52,9 +52,9 @@ def read_gqa(path: Path, names: Path, split: str, skipped: Skipped) -> BoxedImag
         try:
             name, frame = Path(file).stem, (float(info["width"]), float(info["height"]))
             images.append(numbered_image(name, file, frame, boxes, labels, relations)(categories, predicates))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except NOT_ONE as error:
             skipped.add(str(file), f"an entry that is not GQA-200's: {type(error).__name__} {error}")
-    return BoxedImages(images, (Vocabulary(categories[1:]).names, Vocabulary(predicates[1:]).names))
+    return BoxedImages(images, (categories[1:], predicates[1:]))
 
 
 def _scene_graphs(content: dict, path: Path, skipped: Skipped) -> list[BoxedImage]:
@@ -75,7 +75,7 @@ def _scene_graphs(content: dict, path: Path, skipped: Skipped) -> list[BoxedImag
             )
             frame, labels = (float(graph["width"]), float(graph["height"])), tuple(plain(o["name"]) for _, o in kept)
             images.append(BoxedImage(name, f"{name}.jpg", frame, corners[good], labels, relations))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except NOT_ONE as error:
             skipped.add(f"{path.name}: {name}", f"a graph that is not GQA's: {type(error).__name__} {error}")
     return images
 

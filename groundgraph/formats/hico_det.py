@@ -11,9 +11,10 @@ import numpy as np
 
 from groundgraph.data.text import read_json, read_text
 from groundgraph.data.types import Skipped
-from groundgraph.data.vocabulary import COCO80, Vocabulary
+from groundgraph.data.vocabulary import COCO80
 from groundgraph.errors import InputError
-from groundgraph.formats.boxed_image import BoxedImage, BoxedImages, RelatedBoxes
+from groundgraph.formats.boxed_image import NOT_ONE, BoxedImage, BoxedImages, RelatedBoxes
+from groundgraph.formats.entries import vocabulary
 from groundgraph.formats.mat import load_mat
 from groundgraph.formats.psg import numbered_image
 
@@ -131,12 +132,12 @@ def _images(
         try:
             own = image(entry)
             images += [own] if own.relations else []
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except NOT_ONE as error:
             skipped.add(f"{path.name}[{number}]", f"an entry that is not HICO-DET's: {type(error).__name__} {error}")
     if set(categories) == set(COCO80.names):
         categories = COCO80.names
-    predicates = tuple(dict.fromkeys(_words(verb) for verb in verbs if verb != NOTHING))
-    return BoxedImages(images, (Vocabulary(categories).names, Vocabulary(predicates).names))
+    predicates = dict.fromkeys(_words(verb) for verb in verbs if verb != NOTHING)
+    return BoxedImages(images, (vocabulary(categories, path), vocabulary(tuple(predicates), path)))
 
 
 def _listed(value: Any) -> list[Any]:

@@ -28,7 +28,7 @@ from groundgraph.data.text import plain, read_json
 from groundgraph.data.types import AnnotatedImage, Skipped
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.errors import InputError
-from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
+from groundgraph.formats.boxed_image import LARGEST, BoxedImage, BoxedImages
 from groundgraph.formats.entries import field, items, number
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before an uploaded file's name
@@ -124,7 +124,8 @@ def _address(data: dict[str, Any]) -> str:
 def _boxes(results: list[dict[str, Any]], wrong: Counter[str]) -> tuple[tuple[float, float], dict[str, Box]]:
     """Their frame, (width, height) in pixels, and id -> box; (1, 1): nothing says how large the picture is."""
     sizes = [tuple(r.get(key) for key in ("original_width", "original_height")) for r in results]
-    frame = next((size for size in sizes if all(isinstance(side, int | float) and side > 0 for side in size)), (1, 1))
+    known = (size for size in sizes if all(isinstance(side, int | float) and 0 < side < LARGEST for side in size))
+    frame = next(known, (1, 1))
     boxes: dict[str, Box] = {}
     for place, result in enumerate(results):
         value, kind = result.get("value"), str(result.get("type"))

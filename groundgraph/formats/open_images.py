@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from groundgraph.data.text import text_file
+from groundgraph.data.text import plain, text_file
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import BoxedImages, RelatedBoxes
@@ -32,7 +32,7 @@ def read_open_images(path: Path, names: Path, split: str, skipped: Skipped) -> B
         InputError: A file or column is missing; names it.
     """
     with text_file(names, "class descriptions of Open Images", newline="") as file:
-        called = {row[0].strip(): row[1].strip().lower() for row in csv.reader(file) if len(row) > 1}
+        called = {row[0].strip(): plain(row[1]).lower() for row in csv.reader(file) if len(row) > 1 and plain(row[1])}
     images: dict[str, RelatedBoxes] = {}
     wrong: Counter[str] = Counter()
     with text_file(path, "relationships of Open Images", newline="") as file:
@@ -49,16 +49,18 @@ def read_open_images(path: Path, names: Path, split: str, skipped: Skipped) -> B
         sides = [[there.index(f"{side}{end}") for side in SIDES] for end in (1, 2)]
         for row in filter(None, rows):
             try:
-                if row[predicate] == ATTRIBUTE:
+                name, verb = plain(row[image]), plain(row[predicate]).replace("_", " ")
+                if verb == ATTRIBUTE:
                     wrong['lines of an attribute ("is")'] += 1
                     continue
                 boxes = [tuple(float(row[column]) for column in columns) for columns in sides]
+                if not name or not verb:
+                    raise ValueError("no image or no relation")
                 first, second = ((called[row[k]], box) for k, box in zip(labels, boxes, strict=True))
             except (KeyError, ValueError, IndexError):
                 wrong["lines of a label without a name, or of what is no box"] += 1
                 continue
-            related = images.setdefault(row[image], RelatedBoxes())
-            if not related.relate(first, row[predicate].replace("_", " "), second):
+            if not images.setdefault(name, RelatedBoxes()).relate(first, verb, second):
                 wrong["lines of a box without area"] += 1
     for what, count in wrong.items():
         skipped.add(path.name, f"{count} {what} left out")

@@ -12,9 +12,9 @@ from groundgraph.data.boxes import sound
 from groundgraph.data.ids import id_text
 from groundgraph.data.text import read_json
 from groundgraph.data.types import Skipped
-from groundgraph.data.vocabulary import Vocabulary
 from groundgraph.errors import InputError
-from groundgraph.formats.boxed_image import BoxedImage, BoxedImages
+from groundgraph.formats.boxed_image import NOT_ONE, BoxedImage, BoxedImages
+from groundgraph.formats.entries import vocabulary
 
 KEYS = ("data", "thing_classes", "stuff_classes", "predicate_classes", "test_image_ids")
 
@@ -35,8 +35,8 @@ def read_psg(path: Path, split: str, skipped: Skipped) -> BoxedImages:
     absent = [key for key in KEYS if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if absent:
         raise InputError(f"{path}: has no list `{'`, `'.join(absent)}`; give psg.json as OpenPSG publishes it")
-    categories = Vocabulary((*content["thing_classes"], *content["stuff_classes"])).names
-    predicates = Vocabulary(tuple(content["predicate_classes"])).names
+    categories = vocabulary([*content["thing_classes"], *content["stuff_classes"]], path)
+    predicates = vocabulary(content["predicate_classes"], path)
     tested = {id_text(key) for key in content["test_image_ids"]}
     images = []
     for entry in content["data"]:
@@ -50,7 +50,7 @@ def read_psg(path: Path, split: str, skipped: Skipped) -> BoxedImages:
             relations = dict.fromkeys(map(tuple, entry["relations"]))  # as OpenPSG: some are there twice
             named = numbered_image(name, entry["file_name"], frame, boxes, labels, relations)
             images.append(named(categories, predicates))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except NOT_ONE as error:
             skipped.add(name, f"an entry that is not PSG's: {type(error).__name__} {error}")
     return BoxedImages(images, (categories, predicates))
 

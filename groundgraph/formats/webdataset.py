@@ -49,9 +49,9 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _caption(content: dict[str, bytes]) -> str | None:
-    for ending in _TEXTS:
-        if ending in content:
-            return content[ending].decode("utf-8", "replace")
+    texts = [ending for ending in _TEXTS if ending in content] or [e for e in content if e.endswith(".txt")]
+    if texts:
+        return content[texts[0]].decode("utf-8", "replace")
     try:
         fields = json.loads(content.get(".json", b"{}"))
     except ValueError:

@@ -163,7 +163,7 @@ def test_written_relations_are_read_again_and_measured(tmp_path):
     content = json.loads(path.read_text())
     assert content["rel_categories"] == [{"id": 0, "name": "above"}, {"id": 1, "name": "riding"}]
     assert content["rel_annotations"][0] | {"score": 0} == {
-        "id": 0, "image_id": 7, "subject_id": 0, "object_id": 1, "predicate_id": 1, "score": 0,
+        "id": 1, "image_id": 7, "subject_id": 1, "object_id": 2, "predicate_id": 1, "score": 0,
     }  # fmt: skip
     (image,) = read_coco_relations(path, Skipped()).images
     assert image.labels == ("person", "horse") and image.relations == ((0, "riding", 1),)
