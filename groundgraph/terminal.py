@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from importlib.util import find_spec
 from typing import Any
 
 from rich import console
@@ -22,10 +23,17 @@ def visible(text: str) -> str:
 
 
 class Console(console.Console):
-    """rich's, for text that others wrote: it prints `visible` text, and only a table is wrapped to the width."""
+    """rich's, for text that others wrote: it prints `visible` text, and only a table is wrapped to the width.
+
+    In a notebook it draws its bars by ipywidgets where they are installed. Without them it prints lines, as into a
+    pipe: rich would warn at every movement of a bar, and would show there what is meant for a file.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"highlight": False, "emoji": False} | options)
+        defaults: dict[str, Any] = {"highlight": False, "emoji": False}
+        if "ipykernel" in sys.modules and (options.get("file") is not None or find_spec("ipywidgets") is None):
+            defaults |= {"force_jupyter": False, "force_terminal": False}
+        super().__init__(**defaults | options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does, wrapped to the width only where something is no string."""

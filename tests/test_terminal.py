@@ -33,6 +33,15 @@ def test_the_console_prints_no_control_character_and_wraps_tables_alone():
     assert all(len(line) <= 30 for line in printed.splitlines()[:-1])
 
 
+def test_a_notebook_without_widgets_gets_lines_as_a_pipe_does(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", io)  # any module will do
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as ipykernel does
+    console = Console(file=io.StringIO())
+    assert not console.is_jupyter and not console.is_terminal
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    assert Console(file=io.StringIO()).is_terminal
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 @pytest.mark.parametrize(
     "command",
