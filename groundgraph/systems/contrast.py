@@ -36,7 +36,7 @@ class ContrastHead(nn.Module):
         return leaky_relu(self.head(features))
 
 
-def own_log_p(logits: Tensor, batch: SystemBatch) -> Tensor:
+def own_log_p(logits: Tensor, batch: SystemBatch, nothing: float = MASKED_LOGIT) -> Tensor:
     """Log probability of each entity's category at each region, among the categories that its image's text names.
 
     What the contrast raises for an image's entities it need not lower for their rivals: two things that come together
@@ -45,12 +45,14 @@ def own_log_p(logits: Tensor, batch: SystemBatch) -> Tensor:
     Args:
         logits: [b, V, C], or log probabilities.
         batch: With the text graphs.
+        nothing: The logit of being none of them, by which the regions of an image of one category differ.
 
     Returns:
         [b, E, V].
     """
     named = batch.mentioned[batch.share.rows]
-    return batch.of_entities(logits.masked_fill(~named[:, None], MASKED_LOGIT).log_softmax(-1))
+    total = logits.masked_fill(~named[:, None], MASKED_LOGIT).logsumexp(-1, keepdim=True)
+    return batch.of_entities(logits - total.logaddexp(total.new_tensor(nothing)))
 
 
 def category_contrast(logits: Tensor, batch: SystemBatch) -> Tensor:

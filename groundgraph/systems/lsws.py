@@ -109,7 +109,7 @@ class LswsSystem(SystemModel):
         if c.contrast_weight:
             logits = self.categories(self.contrast(features))
             terms["contrast"] = c.contrast_weight * category_contrast(logits, batch)
-            fit = guide = own_log_p(logits, batch)
+            fit = guide = own_log_p(logits, batch, nothing=0.0)
         near = overlaps(batch.images.boxes) > c.overlap
         refinement = fit.new_zeros(())
         for log_p in self.detections(features):

@@ -11,8 +11,11 @@ Not held: embeddings are the recipe's text model's instead of GloVe's; heads are
 graph a caption, whose entities are aligned each for itself, where the released data has one graph; all losses weigh 1
 (released: 10 times the roles', which are divided by the nodes, and 0 times the confidences'); a predicate's confidence
 multiplies its class's probability; predicate nodes begin normally instead of uniformly distributed, so that they differ
-more; boxes of one thing are suppressed before roles are read. Ours: inputs are standardised, `contrast_weight`, and an
-entity's logits are those before messages plus those after them: without, things that come together are exchanged.
+more; boxes of one thing are suppressed before roles are read. Ours: inputs are standardised; an entity's logits are
+those before messages plus those after them; `contrast_weight`: unless it is 0, a head of its own learns what regions
+are called (`ContrastHead`), and entities are aligned by the product of its probabilities and the entity nodes', both
+among the image's entities (`own_log_p`), while the losses are of all categories. Without, some seeds exchange things
+that come together.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from groundgraph.grounding.vspnet import Costs, RolePassing, align, aligned
 from groundgraph.sgg.batch import Batch, Sizes
 from groundgraph.sgg.inference import GraphTask, InferenceConfig
 from groundgraph.sgg.pairs import box_geometry
-from groundgraph.systems.contrast import category_contrast
+from groundgraph.systems.contrast import ContrastHead, category_contrast, own_log_p
 from groundgraph.systems.graphs import allowed_pairs, graph_of, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
@@ -39,6 +42,7 @@ from groundgraph.systems.text_graphs import SystemBatch
 class VspnetSystemConfig(SystemConfig):
     """VSPNet's sizes, which fit MiniGenome; published where another is named."""
 
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of entries dropped (published 0)")
     states: int = Field(128, ge=1, description="width of a node's state (published 1024)")
     predicates: int = Field(32, ge=1, description="predicate nodes an image: its graph has no more relations (100)")
     rounds: int = Field(3, ge=1, description="rounds of messages")
@@ -53,14 +57,12 @@ class ImageGraph(NamedTuple):
         predicates: Logits [B, P, R].
         roles: Log weights of the subject and object edges [B, 2, P, V].
         confidences: Logits of the nodes' being in the graph, [B, V] and [B, P].
-        alone: Logits [B, V, C] of the regions before any message.
     """
 
     entities: Tensor
     predicates: Tensor
     roles: Tensor
     confidences: tuple[Tensor, Tensor]
-    alone: Tensor
 
 
 class VspnetSystem(SystemModel):
@@ -78,6 +80,7 @@ class VspnetSystem(SystemModel):
         self.entity_confidence, self.predicate_confidence = (nn.Linear(c.states, 1) for _ in range(2))
         initialise(self)
         nn.init.normal_(self.passing.start)
+        self.contrast = ContrastHead(sizes.features, sizes.words)
 
     def forward(self, batch: Batch) -> ImageGraph:
         """The graphs of images."""
@@ -86,13 +89,11 @@ class VspnetSystem(SystemModel):
         states = leaky_relu(self.look(features)) + leaky_relu(self.place(box_geometry(batch)))
         entities, predicates, roles = self.passing(states, batch.mask)
         states, entities, predicates = (dropout(x, share, self.training) for x in (states, entities, predicates))
-        alone = self.categories(self.name_entity(states))
         return ImageGraph(
-            alone + self.categories(self.name_entity(entities)),
+            self.categories(self.name_entity(states)) + self.categories(self.name_entity(entities)),
             self.predicates(self.name_predicate(predicates)),
             roles,
             (self.entity_confidence(entities)[..., 0].float(), self.predicate_confidence(predicates)[..., 0].float()),
-            alone,
         )
 
     def losses(self, batch: SystemBatch) -> dict[str, Tensor]:
@@ -103,9 +104,16 @@ class VspnetSystem(SystemModel):
         """
         graph, share = self(batch.images), batch.share
         whole = costs(graph, batch)
-        regions, nodes = align(whole, batch, self.config.alignments, torch.zeros_like(batch.predicates))
+        guided, terms = whole, {}
+        if self.config.contrast_weight:
+            features = dropout(self.inputs(batch.images.features), self.config.dropout, self.training)
+            logits = self.categories(self.contrast(features))
+            terms["contrast"] = self.config.contrast_weight * category_contrast(logits, batch)
+            guide = own_log_p(logits, batch, nothing=0.0)
+            guided = whole._replace(entity=-guide - own_log_p(graph.entities, batch))
+        regions, nodes = align(guided, batch, self.config.alignments, torch.zeros_like(batch.predicates))
         entity, predicate, role = aligned(whole, batch, regions, nodes)
-        terms = {
+        terms |= {
             "entity": mean_where(entity, batch.entities, share),
             "predicate": mean_where(predicate * batch.predicate_weights[batch.predicates], batch.triplet_mask, share),
             "role": mean_where(role, batch.triplet_mask, share),
@@ -118,9 +126,6 @@ class VspnetSystem(SystemModel):
             target = torch.zeros_like(logits).scatter_add(1, places, mask.to(logits)).clamp(max=1)
             losses = binary_cross_entropy_with_logits(logits, target, reduction="none")
             terms[f"{name}_confidence"] = mean_where(losses, nodes_mask, share)
-        if self.config.contrast_weight:
-            # Of regions by themselves: after messages one can answer for what another shows.
-            terms["contrast"] = self.config.contrast_weight * category_contrast(graph.alone, batch)
         return terms
 
     @torch.no_grad()

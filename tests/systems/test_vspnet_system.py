@@ -12,6 +12,7 @@ from groundgraph.sgg.batch import collate
 from groundgraph.sgg.inference import InferenceConfig, predict
 from groundgraph.systems.contrast import category_contrast, own_log_p
 from groundgraph.systems.graphs import graph_of
+from groundgraph.systems.text_graphs import TextGraph, system_batch
 from groundgraph.systems.vspnet import ImageGraph, costs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -80,7 +81,7 @@ def test_costs_by_hand():
 
 
 def test_losses_are_the_mean_costs_of_what_is_aligned():
-    batch, model = step(), untrained("vspnet")
+    batch, model = step(), untrained("vspnet", contrast_weight=0.0)
     losses, graph = model.losses(batch), model(batch.images)
     assert all(torch.isfinite(value) for value in losses.values())
     # No alignment costs less than the nodes' own best, nor more than the worst.
@@ -88,8 +89,6 @@ def test_losses_are_the_mean_costs_of_what_is_aligned():
     assert table.amin(1).mean() - 1e-6 <= losses["entity"] <= table.amax(1).mean()
     # An image of one entity, no relation: it is aligned with its cheapest region, the others are none of the graph's.
     regions, whole, _, _ = scene(5)
-    from groundgraph.systems.text_graphs import TextGraph, system_batch
-
     one = system_batch([regions], [TextGraph(whole.categories[:1], np.zeros((0, 3), np.int64))], CATEGORIES, EVEN)
     graph, losses = model(one.images), model.losses(one)
     cost = costs(graph, one).entity[0, 0]
@@ -120,6 +119,20 @@ def test_an_entitys_probability_among_its_images_own_by_hand():
     c = int(batch.categories[1, 2])
     p = math.exp(logits[1, 3, c]) / sum(math.exp(logits[1, 3, k]) for k in named)
     assert math.isclose(table[1, 2, 3].item(), math.log(p), rel_tol=1e-4, abs_tol=1e-6)
+    total = 1 / p * math.exp(logits[1, 3, c])
+    p = math.exp(logits[1, 3, c]) / (total + math.exp(2.0))
+    assert math.isclose(own_log_p(logits, batch, nothing=2.0)[1, 2, 3].item(), math.log(p), rel_tol=1e-4)
+
+
+def test_a_lone_entity_goes_where_the_contrasts_head_has_it():
+    regions, whole, _, _ = scene(5)
+    batch = system_batch([regions], [TextGraph(whole.categories[:1], np.zeros((0, 3), np.int64))], CATEGORIES, EVEN)
+    model = untrained("vspnet")
+    with torch.no_grad():
+        model.contrast.head.weight.mul_(100)
+        logits = model.categories(model.contrast(model.inputs(batch.images.features)))[0, :, batch.categories[0, 0]]
+        expected = costs(model(batch.images), batch).entity[0, 0, logits.argmax()]
+    assert logits.argmax() > 0 and torch.isclose(model.losses(batch)["entity"], expected)
 
 
 def test_triplets_are_read_off_the_predicate_nodes(monkeypatch):
@@ -132,7 +145,7 @@ def test_triplets_are_read_off_the_predicate_nodes(monkeypatch):
     roles[0, 1, 2, 0] = 0.0  # nothing relates to itself, however strong
     predicates = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]])
     confidences = torch.zeros(1, 5), torch.tensor([[0.0, 2.0, -1.0]])
-    graph = ImageGraph(entities, predicates, roles, confidences, entities)
+    graph = ImageGraph(entities, predicates, roles, confidences)
     monkeypatch.setattr(type(model), "forward", lambda self, batch: graph)
     (found,) = predict(model, [regions], InferenceConfig())
     assert found.labels.tolist() == [3, 4, 5, 6, 6] and found.pairs.tolist() == [[0, 1], [0, 2]]
