@@ -62,10 +62,9 @@ def _show(downloads: Sequence[Download]) -> None:
         console.print(f"[yellow]to fetch[/]\t{download.size}\t{escape(download.address)}")
         terms = f" (terms: {download.terms})" if download.terms else ""
         console.print(f"\t[dim]{escape(', '.join(map(str, download.places)) or 'the hub cache')}{escape(terms)}[/]")
-    if downloads:
-        known = size_text(sum(download.bytes or 0 for download in downloads))
+    if known := sum(download.bytes or 0 for download in downloads):
         free = size_text(shutil.disk_usage(".").free)
-        console.print(f"{known} in files of known size, as much again to unpack them; {free} are free here")
+        console.print(f"{size_text(known)} in files of known size, as much again to unpack them; {free} are free here")
 
 
 def _show_by_hand(needs: Sequence[Need]) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from groundgraph.errors import InputError
 
 Advance = Callable[[int], Any]
@@ -42,6 +44,19 @@ def fetch_file(
             sum; says what and which way goes on.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(f"{place}: another process is fetching it; wait for it, or stop it") from error
+    try:
+        _fetch(address, place, size, digest, advance)
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _fetch(address: str, place: Path, size: int | None, digest: tuple[str, str] | None, advance: Advance) -> None:
     partial = partial_of(place)
     failures, restarts = 0, 0
     advance(_length(partial))
@@ -66,10 +81,13 @@ def fetch_file(
             why = str(getattr(error, "reason", "") or error) or type(error).__name__
         failures = restarts if restarts == TRIES else 0 if _length(partial) > before else failures + 1
         if failures >= TRIES:
-            raise InputError(
-                f"{address}: fetched {_length(partial):,} bytes, then {TRIES} times nothing more ({why}); what is here "
-                f"stays: run it again to go on"
-            ) from None
+            here = _length(partial)
+            what = (
+                f"fetched {here:,} bytes, then {TRIES} times nothing more"
+                if here
+                else f"cannot be fetched, {TRIES} tries"
+            )
+            raise InputError(f"{address}: {what} ({why}); what is here stays: run it again to go on") from None
         time.sleep(PAUSE * 2 ** max(failures - 1, 0))
     if digest is not None:
         _check(address, partial, digest)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -64,15 +65,20 @@ def read_text(path: str | Path, kind: str) -> str:
         return file.read()
 
 
-def read_json(path: str | Path, kind: str, fix: str = "mend it there, or fetch the file again") -> Any:
-    """The JSON of a file as Python has it. Raises InputError as `text_file` and `parse_json`."""
-    return parse_json(read_text(path, kind), path, fix)
+def read_json(
+    path: str | Path, kind: str, fix: str = "mend it there, or fetch the file again", without: str | None = None
+) -> Any:
+    """The JSON of a file as Python has it, less what lies under the key `without` anywhere, for memory's sake.
+
+    Raises InputError as `text_file` and `parse_json`.
+    """
+    return parse_json(read_text(path, kind), path, fix, without=without)
 
 
-def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:
+def parse_json(text: str, path: str | Path, fix: str, first: int = 1, without: str | None = None) -> Any:
     """JSON text as Python has it; it starts in line `first` of a file. Raises InputError naming file, line and fix."""
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique if without is None else partial(_unique, without=without))
     except json.JSONDecodeError as error:
         line = first + error.lineno - 1
         raise InputError(f"{path}, line {line}: not valid JSON ({error.msg}); {fix}") from error
@@ -80,10 +86,11 @@ def parse_json(text: str, path: str | Path, fix: str, first: int = 1) -> Any:
         raise InputError(f"{path}, from line {first}: JSON that cannot be read ({error}); {fix}") from error
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]], without: str | None = None) -> dict[str, Any]:
     """A JSON object; json would keep the last of two images of one name, without a word."""
     content = dict(pairs)
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice in one object")
+    content.pop(without, None)  # type: ignore[arg-type]
     return content

@@ -23,7 +23,7 @@ RELATION_KEYS = (("rel_categories", "rel_annotations"), ("predicates", "relation
 
 def read_listing(path: str | Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """The JSON object of a file, with lists under `keys`. Raises InputError naming the file, the line and the fix."""
-    content = read_json(path, "a file of COCO annotations")
+    content = read_json(path, "a file of COCO annotations", without="segmentation")  # most of it, and nobody's need
     absent = [key for key in keys if not isinstance(content, dict) or not isinstance(content.get(key), list)]
     if absent:
         raise InputError(f"{path}: has no list `{'`, `'.join(absent)}`; it must be a COCO annotation file")

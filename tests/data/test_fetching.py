@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 from file_server import serving
+from filelock import FileLock
 
 from groundgraph.data import fetching
 from groundgraph.data.fetching import fetch_file, partial_of
@@ -105,6 +106,12 @@ def test_a_server_that_goes_on_elsewhere_is_not_believed(tmp_path):
     with serving({"/b": CONTENT}, shift=5, drops=[4000, 0] * 20) as server:
         with pytest.raises(InputError, match="does not go on where the last ended"):
             fetch_file(f"{server.address}/b", tmp_path / "b", len(CONTENT), MD5)
+
+
+def test_two_do_not_fetch_one_file(tmp_path):
+    with serving({"/a": CONTENT}) as server, FileLock(tmp_path / ".a.lock"):
+        with pytest.raises(InputError, match="another process is fetching it"):
+            fetch_file(f"{server.address}/a", tmp_path / "a", len(CONTENT), MD5)
 
 
 @pytest.mark.parametrize(("status", "times"), [(404, 1), (403, 1), (503, 5)])

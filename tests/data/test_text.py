@@ -58,3 +58,11 @@ def test_text_that_cannot_be_read_is_named_with_its_cause(tmp_path):
         empty.write_bytes(text)
         with pytest.raises(InputError, match=r"empty\.txt: not text in UTF-8 \(.*save it as UTF-8"):
             read_text(empty, "names")
+
+
+def test_what_lies_under_a_key_is_left_out_wherever_it_is(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": [{"long": [1, 2], "b": 3}], "long": 4}')
+    assert read_json(tmp_path / "a.json", "a list", without="long") == {"a": [{"b": 3}]}
+    (tmp_path / "a.json").write_text('{"long": 1, "long": 2}')
+    with pytest.raises(InputError, match="'long' occurs twice"):
+        read_json(tmp_path / "a.json", "a list", without="long")
