@@ -66,7 +66,8 @@ def loop(model: Pairs, batch: PaddedSet) -> Tensor:
     for s, (h, v), f, q in zip(singles, encoded, features, queries, strict=True):
         unary = model.unary(h, v, s.regions)
         _, joint = propagate(unary, model.fit(q, f, s.regions)[0], s.triplets, s.triplet_mask, own.rounds)
-        target = model.fused(confident(s.object, s.confidences), s.interaction, s.reliability)
+        named = confident(s.object, s.confidences)
+        target = model.fused(torch.cat([named.unsqueeze(2), s.targets[:, :, 1:]], 2), s.reliability)
         weight = torch.where(s.object.sum(-1) > 0, 1.0, own.unknown_weight)
         kd = kd - ((target * unary.log_softmax(-1)).sum(-1) * weight).sum()
         pairs = pairs + pair_distillation(joint, target * weight.unsqueeze(-1), s, True)

@@ -23,11 +23,13 @@ class GroundingImage:
         features: [V, dv] float32, regions.
         object: [E, V] float32, the object-aware teacher's targets (Eq. 6); rows may be empty.
         interaction: [E, V] float32, the interaction-aware teacher's (Eq. 8); rows may be empty. None: all are.
-        reliability: [E, 2] float32, the two teachers' weights (Eq. 11, expert-guided). None: a half each.
+        reliability: [E, T] float32, the teachers' weights (Eq. 11, expert-guided). None: equal.
         triplets: [T, 2] int64, subject and object of each triplet as rows of embeddings. None: no triplets.
         predicates: [T, de] float32, embeddings of their predicates.
         boxes: [V, 4] float32, xyxy of the regions in shares of the image. None: all are the whole image.
         confidences: [V] float32 in 0..1, the detector's scores. None: all are 1.
+        phrase: [E, V] float32, targets of phrases (`teachers.phrase`); rows may be empty. None: there is no such
+            teacher, and T is 2 instead of 3.
 
     Raises:
         InputError: The shapes do not fit each other.
@@ -43,12 +45,15 @@ class GroundingImage:
     predicates: np.ndarray = None  # type: ignore[assignment]
     boxes: np.ndarray = None  # type: ignore[assignment]
     confidences: np.ndarray = None  # type: ignore[assignment]
+    phrase: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         entities, regions, width = len(self.embeddings), len(self.features), np.shape(self.embeddings)[1]
+        named = ("object", "interaction", *(("phrase",) if self.phrase is not None else ()))
+        teachers = len(named)
         absent = {
             "interaction": np.zeros((entities, regions), np.float32),
-            "reliability": np.full((entities, 2), 0.5, np.float32),
+            "reliability": np.full((entities, teachers), 1 / teachers, np.float32),
             "triplets": np.zeros((0, 2), np.int64),
             "predicates": np.zeros((0, width), np.float32),
             "boxes": np.tile(np.array([0, 0, 1, 1], np.float32), (regions, 1)),
@@ -57,8 +62,8 @@ class GroundingImage:
         for name, value in absent.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        shapes: dict[str, tuple[int, ...]] = {name: (entities, regions) for name in ("object", "interaction")}
-        shapes |= {"reliability": (entities, 2), "predicates": (len(self.triplets), width)}
+        shapes: dict[str, tuple[int, ...]] = {name: (entities, regions) for name in named}
+        shapes |= {"reliability": (entities, teachers), "predicates": (len(self.triplets), width)}
         shapes |= {"boxes": (regions, 4), "confidences": (regions,)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -67,8 +72,11 @@ class GroundingImage:
                     f"and {len(self.triplets)} triplets"
                 )
 
-
-LIMIT = 4 * 2**30  # bytes that a padded set may take
+    @property
+    def targets(self) -> np.ndarray:
+        """[E, T, V] float32, the teachers' targets, as `teachers.fusion` stacks them."""
+        own = [self.object, self.interaction, *([] if self.phrase is None else [self.phrase])]
+        return np.stack(own, 1)
 
 
 class GroundingSet(ABC):
@@ -136,9 +144,8 @@ class PaddedSet(GroundingSet):
         entities: [N, E] bool, True = real.
         features: [N, V, dv] float32.
         regions: [N, V] bool, True = real.
-        object: [N, E, V] float32, targets of Eq. 6.
-        interaction: [N, E, V] float32, targets of Eq. 8.
-        reliability: [N, E, 2] float32.
+        targets: [N, E, T, V] float32, the teachers', as `teachers.fusion` stacks them.
+        reliability: [N, E, T] float32.
         triplets: [N, T, 2] int64, subject and object; padding is 0.
         triplet_mask: [N, T] bool, True = real.
         predicates: [N, T, de] float32.
@@ -151,8 +158,7 @@ class PaddedSet(GroundingSet):
     entities: Tensor
     features: Tensor
     regions: Tensor
-    object: Tensor
-    interaction: Tensor
+    targets: Tensor
     reliability: Tensor
     triplets: Tensor
     triplet_mask: Tensor
@@ -166,6 +172,16 @@ class PaddedSet(GroundingSet):
         """See `GroundingSet`."""
         return self.embeddings.shape[-1], self.features.shape[-1]
 
+    @property
+    def object(self) -> Tensor:
+        """The object-aware teacher's targets [N, E, V] (Eq. 6)."""
+        return self.targets[:, :, 0]
+
+    @property
+    def interaction(self) -> Tensor:
+        """The interaction-aware teacher's targets [N, E, V] (Eq. 8)."""
+        return self.targets[:, :, 1]
+
     def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
         """See `GroundingSet.take`."""
         widest = int(self.regions[images].sum(1).max())
@@ -174,8 +190,9 @@ class PaddedSet(GroundingSet):
         images, chosen, real = (values[share.rows] for values in (images, chosen, real))
 
         def pick(values: Tensor, width: int | None = None) -> Tensor:
-            values = values[images, :, :width]
-            return values.gather(1, chosen.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
+            values = values[images][..., :width]
+            places = chosen.view(*chosen.shape, *(1 for _ in values.shape[2:]))
+            return values.gather(1, places.expand(-1, -1, *values.shape[2:]))
 
         # Where an entity went: a column beyond the last stands for "left out".
         width, kept = self.entities.shape[1], chosen.shape[1]
@@ -190,8 +207,7 @@ class PaddedSet(GroundingSet):
             entities=real,
             features=self.features[images, :widest],
             regions=self.regions[images, :widest],
-            object=pick(self.object, widest),
-            interaction=pick(self.interaction, widest),
+            targets=pick(self.targets, widest),
             reliability=pick(self.reliability),
             triplets=triplets.masked_fill(~mask.unsqueeze(-1), 0),
             triplet_mask=mask,
@@ -218,15 +234,14 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
         raise InputError("no image has both an entity and a region: check the captions and the detector")
     n, de, dv = len(images), images[0].embeddings.shape[1], images[0].features.shape[1]
     e, v = max(len(i.embeddings) for i in images), max(len(i.features) for i in images)
-    t = max(len(i.triplets) for i in images)
+    t, teachers = max(len(i.triplets) for i in images), max(i.reliability.shape[1] for i in images)
     out = PaddedSet(
         embeddings=torch.zeros(n, e, de),
         entities=torch.zeros(n, e, dtype=torch.bool),
         features=torch.zeros(n, v, dv),
         regions=torch.zeros(n, v, dtype=torch.bool),
-        object=torch.zeros(n, e, v),
-        interaction=torch.zeros(n, e, v),
-        reliability=torch.full((n, e, 2), 0.5),
+        targets=torch.zeros(n, e, teachers, v),
+        reliability=torch.full((n, e, teachers), 1 / teachers),
         triplets=torch.zeros(n, t, 2, dtype=torch.int64),
         triplet_mask=torch.zeros(n, t, dtype=torch.bool),
         predicates=torch.zeros(n, t, de),
@@ -240,58 +255,5 @@ def pad(images: Sequence[GroundingImage]) -> PaddedSet:
         rows |= dict.fromkeys(("features", "boxes", "confidences"), nv)
         for name, count in rows.items():
             getattr(out, name)[k, :count] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
-        for name in ("object", "interaction"):
-            getattr(out, name)[k, :ne, :nv] = torch.from_numpy(np.ascontiguousarray(getattr(image, name)))
+        out.targets[k, :ne, :, :nv] = torch.from_numpy(image.targets)
     return out
-
-
-class PagedSet(GroundingSet):
-    """The same from images that are read when a batch asks for them: what does not fit into memory.
-
-    Args:
-        images: Any sequence; an item is read anew each time.
-        entities: [N] int64, how many each has; images without any are left out.
-        regions: [N] int64, likewise.
-    """
-
-    def __init__(self, images: Sequence[GroundingImage], entities: np.ndarray, regions: np.ndarray) -> None:
-        self._images, self._rows = images, np.flatnonzero((entities > 0) & (regions > 0))
-        counts = torch.from_numpy(entities[self._rows])
-        self.entities = torch.arange(int(counts.max())) < counts[:, None]
-        first = images[int(self._rows[0])]
-        self._widths = (first.embeddings.shape[1], first.features.shape[1])
-
-    @property
-    def widths(self) -> tuple[int, int]:
-        """See `GroundingSet`."""
-        return self._widths
-
-    def take(self, images: Tensor, chosen: Tensor, real: Tensor, ranks: Ranks = ALONE) -> PaddedSet:
-        """See `GroundingSet.take`."""
-        page = pad([self._images[int(row)] for row in self._rows[images.numpy()]])
-        return page.take(torch.arange(len(images)), torch.where(real, chosen, 0), real, ranks)
-
-
-def gather(images: Sequence[GroundingImage], limit: float = LIMIT) -> GroundingSet:
-    """A data set to draw batches from: padded in memory, or read batch by batch where that would exceed `limit` bytes.
-
-    Raises:
-        InputError: No image has both an entity and a region.
-    """
-    entities, regions = lengths_of(images)
-    usable = np.flatnonzero((entities > 0) & (regions > 0))
-    if len(usable):
-        first = images[int(usable[0])]
-        most, widest = int(entities[usable].max()), int(regions[usable].max())
-        width = most * (2 * first.embeddings.shape[1] + 2 * widest) + widest * first.features.shape[1]
-        if 4.0 * len(usable) * width > limit:
-            return PagedSet(images, entities, regions)
-    return pad(images)
-
-
-def lengths_of(images: Sequence[GroundingImage]) -> np.ndarray:
-    """How many entities and regions each image has, [2, N]; a sequence that knows it unread has it as `lengths`."""
-    lengths = getattr(images, "lengths", None)
-    if lengths is None:
-        lengths = [[len(i.embeddings) for i in images], [len(i.features) for i in images]]
-    return np.array(lengths, np.int64).reshape(2, -1)

@@ -17,8 +17,9 @@ from groundgraph.data.files import atomic_write
 from groundgraph.data.types import CandidatePairs
 from groundgraph.errors import InputError
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import GroundingImage, PaddedSet, gather, lengths_of, pad
+from groundgraph.grounding.data import GroundingImage, PaddedSet, pad
 from groundgraph.grounding.inputs import Inputs
+from groundgraph.grounding.paging import gather, lengths_of
 from groundgraph.grounding.training import GroundingTask, PairTrainable, Trainable
 from groundgraph.models.device import device_of, device_of_model
 from groundgraph.training.processes import ALONE, Ranks

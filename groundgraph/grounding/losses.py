@@ -142,14 +142,14 @@ def adaptor_loss(
     sigmoid: bool = False,
     share: Share = WHOLE,
 ) -> Tensor:
-    """L_adp of Eq. 13 as a mean over entities, summed over the two teachers.
+    """L_adp of Eq. 13 as a mean over entities, summed over the teachers.
 
     Args:
-        positive: [..., Ne, 2] adaptor outputs (Eq. 12) of the features that the teachers attend to.
-        negative: [..., Ne, 2] the same of randomly attended features.
-        informed: [..., Ne, 2] bool; a teacher whose target is empty gives no loss on that entity.
+        positive: [..., Ne, T] adaptor outputs (Eq. 12) of the features that the teachers attend to.
+        negative: [..., Ne, T] the same of randomly attended features.
+        informed: [..., Ne, T] bool; a teacher whose target is empty gives no loss on that entity.
         margin: alpha_2.
-        crossed: Each positive against the OTHER teacher's negative, as released.
+        crossed: Each positive against the OTHER (of several: the one before) teacher's negative, as released.
         sigmoid: Both pass through it before the hinge, as released.
         share: Of the entities, where several processes have them, whose losses add up to the mean.
 
@@ -157,7 +157,7 @@ def adaptor_loss(
         A scalar.
     """
     if crossed:
-        negative = negative.flip(-1)
+        negative = negative.roll(1, -1)
     if sigmoid:
         positive, negative = positive.sigmoid(), negative.sigmoid()
     hinge = (negative - positive + margin).clamp(min=0) * informed

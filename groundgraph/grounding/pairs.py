@@ -81,11 +81,11 @@ class Pairs(TwoTeachers):
         """
         return None if self.related is None else self.related(features).squeeze(-1).float()
 
-    def fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
-        """The target [B, Ne, Nv] of both teachers; a product is not evened out, since the contrasts do that."""
+    def fused(self, targets: Tensor, reliability: Tensor) -> Tensor:
+        """The target [B, Ne, Nv] of all teachers; a product is not evened out, since the contrasts do that."""
         if self.config.fusing == "product":
-            return fuse_product(object_target, interaction_target, self.config.product_temperature)
-        return super().fused(object_target, interaction_target, reliability)
+            return fuse_product(targets, self.config.product_temperature)
+        return super().fused(targets, reliability)
 
     def score(self, batch: PaddedSet) -> Tensor:
         """The log beliefs [B, E, V]; an entity without a triplet keeps softmax(a_i)."""
@@ -112,10 +112,10 @@ class Pairs(TwoTeachers):
         fit, related = self.fit(queries, features, batch.regions)
         _, joint = propagate(unary, fit, batch.triplets, batch.triplet_mask, own.rounds)
 
-        real = batch.entities.unsqueeze(-1)
-        target = self.fused(
-            confident(batch.object * real, batch.confidences), batch.interaction * real, batch.reliability
-        )
+        targets = batch.targets * batch.entities[..., None, None]
+        named = confident(targets[:, :, 0], batch.confidences)
+        targets = torch.cat([named.unsqueeze(2), targets[:, :, 1:]], 2)
+        target = self.fused(targets, batch.reliability)
         weight = torch.where(batch.object.sum(-1) > 0, 1.0, own.unknown_weight) * (target.sum(-1) > 0)
         count = share.sum(batch.entities.sum()).clamp(min=1)
         terms = {"kd": -((target * unary.log_softmax(-1)).sum(-1) * weight).sum() / count}

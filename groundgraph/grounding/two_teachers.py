@@ -67,24 +67,23 @@ class TwoTeachers(Grounder):
             {"kd"} and, self-guided, "adaptor": scalars.
         """
         c = self.config
-        real = batch.entities.unsqueeze(-1)
-        targets = [t * real for t in (batch.object, batch.interaction)]
+        targets = batch.targets * batch.entities[..., None, None]
         if c.smoothing:
-            targets = [smooth(t, batch.regions, c.smoothing) for t in targets]
+            targets = smooth(targets.flatten(1, 2), batch.regions, c.smoothing).view_as(targets)
         if c.fusing != "self":
-            fused = self.fused(targets[0], targets[1], batch.reliability)
+            fused = self.fused(targets, batch.reliability)
             return {"kd": distillation_loss(self.scores(h, v), fused, batch.regions, batch.share)}
-        informed = torch.stack([t.sum(-1) > 0 for t in targets], -1)
-        positive = torch.stack([self.reliability(t, h, v) for t in targets], -1)
+        informed = targets.sum(-1) > 0
+        positive = torch.stack([self.reliability(t, h, v) for t in targets.unbind(-2)], -1)
         averaged = epoch is not None and epoch < c.average_epochs
-        weights = torch.full_like(positive, 0.5) if averaged else positive.detach().softmax(-1)  # Eq. 11
-        fused = fuse(targets[0], targets[1], weights)
+        weights = torch.ones_like(positive) if averaged else positive.detach().softmax(-1)  # Eq. 11
+        fused = fuse(targets, weights)
         kd = distillation_loss(self.scores(h, v), fused, batch.regions, batch.share)
         negatives = [
             lowest_attention(t, batch.regions, generator, batch.share)
             if c.negatives == "lowest"
             else random_attention(batch.regions, t.shape[1], generator, batch.share)
-            for t in targets
+            for t in targets.unbind(-2)
         ]
         negative = torch.stack([self.reliability(n, h, v) for n in negatives], -1)
         adaptor = adaptor_loss(
@@ -92,13 +91,13 @@ class TwoTeachers(Grounder):
         )
         return {"kd": kd, "adaptor": c.adaptor_weight * adaptor}
 
-    def fused(self, object_target: Tensor, interaction_target: Tensor, reliability: Tensor) -> Tensor:
-        """The target [B, Ne, Nv] of both where nothing is learnt of how to fuse them."""
+    def fused(self, targets: Tensor, reliability: Tensor) -> Tensor:
+        """The target [B, Ne, Nv] of all, [B, Ne, T, Nv], where nothing is learnt of how to fuse them."""
         if self.config.fusing == "product":
             # Averaged with Eq. 8's, which is even: alone it is so sharp that words without it are lost beside it.
-            object_target = fuse_product(object_target, interaction_target, self.config.product_temperature)
-        weights = reliability if self.config.fusing == "expert" else torch.full_like(reliability, 0.5)
-        return fuse(object_target, interaction_target, weights)
+            product = fuse_product(targets, self.config.product_temperature)
+            targets, reliability = torch.stack([product, targets[..., 1, :]], -2), reliability[..., :2]
+        return fuse(targets, reliability if self.config.fusing == "expert" else torch.ones_like(reliability))
 
     def score(self, batch: PaddedSet) -> Tensor:
         """a_ij [B, Ne, Nv] of every entity against the regions of its own image."""

@@ -89,6 +89,27 @@ def participle(verb: str) -> str:
     return f"{verb[:-1] if silent else verb}ing"
 
 
+@cache
+def _irregular_participles() -> dict[str, str]:
+    """Verbs in base form -> their irregular past participle: one in -n where there is one, as in eaten, ate."""
+    forms: dict[str, list[str]] = {}
+    for form, verbs in _tables()["verb"][0].items():
+        if not form.endswith(("ing", "s", "ed")):
+            forms.setdefault(verbs[0], []).append(form)
+    return {verb: max(own, key=lambda form: (form.endswith("n"), form)) for verb, own in forms.items()}
+
+
+def past_participle(verb: str) -> str:
+    """Return the past participle of a verb in base form: ride -> ridden, hold -> held, pat -> patted."""
+    if verb in _irregular_participles():
+        return _irregular_participles()[verb]
+    if verb in _tables()["verb"][0].get(doubled := f"{verb}{verb[-1]}ed", ()):
+        return doubled
+    if verb.endswith("y") and verb[-2:-1] not in tuple("aeiou"):
+        return f"{verb[:-1]}ied"
+    return f"{verb}d" if verb.endswith("e") else f"{verb}ed"
+
+
 def is_base(word: str, kind: str) -> bool:
     """Whether the word is a base form that the tables know."""
     return word in _tables()[kind][1]

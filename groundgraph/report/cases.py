@@ -29,7 +29,8 @@ class Teaching:
         interaction: [E, V] targets (Eq. 8).
         maps: [E, h, w], not negative: the vision-language model's activation maps, over the whole picture.
         fused: [E, V] targets (Eq. 9).
-        weights: [E, 2], the teachers' in `fused` (Eq. 11).
+        weights: [E, T], the teachers' in `fused` (Eq. 11).
+        phrase: [E, V] targets of phrases.
     """
 
     object: np.ndarray | None = None
@@ -37,6 +38,7 @@ class Teaching:
     maps: np.ndarray | None = None
     fused: np.ndarray | None = None
     weights: np.ndarray | None = None
+    phrase: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def case_record(case: Case) -> dict[str, Any]:
             if len(values) != entities:
                 raise InputError(f"case {case.caption!r}: {method} has {len(values)} {what} for {entities} entities")
     targets = {}
-    for name in ("object", "interaction", "fused"):
+    for name in ("object", "interaction", "phrase", "fused"):
         target = getattr(teaching, name)
         if target is not None and target.shape != (entities, len(case.regions)):
             shape = f"{target.shape} for {entities} entities and {len(case.regions)} regions"

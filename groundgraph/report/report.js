@@ -143,7 +143,8 @@
       });
     }
     if (targets.interaction) panel("Interaction-aware teacher", "Regions by how much of the heat map they hold", shares("interaction", "the interaction-aware teacher"));
-    if (targets.fused) panel("Both, fused", "Regions by the fused target", shares("fused", "fused, they"));
+    if (targets.phrase) panel("Phrases, the third teacher", "Regions by how well they fit what the thing does", shares("phrase", "the teacher of phrases"));
+    if (targets.fused) panel(targets.phrase ? "All, fused" : "Both, fused", "Regions by the fused target", shares("fused", "fused, they"));
     if (order.length) {
       let method = order[0];
       const options = order.map((m) => make("option", { value: m }, named(m)));
@@ -174,7 +175,8 @@
         if (weights) {
           const bar = make("div", { class: "shares", "aria-hidden": "true" }, ...weights.map(() => make("i")));
           weights.forEach((w, k) => { bar.children[k].style.width = `${100 * w}%`; });
-          note.append(bar, `object-aware ${weights[0].toFixed(2)}, interaction-aware ${weights[1].toFixed(2)}: `);
+          const teachers = ["object-aware", "interaction-aware", "phrases"];
+          note.append(bar, `${weights.map((w, k) => `${teachers[k]} ${w.toFixed(2)}`).join(", ")}: `);
         }
         const best = row.slice(0, 3).map(([region, share]) => `${example.labels[region]} ${share.toFixed(2)}`).join(", ");
         note.append(best, row.length > 3 ? ` and ${row.length - 3} more` : "");

@@ -24,6 +24,7 @@ STAGES: dict[str, object] = {
     "matches": "groundgraph.stages.matches:build",
     "text": "groundgraph.stages.text:build",
     "teachers": "groundgraph.stages.teachers:build",
+    "phrases": "groundgraph.stages.phrases:build",
     "crops": "groundgraph.stages.crops:build",
     "reliability": "groundgraph.stages.reliability:build",
     "grounding": "groundgraph.stages.grounding:build",

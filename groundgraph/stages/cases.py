@@ -27,6 +27,7 @@ from groundgraph.stages.regions import regions
 from groundgraph.teachers.expert import ImageTextModel
 from groundgraph.teachers.fusion import expert_weights, fuse, smooth
 from groundgraph.teachers.interaction import InteractionTeacher
+from groundgraph.teachers.phrase import PhraseTeacher, nearby_targets
 
 EACH = 12  # captions that the first method grounds wholly, and as many that it does not
 
@@ -129,21 +130,35 @@ def teach_cases(run: Run, chosen: Sequence[Chosen]) -> list[Teaching]:
             replace(t, maps=m, interaction=teacher.targets_of(m, r))
             for t, m, r in zip(teachings, maps, proposals, strict=True)
         ]
-        if recipe.two_teachers:
-            grounder = _taught_grounder(run, recipe)
-            shares = _weights(run, chosen, proposals, teachings, grounder)
-            teachings = [_fused(t, w, grounder, recipe) for t, w in zip(teachings, shares, strict=True)]
+    if recipe.phrase and chosen:
+        targets = _phrase_targets(run, chosen, proposals)
+        teachings = [replace(t, phrase=target) for t, target in zip(teachings, targets, strict=True)]
+    if recipe.several_teachers and chosen:
+        grounder = _taught_grounder(run, recipe)
+        shares = _weights(run, chosen, proposals, teachings, grounder)
+        teachings = [_fused(t, w, grounder, recipe) for t, w in zip(teachings, shares, strict=True)]
     return teachings
+
+
+def _phrase_targets(run: Run, chosen: Sequence[Chosen], proposals: Sequence[Regions]) -> list[np.ndarray]:
+    """The third teacher's targets [E, V] of every case."""
+    model, captions = run.recipe.phrase.model, [[one.caption] for one in chosen]
+    if model:
+        images = [one.case.image for one in chosen]
+        return [own[0] for own in PhraseTeacher(model, **run.placement).targets(images, proposals, captions)]
+    match = object_aware(run, run.recipe.measured)
+    rows = [match[one.image][one.rows] > 0 for one in chosen]
+    return [nearby_targets(*parts) for parts in zip(captions, rows, proposals, strict=True)]
 
 
 def _weights(
     run: Run, chosen: Sequence[Chosen], proposals: Sequence[Regions], teachings: Sequence[Teaching], grounder: Any
 ) -> list[torch.Tensor]:
-    """The two teachers' weights [E, 2] of every case, by the recipe's way of fusing (Eq. 11)."""
+    """The teachers' weights [E, T] of every case, by the recipe's way of fusing (Eq. 11)."""
     recipe = run.recipe
     targets = [_targets(one) for one in teachings]
     if _fusing(recipe) in ("average", "product"):
-        return [torch.full((len(one), 2), 0.5) for one, _ in targets]
+        return [torch.full(one.shape[:2], 1 / one.shape[1]) for one in targets]
     if _fusing(recipe) == "expert":
         config = recipe.teachers.expert
         expert = ImageTextModel(config.model, config.prompts, features=config.features, **run.placement)
@@ -152,16 +167,15 @@ def _weights(
         words = [torch.from_numpy(expert.entity_features(one.caption.entities)) for one in chosen]
         temperature = recipe.teachers.expert.temperature
         return [
-            expert_weights(*pair, crop, word, temperature)
-            for pair, crop, word in zip(targets, crops, words, strict=True)
+            expert_weights(own, crop, word, temperature) for own, crop, word in zip(targets, crops, words, strict=True)
         ]
     weights = []
     stored = grounding_images(run, recipe.measured, None)
     for one, teaching in zip(chosen, teachings, strict=True):
-        image, pair = stored[one.image], _targets(teaching, recipe.grounding.smoothing)
+        image, own = stored[one.image], _targets(teaching, recipe.grounding.smoothing)
         h = grounder.encode_text(torch.from_numpy(np.array(image.embeddings[one.rows])))
         v = grounder.encode_regions(torch.from_numpy(np.array(image.features)))
-        weights.append(torch.stack([grounder.reliability(t, h, v) for t in pair], -1).detach().softmax(-1))
+        weights.append(torch.stack([grounder.reliability(t, h, v) for t in own.unbind(1)], -1).detach().softmax(-1))
     return weights
 
 
@@ -177,19 +191,21 @@ def _taught_grounder(run: Run, recipe: Recipe) -> Any:
 
 
 def _fused(taught: Teaching, weights: torch.Tensor, grounder: Any, recipe: Recipe) -> Teaching:
-    """With the target that the grounder would be given; a silent teacher's weight is the other one's (Eq. 9)."""
+    """With the target that the grounder would be given; a silent teacher's weight is the others' (Eq. 9)."""
     targets = _targets(taught, recipe.grounding.smoothing)
-    shares = weights * torch.stack([t.sum(1) > 0 for t in targets], 1)
+    shares = weights * (targets.sum(-1) > 0)
     shares = shares / shares.sum(1, keepdim=True).clamp(min=1e-12)
     # Learnt weights are given; a grounder put in from outside may have no rule of its own.
     rule = fuse if _fusing(recipe) == "self" else getattr(grounder, "fused", fuse)
-    return replace(taught, fused=rule(*targets, weights).numpy(), weights=shares.numpy())
+    return replace(taught, fused=rule(targets, weights).numpy(), weights=shares.numpy())
 
 
-def _targets(taught: Teaching, smoothing: float = 0.0) -> list[torch.Tensor]:
-    """Both teachers' targets as the grounder's loss takes them."""
-    targets = [torch.from_numpy(np.array(t)) for t in (taught.object, taught.interaction)]
-    return [smooth(t, torch.ones(t.shape[1], dtype=torch.bool), smoothing) if smoothing else t for t in targets]
+def _targets(taught: Teaching, smoothing: float = 0.0) -> torch.Tensor:
+    """The teachers' targets [E, T, V] as the grounder's loss takes them; one that the run does not have is silent."""
+    own = [taught.object, taught.interaction, *([] if taught.phrase is None else [taught.phrase])]
+    silent = np.zeros_like(next(target for target in own if target is not None))
+    targets = torch.from_numpy(np.stack([silent if target is None else target for target in own], 1))
+    return smooth(targets, torch.ones(targets.shape[-1], dtype=torch.bool), smoothing) if smoothing else targets
 
 
 def _note(run: Run, methods: Sequence[str], cases: Sequence[Case]) -> str:

@@ -187,14 +187,14 @@ def labelled(run: Run, method: str) -> Iterator[PseudoLabelledImage]:
         (triplet_rows(captions) for captions in parsed(run, "train")),
         regions(run, "train"),
         grounding.scores(run, "train", method),
-        targets(run, "train") if run.recipe.two_teachers else silent,
+        targets(run, "train") if run.recipe.teachers.object and run.recipe.interaction else silent,
         best,
         strict=True,
     )
     for example, by_caption, triplets, proposals, scores, teachers, pairs in rows:
         if example.truth is not None:
             true = [example.truth.boxes[list(objects)] for caption in by_caption for objects in caption]
-            yield PseudoLabelledImage(scores, proposals.boxes, true, triplets, *teachers, pairs)
+            yield PseudoLabelledImage(scores, proposals.boxes, true, triplets, *teachers[:2], pairs)
 
 
 def shown_figures(run: Run, method: str, true: TruthArrays, graphs: Sequence[Graph]) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import image_ids
 from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import parsed, triplet_rows
+from groundgraph.stages.phrases import phrase_needs, phrase_settings
 from groundgraph.stages.progress import done_of
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
@@ -63,6 +64,8 @@ def build(recipe: Recipe) -> list[Stage]:
             if recipe.interaction:
                 settings.append(recipe.interaction.sharpness)
                 needs.append("teachers")
+            settings += phrase_settings(recipe)
+            needs += phrase_needs(recipe)
             if recipe.needs_expert and recipe.fusings[name] == "expert":
                 needs.append("reliability")
         work, cost = partial(train, method=name), _cost(recipe, name, method.seconds)
@@ -144,20 +147,23 @@ def grounding_images(run: Run, split: str, fusing: str | None) -> Sequence[Groun
     taught = fusing is not None and split in recipe.taught_splits
     words = text(run, split)
     teachers = targets(run, split) if taught and recipe.needs_teachers else None
-    weights = reliability(run, split) if taught and recipe.two_teachers and fusing == "expert" else None
+    weights = reliability(run, split) if taught and recipe.several_teachers and fusing == "expert" else None
 
     def read(i: int) -> GroundingImage:
         embedded, own = words[ids[i]], proposals[i]
-        silent = np.zeros((len(embedded["embeddings"]), len(own)), np.float32), None
+        silent = np.zeros((len(embedded["embeddings"]), len(own)), np.float32)
+        object_, interaction, *phrase = teachers[i] if teachers else (silent, None)
         return GroundingImage(
             embedded["embeddings"],
             own.features,
-            *(teachers[i] if teachers else silent),
+            object_,
+            interaction,
             weights[ids[i]]["weights"] if weights else None,
             triplet_rows(captions[i]),
             embedded["predicates"],
             own.shares,
             own.scores,
+            *phrase,
         )
 
     counts = dict(zip(words.ids, words.lengths("embeddings").tolist(), strict=True))

@@ -22,6 +22,7 @@ _MODELS = (
     "detector.features",
     "teachers.interaction.model",
     "teachers.interaction.tokenizer",
+    "teachers.phrase.model",
     "teachers.expert.model",
     "sgg.uniter.tokenizer",
 )

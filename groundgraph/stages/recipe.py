@@ -36,7 +36,7 @@ from groundgraph.stages.old_keys import OLD_KEYS
 from groundgraph.stages.parsers import PARSER_CONFIGS, Parser
 from groundgraph.stages.places import MODEL_DETECTORS, anchor
 from groundgraph.stages.strict import Strict
-from groundgraph.stages.teacher_config import InteractionConfig, TeacherConfig
+from groundgraph.stages.teacher_config import InteractionConfig, PhraseConfig, TeacherConfig
 from groundgraph.systems import SYSTEMS
 from groundgraph.vision import can_pool
 
@@ -135,6 +135,8 @@ class Recipe(Strict):
         """The first key that names something that opens pictures, "" where nothing does."""
         if self.detector.kind in MODEL_DETECTORS or self.detector.features != "detector":
             return "detector"
+        if self.phrase and self.phrase.model:
+            return "teachers.phrase"
         return "teachers.interaction" if self.interaction else ""
 
     @property
@@ -160,19 +162,24 @@ class Recipe(Strict):
         return self.teachers.interaction if self.taught else None
 
     @property
-    def needs_teachers(self) -> bool:
-        """Whether a teacher is asked."""
-        return self.taught and (self.teachers.object or self.teachers.interaction is not None)
+    def phrase(self) -> PhraseConfig | None:
+        """The teacher of phrases, where a grounder is taught by it."""
+        return self.teachers.phrase if self.taught else None
 
     @property
-    def two_teachers(self) -> bool:
-        """Whether a grounder is taught by both."""
-        return self.teachers.object and self.interaction is not None
+    def needs_teachers(self) -> bool:
+        """Whether a teacher is asked."""
+        return self.taught and (self.teachers.object or bool(self.interaction or self.phrase))
+
+    @property
+    def several_teachers(self) -> bool:
+        """Whether a grounder is taught by more than one."""
+        return self.taught and self.teachers.object + bool(self.interaction) + bool(self.phrase) > 1
 
     @property
     def needs_expert(self) -> bool:
         """Whether an image-text model weighs the teachers."""
-        return self.two_teachers and "expert" in self.fusings.values()
+        return self.several_teachers and "expert" in self.fusings.values()
 
     @property
     def fusings(self) -> dict[str, str]:

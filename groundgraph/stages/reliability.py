@@ -1,7 +1,7 @@
 """Reliability: how far each teacher is trusted on each entity, by the image-text model (Eq. 10-11).
 
 Reads the examples, parsed captions, regions, crops and teachers; writes reliability/SPLIT, a store each, column
-weights [E, 2].
+weights [E, T].
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from groundgraph.stages.crops import crops
 from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import ids_by_split, image_ids
 from groundgraph.stages.parsed import entities, parsed
+from groundgraph.stages.phrases import phrase_needs, phrase_settings
 from groundgraph.stages.reading import kept
 from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.teachers import targets
@@ -33,15 +34,17 @@ def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe whose teachers an image-text model weighs; it brings its model with the crops."""
     if not recipe.needs_expert:
         return []
+    asked = (*(("teachers",) if recipe.interaction else ()), *phrase_needs(recipe))
     return [
         Stage(
             "reliability",
-            needs=("examples", "parsed", "regions", "crops", "teachers"),
+            needs=("examples", "parsed", "regions", "crops", *asked),
             settings=[
                 recipe.teachers.expert.model_dump(),
                 recipe.precision,
-                recipe.interaction.sharpness,
+                recipe.interaction and recipe.interaction.sharpness,
                 label_settings(recipe),
+                *phrase_settings(recipe),
             ],
             work=weigh,
             cost=per_image(recipe.taught_splits, "weigh teachers: {images:,} images", seconds=0.5),
@@ -51,13 +54,13 @@ def build(recipe: Recipe) -> list[Stage]:
 
 
 def weigh(run: Run, folder: Path) -> dict[str, Any]:
-    """Weigh the two teachers of every entity."""
+    """Weigh the teachers of every entity."""
     splits, entities_of_both, trust = run.recipe.taught_splits, 0, 0.0
     extract(run, folder, EXTRACTION, ids_by_split(run, splits))
     for split in splits:
         weights = Ragged(folder / split)
         for name, pair in zip(image_ids(run, split), targets(run, split), strict=True):
-            both = np.logical_and(*(own.sum(1) > 0 for own in pair))
+            both = np.logical_and(*(own.sum(1) > 0 for own in pair[:2]))
             entities_of_both += int(both.sum())
             trust += float(weights.column(name, "weights")[both, 0].sum(dtype=np.float64))
     mean = trust / entities_of_both if entities_of_both else None
@@ -78,8 +81,8 @@ class Weigher:
         words = [entities(captions) for captions in parsed(self.run, split)[part]]
         sentences = self.expert.entity_features([entity for own in words for entity in own])
         parts = np.split(sentences, np.cumsum([len(own) for own in words])[:-1])
-        for image_id, own, pair in zip(ids, parts, targets(self.run, split)[part], strict=True):
-            tensors = map(torch.from_numpy, (*pair, features.column(image_id, "features"), own))
+        for image_id, own, stacked in zip(ids, parts, targets(self.run, split)[part], strict=True):
+            tensors = map(torch.from_numpy, (np.stack(stacked, 1), features.column(image_id, "features"), own))
             yield {"weights": expert_weights(*tensors, self.temperature).numpy()}
 
 
@@ -89,5 +92,5 @@ EXTRACTION = Extraction(Weigher, "weighing the teachers of {} images", Columns("
 
 @kept("reliability")
 def reliability(run: Run, split: str) -> Ragged:
-    """A split's weights of the two teachers, by image id."""
+    """A split's weights of the teachers, by image id."""
     return Ragged(run.folder / "reliability" / split)

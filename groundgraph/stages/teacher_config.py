@@ -51,11 +51,24 @@ class ImageTextConfig(Strict):
     )
 
 
+class PhraseConfig(Strict):
+    """The third teacher, which looks for phrases (ACC-like): "man riding horse", "horse ridden by man"."""
+
+    model: str | None = Field(
+        None,
+        description="a detector that reads phrases: Grounding DINO, OWL-ViT or OWLv2 by hub id or folder; null: what "
+        "the run's own regions can say of them, by category, score and how near two things lie",
+    )
+
+
 class TeacherConfig(Strict):
-    """Who teaches the grounder two-teachers, and who says which of the two to trust."""
+    """Who teaches grounders that are taught, and who says which of the teachers to trust."""
 
     object: bool = Field(True, description="the object-aware teacher")
     interaction: InteractionConfig | None = Field(
         InteractionConfig(), description="the interaction-aware teacher; null leaves it out"
     )
-    expert: ImageTextConfig | None = Field(ImageTextConfig(), description="who weighs the two; null: nobody")
+    phrase: PhraseConfig | None = Field(
+        None, description="a third teacher, who looks for phrases (not in the paper); null leaves it out"
+    )
+    expert: ImageTextConfig | None = Field(ImageTextConfig(), description="who weighs the teachers; null: nobody")

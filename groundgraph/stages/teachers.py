@@ -1,4 +1,4 @@
-"""Teachers: the scores that make the interaction-aware targets (Eq. 7); and what both teachers say.
+"""Teachers: the scores that make the interaction-aware targets (Eq. 7); and what all teachers say.
 
 Reads the examples, parsed captions and regions; writes teachers/SPLIT, a store each, columns scores [E, V], which are
 Eq. 7 by cells, and cell_side [1], times which they are Eq. 7 by pixels. Of the measured split of a data set that has
@@ -26,6 +26,7 @@ from groundgraph.stages.examples import examples, expect_pictures, ids_by_split,
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.object_aware import object_aware
 from groundgraph.stages.parsed import entities, parsed
+from groundgraph.stages.phrases import phrase_targets
 from groundgraph.stages.places import WEIGHT_FILES
 from groundgraph.stages.reading import Lazy, kept
 from groundgraph.stages.recipe import Recipe
@@ -103,22 +104,27 @@ EXTRACTION = Extraction(ActivationScorer, "asking the teachers about {} images",
 
 
 @kept("teachers")
-def targets(run: Run, split: str) -> Sequence[tuple[np.ndarray, np.ndarray]]:
-    """The object-aware and the interaction-aware targets [E, V] of a split's images; a teacher left out is silent.
+def targets(run: Run, split: str) -> Sequence[tuple[np.ndarray, ...]]:
+    """The targets [E, V] of the teachers of a split's images, in the order of `teachers.fusion`.
+
+    The object-aware and the interaction-aware ones are there in any case, silent where the recipe leaves them out.
 
     The stored scores (Eq. 7) become targets here (Eq. 8), so that another scale or temperature costs nothing; so do the
     detector's labels (Eq. 6).
     """
-    config, by_object, ids = run.recipe.interaction, object_aware(run, split), image_ids(run, split)
-    if config is None:
-        return Lazy(len(ids), lambda i: (by_object[i], np.zeros_like(by_object[i])))
-    store = Ragged(run.folder / "teachers" / split)
+    recipe, by_object, ids = run.recipe, object_aware(run, split), image_ids(run, split)
+    config = recipe.interaction
+    store = Ragged(run.folder / "teachers" / split) if config else None
+    phrases = phrase_targets(run, split) if recipe.phrase else None
 
-    def read(i: int) -> tuple[np.ndarray, np.ndarray]:
-        stored = store[ids[i]]
-        scores, side = stored["scores"], stored["cell_side"] if config.area == "pixels" else 1
-        object_ = by_object[i] if run.recipe.teachers.object else np.zeros_like(scores)
-        return object_, interaction_targets(scores * side, config.temperature)
+    def read(i: int) -> tuple[np.ndarray, ...]:
+        silent = np.zeros_like(by_object[i])
+        object_, interaction = by_object[i] if recipe.teachers.object else silent, silent
+        if config and store:
+            stored = store[ids[i]]
+            side = stored["cell_side"] if config.area == "pixels" else 1
+            interaction = interaction_targets(stored["scores"] * side, config.temperature)
+        return object_, interaction, *(() if phrases is None else (phrases[i],))
 
     return Lazy(len(ids), read)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from groundgraph.errors import InputError
 from groundgraph.study.coverage import coverage_plan
-from groundgraph.study.plan import FULL, GROUNDING, QUALITY, QUICK, RECALLS, SETTINGS, Plan, Row, TableSpec, Variant
+from groundgraph.study.plan import FULL, GROUNDING, QUALITY, QUICK, RECALLS, SETTINGS, Plan, Row, TableSpec
+from groundgraph.study.variants import Variant
 
 
 @dataclass(frozen=True)

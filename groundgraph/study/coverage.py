@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from groundgraph.study.plan import GROUNDING, VARIANTS, Condition, Plan, Row, TableSpec
+from groundgraph.study.plan import GROUNDING, Condition, Plan, Row, TableSpec
+from groundgraph.study.variants import VARIANTS
 
 KNOWN = (42, 30, 20, 10)  # of MiniGenome's 53 kinds; the bundled detector knows 42
 WRONG = (0, 20, 40)  # per cent of the labels

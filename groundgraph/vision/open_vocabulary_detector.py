@@ -113,6 +113,51 @@ class OpenVocabularyDetector(QueryDetector):
         """See `QueryDetector.prepare`; the names do not matter to the map."""
         return self._inputs(images, [self.categories[:1]] * len(images))
 
+    def phrase_boxes(
+        self, images: Sequence[Image.Image], phrases: Sequence[Sequence[tuple[str, str]]]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return what is found for phrases that tell which of some alike things is meant.
+
+        Grounding DINO reads each phrase whole, and its score is that of the word pieces of whom the phrase is about;
+        OWL's is that of the phrase.
+
+        Args:
+            images: B pictures.
+            phrases: Of each, P pairs: a phrase ("horse ridden by man") and whom it is about, its beginning ("horse").
+
+        Returns:
+            Of each the boxes [Q, 4], xyxy in pixels, and the scores [P, Q]; 0 below the label threshold.
+        """
+        texts = [[(_plain(phrase), _plain(name)) for phrase, name in own] for own in phrases]
+        return self.by_size(images, lambda part: self._read([images[i] for i in part], [texts[i] for i in part]))
+
+    @torch.inference_mode()
+    def _read(
+        self, images: list[Image.Image], phrases: Sequence[Sequence[tuple[str, str]]]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """`phrase_boxes` of images of one size."""
+        passes = [self._passes([text for text, _ in own]) for own in phrases]
+        boxes: list[list[np.ndarray]] = [[np.zeros((0, 4), np.float32)] for _ in images]
+        scores: list[list[np.ndarray]] = [[] for _ in images]
+        for step in range(max(map(len, passes), default=0)):
+            left = [i for i, own in enumerate(passes) if len(own) > step]
+            prompts, pictures = [passes[i][step] for i in left], [images[i] for i in left]
+            firsts = [sum(map(len, passes[i][:step])) for i in left]
+            names = [
+                [name for _, name in phrases[i][first : first + len(prompt)]]
+                for i, first, prompt in zip(left, firsts, prompts, strict=True)
+            ]
+            inputs = self._inputs(pictures, prompts)
+            output = self.model(**inputs)
+            size = torch.tensor(images[0].size, dtype=torch.float32, device=self.device)
+            found = self.boxes(output, size).cpu().numpy()
+            sure = self._probabilities(output, inputs, prompts, names).transpose(1, 2).cpu().numpy()
+            for i, prompt, own, values in zip(left, prompts, found, sure, strict=True):
+                boxes[i].append(own)
+                scores[i].append(np.where(values >= self.label_threshold, values, 0)[: len(prompt)])
+        tables = [_blocks(own) for own in scores]
+        return [(np.concatenate(own), table) for own, table in zip(boxes, tables, strict=True)]
+
     @torch.inference_mode()
     def _prompted(self, images: list[Image.Image], names: Sequence[Sequence[str]]) -> list[Regions]:
         """Regions of images of one size, each with its own names. Where there is no name there is no region."""
@@ -171,25 +216,30 @@ class OpenVocabularyDetector(QueryDetector):
             room -= pieces
         return parts
 
-    def _probabilities(self, output: Any, inputs: Any, names: Sequence[Sequence[str]]) -> Tensor:
-        """Probabilities [B, Q, C] of each image's names; 0 behind an image's last name."""
+    def _probabilities(
+        self, output: Any, inputs: Any, names: Sequence[Sequence[str]], beginnings: Sequence[Sequence[str]] = ()
+    ) -> Tensor:
+        """Probabilities [B, Q, C] of each image's names, or of their beginnings; 0 behind an image's last name."""
+        beginnings = beginnings or names
         most = max(map(len, names))
         probabilities = output.logits.float().sigmoid()
         if self._dino:
             length = probabilities.shape[2]
-            weights = torch.stack([self._pieces(words, most, length) for words in names]).to(probabilities)
+            pieces = zip(names, beginnings, strict=True)
+            weights = torch.stack([self._pieces(*own, most, length) for own in pieces]).to(probabilities)
             return torch.einsum("bqt,bct->bqc", probabilities, weights)
         counts = torch.tensor([len(words) for words in names], device=probabilities.device)
         own = torch.arange(probabilities.shape[2], device=probabilities.device) < counts.unsqueeze(1)
         return probabilities * own[:, None]
 
-    def _pieces(self, names: Sequence[str], rows: int, length: int) -> Tensor:
-        """[rows, length]: each name's share of the prompt's word pieces, rows of names sum to 1."""
-        text, spans = _prompt(names)
+    def _pieces(self, names: Sequence[str], beginnings: Sequence[str], rows: int, length: int) -> Tensor:
+        """[rows, length]: each name's beginning's share of the prompt's word pieces, rows of names sum to 1."""
+        text, starts = _prompt(names)
         encoded = self.processor.tokenizer(text, return_offsets_mapping=True, truncation=True, max_length=self._limit)
         offsets = np.array(encoded["offset_mapping"]).reshape(-1, 2)
         weights = np.zeros((rows, length), np.float32)
-        start, end = np.array(spans).T[:, :, None]
+        start = np.array(starts)[:, None]
+        end = start + np.array([len(beginning) for beginning in beginnings])[:, None]
         inside = (offsets[:, 0] < end) & (offsets[:, 1] > start) & (offsets[:, 1] > offsets[:, 0])
         weights[: len(names), : len(offsets)] = inside / np.maximum(inside.sum(1, keepdims=True), 1)
         return torch.from_numpy(weights)
@@ -197,14 +247,27 @@ class OpenVocabularyDetector(QueryDetector):
 
 def _clean(names: Sequence[str]) -> tuple[str, ...]:
     """Names in lower case without full stops, which end a name in Grounding DINO's prompt; each once."""
-    words = (" ".join(str(name).lower().replace(".", " ").split()) for name in names)
-    return tuple(dict.fromkeys(word for word in words if word))
+    return tuple(dict.fromkeys(word for word in map(_plain, names) if word))
 
 
-def _prompt(names: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
-    """ "cat. remote control." and the characters of each name in it."""
-    spans, start = [], 0
+def _plain(name: str) -> str:
+    """A name or phrase in lower case without full stops."""
+    return " ".join(str(name).lower().replace(".", " ").split())
+
+
+def _prompt(names: Sequence[str]) -> tuple[str, list[int]]:
+    """ "cat. remote control." and where each name begins in it."""
+    starts, start = [], 0
     for name in names:
-        spans.append((start, start + len(name)))
+        starts.append(start)
         start += len(name) + 2
-    return ". ".join(names) + ".", spans
+    return ". ".join(names) + ".", starts
+
+
+def _blocks(tables: Sequence[np.ndarray]) -> np.ndarray:
+    """Tables [P_k, Q_k] as one [sum P, sum Q] that is 0 elsewhere: a phrase is not asked of another pass's boxes."""
+    rows, columns = (np.cumsum([0, *(table.shape[k] for table in tables)]) for k in (0, 1))
+    blocks = np.zeros((rows[-1], columns[-1]), np.float32)
+    for k, table in enumerate(tables):
+        blocks[rows[k] : rows[k + 1], columns[k] : columns[k + 1]] = table
+    return blocks

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from groundgraph.vision.pooling import pool_regions, unnamed
 
 # The large parts of transformers' detectors, by the ends of their names.
 TOWERS = (".backbone", ".text_backbone", ".vit", ".vision_model.encoder", ".text_model.encoder")
+
+
+Answer = TypeVar("Answer")
 
 
 class QueryDetector(ImageDetector):
@@ -75,12 +78,12 @@ class QueryDetector(ImageDetector):
         """See `ImageDetector.regions`."""
         return self.by_size(images, lambda numbers: self.detect_same_size([images[i] for i in numbers]))
 
-    def by_size(self, images: Sequence[Image.Image], detect: Callable[[list[int]], Sequence[Regions]]) -> list[Regions]:
+    def by_size(self, images: Sequence[Image.Image], detect: Callable[[list[int]], Sequence[Answer]]) -> list[Answer]:
         """Return what `detect` gives of the numbers of images of one size, `batch_size` at a time, in their order."""
         groups: dict[tuple[int, int], list[int]] = {}
         for number, image in enumerate(images):
             groups.setdefault(image.size, []).append(number)
-        detected: dict[int, Regions] = {}
+        detected: dict[int, Answer] = {}
         for numbers in groups.values():
             for start in range(0, len(numbers), self.batch_size):
                 part = numbers[start : start + self.batch_size]
@@ -154,8 +157,7 @@ class QueryDetector(ImageDetector):
         scores, labels = probabilities(output).max(-1)
         states = None if self.pooled else query_states(self.model, output)
         self.pooled = states is None  # a model without states: from the first image on
-        boxes = box_convert(output.pred_boxes.float(), "cxcywh", "xyxy") * self._whole(size)
-        boxes = boxes.clamp(min=0).minimum(size.repeat(2))
+        boxes = self.boxes(output, size)
         labels = torch.where(scores >= self.label_threshold, labels, -1)
         if states is None:
             states = boxes.new_zeros((*boxes.shape[:2], 0))
@@ -164,6 +166,11 @@ class QueryDetector(ImageDetector):
             return best
         own = self._pool([parts[0] for parts in best], size, feature_map(self.model, inputs, output, maps), inputs)
         return [(*parts[:3], features) for parts, features in zip(best, own, strict=True)]
+
+    def boxes(self, output: Any, size: Tensor) -> Tensor:
+        """Return the queries' boxes [B, Q, 4], xyxy in pixels of images of one size [2]."""
+        boxes = box_convert(output.pred_boxes.float(), "cxcywh", "xyxy") * self._whole(size)
+        return boxes.clamp(min=0).minimum(size.repeat(2))
 
     def keep(
         self, boxes: Tensor, labels: Tensor, scores: Tensor, states: Tensor

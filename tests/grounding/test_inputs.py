@@ -11,8 +11,9 @@ from world import accuracy
 
 from groundgraph.grounding import GROUNDERS, build_grounder
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import GroundingImage, PagedSet, lengths_of, pad
+from groundgraph.grounding.data import GroundingImage, pad
 from groundgraph.grounding.inputs import Inputs, Standardise
+from groundgraph.grounding.paging import PagedSet, lengths_of
 
 SMALL = {"dimension": 32, "dropout": 0.0, "batch_size": 16, "learning_rate": 5e-3}
 LEARNED = [name for name, method in GROUNDERS.items() if method.learns]

@@ -9,7 +9,8 @@ from world import accuracy, world
 from groundgraph.grounding import GROUNDERS, build_grounder
 from groundgraph.grounding.batches import Step, batches, steps_an_epoch
 from groundgraph.grounding.config import GroundingConfig
-from groundgraph.grounding.data import GroundingImage, PagedSet, gather, pad
+from groundgraph.grounding.data import GroundingImage, pad
+from groundgraph.grounding.paging import PagedSet, gather
 from groundgraph.grounding.two_teachers import TwoTeachers
 from groundgraph.training.trainer import autocast
 
@@ -68,7 +69,7 @@ def test_the_weights_decide_which_teacher_is_followed():
 def test_a_product_is_averaged_with_the_interaction_aware_target():
     model = TwoTeachers(8, 8, GroundingConfig(dimension=8, fusing="product", product_temperature=0.5))
     both = torch.tensor([[[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]]), torch.tensor([[[0.2, 0.6, 0.2], [0.1, 0.2, 0.7]]])
-    fused = model.fused(*both, torch.zeros(1, 2, 2))
+    fused = model.fused(torch.stack(both, -2), torch.zeros(1, 2, 2))
     floor = 0.001 * 0.04
     product = torch.tensor([0.04 * 0.501, 0.36 * 0.501, floor]) / (0.4 * 0.501 + floor)
     assert torch.allclose(fused, torch.stack([0.5 * product + 0.5 * both[1][0, 0], both[1][0, 1]])[None], atol=1e-6)
