@@ -187,12 +187,24 @@ def test_a_pages_commands_run(page, tmp_path, request, monkeypatch):
         sandbox.perform(block)
 
 
+def command_names():
+    named = (c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands)
+    return {"data", *(name.rstrip("-") for name in named)}
+
+
+def test_the_readmes_commands_are_there_with_their_options():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(INLINE.findall(text)) <= command_names()
+    commands = [block for block in blocks(text) if re.search(r"^groundgraph ", block.text, re.M)]
+    assert len(commands) >= 3
+    for block in commands:
+        Page.check_options(block)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_in_passing_is_a_command_and_no_block_is_overlooked(page):
     text = (DOCS / page).read_text(encoding="utf-8")
-    known = {"data", *(c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands)}
-    known = {name.rstrip("-") for name in known}
-    assert set(INLINE.findall(text)) <= known
+    assert set(INLINE.findall(text)) <= command_names()
     for block in blocks(text):
         assert block.language in ("bash", "python", "json", "yaml", "text", ""), f"a {block.language} block"
         assert block.language == "bash" or not re.search(r"^(\$ )?(groundgraph|pip|python) ", block.text, re.M), block
