@@ -71,7 +71,8 @@ def _of_state(folder: Path) -> list[Path]:
     listed = content.get("_data_files") if isinstance(content, dict) else None
     if listed is None:  # as others write it
         return sorted(folder.glob("data-*.arrow"))
-    names = [entry.get("filename") if isinstance(entry, dict) else None for entry in listed]
+    entries = listed if isinstance(listed, list) else [None]
+    names = [entry.get("filename") if isinstance(entry, dict) else None for entry in entries]
     if not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise InputError(f"{folder / 'state.json'}: `_data_files` has entries without a file's name; save it again")
     return [folder / str(name) for name in names]
@@ -102,9 +103,13 @@ def _patterns(folder: Path, told: Any, endings: Sequence[str]) -> Files:
     for entry in entries:
         split, paths = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
         for pattern in paths if isinstance(paths, list) else [paths]:
-            if not isinstance(pattern, str) or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-                raise InputError(f"{folder / 'README.md'}: data_files has {pattern!r}, no file in this folder; mend it")
-            found.setdefault(str(split), []).extend(_data(folder.glob(pattern), endings))
+            try:
+                if ".." in Path(pattern).parts:
+                    raise ValueError("leads elsewhere")
+                found.setdefault(str(split), []).extend(_data(folder.glob(pattern), endings))
+            except (TypeError, ValueError, NotImplementedError, IndexError) as error:  # `glob` raises any of them
+                text = f"{folder / 'README.md'}: data_files has {pattern!r}, no file in this folder ({error}); mend it"
+                raise InputError(text) from error
     return found
 
 

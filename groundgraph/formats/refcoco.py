@@ -58,9 +58,9 @@ def read_refcoco(path: Path, instances: Path | None, split: str, skipped: Skippe
     for ref in chosen:
         by_image.setdefault(image_id(ref.get("image_id")) or "", []).append(ref)
     images = [_referred(listed[key], own, wrong) for key, own in by_image.items() if key in listed]
-    wrong["references of images that are not listed"] = sum(
-        len(by_image[key]) for key in by_image.keys() - listed.keys()
-    )
+    if instances is not None:
+        absent = by_image.keys() - listed.keys()
+        wrong["references of images that are not listed"] = sum(len(by_image[key]) for key in absent)
     for what, count in wrong.items():
         if count:
             skipped.add(path.name, f"{count} {what} left out")
@@ -89,22 +89,27 @@ def _row_of(path: Path) -> Any:
 
 def _rows(refs: list[dict[str, Any]], wrong: Counter[str]) -> dict[str, BoxedImage]:
     """The images that the hub's rows speak of, with the boxes of these rows."""
-    noted: dict[str, tuple[dict[str, Any], dict[str, tuple[list[float], str]]]] = {}
+    files: dict[str, tuple[str, tuple[float, float]]] = {}
+    noted: dict[str, dict[str, tuple[list[float], str]]] = {}
     for ref in refs:
         try:
             info = json.loads(ref["raw_image_info"])
             key, annotation, corners = image_id(ref["image_id"]), image_id(ref["ann_id"]), box(ref["bbox"])
             label = COCO80.names[COCO_IDS[int(ref["category_id"])]]
+            frame = float(info["width"]), float(info["height"])
             if key is None or annotation is None or corners is None or not sound(np.array(corners))[0]:
                 raise ValueError("no box")
-            noted.setdefault(key, (info, {}))[1][annotation] = corners, label
-        except (KeyError, TypeError, ValueError):
+            if not isinstance(info["file_name"], str):
+                raise TypeError("no file's name")
+        except (KeyError, TypeError, ValueError, OverflowError):
             wrong["references without a box or image"] += 1
+            continue
+        files.setdefault(key, (info["file_name"], frame))
+        noted.setdefault(key, {})[annotation] = corners, label
     images = {}
-    for key, (info, boxes) in noted.items():
-        frame = float(info["width"]), float(info["height"])
-        corners_of, labels = zip(*boxes.values(), strict=True)
-        images[key] = BoxedImage(key, info["file_name"], frame, np.array(corners_of), labels, box_ids=tuple(boxes))
+    for key, boxes in noted.items():
+        (name, frame), (corners_of, labels) = files[key], zip(*boxes.values(), strict=True)
+        images[key] = BoxedImage(key, name, frame, np.array(corners_of), labels, box_ids=tuple(boxes))
     return images
 
 

@@ -78,7 +78,7 @@ def _columns(verb: dict[str, Any], path: Path) -> tuple[np.ndarray, np.ndarray, 
         objects = np.array(verb["role_object_id"], np.int64).reshape(len(verb["role_name"]), len(agents))
         if not len(images) == len(agents) == len(labels):
             raise ValueError("lists of different lengths")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: {verb['action_name']!r} is not V-COCO's ({error}); fetch the file again") from error
     return images, agents, labels, objects
 

@@ -180,6 +180,20 @@ def test_a_hub_repository_has_its_splits(folder):
         splits_of(hub)
 
 
+@pytest.mark.parametrize("files", ["../x.csv", "/etc/*", "", [3], "{split: train}", "[[3]]"])
+def test_a_card_that_names_no_file_of_its_folder_is_refused(folder, files):
+    (folder / "hub").mkdir()
+    text = json.dumps(files) if not isinstance(files, str) or files[:1] not in ("{", "[") else files
+    (folder / "hub" / "README.md").write_text(f"---\nconfigs:\n- config_name: a\n  data_files: {text}\n---\n")
+    if files != "":  # which says nothing
+        with pytest.raises(InputError, match="no file in this folder"):
+            splits_of(folder / "hub")
+    (folder / "hub" / "README.md").unlink()
+    (folder / "hub" / "state.json").write_text('{"_data_files": 5}')
+    with pytest.raises(InputError, match="entries without a file's name"):
+        splits_of(folder / "hub")
+
+
 @pytest.mark.parametrize(
     ("files", "splits"),
     [

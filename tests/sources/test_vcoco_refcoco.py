@@ -141,9 +141,10 @@ def test_what_is_no_vcoco_is_named(tmp_path):
     write(tmp_path / "vcoco_train.json", [{"action_name": "hit"}])
     with pytest.raises(InputError, match="no list of verbs with image_id"):
         split("vcoco", tmp_path)
-    write(tmp_path / "vcoco_train.json", [VERBS[0] | {"role_object_id": [1, 2]}])
-    with pytest.raises(InputError, match="'hit' is not V-COCO's"):
-        split("vcoco", tmp_path)
+    for wrong in ({"role_object_id": [1, 2]}, {"label": [10**30, 1, 1]}, {"role_name": [1, "obj", "instr"]}):
+        write(tmp_path / "vcoco_train.json", [VERBS[0] | wrong])
+        with pytest.raises(InputError, match="'hit' is not V-COCO's"):
+            split("vcoco", tmp_path)
 
 
 def reference(key, annotation, part, *sentences, image_key=9):
@@ -252,5 +253,8 @@ def test_refcoco_as_the_hub_has_it(tmp_path):
     assert np.allclose(example.truth.boxes, [[20.5, 10, 40.5, 40], [70, 20, 90, 60]])
     assert example.path.endswith("train2014/COCO_train2014_000000000009.jpg")
     assert [e.captions for e in split("refcoco", tmp_path, "test", **keys)[0]] == [("girl",), ("boy with a racket",)]
+    odd = rows[0] | {"raw_image_info": "{}", "image_id": 77}
+    pq.write_table(pa.Table.from_pylist([odd, *rows[:2]]), tmp_path / "data" / "train-00000-of-00001-aa.parquet")
+    assert split("refcoco", tmp_path, **keys)[1] == ["1 references without a box or image left out"]
     with pytest.raises(InputError, match=r"references have no boxes; name instances\.json"):
         split("refcoco", tmp_path, instances=None)
