@@ -86,8 +86,7 @@ class Page:
         """What the page shows of a photo: the result, the least score, and both downloads, which are made later."""
         name, later = request.session_hash or "", gr.DownloadButton(interactive=False)
         before = self.visitors.finding(name)
-        self.visitors.keep(name, "photo", [Path(photo)] if photo else [])
-        self.visitors.show(name, None)
+        self.visitors.bring(name, Path(photo) if photo else None)
         if not photo:
             return _message(_INTRODUCTION), gr.skip(), later, later
         try:
@@ -116,9 +115,13 @@ class Page:
             return gr.skip(), gr.skip()
         with tempfile.TemporaryDirectory() as scratch, self.finder.lock:  # matplotlib draws one at a time
             paths = [Path(scratch) / f"{finding.photo.stem}.{kind}" for kind in ("json", "svg")]
-            _write(finding, min_score, *paths)
+            try:
+                _write(finding, min_score, *paths)
+            except InputError:  # the visitor left, and with the visitor the photo
+                return gr.skip(), gr.skip()
             files = [save_file_to_cache(path, str(self.folder)) for path in paths]
-        self.visitors.keep(name, "downloads", map(Path, files))
+        if not self.visitors.offer(name, finding, map(Path, files)):
+            return gr.skip(), gr.skip()
         json_file, svg_file = (gr.DownloadButton(value=file, interactive=True) for file in files)
         return json_file, svg_file
 

@@ -43,30 +43,43 @@ class Visitors:
         """What a visitor sees."""
         return self._visitors.get(name, Visitor()).finding
 
-    def show(self, name: str, finding: Finding | None) -> None:
-        """A visitor sees this from now on."""
+    def show(self, name: str, finding: Finding) -> None:
+        """A visitor who is still here sees this from now on."""
         with self._lock:
-            self._of(name).finding = finding
+            if name in self._visitors:
+                self._visitors[name].finding = finding
 
-    def keep(self, name: str, use: str, files: Iterable[Path]) -> None:
-        """A visitor has these files for a use from now on, and no others: those are deleted."""
+    def bring(self, name: str, photo: Path | None) -> None:
+        """A visitor has this photo from now on and sees nothing yet; what there was of another one is deleted."""
         with self._lock:
-            visitor = self._of(name)
-            before = visitor.files.get(use, set())
-            visitor.files[use] = {path for path in map(Path.resolve, files) if path.is_relative_to(self.folder)}
-            self._delete(before)
+            visitor = self._visitors.setdefault(name, Visitor())
+            self._visitors.move_to_end(name)
+            visitor.finding = None
+            self._keep(visitor, "photo", [] if photo is None else [photo])
+            self._keep(visitor, "downloads", [])
+            while len(self._visitors) > MOST:
+                self._forget(self._visitors.popitem(last=False)[1])
+
+    def offer(self, name: str, finding: Finding, files: Iterable[Path]) -> bool:
+        """A visitor has these files of what is shown, in the place of earlier ones; gives whether it still is."""
+        with self._lock:
+            visitor = self._visitors.get(name, Visitor())
+            if visitor.finding is finding:
+                self._keep(visitor, "downloads", files)
+                return True
+            self._keep(stranger := Visitor(), "downloads", files)
+            self._forget(stranger)
+            return False
 
     def leave(self, name: str) -> None:
         """Forget a visitor, and delete the files."""
         with self._lock:
             self._forget(self._visitors.pop(name, Visitor()))
 
-    def _of(self, name: str) -> Visitor:
-        visitor = self._visitors.setdefault(name, Visitor())
-        self._visitors.move_to_end(name)
-        while len(self._visitors) > MOST:
-            self._forget(self._visitors.popitem(last=False)[1])
-        return visitor
+    def _keep(self, visitor: Visitor, use: str, files: Iterable[Path]) -> None:
+        before = visitor.files.get(use, set())
+        visitor.files[use] = {path for path in map(Path.resolve, files) if path.is_relative_to(self.folder)}
+        self._delete(before)
 
     def _forget(self, visitor: Visitor) -> None:
         for files in visitor.files.values():

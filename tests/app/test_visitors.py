@@ -14,31 +14,40 @@ def made(path):
 
 def test_a_file_goes_with_the_last_who_has_it(tmp_path):
     here = Visitors(tmp_path / "uploads")
-    shared, own = made(tmp_path / "uploads/1/a.png"), made(tmp_path / "uploads/2/b.png")
-    sample = made(tmp_path / "samples/c.png")
-    here.keep("anne", "photo", [shared])
-    here.keep("bob", "photo", [shared])
-    here.keep("bob", "downloads", [own, sample])
+    shared = made(tmp_path / "uploads/1/a.png")
+    here.bring("anne", shared)
+    here.bring("bob", shared)
     here.leave("anne")
     assert shared.exists()
     here.leave("bob")
     here.leave("bob")
-    assert sample.exists() and not list((tmp_path / "uploads").iterdir())
+    assert not list((tmp_path / "uploads").iterdir())
 
 
-def test_another_photo_replaces_the_first_and_no_download(tmp_path):
-    here = Visitors(tmp_path)
+def test_another_photo_replaces_the_first_with_what_was_made_of_it(tmp_path):
+    here, finding = Visitors(tmp_path), object()
     first, second, download = (made(tmp_path / f"{i}/photo") for i in range(3))
-    here.keep("anne", "photo", [first])
-    here.keep("anne", "downloads", [download])
-    here.keep("anne", "photo", [second])
-    here.keep("anne", "photo", [second])
-    assert (first.exists(), second.exists(), download.exists()) == (False, True, True)
+    here.bring("anne", first)
+    here.show("anne", finding)
+    assert here.offer("anne", finding, [download]) and here.finding("anne") is finding
+    here.bring("anne", second)
+    here.bring("anne", second)
+    assert (first.exists(), second.exists(), download.exists()) == (False, True, False)
+    assert here.finding("anne") is None
 
 
-def test_a_path_out_of_the_folder_is_nobodys(tmp_path):
+def test_what_is_finished_after_its_visitor_left_is_deleted(tmp_path):
+    here, finding, download = Visitors(tmp_path), object(), made(tmp_path / "1" / "a.svg")
+    here.bring("anne", None)
+    here.leave("anne")
+    here.show("anne", finding)
+    assert here.finding("anne") is None
+    assert not here.offer("anne", finding, [download]) and not download.exists()
+
+
+def test_files_elsewhere_are_nobodys(tmp_path):
     here, outside = Visitors(tmp_path / "uploads"), made(tmp_path / "a")
-    here.keep("anne", "photo", [tmp_path / "uploads" / ".." / "a"])
+    here.bring("anne", tmp_path / "uploads" / ".." / "a")
     here.leave("anne")
     assert outside.exists()
 
@@ -48,5 +57,5 @@ def test_of_too_many_the_first_is_taken_to_have_left(tmp_path, monkeypatch):
     here = Visitors(tmp_path)
     files = [made(Path(tmp_path, str(i), "photo")) for i in range(3)]
     for name, file in zip("abc", files, strict=True):
-        here.keep(name, "photo", [file])
+        here.bring(name, file)
     assert [file.exists() for file in files] == [False, True, True]
