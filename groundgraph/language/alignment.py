@@ -73,7 +73,7 @@ def answered_names(
 
     meant = same_names(words, names, kind)
     open_words = np.flatnonzero(meant < 0).tolist()
-    answers = respondent.ask([alignment(kind, names, words[row]) for row in open_words], NameAnswer)
+    answers = respondent.answers([alignment(kind, names, words[row]) for row in open_words], NameAnswer)
     for row, answer in zip(open_words, answers, strict=True):
         place = -1 if answer is None or answer.name is None else int(same_names([answer.name], names, kind)[0])
         if answer is None or (answer.name is not None and place < 0):

@@ -100,7 +100,7 @@ def _graphs_of_given_boxes(run: Run, model: SggModel, task: GraphTask, unions_of
             boxes = [np.reshape(e.truth.boxes, (-1, 4))[n >= 0] for e, n in zip(part, numbers, strict=True)]
             if named is not None:
                 names = [[objects.names[i] for i in n if i >= 0] for n in numbers]
-                pooled += named.given(part, boxes, names, detector_categories(run))
+                pooled += named.box_regions(part, boxes, names, detector_categories(run))
             elif detector is not None:
                 pooled += detector.pool([open_image(e.path) for e in part], boxes)
             labels += [n[n >= 0] + 1 for n in numbers]

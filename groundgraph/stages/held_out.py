@@ -132,13 +132,17 @@ def captions_showing(held: HeldOut) -> Showing:
     return Showing(calibration=calibration) if calibration else uncalibrated(held.scores, held.mentioned)
 
 
-def held_out_figures(held: HeldOut) -> dict[str, Any]:
+def held_out_figures(held: HeldOut, curve: Calibration) -> dict[str, Any]:
     """What calibrated scores are worth: each third of the images by the curve that the other two give.
+
+    Args:
+        held: The graphs that were found on images held out.
+        curve: That of all of them, as `captions_showing` fits it.
 
     Returns:
         As `score_figures`; recall is null, for nobody knows all relations.
     """
-    curve, scores = captions_showing(held).calibration, np.zeros(len(held.scores))
+    scores = np.zeros(len(held.scores))
     fold = held.folds[owners(held.offsets)]
     for k in range(FOLDS):
         own = _curve(held, fold != k) or curve

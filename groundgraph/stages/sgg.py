@@ -111,7 +111,7 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
         return {}
     showing = learn_showing(run, model, unions_of) if held_out is None else captions_showing(held_out)
     if held_out is not None and showing.calibration:
-        write_json(folder / HELD_OUT, held_out_figures(held_out))
+        write_json(folder / HELD_OUT, held_out_figures(held_out, showing.calibration))
     return write_model(run, folder, model, curves, run.recipe.sgg.training.precision, showing, unions_of)
 
 

@@ -52,14 +52,14 @@ class NamedDetector:
         place = box_place(regions.boxes, regions.size)
         return replace(regions, features=np.concatenate([table[regions.labels], place], 1))
 
-    def given(
+    def box_regions(
         self,
         examples: Sequence[Example],
         boxes: Sequence[np.ndarray],
         names: Sequence[Sequence[str]],
         categories: Sequence[str],
     ) -> list[Regions]:
-        """Given boxes as regions with score 1.
+        """Boxes as regions with score 1, whoever gave them.
 
         Args:
             examples: B images.
@@ -69,8 +69,8 @@ class NamedDetector:
         """
         place = {name: number for number, name in enumerate(categories)}
         regions = []
-        for example, own, called in zip(examples, boxes, names, strict=True):
-            labels = np.array([place.get(name, -1) for name in called], np.int64)
+        for example, own, own_names in zip(examples, boxes, names, strict=True):
+            labels = np.array([place.get(name, -1) for name in own_names], np.int64)
             scores, none = np.ones(len(own), np.float32), np.zeros((len(own), 0), np.float32)
             size = example.size or image_size(example.path)
             regions.append(self.describe(Regions(own, labels, scores, none, size), categories))

@@ -61,7 +61,7 @@ def test_probabilities_are_of_what_is_so_not_of_what_is_said(held):
     assert curve.source == "captions" and curve.spoken == pytest.approx(0.65, abs=0.06)  # .6 and its standard error
     for score in (0.5, 0.75):
         assert curve(np.array([score]))[0] == pytest.approx(score, abs=0.1)
-    figures = held_out_figures(held)
+    figures = held_out_figures(held, curve)
     assert figures["ECE"] < 0.1 and figures["by"] == "captions"
     assert figures["recall"] is figures["F1"] is None
     assert figures["precision"] == pytest.approx(held.right.mean() / curve.spoken, abs=0.03)  # all are shown

@@ -60,9 +60,9 @@ def test_features_are_the_names_embedding_and_the_boxs_place():
     assert np.array_equal(*regions.features[people, :width])
     assert np.array_equal(regions.features[:, width:], box_place(regions.boxes, (60, 60)))
     # Given boxes (PredCls) are described alike, whatever their order.
-    (given,) = detector.given([example("a.jpg")], [BOXES], [LABELS], detector.categories)
+    (described,) = detector.box_regions([example("a.jpg")], [BOXES], [LABELS], detector.categories)
     order = [BOXES.tolist().index(box) for box in regions.boxes.tolist()]
-    np.testing.assert_allclose(given.features[order], regions.features, atol=1e-6)
+    np.testing.assert_allclose(described.features[order], regions.features, atol=1e-6)
 
 
 def test_place_by_hand():

@@ -97,7 +97,9 @@ class LlmParser:
         self.counts[FOREIGN] += sum(text in foreign for text in captions)
         parsed = {text: ParsedCaption(text) for text in captions}
         readable = [text for text in parsed if text not in foreign and beginnings[text].strip()]
-        answers = self.respondent.ask([conversation("triplets", beginnings[text]) for text in readable], GraphAnswer)
+        answers = self.respondent.answers(
+            [conversation("triplets", beginnings[text]) for text in readable], GraphAnswer
+        )
         unanswered = []
         for text, answer in zip(readable, answers, strict=True):
             if answer is None:
@@ -121,7 +123,7 @@ class LlmParser:
         whole = [caption for caption in dict.fromkeys(parsed) if caption.entities]
         sent = [conversation("paraphrase", Reading(caption.text).text) for caption in whole]
         paraphrases: dict[ParsedCaption, ParsedCaption] = {}
-        for caption, answer in zip(whole, self.respondent.ask(sent, ParaphraseAnswer), strict=True):
+        for caption, answer in zip(whole, self.respondent.answers(sent, ParaphraseAnswer), strict=True):
             if answer is not None and (new := _new_triplets(answer, caption)):
                 paraphrases[caption] = caption_of_facts(answer.paraphrase, new, self.counts)
         self.counts[PARAPHRASES] += len(paraphrases)

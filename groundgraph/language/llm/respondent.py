@@ -49,7 +49,7 @@ class Respondent:
     def __init__(self, model: LanguageModel, cache: AnswerCache, counts: Counter[str]) -> None:
         self.model, self.cache, self.counts = model, cache, counts
 
-    def ask(self, conversations: Sequence[Conversation], schema: type[Answer]) -> list[Answer | None]:
+    def answers(self, conversations: Sequence[Conversation], schema: type[Answer]) -> list[Answer | None]:
         """The answers to conversations, in order; None where one was refused, or malformed twice.
 
         Args:

@@ -90,21 +90,21 @@ def test_two_processes_write_and_a_killed_one_loses_nothing_that_it_kept(tmp_pat
 def test_a_malformed_answer_is_asked_for_again_once_and_kept_too(tmp_path):
     model, counts = Scripted(["rubbish", '{"name": "b"}', '{"name": "a"}', "rubbish"]), Counter()
     respondent = Respondent(model, AnswerCache("m", 1, tmp_path / "a.sqlite"), counts)
-    answers = respondent.ask([ONE, TWO, ONE], NameAnswer)
+    answers = respondent.answers([ONE, TWO, ONE], NameAnswer)
     assert [a and a.name for a in answers] == ["a", "b", "a"]
     numbers = {SENT: 3, KEPT: 0, REFUSED: 0, AGAIN: 1, MALFORMED: 0, READ: 30, WRITTEN: 6, RETRIED: 0}
     assert counts == numbers
     assert model.sent[:2] == ["one", "two"] and "no JSON object" in model.sent[2]
     counts.clear()
-    assert respondent.ask([ONE], NameAnswer)[0].name == "a" and counts[SENT] == 0 and counts[KEPT] == 2
+    assert respondent.answers([ONE], NameAnswer)[0].name == "a" and counts[SENT] == 0 and counts[KEPT] == 2
     three = (Message("user", "three"),)
     respondent.model = Scripted(["rubbish", "rubbish", '{"name": "c"}'])
-    assert respondent.ask([three], NameAnswer) == [None] and counts[MALFORMED] == 1
-    assert respondent.ask([three], NameAnswer) == [None] and counts[SENT] == 2  # as malformed as before, for nothing
+    assert respondent.answers([three], NameAnswer) == [None] and counts[MALFORMED] == 1
+    assert respondent.answers([three], NameAnswer) == [None] and counts[SENT] == 2  # malformed as before, for nothing
     respondent.model = Scripted([None, '{"name": "d"}'])
     four = (Message("user", "four"),)
-    assert respondent.ask([four], NameAnswer) == [None] and counts[REFUSED] == 1
-    assert respondent.ask([four], NameAnswer)[0].name == "d"  # what was refused is not kept
+    assert respondent.answers([four], NameAnswer) == [None] and counts[REFUSED] == 1
+    assert respondent.answers([four], NameAnswer)[0].name == "d"  # what was refused is not kept
 
 
 def test_what_a_run_costs_is_counted_without_what_is_kept(tmp_path):

@@ -44,7 +44,7 @@ def test_rubbish_is_asked_for_again_once_and_then_the_rules_answer(untaught):
 def test_what_is_no_english_or_empty_is_not_asked_for_and_the_end_of_a_long_caption_neither(taught):
     parser = load_parser("llm", model=taught, **OPTIONS)
     sent = []
-    parser.respondent.ask = lambda conversations, schema: sent.extend(conversations) or [None] * len(conversations)
+    parser.respondent.answers = lambda conversations, schema: sent.extend(conversations) or [None] * len(conversations)
     long = "a dog " * 300
     parsed = parser.parse(["eine Katze auf dem Tisch mit einem Hund", "", long])
     assert [c.text for c in parsed][:2] == ["eine Katze auf dem Tisch mit einem Hund", ""]
