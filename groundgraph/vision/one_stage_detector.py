@@ -89,7 +89,9 @@ class OneStageDetector(ImageDetector):
             keep = wide[nms(boxes[wide], scores[wide], self.nms_threshold)][: self.count]
             labels = torch.where(scores >= self.label_threshold, labels, -1)
             kept.append((boxes[keep], labels[keep], scores[keep]))
-        features = self._pool(pixels, [boxes for boxes, _, _ in kept], outputs["transform"][0], outputs["backbone"])
+        features = self.features_of(
+            pixels, [boxes for boxes, _, _ in kept], outputs["transform"][0], outputs["backbone"]
+        )
         return [(*parts, own) for parts, own in zip(kept, features, strict=True)]
 
     @torch.inference_mode()
@@ -102,7 +104,7 @@ class OneStageDetector(ImageDetector):
             batch, _ = self.model.transform(pixels)
             arrays = [np.array(b, np.float32).reshape(-1, 4) for b in boxes[start : start + self.batch_size]]
             tensors = [torch.from_numpy(array).to(pixels[0].device) for array in arrays]
-            features = self._pool(pixels, tensors, batch, self.model.backbone(batch.tensors))
+            features = self.features_of(pixels, tensors, batch, self.model.backbone(batch.tensors))
             for array, image, own in zip(arrays, part, features, strict=True):
                 regions.append(replace(unnamed(array, image.size), features=own.cpu().numpy()))
         return regions
@@ -111,7 +113,7 @@ class OneStageDetector(ImageDetector):
         device = device_of_model(self.model)
         return [pil_to_tensor(image).to(device).float() / 255 for image in images]
 
-    def _pool(
+    def features_of(
         self, pixels: Sequence[Tensor], boxes: Sequence[Tensor], batch: ImageList, maps: dict[str, Tensor] | Tensor
     ) -> list[Tensor]:
         """Features of boxes; a picture is the upper left part of the batch's padded tensor."""

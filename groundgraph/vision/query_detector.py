@@ -112,7 +112,7 @@ class QueryDetector(ImageDetector):
             arrays = [np.array(boxes[i], np.float32).reshape(-1, 4) for i in numbers]
             tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
             sides = torch.tensor(part[0].size, dtype=torch.float32, device=self.device)
-            pooled = self._pool(tensors, sides, feature_map(self.model, inputs, output, maps), inputs)
+            pooled = self.features_of(tensors, sides, feature_map(self.model, inputs, output, maps), inputs)
             return [
                 replace(unnamed(array, part[0].size), features=own.cpu().numpy())
                 for array, own in zip(arrays, pooled, strict=True)
@@ -164,7 +164,9 @@ class QueryDetector(ImageDetector):
         best = [self.keep(*parts) for parts in zip(boxes, labels, scores, states.float(), strict=True)]
         if not self.pooled:
             return best
-        own = self._pool([parts[0] for parts in best], size, feature_map(self.model, inputs, output, maps), inputs)
+        own = self.features_of(
+            [parts[0] for parts in best], size, feature_map(self.model, inputs, output, maps), inputs
+        )
         return [(*parts[:3], features) for parts, features in zip(best, own, strict=True)]
 
     def boxes(self, output: Any, size: Tensor) -> Tensor:
@@ -184,7 +186,7 @@ class QueryDetector(ImageDetector):
         """The sides [4] that a model's boxes are shares of: OWLv2 pads a picture to a square."""
         return (size.max().repeat(2) if self.model.config.model_type == "owlv2" else size).repeat(2)
 
-    def _pool(self, boxes: Sequence[Tensor], size: Tensor, maps: Tensor, inputs: Any) -> list[Tensor]:
+    def features_of(self, boxes: Sequence[Tensor], size: Tensor, maps: Tensor, inputs: Any) -> list[Tensor]:
         """Features of boxes [V, 4] of pictures of one size [2], pooled from a map [B, C, h, w]."""
         shares = [own / self._whole(size) for own in boxes]
         mask = inputs.get("pixel_mask")

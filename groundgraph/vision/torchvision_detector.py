@@ -128,7 +128,7 @@ class TorchvisionDetector(ImageDetector):
             scores [V].
         """
         proposals, objectness = self._propose(batch, maps)
-        _, probabilities, refined = self._classify(batch, maps, proposals)
+        _, probabilities, refined = self.classify(batch, maps, proposals)
         kept, scores = [], []
         for boxes, of_class, of_object in zip(refined, probabilities, objectness, strict=True):
             score = torch.maximum(of_class[:, 1:].amax(1), self.objectness_weight * of_object)
@@ -137,7 +137,7 @@ class TorchvisionDetector(ImageDetector):
             keep = nms(boxes, score, self.nms_threshold)[: self.count]
             kept.append(boxes[keep])
             scores.append(score[keep])
-        features, probabilities, _ = self._classify(batch, maps, kept)
+        features, probabilities, _ = self.classify(batch, maps, kept)
         return kept, features, probabilities, scores
 
     def labels(self, probabilities: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class TorchvisionDetector(ImageDetector):
                 torch.from_numpy(array).to(self._device) * self._scale(image, size)
                 for array, image, size in zip(arrays, part, batch.image_sizes, strict=True)
             ]
-            features, probabilities, _ = self._classify(batch, maps, scaled)
+            features, probabilities, _ = self.classify(batch, maps, scaled)
             packed = self._pack(part, batch, scaled, features, probabilities, [p[:, 1:].amax(1) for p in probabilities])
             regions += [replace(r, boxes=array) for r, array in zip(packed, arrays, strict=True)]
         return regions
@@ -185,7 +185,7 @@ class TorchvisionDetector(ImageDetector):
         proposals = rpn.box_coder.decode(corrections, anchors).view(len(anchors), -1, 4)
         return rpn.filter_proposals(proposals, objectness, batch.image_sizes, sizes)
 
-    def _classify(
+    def classify(
         self, batch: ImageList, maps: dict[str, Tensor], boxes: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Features [P, D], class probabilities [P, 1 + C], boxes refined for the best foreground class [P, 4]."""

@@ -17,9 +17,9 @@ from transformers import (
 from groundgraph.data.types import Example, Skipped
 from groundgraph.errors import InputError
 from groundgraph.pretrained.onnx.detectors import (
-    AXES,
     OUTPUTS,
     DetectedRegions,
+    PooledBoxes,
     example_inputs,
     example_picture,
     preparation_of,
@@ -43,7 +43,7 @@ def covered(detector, **left):
 def written(detector, folder):
     network = DetectedRegions(detector)
     examples = [example_inputs(network, size, i) for i, size in enumerate(SIZES[:2])]
-    part = write_graph(network, folder / "d.onnx", network.inputs, OUTPUTS, AXES, examples)
+    part = write_graph(network, folder / "d.onnx", examples)
     assert tuple(part["inputs"]) == network.inputs and tuple(part["outputs"]) == OUTPUTS
     return network, session_of(folder / "d.onnx", 1)
 
@@ -151,3 +151,23 @@ def test_what_is_no_graph_says_why():
         DetectedRegions(CoveredDetector(DetectorChain([bundled(), bundled()]), LabelCoverage(bundled().categories)))
     with pytest.raises(InputError, match="a network of their own"):
         DetectedRegions(covered(PooledDetector(bundled(), backbone=None)))
+
+
+@pytest.mark.parametrize("build", [bundled, pytest.param(retinanet, marks=pytest.mark.slow), "detr"])
+def test_features_of_given_boxes(build, tmp_path):
+    torch.manual_seed(0)
+    if build == "detr":
+        own = load_detector("transformers", detr(tmp_path), features="map", device="cpu")
+    else:
+        own = build()
+    network, file = PooledBoxes(covered(own)), tmp_path / "p.onnx"
+    write_graph(network, file, [example_inputs(network, (120, 90), 3)])
+    session = session_of(file, 1)
+    for count, size in enumerate(SIZES):
+        inputs = dict(zip(network.inputs, example_inputs(network, size, count), strict=True))
+        (regions,) = own.pool([example_picture(size, count)], [inputs["boxes"].numpy()])
+        if build == "detr":
+            inputs["pixels"] = own.prepare([example_picture(size, count)])["pixel_values"][0]
+        (features,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        assert features.shape == (1 + count, regions.features.shape[1])
+        assert np.allclose(features, regions.features, atol=2e-4, rtol=1e-4)

@@ -3,18 +3,22 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import groundgraph
 from groundgraph.errors import InputError
 from groundgraph.models import resolve
+from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.pretrained.onnx import folder, graph_file
 from groundgraph.pretrained.onnx.folder import write_vocabulary
 from groundgraph.pretrained.packing import read_packed
+from groundgraph.sgg.motifs import Motifs, MotifsConfig
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,21 @@ def test_the_miniatures_calibrated_scores(run, tmp_path):
         same(things, relations, model.predict(image))
         count += len(relations)
     assert count
+
+
+def test_boxes_around_pairs_are_pooled(run, portable, tmp_path):
+    """A model that reads the detector's features of union boxes: untrained, which does not matter here."""
+    parts = read_packed(portable, "cpu")
+    visual = MotifsConfig(hidden=16, pair=16, embedded=8, union="visual")
+    sgg = parts.recipe.sgg.model_copy(update={"motifs": visual, "heads": "closed"})
+    torch.manual_seed(0)
+    network = Motifs(replace(parts.network.sizes, text=0, unions=256), visual).eval()
+    parts = replace(parts, network=network, recipe=parts.recipe.model_copy(update={"sgg": sgg}), grounder=None)
+    folder.write_onnx(parts, tmp_path)
+    by_onnx, model = example(tmp_path / "onnx").Model(tmp_path / "onnx"), SceneGraphModel(parts)
+    by_onnx.showing["min score"] = 1e-9
+    image = next((run / "images").glob("test-*.png"))
+    same(*by_onnx.predict(image), model.predict(image, min_score=1e-9))
 
 
 def test_other_names(portable, image, tmp_path):

@@ -9,7 +9,7 @@ from groundgraph.grounding import build_grounder
 from groundgraph.grounding.config import GroundingConfig
 from groundgraph.grounding.data import GroundingImage
 from groundgraph.pretrained.onnx.graph_file import session_of, write_graph
-from groundgraph.pretrained.onnx.grounders import AXES, OUTPUTS, Grounding, example_inputs
+from groundgraph.pretrained.onnx.grounders import Grounding, example_inputs
 
 
 def untrained(name, **options):
@@ -43,7 +43,7 @@ def image_of(named):
 def test_the_scores_are_the_grounders(name, options, tmp_path):
     grounder = untrained(name, **options)
     network, file = Grounding(grounder), tmp_path / "g.onnx"
-    write_graph(network, file, network.inputs, OUTPUTS, AXES, [example_inputs(network, 3, 5, 2)])
+    write_graph(network, file, [example_inputs(network, 3, 5, 2)])
     session = session_of(file, 1)
     for counts in ((1, 1, 0), (4, 36, 0), (2, 12, 1), (7, 9, 6)):
         inputs = dict(zip(network.inputs, example_inputs(network, *counts, seed=counts[0]), strict=True))

@@ -8,8 +8,8 @@ import torch
 
 from groundgraph.data.types import Regions
 from groundgraph.errors import InputError
-from groundgraph.pretrained.onnx.graph_file import session_of, write_graph
-from groundgraph.pretrained.onnx.scene_graphs import AXES, OUTPUTS, SceneGraph, example_inputs, vocabulary_of
+from groundgraph.pretrained.onnx.graph_file import OneImage, session_of, write_graph
+from groundgraph.pretrained.onnx.scene_graphs import SceneGraph, example_inputs, vocabulary_of
 from groundgraph.sgg.batch import SggModel, Sizes, collate, ordered_pairs
 from groundgraph.sgg.heads import names_kept, set_names
 from groundgraph.sgg.inference import InferenceConfig, predict
@@ -69,14 +69,14 @@ def tell(model, categories, predicates, seed=0):
 def written(model, folder, config=None):
     network = SceneGraph(model, config or InferenceConfig())
     with names_kept(network.model):
-        part = write_graph(network, folder / "m.onnx", network.inputs, OUTPUTS, AXES, [example_inputs(network, 4)])
-    assert set(part["inputs"]) == set(network.inputs) and tuple(part["outputs"]) == OUTPUTS
+        part = write_graph(network, folder / "m.onnx", [example_inputs(network, 4)])
+    assert set(part["inputs"]) == set(network.inputs) and tuple(part["outputs"]) == network.outputs
     return network, session_of(folder / "m.onnx", 1)
 
 
 def run(network, session, inputs):
     values = session.run(None, {name: value.numpy() for name, value in zip(network.inputs, inputs, strict=True)})
-    return dict(zip(OUTPUTS, values, strict=True))
+    return dict(zip(network.outputs, values, strict=True))
 
 
 def regions_of(named):
@@ -157,10 +157,12 @@ def test_another_model_says_why_not():
 
 
 def test_a_file_that_gives_other_numbers_is_none(tmp_path):
-    class Drawing(torch.nn.Module):
+    class Drawing(OneImage):
+        inputs, outputs, axes = ("values",), ("numbers",), {}
+
         def forward(self, values):
             return values * torch.rand(1).item()  # a constant to a trace
 
     with pytest.raises(InputError, match="differ from PyTorch's"):
-        write_graph(Drawing(), tmp_path / "m.onnx", ["values"], ["out"], {}, [(torch.ones(2),)])
+        write_graph(Drawing(), tmp_path / "m.onnx", [(torch.ones(2),)])
     assert not list(tmp_path.iterdir())

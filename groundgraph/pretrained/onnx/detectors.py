@@ -10,24 +10,22 @@ from PIL import Image
 from torch import Tensor, nn
 
 from groundgraph.errors import InputError
+from groundgraph.pretrained.onnx.graph_file import OneImage
 from groundgraph.vision.chain import DetectorChain
 from groundgraph.vision.label_coverage import CoveredDetector
 from groundgraph.vision.one_stage_detector import OneStageDetector
 from groundgraph.vision.pooling import sides_of
+from groundgraph.vision.query_detector import backbone_maps, feature_map
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
 from groundgraph.vision.transformers_detector import TransformersDetector
 
 OUTPUTS = ("boxes", "labels", "scores", "features")
-AXES = {
-    "image": {0: "height", 1: "width"},
-    "pixels": {1: "height", 2: "width"},
-    **{name: {0: "regions"} for name in OUTPUTS},
-}
+PICTURE_AXES = {"image": {0: "height", 1: "width"}, "pixels": {1: "height", 2: "width"}}
 PREPARED_ALIKE = 0.05  # of pixels of variance 1 about: half a step of 256, and what rounding adds in resizing
 
 
-class DetectedRegions(nn.Module):
-    """A detector's regions of one picture: `Detector.detect` as far as tensors go.
+class PictureNetwork(OneImage):
+    """What a detector's ONNX graphs have in common.
 
     Args:
         detector: With its labels as the recipe has them, its weights on the CPU.
@@ -43,8 +41,6 @@ class DetectedRegions(nn.Module):
 
     def __init__(self, detector: CoveredDetector) -> None:
         super().__init__()
-        if detector.coverage.noise:
-            raise InputError("its labels are made wrong by chance (detector.label_noise)")
         chain = detector.detector
         if not isinstance(chain, DetectorChain) or len(chain.detectors) > 1:
             raise InputError("several detectors are asked in turn (detector.also)")
@@ -56,33 +52,74 @@ class DetectedRegions(nn.Module):
             raise InputError(f"{type(self.detector).__name__}: {_WHY_NOT.get(type(self.detector).__name__, _OTHER)}")
         self.model: nn.Module = self.detector.model
         self.inputs = ("image",) if self.preparation is None else ("pixels", "size")
-        self.register_buffer(
-            "new_label", torch.from_numpy(detector.coverage.labels("", np.arange(-1, len(chain.categories))))
-        )
         self.eval()
+
+    def enter(self, image: Tensor) -> tuple[Tensor, Any, Any, Tensor]:
+        """A picture [h, w, 3] for a detector of torchvision.
+
+        Returns:
+            Its pixels [3, h, w] in 0..1, the network's input, its maps, and what a box [4] is multiplied by on its way
+            from the picture into that.
+        """
+        pixels = image.permute(2, 0, 1).float() / 255
+        batch, _ = self.detector.model.transform([pixels])
+        ((height, width),) = batch.image_sizes
+        entered = torch.stack([torch.as_tensor(side).float() for side in (width, height)])
+        maps = self.detector.model.backbone(batch.tensors)
+        return pixels, batch, maps, (entered / sides_of(pixels)).repeat(2)
+
+
+class DetectedRegions(PictureNetwork):
+    """A detector's regions of one picture: `Detector.detect` as far as tensors go."""
+
+    outputs = OUTPUTS
+    axes = PICTURE_AXES | {name: {0: "regions"} for name in OUTPUTS}
+
+    def __init__(self, detector: CoveredDetector) -> None:
+        super().__init__(detector)
+        if detector.coverage.noise:
+            raise InputError("its labels are made wrong by chance (detector.label_noise)")
+        every = np.arange(-1, len(self.detector.categories))
+        self.register_buffer("new_label", torch.from_numpy(detector.coverage.labels("", every)))
 
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         """What `inputs` names -> boxes [V, 4] in pixels, labels [V], -1 for none, scores [V] and features [V, D]."""
         if self.preparation is not None:
-            pixels, size = values
-            inputs, probabilities = {"pixel_values": pixels[None]}, self.detector.probabilities_of
-            ((boxes, labels, scores, features),) = self.detector.find(inputs, probabilities, size)
+            inputs, probabilities = {"pixel_values": values[0][None]}, self.detector.probabilities_of
+            ((boxes, labels, scores, features),) = self.detector.find(inputs, probabilities, values[1])
+        elif isinstance(self.detector, OneStageDetector):
+            ((boxes, labels, scores, features),) = self.detector.find([values[0].permute(2, 0, 1).float() / 255])
         else:
-            pixels = values[0].permute(2, 0, 1).float() / 255
-            boxes, labels, scores, features = self._of_torchvision(pixels)
+            _, batch, maps, scale = self.enter(values[0])
+            (boxes,), (features,), (probabilities,), (scores,) = self.detector.find(batch, maps)
+            boxes, labels = boxes / scale, self.detector.labels(probabilities)
         wide = ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 1).nonzero()[:, 0]
         return boxes[wide], self.new_label[labels[wide] + 1], scores[wide], features[wide]
 
-    def _of_torchvision(self, pixels: Tensor) -> tuple[Tensor, ...]:
+
+class PooledBoxes(PictureNetwork):
+    """A detector's features of given boxes of one picture: `ImageDetector.pool` as far as tensors go."""
+
+    outputs = ("features",)
+    axes = PICTURE_AXES | {name: {0: "boxes"} for name in ("boxes", "features")}
+
+    def __init__(self, detector: CoveredDetector) -> None:
+        super().__init__(detector)
+        self.inputs = (*self.inputs, "boxes")
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """What `inputs` names, boxes [U, 4] in pixels among it -> features [U, D]."""
+        boxes = values[-1]
+        if self.preparation is not None:
+            inputs = {"pixel_values": values[0][None]}
+            with backbone_maps(self.model) as maps:
+                output = self.model(**inputs)
+            whole = feature_map(self.model, inputs, output, maps)
+            return self.detector.features_of([boxes], values[1], whole, inputs)[0]
+        pixels, batch, maps, scale = self.enter(values[0])
         if isinstance(self.detector, OneStageDetector):
-            (parts,) = self.detector.find([pixels])
-            return parts
-        batch, _ = self.detector.model.transform([pixels])
-        maps = self.detector.model.backbone(batch.tensors)
-        (boxes,), (features,), (probabilities,), (scores,) = self.detector.find(batch, maps)
-        ((height, width),) = batch.image_sizes
-        entered = torch.stack([torch.as_tensor(side).float() for side in (width, height)])
-        return boxes / (entered / sides_of(pixels)).repeat(2), self.detector.labels(probabilities), scores, features
+            return self.detector.features_of([pixels], [boxes], batch, maps)[0]
+        return self.detector.classify(batch, maps, [boxes * scale])[0][0]
 
 
 _OTHER = "its network is not known here"
@@ -136,12 +173,17 @@ def example_picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
     return Image.fromarray(levels).resize(size, Image.Resampling.BICUBIC)
 
 
-def example_inputs(regions: DetectedRegions, size: tuple[int, int], seed: int = 0) -> tuple[Tensor, ...]:
-    """What the graph reads of `example_picture`."""
+def example_inputs(network: PictureNetwork, size: tuple[int, int], seed: int = 0) -> tuple[Tensor, ...]:
+    """What a graph reads of `example_picture`; of boxes so many as `seed` says, and one."""
     from groundgraph.pretrained.onnx.predict import prepared
 
     picture = example_picture(size, seed)
-    if regions.preparation is None:
-        return (torch.from_numpy(np.array(picture)),)
-    pixels = torch.from_numpy(np.ascontiguousarray(prepared(picture, regions.preparation)))
-    return pixels, torch.tensor(size, dtype=torch.float32)
+    corner = torch.rand(1 + seed, 2, generator=torch.Generator().manual_seed(seed)) * torch.tensor(size) / 2
+    values = {
+        "image": torch.from_numpy(np.array(picture)),
+        "size": torch.tensor(size, dtype=torch.float32),
+        "boxes": torch.cat([corner, corner + torch.tensor(size) / 3], 1),
+    }
+    if network.preparation is not None:
+        values["pixels"] = torch.from_numpy(np.ascontiguousarray(prepared(picture, network.preparation)))
+    return tuple(values[name] for name in network.inputs)

@@ -1,6 +1,7 @@
 """A packed model's `onnx` folder: what runs with ONNX Runtime, numpy and pillow alone.
 
 detector.onnx       a picture -> its regions
+pooling.onnx        a picture and boxes -> their features, where a scene-graph model reads those of union boxes
 scene_graph.onnx    regions and pairs of them (with open heads the vocabulary too) -> objects and relations
 grounder.onnx       embeddings of words, and regions -> scores
 vocabulary.npz      the names, and with open heads what scene_graph.onnx reads of them
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from groundgraph.data.files import atomic_write, write_json
 from groundgraph.errors import InputError
@@ -28,6 +28,7 @@ from groundgraph.pretrained.onnx.graph_file import require_onnx, write_graph
 from groundgraph.pretrained.packing import ModelParts
 from groundgraph.sgg.heads import names_kept
 from groundgraph.sgg.showing import Showing
+from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.regions import open_detector
 from groundgraph.vision.label_coverage import CoveredDetector
@@ -54,13 +55,19 @@ def write_onnx(parts: ModelParts, folder: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"format": FORMAT, "preparation": None}
 
-    def detector() -> dict[str, Any]:
+    def picture_network(kind: type[detectors.PictureNetwork], name: str) -> dict[str, Any]:
         recipe = parts.recipe
         chain = open_detector(recipe, parts.names["detector"], device="cpu", precision="fp32")
-        network = detectors.DetectedRegions(CoveredDetector(chain, coverage(recipe, chain.categories)))
+        network = kind(CoveredDetector(chain, coverage(recipe, chain.categories)))
         manifest["preparation"] = network.preparation
         examples = [detectors.example_inputs(network, size, i) for i, size in enumerate(PICTURES)]
-        return _written(network, detectors, target / "detector.onnx", examples)
+        return write_graph(network, target / name, examples)
+
+    def detector() -> dict[str, Any]:
+        return picture_network(detectors.DetectedRegions, "detector.onnx")
+
+    def pooling() -> dict[str, Any]:
+        return picture_network(detectors.PooledBoxes, "pooling.onnx")
 
     def scene_graph() -> dict[str, Any]:
         if parts.recipe.sgg.start == "image-text":
@@ -68,7 +75,7 @@ def write_onnx(parts: ModelParts, folder: Path) -> None:
         network = scene_graphs.SceneGraph(parts.network, parts.recipe.sgg.inference)
         examples = [scene_graphs.example_inputs(network, count, count) for count in REGIONS]
         with names_kept(network.model):
-            return _written(network, scene_graphs, target / "scene_graph.onnx", examples)
+            return write_graph(network, target / "scene_graph.onnx", examples)
 
     def grounder() -> dict[str, Any]:
         if parts.grounder is None:
@@ -77,9 +84,10 @@ def write_onnx(parts: ModelParts, folder: Path) -> None:
         assert isinstance(learned, Learned)
         network = grounders.Grounding(learned.load(parts.grounder, "cpu"))
         examples = [grounders.example_inputs(network, *counts, seed=i) for i, counts in enumerate(WORDS)]
-        return _written(network, grounders, target / "grounder.onnx", examples)
+        return write_graph(network, target / "grounder.onnx", examples)
 
-    names = {"detector": detector, "scene-graph model": scene_graph, "grounder": grounder}
+    pools = {"pooling": pooling} if reads_unions(parts.recipe.sgg.chosen) else {}
+    names = {"detector": detector, **pools, "scene-graph model": scene_graph, "grounder": grounder}
     write_vocabulary(parts, target / "vocabulary.npz")
     showing = Showing.of_names(parts.names)
     manifest |= {
@@ -106,10 +114,6 @@ def write_vocabulary(model: SceneGraphModel | ModelParts, file: Path) -> None:
     arrays |= {"category names": np.array(list(categories)), "predicate names": np.array(list(predicates))}
     with atomic_write(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **arrays)
-
-
-def _written(network: nn.Module, kind: Any, file: Path, examples: list[Any]) -> dict[str, Any]:
-    return write_graph(network, file, network.inputs, kind.OUTPUTS, kind.AXES, examples)
 
 
 def _part(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

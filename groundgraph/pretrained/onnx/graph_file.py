@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,24 +30,28 @@ def require_onnx() -> None:
         raise InputError(f'--onnx needs {error.name}: pip install "groundgraph[onnx]"') from error
 
 
-def write_graph(
-    network: nn.Module,
-    file: Path,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    axes: Mapping[str, Mapping[int, str]],
-    examples: Sequence[Sequence[Tensor]],
-) -> dict[str, Any]:
+class OneImage(nn.Module):
+    """A network that reads one image's tensors, and what its file calls them.
+
+    Attributes:
+        inputs: Names of what its forward takes, in order.
+        outputs: Names of what it gives.
+        axes: Of some of these, the axes that may have any length, and what they count.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: ClassVar[tuple[str, ...]]
+    axes: ClassVar[Mapping[str, Mapping[int, str]]]
+
+
+def write_graph(network: OneImage, file: Path, examples: Sequence[Sequence[Tensor]]) -> dict[str, Any]:
     """Write a network as ONNX.
 
     It is traced (torch's exporter by TorchScript, which torchvision's detectors are made for and which keeps loops).
 
     Args:
-        network: In eval mode; its forward takes the inputs in order.
+        network: In eval mode.
         file: Where to.
-        inputs: Their names.
-        outputs: Their names.
-        axes: Of some, the axes of any length and what they count.
         examples: Inputs; by the first it is traced, with all of them ONNX Runtime is compared with PyTorch.
 
     Returns:
@@ -56,7 +60,7 @@ def write_graph(
     Raises:
         InputError: It cannot be exported, or the file gives other numbers; the message says why.
     """
-    named = {name: dict(own) for name, own in axes.items() if name in (*inputs, *outputs)}
+    names = (*network.inputs, *network.outputs)
     try:
         with _quietly(), _more_operations(), atomic_write(file) as temporary:
             torch.onnx.export(
@@ -65,14 +69,14 @@ def write_graph(
                 str(temporary),
                 dynamo=False,
                 opset_version=OPSET,
-                input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_axes=named,
+                input_names=list(network.inputs),
+                output_names=list(network.outputs),
+                dynamic_axes={name: dict(own) for name, own in network.axes.items() if name in names},
             )
     except Exception as error:  # the exporter raises whatever the operation in its way does
         raise InputError(f"torch.onnx cannot export it ({type(error).__name__}: {_first_line(error)})") from error
     try:
-        return _checked(network, file, inputs, examples)
+        return _checked(network, file, examples)
     except InputError:
         file.unlink()
         raise
@@ -87,9 +91,7 @@ def session_of(file: Path, threads: int = 0) -> Any:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _checked(
-    network: nn.Module, file: Path, inputs: Sequence[str], examples: Sequence[Sequence[Tensor]]
-) -> dict[str, Any]:
+def _checked(network: OneImage, file: Path, examples: Sequence[Sequence[Tensor]]) -> dict[str, Any]:
     """What `write_graph` returns of a file, where it gives what the network gives."""
     try:
         session = session_of(file, threads=1)
@@ -98,7 +100,7 @@ def _checked(
             with torch.no_grad():
                 expected = network(*example)
             expected = (expected,) if isinstance(expected, Tensor) else expected
-            own = session.run(None, {name: value.numpy() for name, value in zip(inputs, example, strict=True)})
+            own = session.run(None, {name: value.numpy() for name, value in zip(network.inputs, example, strict=True)})
             for values, tensor in zip(own, expected, strict=True):
                 largest = max(largest, difference(values, tensor.numpy()))
     except Exception as error:  # ONNX Runtime's own kinds

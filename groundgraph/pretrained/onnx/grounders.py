@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from groundgraph.errors import InputError
 from groundgraph.grounding.data import PaddedSet
@@ -14,6 +14,7 @@ from groundgraph.grounding.pairs import Pairs
 from groundgraph.grounding.training import Trainable
 from groundgraph.grounding.vspnet import Vspnet
 from groundgraph.grounding.wsgm import Wsgm
+from groundgraph.pretrained.onnx.graph_file import OneImage
 
 OUTPUTS = ("scores",)
 AXES = {
@@ -24,7 +25,7 @@ AXES = {
 }
 
 
-class Grounding(nn.Module):
+class Grounding(OneImage):
     """A grounder's scores for one image: `Learned.scores` as far as tensors go.
 
     Args:
@@ -33,6 +34,9 @@ class Grounding(nn.Module):
     Raises:
         InputError: There is no such graph of it; the message says why.
     """
+
+    outputs = OUTPUTS
+    axes = AXES
 
     def __init__(self, grounder: Learned) -> None:
         super().__init__()

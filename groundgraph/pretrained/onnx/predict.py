@@ -38,10 +38,12 @@ def survivors(ranks: np.ndarray, rivals: np.ndarray, stays: np.ndarray) -> np.nd
 class Model:
     """The detector and the scene-graph model; a vocabulary's file has other names than the model's own."""
 
-    def __init__(self, folder: Path = HERE, vocabulary: str | Path | None = None) -> None:
+    def __init__(self, folder: Path = HERE, vocabulary: str | Path | None = None, threads: int = 0) -> None:
         self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        parts = [self.manifest["parts"][name] for name in ("detector", "scene-graph model")]
-        self.detect, self.relate = (onnxruntime.InferenceSession(str(folder / part["file"])).run for part in parts)
+        parts = {name: str(folder / part["file"]) for name, part in self.manifest["parts"].items() if "file" in part}
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # 0: as many as there are cores
+        self.run = {name: onnxruntime.InferenceSession(file, options).run for name, file in parts.items()}
         self.vocabulary = dict(np.load(vocabulary or folder / "vocabulary.npz"))
         self.categories, self.predicates = (self.vocabulary.pop(f"{kind} names") for kind in ("category", "predicate"))
         self.showing = self.manifest["showing"] | ({"calibration": None, "min score": 0} if vocabulary else {})
@@ -51,14 +53,20 @@ class Model:
         image, rule = ImageOps.exif_transpose(Image.open(photo)).convert("RGB"), self.manifest["inference"]
         size, preparation = np.float32(image.size), self.manifest["preparation"]
         inputs = {"pixels": prepared(image, preparation), "size": size} if preparation else {"image": np.array(image)}
-        regions = dict(zip(("boxes", "labels", "scores", "features"), self.detect(None, inputs), strict=True))
+        detected = self.run["detector"](None, inputs)
+        regions = dict(zip(("boxes", "labels", "scores", "features"), detected, strict=True))
         if not len(regions["boxes"]):
             return [], []
         pairs = np.argwhere(~np.eye(len(regions["boxes"]), dtype=bool))
         if rule["overlapping"]:
             pairs = pairs[overlaps(regions["boxes"])[tuple(pairs.T)] > 0]
+        if "pooling" in self.run:
+            corners = regions["boxes"][pairs].reshape(-1, 2, 2, 2)
+            around = np.concatenate([corners[:, :, 0].min(1), corners[:, :, 1].max(1)], 1)
+            regions["unions"] = self.run["pooling"](None, inputs | {"boxes": around})[0]
         inputs = regions | self.vocabulary | {"size": size, "pairs": pairs}
-        boxes, labels, scores, stays, settled, predicates, ranks, *_ = self.relate(None, inputs)
+        given = self.run["scene-graph model"](None, inputs)
+        boxes, labels, scores, stays, settled, predicates, ranks, *_ = given
         near, same = overlaps(boxes), labels[:, None] == labels
         if rule["duplicates"] == "drop":  # the best of those with one label that overlap
             stays = survivors(scores + 2 * settled, (near > rule["nms_threshold"]) & same & ~settled[:, None], stays)

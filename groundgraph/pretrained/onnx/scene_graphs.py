@@ -9,11 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from groundgraph.errors import InputError
 from groundgraph.pretrained.onnx.decoding import LoopedMotifs, WholeUniter, suppressed_labels
+from groundgraph.pretrained.onnx.graph_file import OneImage
 from groundgraph.sgg.batch import Batch, Outputs, SggModel
 from groundgraph.sgg.heads import NameFeatures, OpenHead
 from groundgraph.sgg.inference import InferenceConfig, Objects, beside_detected
@@ -69,7 +70,7 @@ def vocabulary_of(model: SggModel) -> dict[str, np.ndarray]:
     return {name: values[name].detach().cpu().numpy() for name in AXES if name in values}
 
 
-class SceneGraph(nn.Module):
+class SceneGraph(OneImage):
     """A scene-graph model for one image: `sgg.inference.predict` as far as tensors go.
 
     What falls as a duplicate of another, which relations are best and what is shown of them is left to the reader.
@@ -81,6 +82,9 @@ class SceneGraph(nn.Module):
     Raises:
         InputError: There is no such graph of this model; the message says why.
     """
+
+    outputs = OUTPUTS
+    axes = AXES
 
     def __init__(self, model: SggModel, config: InferenceConfig) -> None:
         super().__init__()
