@@ -172,7 +172,8 @@ def main() -> None:
         for name, network in detector_networks().items():
             inputs = [picture_inputs(network, size) for size in ((320, 240), (640, 480))]
             own = partial(network.detector.regions, [example_picture((640, 480))])
-            report(result, name, network_case(network, own, inputs, *options))
+            few = min(arguments.repeats, 3) if "ResNet" in name else arguments.repeats
+            report(result, name, network_case(network, own, inputs, folder, arguments.threads, few))
     print(json.dumps(result))
 
 

@@ -5,10 +5,16 @@ import pytest
 import torch
 from torchvision.models import get_model
 from transformers import (
+    DeformableDetrConfig,
+    DeformableDetrForObjectDetection,
     DetrConfig,
     DetrForObjectDetection,
     DetrImageProcessor,
     ResNetConfig,
+    RTDetrConfig,
+    RTDetrForObjectDetection,
+    RTDetrImageProcessor,
+    RTDetrResNetConfig,
     YolosConfig,
     YolosForObjectDetection,
     YolosImageProcessor,
@@ -109,6 +115,24 @@ def yolos(place):
     return saved(YolosForObjectDetection(config), YolosImageProcessor(size={"height": 64, "width": 64}), place)
 
 
+def rt_detr(place):
+    backbone = RTDetrResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1] * 4, layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = RTDetrConfig(
+        backbone_config=backbone, encoder_hidden_dim=16, encoder_in_channels=[16] * 3, encoder_ffn_dim=16,
+        encoder_layers=1, encoder_attention_heads=2, decoder_in_channels=[16] * 3, d_model=16, decoder_ffn_dim=16,
+        decoder_layers=1, decoder_attention_heads=2, num_queries=10, num_denoising=0, id2label={0: "cat", 1: "dog"},
+        anchor_image_size=None,
+    )  # fmt: skip
+    model = RTDetrForObjectDetection(config)
+    with torch.no_grad():  # untrained, it takes all places for equally good, and picks any
+        for values in model.parameters():
+            values.add_(0.3 * torch.randn_like(values) * (values.ndim > 1))
+    return saved(model, RTDetrImageProcessor(size={"height": 64, "width": 64}), place)
+
+
 def saved(model, processor, place):
     model.save_pretrained(place)
     processor.save_pretrained(place)
@@ -116,7 +140,7 @@ def saved(model, processor, place):
 
 
 @pytest.mark.parametrize("features", ["detector", "map"])
-@pytest.mark.parametrize("build", [detr, yolos])
+@pytest.mark.parametrize("build", [detr, yolos, rt_detr])
 def test_regions_of_transformers_detectors(build, features, tmp_path):
     """Given the pixels that its own processor prepares, the file's regions are the detector's."""
     torch.manual_seed(0)
@@ -171,3 +195,24 @@ def test_features_of_given_boxes(build, tmp_path):
         (features,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
         assert features.shape == (1 + count, regions.features.shape[1])
         assert np.allclose(features, regions.features, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_file_that_knows_one_size_of_picture_is_none(tmp_path):
+    """Deformable DETR's trace has the shapes of its maps."""
+    backbone = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 16], depths=[1] * 4, layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = DeformableDetrConfig(
+        backbone_config=backbone, use_timm_backbone=False, use_pretrained_backbone=False, d_model=32, encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=10,
+        id2label={0: "cat", 1: "dog"}, init_std=0.5,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    processor = DetrImageProcessor(size={"shortest_edge": 160, "longest_edge": 320})
+    place = saved(DeformableDetrForObjectDetection(config), processor, tmp_path)
+    with pytest.raises(InputError, match=r"differ from PyTorch's|cannot run it"):
+        written(covered(load_detector("transformers", place, count=6, device="cpu")), tmp_path)
+    assert not (tmp_path / "d.onnx").exists()
