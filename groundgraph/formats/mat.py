@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from groundgraph.errors import InputError
+
+_TRIAL = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], variable_names=sys.argv[2:])"
 
 
 def load_mat(path: Path, names: Sequence[str], simplified: bool = False) -> dict[str, Any]:
@@ -22,6 +27,10 @@ def load_mat(path: Path, names: Sequence[str], simplified: bool = False) -> dict
     """
     from scipy.io import loadmat
 
+    # SciPy follows a damaged file's lengths wherever they lead; what that ends is another process.
+    trial = [sys.executable, "-c", _TRIAL, os.path.abspath(path), *names]
+    if path.is_file() and subprocess.run(trial, capture_output=True, check=False).returncode < 0:
+        raise InputError(f"{path}: no MATLAB file that can be read (reading it crashes); fetch it again")
     try:
         content: dict[str, Any] = loadmat(path, variable_names=names, simplify_cells=simplified)
     except NotImplementedError as error:

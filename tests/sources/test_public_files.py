@@ -172,7 +172,7 @@ def structures(rows):
     return array
 
 
-def test_hico_dets_own_matlab_file(tmp_path):
+def test_hico_dets_own_matlab_file(tmp_path, monkeypatch):
     # Fields of anno_bbox.mat as public readers have them (ho-rcnn's hico_det.py and others): coordinates and numbers
     # count from 1; a structure that is alone comes back without its array, and an invisible interaction has [].
     def box(*corners):
@@ -202,6 +202,10 @@ def test_hico_dets_own_matlab_file(tmp_path):
     assert second.triplets == (("person", "ride", "bicycle"),)
     assert len(split("hico-det", tmp_path, "test", **keys)[0]) == 2
     assert opened("hico-det", tmp_path, **keys).vocabularies()[1] == ("sit at", "ride")
+    with monkeypatch.context() as patch:  # as a damaged file can end SciPy's reader
+        patch.setattr("groundgraph.formats.mat._TRIAL", "import os; os.abort()")
+        with pytest.raises(InputError, match="reading it crashes"):
+            split("hico-det", tmp_path, **keys)
     (tmp_path / "anno_bbox.mat").write_bytes(b"MATLAB 5.0 MAT-file" * 20)
     with pytest.raises(InputError, match="no MATLAB file that can be read"):
         split("hico-det", tmp_path, **keys)
