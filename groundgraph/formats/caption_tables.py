@@ -33,7 +33,9 @@ CAPTIONS = (
 )
 IMAGES = ("image", "image_name", "filename", "file_name", "image_path", "filepath", "path", "key", "img", "image_id")
 ADDRESSES = ("url", "image_url", "img_url", "link")
-ENDINGS = (".csv", ".tsv", ".txt", ".token", *COLUMNAR)
+# What tables end in. In a folder the first kind that is there counts: beside parquet files, img2dataset writes a .txt a
+# picture, and others lay notes.
+KINDS = (COLUMNAR, (".csv", ".tsv", ".token"), (".txt",))
 _TOKENS = re.compile(r"([^\t]+)#\d+\t")  # Flickr's, without a header: name#number, caption
 _QUOTED = re.compile(r'\A"((?:[^"]|"")*)"\Z')  # a cell that pandas quoted, where other files have quotes as they are
 Row = tuple[int, Any, Any]  # number from 1, image, captions
@@ -43,7 +45,7 @@ def read_rows(path: Path, image: str | None = None, caption: str | None = None) 
     """The rows of a table, one after another: no more than some hundreds of them are held.
 
     Args:
-        path: One of ENDINGS.
+        path: One that ends in one of KINDS.
         image: The column of the pictures: names of files, or {"bytes", "path"} as the `datasets` library stores them.
             None: the first that is there of IMAGES, upper or lower case. A table of captions and addresses alone,
             without a header as Conceptual Captions has it (3M, or 12M, whose addresses come first) or with one, has
@@ -116,7 +118,7 @@ def _columns(path: Path, names: Sequence[str], image: str | None, caption: str |
 
 
 def captions_of(value: Any) -> list[str] | None:
-    """The captions in a cell: a text, a list of texts, or a JSON list as text; None: it is nothing of these."""
+    """The captions in a cell: a text, a list of texts, a JSON list as text, or {"raw": text}; None: none of these."""
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
@@ -124,4 +126,8 @@ def captions_of(value: Any) -> list[str] | None:
             return [value]
     if isinstance(value, str):
         return [value]
+    if isinstance(value, dict):  # as Karpathy's files have a sentence
+        return captions_of(value.get("raw"))
+    if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+        value = [part.get("raw") for part in value]
     return value if isinstance(value, list) and all(isinstance(text, str) for text in value) else None

@@ -322,3 +322,30 @@ def test_webdataset_members_in_folders_and_of_two_endings(tmp_path):
     (tmp_path / "x.tar").write_bytes(content.getvalue())
     rows, examples, notes = read("webdataset", tmp_path / "x.tar", tmp_path)
     assert rows == [("x/a/0.img.jpg", ("un café",))] and not notes and examples[0].path.endswith(".jpg")
+
+
+def test_what_img2dataset_wrote_as_files(tmp_path):
+    # img2dataset, output_format "files": a picture's .jpg, .txt and .json in a folder a shard, a parquet beside it.
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    picture(tmp_path / "out" / "00000" / "000000000.jpg")
+    write(tmp_path / "out" / "00000" / "000000000.txt", "a dog")
+    write(tmp_path / "out" / "00000" / "000000000.json", {"caption": "a dog", "key": "000000000", "status": "success"})
+    write(tmp_path / "out" / "00000_stats.json", {"count": 2, "successes": 1})
+    rows = {
+        "caption": ["a dog", "a cat"],
+        "url": ["http://x.org/1", "http://x.org/2"],
+        "key": ["000000000", "000000001"],
+    }
+    pq.write_table(pa.table(rows | {"status": ["success", "failed_to_download"]}), tmp_path / "out" / "00000.parquet")
+    own, _, notes = read("table", tmp_path / "out", tmp_path, images=str(tmp_path / "out"))
+    assert own == [("000000000", ("a dog",))] and "not there" in notes[0]
+
+
+def test_sentences_as_the_hub_has_karpathys_files(tmp_path):
+    # HuggingFaceM4/COCO: a sentence a row, {"raw", "tokens"}; others have a list of them.
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    picture(tmp_path / "a.jpg")
+    one = {"raw": "A dog .", "tokens": ["a", "dog"], "sentid": 1}
+    for sentences in (one, [one]):
+        pq.write_table(pa.Table.from_pylist([{"filename": "a.jpg", "sentences": sentences}]), tmp_path / "x.parquet")
+        assert read("table", tmp_path / "x.parquet", tmp_path, images=str(tmp_path))[0] == [("a.jpg", ("A dog .",))]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from groundgraph.data.sources.data_part import DataPart, Names
 from groundgraph.errors import InputError
-from groundgraph.formats.caption_tables import ENDINGS
+from groundgraph.formats.caption_tables import KINDS
 from groundgraph.formats.hugging_face import SPLITS, Files, split_files
 
 
@@ -59,20 +59,28 @@ class CaptionsData(DataPart):
         """The files of the splits of one folder of tables; empty where there is none."""
         folder = Path(self.captions[0]).expanduser()
         alone = self.source == "table" and len(self.captions) == 1 and folder.is_dir()
-        return split_files(folder, ENDINGS) if alone else {}
+        return split_files(folder, self._endings(folder)) if alone else {}
+
+    def _endings(self, folder: Path) -> tuple[str, ...]:
+        """What the files of data in a folder end in."""
+        if self.source != "table":
+            return {"webdataset": (".tar", ".tar.gz", ".tgz"), "karpathy": (".json",)}[self.source]
+        names = [path.name for path in folder.rglob("*")]
+        return next((kind for kind in KINDS if any(name.endswith(kind) for name in names)), sum(KINDS, ()))
 
     def files(self, split: str | None = None) -> list[Path]:
         """The files of a split, None: of all; those of folders in order. Raises InputError where there is none."""
         if by_split := self._by_split:
             return by_split[split] if split else [file for own in self.splits for file in by_split[own]]
-        endings = {"table": ENDINGS, "webdataset": (".tar", ".tar.gz", ".tgz"), "karpathy": (".json",)}[self.source]
         files: list[Path] = []
         for name in self.captions:
             path = Path(name).expanduser()
             if path.is_dir():
-                files += sorted(one for one in path.rglob("*") if one.name.endswith(endings) and one.is_file())
+                endings = self._endings(path)
+                own = sorted(one for one in path.rglob("*") if one.name.endswith(endings) and one.is_file())
+                if not own:
+                    raise InputError(f"{name}: no file ends in {', '.join(endings)}; name it in data.captions")
+                files += own
             else:
                 files.append(path)
-        if not files:
-            raise InputError(f"{self.captions[0]}: no file ends in {', '.join(endings)}; name it in data.captions")
         return files
