@@ -11,7 +11,9 @@ from scipy.io import savemat
 from test_caption_files import read
 from test_graph_data import opened, picture, split, write
 
+from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
+from groundgraph.formats.vg150 import read_image_list, read_phrases
 
 
 def test_flickr30k_entities_pixels_count_from_1(tmp_path):
@@ -238,6 +240,24 @@ def test_sgg_benchmarks_bare_predicates(tmp_path):
     write(tmp_path / "train.json", content)
     (example,), notes = split("coco-relations", tmp_path, images=None)
     assert example.triplets == (("person", "riding", "horse"),) and not notes
+
+
+def test_visual_genomes_versions(tmp_path):
+    # homes.cs.washington.edu/~ranjay/visualgenome: image_data.json has "image_id", in version 1.0 "id"; a region has
+    # its image's id or the entry alone has it.
+    size = {"width": 500, "height": 281, "coco_id": 547168, "flickr_id": 8505158818}
+    url = {"url": "https://cs.stanford.edu/people/rak248/VG_100K/2370463.jpg"}
+    region = {"x": 117, "y": 79, "width": 249, "height": 107, "phrase": "a cat sitting on a table."}
+    entries = (
+        {"image_id": 2407890, "regions": [region | {"region_id": 1353, "synsets": []}]},
+        {"id": 2407890, "regions": [region | {"id": 1353, "image": 2407890}]},
+        {"regions": [region | {"region_id": 1353, "image_id": 2407890}]},
+    )
+    for key, entry in zip(("image_id", "id", "image_id"), entries, strict=True):
+        (image,) = read_image_list(write(tmp_path / "image_data.json", [{key: 2407890} | url | size]))
+        assert (image.id, image.coco_id, image.size) == (2407890, 547168, (500, 281))
+        path, skipped = write(tmp_path / "region_descriptions.json", [entry]), Skipped()
+        assert read_phrases(path, {2407890}, {2407890}, skipped) == {2407890: (region["phrase"],)} and not skipped.items
 
 
 @pytest.mark.parametrize("name", ["results_20130124.token", "Flickr8k.token.txt"])

@@ -92,7 +92,8 @@ def read_image_list(path: str | Path) -> list[ListedImage]:
         raise InputError(f"{path}: not a JSON list of images; give image_data.json of Visual Genome")
     images: dict[int, ListedImage] = {}
     for number, entry in enumerate(raw):
-        name = whole_number(entry.get("image_id")) if isinstance(entry, dict) else None
+        # Version 1.0 calls it id.
+        name = whole_number(entry.get("image_id", entry.get("id"))) if isinstance(entry, dict) else None
         if name is None:
             raise InputError(f"{path}: entry {number} has no whole number as image_id; fetch the file again")
         if name in images:
