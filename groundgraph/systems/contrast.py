@@ -45,7 +45,7 @@ def own_log_p(logits: Tensor, batch: SystemBatch, nothing: float = MASKED_LOGIT)
     Args:
         logits: [b, V, C], or log probabilities.
         batch: With the text graphs.
-        nothing: The logit of being none of them, by which the regions of an image of one category differ.
+        nothing: The logit of being none of them.
 
     Returns:
         [b, E, V].
@@ -55,11 +55,37 @@ def own_log_p(logits: Tensor, batch: SystemBatch, nothing: float = MASKED_LOGIT)
     return batch.of_entities(logits - total.logaddexp(total.new_tensor(nothing)))
 
 
+@torch.no_grad()
+def evidence(logits: Tensor, batch: SystemBatch) -> Tensor:
+    """How much more each region looks like each category than regions do where nobody says that it is shown.
+
+    The contrast leaves open what may be added to all logits of a category; this is without it.
+
+    Args:
+        logits: [b, V, C], which `category_contrast` teaches.
+        batch: With the text graphs.
+
+    Returns:
+        [b, V, C]: the logits, less log mean exp of those of the regions of the step's images that do not name the
+        category (where all do, of all).
+    """
+    scores = image_scores(logits, batch)
+    silent = ~batch.mentioned | batch.mentioned.all(0)
+    return logits - (scores.masked_fill(~silent, MASKED_LOGIT).logsumexp(0) - silent.sum(0).log())
+
+
+def image_scores(logits: Tensor, batch: SystemBatch) -> Tensor:
+    """Log mean exp of each category's logits [b, V, C] over an image's regions: [B, C], of all the step's images."""
+    regions = batch.regions
+    scores = logits.masked_fill(~regions[..., None], MASKED_LOGIT).logsumexp(1)
+    return batch.share.gather(scores - regions.sum(1, keepdim=True).clamp(min=1).log())
+
+
 def category_contrast(logits: Tensor, batch: SystemBatch) -> Tensor:
     """Which of the step's images each entity belongs to: `grounding.losses.entity_contrast` over categories.
 
-    An image's score for a category is log mean_v exp(logit of region v). An entity's own image is set against those
-    that nobody says to show its category, by cross-entropy.
+    An image's score for a category is `image_scores`. An entity's own image is set against those that nobody says to
+    show its category, by cross-entropy.
 
     Args:
         logits: [b, V, C] of this process's images.
@@ -68,9 +94,7 @@ def category_contrast(logits: Tensor, batch: SystemBatch) -> Tensor:
     Returns:
         A scalar, the mean over all the step's entities; 0 in a step of one image.
     """
-    share, regions = batch.share, batch.regions
-    scores = logits.masked_fill(~regions[..., None], MASKED_LOGIT).logsumexp(1)
-    scores = share.gather(scores - regions.sum(1, keepdim=True).clamp(min=1).log())  # [B, C]
+    share, scores = batch.share, image_scores(logits, batch)
     others = scores.masked_fill(batch.mentioned, MASKED_LOGIT).logsumexp(0)  # [C]
     own = scores[share.rows].gather(1, batch.categories)
     rest = others[batch.categories]

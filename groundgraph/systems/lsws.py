@@ -31,7 +31,7 @@ from groundgraph.grounding.layers import MASKED_LOGIT, initialise, mean_where
 from groundgraph.grounding.lsws import GraphContext
 from groundgraph.sgg.batch import Batch, Sizes, overlaps
 from groundgraph.sgg.inference import GraphTask, InferenceConfig
-from groundgraph.systems.contrast import ContrastHead, category_contrast, own_log_p
+from groundgraph.systems.contrast import ContrastHead, category_contrast, evidence, own_log_p
 from groundgraph.systems.graphs import allowed_pairs, completed_graph, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
@@ -109,7 +109,7 @@ class LswsSystem(SystemModel):
         if c.contrast_weight:
             logits = self.categories(self.contrast(features))
             terms["contrast"] = c.contrast_weight * category_contrast(logits, batch)
-            fit = guide = own_log_p(logits, batch, nothing=0.0)
+            fit = guide = own_log_p(evidence(logits, batch), batch, nothing=0.0)
         near = overlaps(batch.images.boxes) > c.overlap
         refinement = fit.new_zeros(())
         for log_p in self.detections(features):

@@ -13,9 +13,9 @@ graph a caption, whose entities are aligned each for itself, where the released 
 multiplies its class's probability; predicate nodes begin normally instead of uniformly distributed, so that they differ
 more; boxes of one thing are suppressed before roles are read. Ours: inputs are standardised; an entity's logits are
 those before messages plus those after them; `contrast_weight`: unless it is 0, a head of its own learns what regions
-are called (`ContrastHead`), and entities are aligned by the product of its probabilities and the entity nodes', both
-among the image's entities (`own_log_p`) and to the power of `GUIDE_WEIGHT`, while the losses are of all categories. Without, some seeds exchange things
-that come together.
+are called (`ContrastHead`), and entities are aligned by its probabilities, to the power of `GUIDE_WEIGHT`, times the
+entity nodes', both among the image's entities (`own_log_p`), while the losses are of all categories. Without, some
+seeds exchange things that come together.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ from groundgraph.grounding.vspnet import Costs, RolePassing, align, aligned
 from groundgraph.sgg.batch import Batch, Sizes
 from groundgraph.sgg.inference import GraphTask, InferenceConfig
 from groundgraph.sgg.pairs import box_geometry
-from groundgraph.systems.contrast import ContrastHead, category_contrast, own_log_p
+from groundgraph.systems.contrast import ContrastHead, category_contrast, evidence, own_log_p
 from groundgraph.systems.graphs import allowed_pairs, graph_of, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
 
-
-GUIDE_WEIGHT = 4.0  # of the names against the roles in the alignment: with 1 roles kept a wrong exchange together
+GUIDE_WEIGHT = 4.0  # of the head in the alignment: with 1, nodes and roles kept a wrong exchange together
 
 
 class VspnetSystemConfig(SystemConfig):
@@ -112,8 +111,8 @@ class VspnetSystem(SystemModel):
             features = dropout(self.inputs(batch.images.features), self.config.dropout, self.training)
             logits = self.categories(self.contrast(features))
             terms["contrast"] = self.config.contrast_weight * category_contrast(logits, batch)
-            guide = own_log_p(logits, batch, nothing=0.0)
-            guided = whole._replace(entity=-GUIDE_WEIGHT * (guide + own_log_p(graph.entities, batch)))
+            guide = own_log_p(evidence(logits, batch), batch, nothing=0.0)
+            guided = whole._replace(entity=-GUIDE_WEIGHT * guide - own_log_p(graph.entities, batch))
         regions, nodes = align(guided, batch, self.config.alignments, torch.zeros_like(batch.predicates))
         entity, predicate, role = aligned(whole, batch, regions, nodes)
         terms |= {

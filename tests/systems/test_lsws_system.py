@@ -10,7 +10,7 @@ from torch.nn.functional import leaky_relu
 
 from groundgraph.sgg.batch import overlaps
 from groundgraph.sgg.inference import InferenceConfig, predict
-from groundgraph.systems.contrast import own_log_p
+from groundgraph.systems.contrast import evidence, own_log_p
 from groundgraph.systems.graphs import completed_graph, named_nodes
 from groundgraph.systems.lsws import best_region, region_labels
 
@@ -119,7 +119,7 @@ def test_the_contrasts_head_says_what_the_detectors_learn():
     model, batch = untrained("lsws", refinements=2), step(range(3))
     with torch.no_grad():
         logits = model.categories(model.contrast(model.inputs(batch.images.features)))
-        guide = own_log_p(logits, batch, nothing=0.0)
+        guide = own_log_p(evidence(logits, batch), batch, nothing=0.0)
         near = overlaps(batch.images.boxes) > 0.5
         expected, fit = 0.0, guide
         for log_p in model.detections(model.inputs(batch.images.features)):

@@ -10,7 +10,7 @@ from torch.nn.functional import leaky_relu
 
 from groundgraph.sgg.batch import collate
 from groundgraph.sgg.inference import InferenceConfig, predict
-from groundgraph.systems.contrast import category_contrast, own_log_p
+from groundgraph.systems.contrast import category_contrast, evidence, own_log_p
 from groundgraph.systems.graphs import graph_of
 from groundgraph.systems.text_graphs import TextGraph, system_batch
 from groundgraph.systems.vspnet import ImageGraph, costs
@@ -122,6 +122,17 @@ def test_an_entitys_probability_among_its_images_own_by_hand():
     total = 1 / p * math.exp(logits[1, 3, c])
     p = math.exp(logits[1, 3, c]) / (total + math.exp(2.0))
     assert math.isclose(own_log_p(logits, batch, nothing=2.0)[1, 2, 3].item(), math.log(p), rel_tol=1e-4)
+
+
+def test_evidence_is_less_what_silent_images_have_by_hand():
+    batch = step()
+    logits = torch.randn(3, 5, CATEGORIES, generator=torch.Generator().manual_seed(1))
+    table = evidence(logits, batch)
+    silent = {c: [i for i in range(3) if not batch.mentioned[i, c]] or [0, 1, 2] for c in range(CATEGORIES)}
+    for c, images in silent.items():
+        level = math.log(sum(math.exp(logits[i, v, c]) for i in images for v in range(5)) / (5 * len(images)))
+        assert math.isclose(table[1, 3, c].item(), logits[1, 3, c].item() - level, rel_tol=1e-3, abs_tol=1e-4)
+    assert torch.allclose(evidence(logits + torch.arange(6.0), batch), table, atol=1e-4)
 
 
 def test_a_lone_entity_goes_where_the_contrasts_head_has_it():
