@@ -1,5 +1,7 @@
 """Grounders that learn, the batches they are given, and their storing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -96,6 +98,29 @@ def test_self_guided_prefers_the_teacher_whose_regions_fit():
         weights = torch.stack(both, -1).softmax(-1)
     disagree = (batch.object != batch.interaction).any(-1)
     assert weights[..., 1][disagree].mean() > 0.55
+
+
+@pytest.mark.parametrize("fusing", ["average", "expert", "self", "product"])
+@pytest.mark.parametrize("name", ["two-teachers", "pairs"])
+def test_a_third_teacher_is_followed_by_every_rule(name, fusing):
+    """It alone is right; the object-aware one is silent, the interaction-aware one points anywhere, or everywhere."""
+    if name == "pairs" and fusing == "self":
+        pytest.skip("pairs have no adaptor")
+    train, _ = world(120, 0)
+    data, answers = world(40, 9)
+    wrong = one_wrong(train, 3)
+    weights = np.tile(np.float32([0, 0, 1]), (3, 1)) if fusing == "expert" else None
+    taught = [
+        GroundingImage(i.embeddings, i.features, i.object * 0, w.object, weights, phrase=i.object)
+        for i, w in zip(train, wrong, strict=True)
+    ]
+    if fusing == "product":  # in which a sure wrong one would have its way
+        taught = [replace(image, interaction=np.full((3, 5), 0.2, np.float32)) for image in taught]
+    assert taught[0].targets.shape == (3, 3, 5) and pad(taught).targets.shape == (120, 3, 3, 5)
+    own = {"pairs": {"fusing": fusing, "unknown_weight": 1.0}} if name == "pairs" else {"fusing": fusing}
+    grounder = build_grounder(name, GroundingConfig(**SHORT, epochs=12, official=False, **own))
+    curves = grounder.train(taught, taught[:20], seed=1)
+    assert curves["kd"][-1] < curves["kd"][0] and accuracy(grounder, data, answers) > 0.6  # chance is 0.2
 
 
 def test_official_runs_with_batches_of_entities():
