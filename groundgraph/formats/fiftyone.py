@@ -42,7 +42,8 @@ def write_fiftyone(folder: str | Path, images: Iterable[AnnotatedImage], vocabul
         file.write("\n]}\n")
     classes = json.dumps({"objects": [*vocabularies[0]], "relations": [*vocabularies[1]]}, ensure_ascii=False)
     with atomic_write(folder / METADATA) as temporary, open_text(temporary) as file:
-        file.write(f'{_FIRST}}}, "media_type": "image", "classes": {classes}}}\n')
+        # Without a "version", FiftyOne takes the dataset's classes from its info.
+        file.write(f'{_FIRST}, "classes": {classes}}}, "media_type": "image"}}\n')
     return counts
 
 

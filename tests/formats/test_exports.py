@@ -55,6 +55,7 @@ def test_fiftyone(tmp_path):
     assert write_fiftyone(tmp_path / "f", images(), VOCABULARIES) == COUNTS
     metadata = json.loads((tmp_path / "f" / "metadata.json").read_text(encoding="utf-8"))
     assert "version" not in metadata  # FiftyOne then infers the fields
+    assert metadata["info"]["classes"] == {"objects": [*VOCABULARIES[0]], "relations": [*VOCABULARIES[1]]}
     first, second = json.loads((tmp_path / "f" / "samples.json").read_text(encoding="utf-8"))["samples"]
     assert first["filepath"].startswith("/") or first["filepath"][1] == ":"
     hat = first["objects"]["detections"][1]
