@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import cast
 
 import torch
@@ -61,21 +62,19 @@ class Grounding(OneImage):
         predicates = torch.cat([predicates, torch.zeros_like(entities[0, :1])])
         triplets = torch.cat([triplets, triplets.new_zeros(1, 2)])
         counts = torch.arange(triplets.shape[0]) < triplets.shape[0] - 1
-        nothing = features.new_zeros(0)
-        batch = PaddedSet(
-            embeddings=entities,
-            entities=torch.ones_like(entities[..., 0], dtype=torch.bool),
-            features=features,
-            regions=torch.ones_like(features[..., 0], dtype=torch.bool),
-            object=nothing,
-            interaction=nothing,
-            reliability=nothing,
-            triplets=triplets[None],
-            triplet_mask=counts[None],
-            predicates=predicates[None],
-            boxes=named.get("boxes", features[0, :, :4])[None],
-            confidences=torch.ones_like(features[..., 0]),
-        )
+        taught = {field.name: features.new_zeros(0) for field in fields(PaddedSet) if field.name != "share"}
+        read = {
+            "embeddings": entities,
+            "entities": torch.ones_like(entities[..., 0], dtype=torch.bool),
+            "features": features,
+            "regions": torch.ones_like(features[..., 0], dtype=torch.bool),
+            "triplets": triplets[None],
+            "triplet_mask": counts[None],
+            "predicates": predicates[None],
+            "boxes": named.get("boxes", features[0, :, :4])[None],
+            "confidences": torch.ones_like(features[..., 0]),
+        }
+        batch = PaddedSet(**taught | read)
         return cast(Trainable, self.model).score(batch)[0]
 
 
