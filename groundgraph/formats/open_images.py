@@ -6,10 +6,12 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-from groundgraph.data.text import plain, text_file
+from groundgraph.data.text import plain, read_json, text_file
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.boxed_image import BoxedImages, RelatedBoxes
+from groundgraph.formats.boxed_image import NOT_ONE, BoxedImages, RelatedBoxes
+from groundgraph.formats.entries import vocabulary
+from groundgraph.formats.psg import numbered_image
 
 RELATION = ("RelationshipLabel", "RelationLabel")  # of V6, and before
 SIDES = ("XMin", "YMin", "XMax", "YMax")
@@ -23,14 +25,19 @@ def read_open_images(path: Path, names: Path, split: str, skipped: Skipped) -> B
     Boxes of one label and place are one. Lines with "is" say an attribute, and are left out.
 
     Args:
-        path: CSV with COLUMNS and a relation.
+        path: CSV with COLUMNS and a relation; or vrd-train-anno.json as PySGG and the papers that measure by its split
+            have it: a list of {img_fn, img_size, bbox: x1, y1, x2, y2 in pixels, det_labels, rel: [subject, object,
+            predicate]}, numbers from 0.
         names: oidv6-class-descriptions.csv or class-descriptions-boxable.csv: label, name; with a header or without.
+            Of JSON categories_dict.json: {"obj": names, "rel": names}.
         split: Of which the file is; pictures may lie in a folder of its name, as they are fetched.
         skipped: Gets what is left out, counted.
 
     Raises:
         InputError: A file or column is missing; names it.
     """
+    if path.suffix == ".json":
+        return _from_json(path, names, split, skipped)
     with text_file(names, "class descriptions of Open Images", newline="") as file:
         called = {row[0].strip(): plain(row[1]).lower() for row in csv.reader(file) if len(row) > 1 and plain(row[1])}
     images: dict[str, RelatedBoxes] = {}
@@ -71,6 +78,32 @@ def read_open_images(path: Path, names: Path, split: str, skipped: Skipped) -> B
             if related.places
         ]
     )
+
+
+def _from_json(path: Path, names: Path, split: str, skipped: Skipped) -> BoxedImages:
+    content, listed = read_json(path, "vrd-train-anno.json of PySGG"), read_json(names, "categories_dict.json of PySGG")
+    if not isinstance(content, list) or not isinstance(listed, dict) or not {"obj", "rel"} <= listed.keys():
+        wrong = path if not isinstance(content, list) else names
+        raise InputError(f"{wrong}: no vrd-train-anno.json or categories_dict.json as PySGG has them; fetch it again")
+    categories = vocabulary([name.lower() for name in vocabulary(listed["obj"], names)], names)
+    predicates = tuple(name.replace("_", " ") for name in vocabulary(listed["rel"], names))
+    images = []
+    for number, entry in enumerate(content):
+        try:
+            name, (width, height) = entry["img_fn"], map(float, entry["img_size"])
+            make = numbered_image(
+                name,
+                f"{name}.jpg",
+                (width, height),
+                entry["bbox"],
+                entry["det_labels"],
+                dict.fromkeys(map(tuple, entry["rel"])),
+                _places(name, split),
+            )
+            images.append(make(categories, predicates))
+        except NOT_ONE as error:
+            skipped.add(f"{path.name}[{number}]", f"an entry that is not PySGG's: {type(error).__name__} {error}")
+    return BoxedImages(images, (categories, predicates))
 
 
 def _places(name: str, split: str) -> tuple[str, ...]:

@@ -86,6 +86,21 @@ def test_open_images_folders_and_descriptions_without_a_header(tmp_path, folder)
     assert [path.exists() for path in source.pictures()] == [True]
 
 
+def test_open_images_as_pysgg_splits_it(tmp_path):
+    # An entry as quoted in readers of pysgg/data/datasets/open_image.py (SHTUPLUS/PySGG), with fewer categories.
+    entry = {"bbox": [[53, 129, 880, 357], [0, 129, 878, 357]], "det_labels": [2, 0], "rel": [[0, 1, 1], [0, 1, 1]]}
+    entry |= {"img_size": [1024, 768], "img_fn": "003e363ce1f302cd"}
+    write(tmp_path / "vrd-train-anno.json", [entry, {}])
+    write(tmp_path / "categories_dict.json", {"obj": ["Man", "Car", "Horse"], "rel": ["at", "inside_of"]})
+    picture(tmp_path / "images" / "003e363ce1f302cd.jpg", (1024, 768))
+    names = {"train_annotations": "vrd-train-anno.json", "names": "categories_dict.json"}
+    (example,), notes = split("open-images", tmp_path, **names)
+    assert example.triplets == (("horse", "inside of", "man"),) and len(example.truth.relations) == 1
+    assert example.truth.boxes[0].tolist() == [53, 129, 880, 357] and "not PySGG's" in notes[0]
+    vocabularies = opened("open-images", tmp_path, **names).vocabularies()
+    assert vocabularies == (("man", "car", "horse"), ("at", "inside of"))
+
+
 def test_descriptions_that_do_not_fit_are_told(tmp_path):
     line = "000ac95750ac7399,/m/04yx4,/m/0jyfg,0.1,0.5,0.1,0.9,0.2,0.3,0.1,0.15,wears"
     write(tmp_path / "oidv6-train-annotations-vrd.csv", f"{OPEN_IMAGES}RelationshipLabel\n{line}\n")
