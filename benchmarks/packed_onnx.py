@@ -30,6 +30,7 @@ from statistics import median
 
 import torch
 from motifs import REGIONS, SIZES, batch_of
+from needs import needs
 from torchvision.models import get_model
 
 import groundgraph
@@ -155,7 +156,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    require_onnx()
+    with needs():
+        require_onnx()
     torch.set_num_threads(arguments.threads)
     result: dict[str, object] = {"threads": arguments.threads}
     with tempfile.TemporaryDirectory() as scratch:

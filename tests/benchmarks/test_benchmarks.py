@@ -19,6 +19,7 @@ CSV = 'caption,graph\na dog,"( dog , is , big )"\n'
         (["evaluation.py", "nosuch.npz"], (), "nosuch.npz"),
         (["store.py", "5", "nosuch"], (), "nosuch"),
         (["feeding.py", "nosuch"], (), "nosuch: no photos"),
+        (["packed_onnx.py"], ("onnxruntime",), 'needs onnxruntime: pip install "groundgraph[onnx]"'),
         (["extraction.py", "10"], ("ray",), "package ray is not installed: pip install -e '.[ray]'"),
     ],
 )

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import groundgraph
+from groundgraph.cli import app
 from groundgraph.errors import InputError
 from groundgraph.models import resolve
 from groundgraph.pretrained.model import SceneGraphModel
@@ -125,6 +127,17 @@ def test_the_manifest_says_what_is_there_and_why_the_rest_is_not(portable, run, 
     manifest = json.loads((tmp_path / "onnx" / "manifest.json").read_text())
     assert manifest["parts"]["grounder"] == {"why not": "sgnls has no grounder that learnt"}
     assert not (tmp_path / "onnx" / "grounder.onnx").exists()
+
+
+def test_what_is_left_out_is_said(run, tmp_path, monkeypatch):
+    def refuse(detector):
+        raise InputError("nobody wrote it down")
+
+    monkeypatch.setattr(folder.detectors, "DetectedRegions", refuse)
+    done = CliRunner().invoke(app, ["pack", str(run), str(tmp_path / "packed"), "--onnx"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0 and "no ONNX of the detector: nobody wrote it down" in done.output
+    with pytest.raises(SystemExit, match="the detector is not here: nobody wrote it down"):
+        example(tmp_path / "packed" / "onnx").Model(tmp_path / "packed" / "onnx")
 
 
 def test_without_the_extra(run, tmp_path, monkeypatch):

@@ -142,17 +142,20 @@ def preparation_of(detector: TransformersDetector) -> dict[str, Any]:
     from groundgraph.pretrained.onnx.predict import prepared
 
     processor = detector.processor
-    size = dict(processor.size)
-    rule: dict[str, Any] = {"resample": int(processor.resample)}
+
+    def says(name: str, otherwise: Any = None) -> Any:
+        return getattr(processor, name, None) or otherwise
+
+    size = dict(says("size", {})) if says("do_resize") else {}
+    rule: dict[str, Any] = {"resample": int(says("resample", Image.Resampling.BILINEAR))}
     if "shortest_edge" in size:
         rule |= {"short": size["shortest_edge"], "long": size.get("longest_edge") or 1_000_000}
     elif "height" in size:
         rule["size"] = [size["width"], size["height"]]
-    rule["scale"] = processor.rescale_factor if processor.do_rescale else 1.0
-    normal = bool(processor.do_normalize)
+    rule["scale"] = says("rescale_factor") if says("do_rescale") else 1.0
+    normal = says("do_normalize")
     rule["mean"], rule["std"] = (
-        list(values) if normal else [rest] * 3
-        for values, rest in ((processor.image_mean, 0.0), (processor.image_std, 1.0))
+        list(says(name)) if normal else [none] * 3 for name, none in (("image_mean", 0.0), ("image_std", 1.0))
     )
     for picture in map(example_picture, ((90, 60), (40, 70), (64, 64))):
         inputs = detector.prepare([picture])

@@ -40,10 +40,14 @@ class Model:
 
     def __init__(self, folder: Path = HERE, vocabulary: str | Path | None = None, threads: int = 0) -> None:
         self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        parts = {name: str(folder / part["file"]) for name, part in self.manifest["parts"].items() if "file" in part}
+        parts = {name: part for name, part in self.manifest["parts"].items() if name != "grounder"}
+        for name, part in parts.items():
+            if "file" not in part:
+                raise SystemExit(f"{folder}: the {name} is not here: {part['why not']}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: as many as there are cores
-        self.run = {name: onnxruntime.InferenceSession(file, options).run for name, file in parts.items()}
+        files = {name: str(folder / part["file"]) for name, part in parts.items()}
+        self.run = {name: onnxruntime.InferenceSession(file, options).run for name, file in files.items()}
         self.vocabulary = dict(np.load(vocabulary or folder / "vocabulary.npz"))
         self.categories, self.predicates = (self.vocabulary.pop(f"{kind} names") for kind in ("category", "predicate"))
         self.showing = self.manifest["showing"] | ({"calibration": None, "min score": 0} if vocabulary else {})
