@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -54,6 +54,16 @@ def locate(folder: str | Path, name: str) -> Path:
         except OSError:  # a name longer than the file system allows
             break
     raise ImageError(f"{_shown(Path(folder) / name)}: no such image; check the image folder or leave the entry out")
+
+
+def locate_any(folder: str | Path, names: Sequence[str]) -> Path:
+    """The path of the first name that is there. Raises ImageError as `locate`, for the first name."""
+    for name in names if len(names) > 1 else ():
+        try:
+            return locate(folder, name)
+        except ImageError:
+            continue
+    return locate(folder, names[0])
 
 
 def _spellings(folder: Path, name: str) -> Iterator[Path]:

@@ -376,6 +376,17 @@ def test_what_img2dataset_wrote_as_files(tmp_path):
     assert own == [("000000000", ("a dog",))] and "not there" in notes[0]
 
 
+def test_cocos_pictures_named_without_their_folder(tmp_path):
+    # yerevann/coco-karpathy and others on the hub: "filename" alone, the pictures in COCO's train2014 and val2014.
+    for part in ("train2014", "val2014"):
+        picture(tmp_path / "coco" / part / f"COCO_{part}_000000000042.jpg")
+    (tmp_path / "t.csv").write_text(
+        "filename,caption\nCOCO_train2014_000000000042.jpg,a\nCOCO_val2014_000000000042.jpg,b\n"
+    )
+    own, examples, notes = read("table", tmp_path / "t.csv", tmp_path, images=str(tmp_path / "coco"))
+    assert len(own) == 2 and examples[1].path.endswith("coco/val2014/COCO_val2014_000000000042.jpg") and not notes
+
+
 def test_sentences_as_the_hub_has_karpathys_files(tmp_path):
     # HuggingFaceM4/COCO: a sentence a row, {"raw", "tokens"}; others have a list of them.
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")

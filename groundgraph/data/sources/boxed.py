@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from groundgraph.data.boxes import inside, shares, upright
-from groundgraph.data.images import ImageError, image_frame, locate
+from groundgraph.data.images import image_frame, locate_any
 from groundgraph.data.types import Example, GroundTruth, Mention, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import BoxedImage
@@ -23,12 +23,7 @@ Words = tuple[str, str, str]
 
 def picture_of(image: BoxedImage, folder: str | Path) -> Path:
     """Where an image's picture lies in a folder. Raises ImageError naming the usual place, if it is nowhere."""
-    for name in image.other_names and (image.file_name, *image.other_names):
-        try:
-            return locate(folder, name)
-        except ImageError:
-            continue
-    return locate(folder, image.file_name)
+    return locate_any(folder, (image.file_name, *image.other_names))
 
 
 def boxed_example(image: BoxedImage, folder: str | Path | None, skipped: Skipped) -> Example | None:

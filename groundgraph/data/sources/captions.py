@@ -7,6 +7,7 @@ parquet) are written into the run's folder, where every later stage finds them.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from groundgraph.data.files import atomic_write
-from groundgraph.data.images import ImageError, locate
+from groundgraph.data.images import ImageError, locate_any
 from groundgraph.data.sources.caption_config import CaptionsData
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.text import plain
@@ -24,6 +25,7 @@ from groundgraph.formats.caption_tables import captions_of, read_rows
 from groundgraph.formats.karpathy import read_karpathy
 from groundgraph.formats.webdataset import read_tar
 
+_COCO = re.compile(r"COCO_(\w+?)_\d+\.")
 MOST = 1000  # captions of an image
 
 
@@ -108,7 +110,7 @@ class CaptionsSource:
         """Where an image is: written out into `folder` where the file holds it, else in the folder of the pictures.
 
         A name without an ending (img2dataset's keys) is looked for with .jpg, and in the folder of its first five
-        digits.
+        digits; COCO's of 2014 in the folder that it has the name of too.
         """
         if isinstance(picture, dict) and picture.get("bytes"):
             ending = Path(name).suffix.lower() or ".jpg"
@@ -119,13 +121,11 @@ class CaptionsSource:
             return path
         if self.data.images is None:
             raise ImageError(f"{name}: data.images is null, and the file has no pictures in it; name their folder")
-        names = [name] if Path(name).suffix else [name, f"{name}.jpg", f"{name[:5]}/{name}.jpg", f"{name}.png"]
-        for own in names[:-1]:
-            try:
-                return locate(self.data.images, own)
-            except ImageError:
-                continue
-        return locate(self.data.images, names[-1])
+        part = _COCO.match(name)
+        others = [f"{part[1]}/{name}"] if part else []
+        if not Path(name).suffix:
+            others = [f"{name}.jpg", f"{name[:5]}/{name}.jpg", f"{name}.png"]
+        return locate_any(self.data.images, [name, *others])
 
 
 def _texts(rows: Iterable[tuple[int, Any, Any]]) -> list[str]:
