@@ -43,7 +43,7 @@ CSS = """
 #samples p { margin: 0; font-size: .85rem; color: var(--block-info-text-color); }
 #samples button { justify-content: start; padding: .3rem .5rem; font-weight: 400; text-align: left; }
 #samples button img { width: 2rem; height: 2rem; max-height: none; border-radius: 4px; }
-#result { padding: 0; }
+#head .html-container, #result .html-container, #samples .html-container { padding: 0; }
 #result iframe { width: 100%; height: 1150px; border: 0; display: block; }
 #result .message { padding: 1rem 1.25rem; border: 1px solid var(--border-color-primary); border-radius: 6px; }
 #result .problem { border-left: 5px solid #b3261e; }
@@ -224,13 +224,14 @@ def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
 
 def _head(model: SceneGraphModel, name: str | None) -> str:
     """The title and what the model is, in a sentence each."""
-    title = model.parts.recipe.methods[model.parts.method].title
-    which = (
-        f"Model: {name}." if name else "This is the bundled miniature: it knows drawn scenes, and nothing of photos."
-    )
+    if name is None:
+        which = "This is the bundled miniature: it knows drawn scenes, and nothing of photos."
+    else:
+        which = f"Model: {Path(name).resolve().name if Path(name).exists() else name}."  # no path of the server's
+    grounder = html.escape(model.parts.method)
     return (
         "<h1>groundgraph</h1><p>Which box does each word of a caption mean, and what does a scene-graph generator that "
-        f"learnt from captions find by itself? {html.escape(which)} Words are grounded by “{html.escape(title)}”. "
+        f"learnt from captions find by itself? {html.escape(which)} Words are grounded by “{grounder}”. "
         "Photos are deleted when their page is closed.</p>"
     )
 

@@ -17,6 +17,8 @@ def check_photo(path: Path) -> None:
     Raises:
         InputError: The cause and the fix, without the server's paths.
     """
+    if not path.exists():  # a browser that was away had been taken to have left
+        raise InputError("This photo is no longer here, for its page was away for a while. Drop it again.")
     try:
         width, height = header_size(path)
     except TooLargeError as error:

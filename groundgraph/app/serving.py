@@ -48,6 +48,7 @@ def serve(model: str | os.PathLike[str] | None = None, method: str | None = None
             max_file_size=MAX_BYTES,
             run_history=False,  # which keeps photos in the browser
             footer_links=[],
+            enable_monitoring=False,
             ssr_mode=False,
             theme=page.THEME,
             css=page.CSS,

@@ -291,6 +291,7 @@
       style: netStyle(),
       // Objects start where they are in the picture, so that the graph resembles it and is the same every time.
       layout: { name: "cose", animate: false, randomize: false, padding: 28, nodeDimensionsIncludeLabels: true, idealEdgeLength: () => 90, nodeOverlap: 24 },
+      maxZoom: 1.4, // few objects need not fill the frame
       userZoomingEnabled: false,
       userPanningEnabled: false,
       boxSelectionEnabled: false,

@@ -40,7 +40,7 @@ def test_every_sample_has_its_words_and_relations(finder, samples):
         finding = finder.find(photo, caption)
         assert len(finding.record(finding.min_score)["caption"]["entities"]) >= 2
         assert finding.shown(finding.min_score).relations and not finding.notes
-        assert set(finding.case["targets"]) == {"object", "interaction", "fused"}
+        assert finding.case["targets"]["object"] is not None
         assert finding.case["maps"] and finding.case["targets"]["interaction"] is not None
 
 

@@ -151,6 +151,7 @@ def downloaded(page, kind):
 
 def test_a_word_pointed_at_shows_its_box_and_the_teachers(opened):
     page = opened()
+    assert "grounded by “pairs”" in page.locator("#head").inner_text()
     assert "knows drawn scenes" in page.locator("#head").inner_text()
     frame = result(page)
     panels = frame.locator("#cases .panels figure")
@@ -244,6 +245,7 @@ def test_a_phone(opened):
     page.wait_for_function("document.getElementById('result').getBoundingClientRect().top < 100")
     frame = result(page)
     assert frame.locator("html").evaluate("e => e.scrollWidth <= innerWidth")
+    assert frame.locator("#cases .panels figure").first.evaluate("e => e.clientWidth") > 120  # two in a row
     frame.locator("#cases .caption .entity", has_text="men").tap()
     assert frame.locator("#cases .panels figure").nth(3).locator(".box:not(.dim) b").inner_text() == "men"
 
