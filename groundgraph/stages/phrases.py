@@ -83,11 +83,10 @@ class PhraseFinder:
         expect_pictures(self.run, self.pictures, split, part)
         pictures = [self.pictures.open(images[i].path) for i in full]
         rows = self.teacher.targets(pictures, [proposals[i] for i in full], [captions[i] for i in full])
-        found = dict(zip(full, rows, strict=True))
+        by_image = dict(zip(full, rows, strict=True))
         for i, (own, candidates) in enumerate(zip(captions, proposals, strict=True)):
-            none = np.zeros((0, len(candidates)), np.float32)
-            targets = np.concatenate([none, *found[i]]) if i in found else np.zeros((len(entities(own)), 0), np.float32)
-            yield {"targets": targets}
+            targets = np.zeros((len(entities(own)), len(candidates)), np.float32)
+            yield {"targets": np.concatenate([targets[:0], *by_image[i]]) if i in by_image else targets}
 
 
 EXTRACTION = Extraction(PhraseFinder, "looking for phrases in {} images", Columns("targets"))
@@ -97,7 +96,7 @@ def phrase_targets(run: Run, split: str) -> Sequence[np.ndarray]:
     """The third teacher's targets [E, V] of a split's images."""
     ids = image_ids(run, split)
     if run.recipe.phrase.model:
-        store, counts = Ragged(run.folder / "phrases" / split), regions(run, split).counts().tolist()
-        return Lazy(len(ids), lambda i: store.column(ids[i], "targets").reshape(-1, counts[i]))
+        store = Ragged(run.folder / "phrases" / split)
+        return Lazy(len(ids), lambda i: store.column(ids[i], "targets"))
     captions, proposals, match = parsed(run, split), regions(run, split), object_aware(run, split)
     return Lazy(len(ids), lambda i: nearby_targets(captions[i], match[i] > 0, proposals[i]))

@@ -34,11 +34,11 @@ def build(recipe: Recipe) -> list[Stage]:
     """The stage of a recipe whose teachers an image-text model weighs; it brings its model with the crops."""
     if not recipe.needs_expert:
         return []
-    asked = (*(("teachers",) if recipe.interaction else ()), *phrase_needs(recipe))
+    teachers = (*(("teachers",) if recipe.interaction else ()), *phrase_needs(recipe))
     return [
         Stage(
             "reliability",
-            needs=("examples", "parsed", "regions", "crops", *asked),
+            needs=("examples", "parsed", "regions", "crops", *teachers),
             settings=[
                 recipe.teachers.expert.model_dump(),
                 recipe.precision,

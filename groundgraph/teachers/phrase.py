@@ -162,10 +162,10 @@ class PhraseTeacher:
             captions: The captions of each.
         """
         prompts = [[interaction_prompts(caption) for caption in own] for own in captions]
-        asked = [[(p.text, p.name) for own in image for p in own] for image in prompts]
+        phrases = [[(p.text, p.name) for own in image for p in own] for image in prompts]
         targets = []
         for own, texts, parts, (boxes, scores) in zip(
-            regions, captions, prompts, self.detector.phrase_boxes(images, asked), strict=True
+            regions, captions, prompts, self.detector.phrase_boxes(images, phrases), strict=True
         ):
             near = box_iou(own.boxes[:, None], boxes) >= OVERLAP  # [V, Q]
             table = (scores[:, None] * near).max(-1, initial=0)  # [P, V]

@@ -150,9 +150,9 @@ class OpenVocabularyDetector(QueryDetector):
             inputs = self._inputs(pictures, prompts)
             output = self.model(**inputs)
             size = torch.tensor(images[0].size, dtype=torch.float32, device=self.device)
-            found = self.boxes(output, size).cpu().numpy()
+            queries = self.boxes(output, size).cpu().numpy()
             sure = self._probabilities(output, inputs, prompts, names).transpose(1, 2).cpu().numpy()
-            for i, prompt, own, values in zip(left, prompts, found, sure, strict=True):
+            for i, prompt, own, values in zip(left, prompts, queries, sure, strict=True):
                 boxes[i].append(own)
                 scores[i].append(np.where(values >= self.label_threshold, values, 0)[: len(prompt)])
         tables = [_blocks(own) for own in scores]
