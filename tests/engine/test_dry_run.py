@@ -236,7 +236,7 @@ def test_a_stage_that_fails_on_a_few_images_is_named_and_the_rest_is_listed(tmp_
 @pytest.mark.slow
 def test_a_run_that_does_not_fit_the_disk_is_told_so_and_who_shares_the_time(tmp_path, photos, monkeypatch):
     run = run_of("own-photos", tmp_path / "run", *photos[1])
-    run.console, run.executor = Console(record=True, width=120, file=io.StringIO()), in_process
+    run.console, run.executor = Console(record=True, width=1000, file=io.StringIO()), in_process
     monkeypatch.setattr(show.shutil, "disk_usage", lambda place: SimpleNamespace(free=1024))
     show.show_dry_run(run.console, run)
     text = run.console.export_text()
