@@ -1,5 +1,7 @@
 """What tests of several folders use."""
 
+import os
+
 import pytest
 import torch
 
@@ -16,6 +18,17 @@ def on_the_cpu():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "gpu_count", lambda: 0)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_its_share_of_the_cores():
+    """Each of several test processes (`pytest -n 2`) has as many threads as are its own, and so has what it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+            threads = max(1, (os.cpu_count() or 1) // processes)
+            torch.set_num_threads(threads)
+            patch.setenv("OMP_NUM_THREADS", str(threads))
         yield
 
 
