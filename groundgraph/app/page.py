@@ -203,17 +203,17 @@ def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
                         gr.DownloadButton(f"Download {kind}", size="sm", min_width=120, interactive=False)
                         for kind in ("JSON", "SVG")
                     ]
-        asked, shown = [photo, caption, *boxes, min_score], [result, min_score, *downloads]
+        inputs, outputs = [photo, caption, *boxes, min_score], [result, min_score, *downloads]
         triggers = [photo.input, caption.submit, *(box.submit for box in boxes), button.click]
-        found = [gr.on(triggers, page.find, asked, shown, **one_at_a_time)]
+        events = [gr.on(triggers, page.find, inputs, outputs, **one_at_a_time)]
         for sample, own in zip(samples, taken, strict=True):
             take = own.click(partial(_both, *sample), None, [photo, caption], queue=False, api_visibility="private")
-            found.append(take.then(page.find, asked, shown, **one_at_a_time))
-        by_hand = list(found)
+            events.append(take.then(page.find, inputs, outputs, **one_at_a_time))
+        by_hand = list(events)
         if samples:
-            found.append(demo.load(page.find, asked, shown, **one_at_a_time))
+            events.append(demo.load(page.find, inputs, outputs, **one_at_a_time))
         limited = min_score.input(page.limit, [min_score], [result], show_progress="hidden", **one_at_a_time)
-        for event in found:
+        for event in events:
             event.then(page.write, [min_score], downloads, show_progress="hidden", **one_at_a_time)
         limited.then(page.write, [min_score], downloads, show_progress="hidden", **one_at_a_time)
         for event in by_hand:

@@ -24,7 +24,7 @@ def unpack(archive: Path, member: str, place: Path, advance: Callable[[int], Any
 
     Args:
         archive: A zip file.
-        member: The path in it of what is wanted, or its end: "captions.json" finds "data/captions.json".
+        member: The path in it, or its end: "captions.json" finds "data/captions.json".
         place: Where it goes; must not be there, but for an empty folder.
         advance: Is told of so many bytes more that were unpacked.
 
@@ -67,12 +67,12 @@ def unpacked_size(archive: Path, member: str) -> int:
 
 def _members(file: zipfile.ZipFile, member: str) -> list[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
     """What belongs to a member, each with its path below it; () of a file itself."""
-    wanted, chosen = PurePosixPath(member).parts, []
+    ending, chosen = PurePosixPath(member).parts, []
     for info in file.infolist():
         parts = PurePosixPath(info.filename).parts
-        for start in range(len(parts) - len(wanted) + 1):
-            rest = parts[start + len(wanted) :]
-            if parts[start : start + len(wanted)] == wanted and parts[0] != "__MACOSX":
+        for start in range(len(parts) - len(ending) + 1):
+            rest = parts[start + len(ending) :]
+            if parts[start : start + len(ending)] == ending and parts[0] != "__MACOSX":
                 if not info.is_dir() and not set(rest) & {"..", "/"} and not any("\\" in p or ":" in p for p in rest):
                     chosen.append((info, rest))
                 break

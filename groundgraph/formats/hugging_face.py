@@ -41,17 +41,18 @@ def split_files(folder: Path, endings: Sequence[str]) -> Files:
         InputError: It has several splits and none is to train on, or its README.md has several configurations and
             none is the default; the message lists them.
     """
-    found = _saved(folder) or _told(folder, endings) or _sharded(folder, endings) or _named(folder, endings)
-    found = {split: files for split, files in found.items() if files}
-    if len(found) == 1:
-        return {"train": next(iter(found.values()))}
-    splits = {ours: found[name] for ours, names in SPLITS.items() for name in names if name in found}
-    if found and "train" not in splits:
+    files_of = _saved(folder) or _told(folder, endings) or _sharded(folder, endings) or _named(folder, endings)
+    files_of = {split: files for split, files in files_of.items() if files}
+    if len(files_of) == 1:
+        return {"train": next(iter(files_of.values()))}
+    splits = {ours: files_of[name] for ours, names in SPLITS.items() for name in names if name in files_of}
+    if files_of and "train" not in splits:
         raise InputError(
-            f"{folder}: has no split to train on; there are {', '.join(found)}: name the files of one as data.captions"
+            f"{folder}: has no split to train on; there are {', '.join(files_of)}: "
+            "name the files of one as data.captions"
         )
     known = {name for names in SPLITS.values() for name in names}
-    return splits | {split: files for split, files in found.items() if split not in known}
+    return splits | {split: files for split, files in files_of.items() if split not in known}
 
 
 def _saved(folder: Path) -> Files:
@@ -99,26 +100,26 @@ def _told(folder: Path, endings: Sequence[str]) -> Files:
 
 def _patterns(folder: Path, told: Any, endings: Sequence[str]) -> Files:
     entries = told if isinstance(told, list) else [told]
-    found: Files = {}
+    files_of: Files = {}
     for entry in entries:
         split, paths = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
         for pattern in paths if isinstance(paths, list) else [paths]:
             try:
                 if ".." in Path(pattern).parts:
                     raise ValueError("leads elsewhere")
-                found.setdefault(str(split), []).extend(_data(folder.glob(pattern), endings))
+                files_of.setdefault(str(split), []).extend(_data(folder.glob(pattern), endings))
             except (TypeError, ValueError, NotImplementedError, IndexError) as error:  # `glob` raises any of them
                 text = f"{folder / 'README.md'}: data_files has {pattern!r}, no file in this folder ({error}); mend it"
                 raise InputError(text) from error
-    return found
+    return files_of
 
 
 def _sharded(folder: Path, endings: Sequence[str]) -> Files:
-    found: Files = {}
+    files_of: Files = {}
     for path in _data((folder / "data").glob("*"), endings):
         if match := _SHARD.match(path.name):
-            found.setdefault(match[1], []).append(path)
-    return found
+            files_of.setdefault(match[1], []).append(path)
+    return files_of
 
 
 def _named(folder: Path, endings: Sequence[str]) -> Files:
@@ -129,11 +130,11 @@ def _named(folder: Path, endings: Sequence[str]) -> Files:
         lambda path: (path.name,),
     )
     for parts in ways:
-        found = {
+        files_of = {
             split: [path for path in paths if any(map(named.fullmatch, parts(path)))] for split, named in _NAMED.items()
         }
-        if any(found.values()):
-            return found
+        if any(files_of.values()):
+            return files_of
     return {"train": paths}
 
 

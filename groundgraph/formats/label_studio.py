@@ -82,8 +82,8 @@ def _image(task: dict[str, Any], skipped: Skipped) -> BoxedImage:
     names = picture_names(_address(data))
     name = id_text(data.get("image_id")) or names[0]
     scores = data.get("scores") if isinstance(data.get("scores"), dict) else {}
-    made = [*items(task, "annotations"), *items(task, "completions")]  # what annotations were called before 1.0
-    done = [a for a in made if isinstance(a, dict) and not a.get("was_cancelled")]
+    annotations = [*items(task, "annotations"), *items(task, "completions")]  # what annotations were called before 1.0
+    done = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
     chosen = done[-1:] or [p for p in items(task, "predictions") if isinstance(p, dict)][:1]
     if not chosen:
         raise InputError("has neither an annotation nor a prediction")

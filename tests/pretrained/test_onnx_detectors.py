@@ -87,10 +87,10 @@ def test_regions_of_torchvision_detectors(build, tmp_path):
     for seed, size in enumerate(SIZES):
         example_picture(size, seed).save(tmp_path / "picture.png")
         (regions,) = detector.detect([Example("0", str(tmp_path / "picture.png"))], Skipped())
-        given = run(network, session, size, seed)
-        assert np.array_equal(given["labels"], regions.labels) and set(regions.labels) <= {-1, 0, 1}
+        outputs = run(network, session, size, seed)
+        assert np.array_equal(outputs["labels"], regions.labels) and set(regions.labels) <= {-1, 0, 1}
         for name in ("boxes", "scores", "features"):
-            assert np.allclose(given[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+            assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
 
 
 def detr(place):
@@ -152,10 +152,10 @@ def test_regions_of_transformers_detectors(build, features, tmp_path):
         (regions,) = own.regions([picture])
         pixels = own.prepare([picture])["pixel_values"][0].numpy()
         values = session.run(None, {"pixels": pixels, "size": np.float32(size)})
-        given = dict(zip(OUTPUTS, values, strict=True))
-        assert np.array_equal(given["labels"], regions.labels) and len(regions)
+        outputs = dict(zip(OUTPUTS, values, strict=True))
+        assert np.array_equal(outputs["labels"], regions.labels) and len(regions)
         for name in ("boxes", "scores", "features"):
-            assert np.allclose(given[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+            assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
 
 
 def test_pictures_are_prepared_as_the_processor_does(tmp_path):

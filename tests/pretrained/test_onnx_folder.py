@@ -44,9 +44,9 @@ def same(things, relations, named):
     assert np.allclose([thing["score"] for thing in things], named.graph.scores, atol=1e-4)
     keys = ("subject", "predicate", "object")
     expected = {tuple(row[key] for key in keys): row["score"] for row in named.relations}
-    given = {tuple(row[key] for key in keys): row["score"] for row in relations}
-    assert set(given) == set(expected)
-    assert all(abs(given[key] - expected[key]) < 1e-3 for key in given)
+    scores = {tuple(row[key] for key in keys): row["score"] for row in relations}
+    assert set(scores) == set(expected)
+    assert all(abs(scores[key] - expected[key]) < 1e-3 for key in scores)
 
 
 def test_the_example_finds_what_the_model_finds(portable, run):

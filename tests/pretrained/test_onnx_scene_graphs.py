@@ -99,11 +99,11 @@ def test_the_logits_are_the_models(case, tmp_path):
     network, session = written(model, tmp_path)
     for count in (1, 2, 5, 36):
         inputs = example_inputs(network, count, seed=count)
-        given = run(network, session, inputs)
+        outputs = run(network, session, inputs)
         objects, predicates = logits_of(model, dict(zip(network.inputs, inputs, strict=True)))
-        assert given["predicate_logits"].shape == (count * (count - 1), 4)
-        assert np.allclose(given["object_logits"], objects, atol=1e-4)
-        assert np.allclose(given["predicate_logits"], predicates, atol=1e-4)
+        assert outputs["predicate_logits"].shape == (count * (count - 1), 4)
+        assert np.allclose(outputs["object_logits"], objects, atol=1e-4)
+        assert np.allclose(outputs["predicate_logits"], predicates, atol=1e-4)
 
 
 @pytest.mark.parametrize("duplicates", ["drop", "relabel"])
@@ -115,29 +115,29 @@ def test_the_objects_are_those_of_inference(case, duplicates, tmp_path):
     network, session = written(model, tmp_path, config)
     for count in (1, 2, 9):
         inputs = example_inputs(network, count, seed=count)
-        given, named = run(network, session, inputs), dict(zip(network.inputs, inputs, strict=True))
+        outputs, named = run(network, session, inputs), dict(zip(network.inputs, inputs, strict=True))
         (graph,) = predict(model, [regions_of(named)], config)
-        there = given["there"]
-        assert np.allclose(given["object_boxes"][there], graph.boxes, atol=1e-4)
-        assert np.array_equal(given["object_labels"][there], graph.labels)
-        assert np.allclose(given["object_scores"][there], graph.scores, atol=1e-5)
+        there = outputs["there"]
+        assert np.allclose(outputs["object_boxes"][there], graph.boxes, atol=1e-4)
+        assert np.array_equal(outputs["object_labels"][there], graph.labels)
+        assert np.allclose(outputs["object_scores"][there], graph.scores, atol=1e-5)
         counted = there[named["pairs"].numpy()].all(1)
-        assert np.allclose(np.sort(given["relation_scores"][counted]), np.sort(graph.relation_scores), atol=1e-5)
+        assert np.allclose(np.sort(outputs["relation_scores"][counted]), np.sort(graph.relation_scores), atol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["motifs, open heads from the detector", "uniter, open heads from the detector"])
 def test_open_heads_find_other_names(case, tmp_path):
-    """The file was written for five categories and three predicates, and is given two and seven."""
+    """The file was written for five categories and three predicates, and is outputs two and seven."""
     model = a_model(*CASES[case])
     network, session = written(model, tmp_path)
     tell(model, 2, 7, seed=1)
     words = {name: torch.from_numpy(array) for name, array in vocabulary_of(model).items()}
     named = dict(zip(network.inputs, example_inputs(network, 6), strict=True)) | words
-    given = run(network, session, tuple(named[name] for name in network.inputs))
+    outputs = run(network, session, tuple(named[name] for name in network.inputs))
     objects, predicates = logits_of(model, named)
     assert objects.shape == (6, 3) and predicates.shape == (30, 8)
-    assert np.allclose(given["object_logits"], objects, atol=1e-4)
-    assert np.allclose(given["predicate_logits"], predicates, atol=1e-4)
+    assert np.allclose(outputs["object_logits"], objects, atol=1e-4)
+    assert np.allclose(outputs["predicate_logits"], predicates, atol=1e-4)
 
 
 def test_the_model_is_as_it_was(tmp_path):

@@ -1,33 +1,16 @@
 """Boxes with relations from miniature files in the public formats: what they yield, leave out and refuse."""
 
 import json
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
-from pydantic import TypeAdapter
+from source_examples import opened, split
 
-from groundgraph.data.sources import open_source
-from groundgraph.data.sources.config import Data
 from groundgraph.data.types import AnnotatedImage, Skipped
 from groundgraph.errors import InputError
 from groundgraph.evaluation.files import evaluate_files
 from groundgraph.formats.coco_relations import read_coco_relations, write_coco_relations
-
-
-@contextmanager
-def bar(what, total):
-    yield lambda count: None
-
-
-def opened(source, folder, **keys):
-    return open_source(TypeAdapter(Data).validate_python({"source": source, "folder": str(folder)} | keys), folder)
-
-
-def split(source, folder, name="train", **keys):
-    skipped = Skipped()
-    return opened(source, folder, **keys).examples(name, skipped, bar), [why for _, why in skipped.items]
 
 
 def write(path, content):

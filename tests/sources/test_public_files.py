@@ -8,8 +8,9 @@ import tarfile
 import numpy as np
 import pytest
 from scipy.io import savemat
+from source_examples import opened, split
 from test_caption_files import read
-from test_graph_data import opened, picture, split, write
+from test_graph_data import picture, write
 
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError

@@ -2,33 +2,15 @@
 
 import json
 import pickle
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
-from pydantic import TypeAdapter
+from source_examples import opened, split
 
-from groundgraph.data.sources import open_source
-from groundgraph.data.sources.config import Data
-from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
 from groundgraph.evaluation.grounding import entity_truth
 from groundgraph.language import load_parser
-
-
-@contextmanager
-def bar(what, total):
-    yield lambda count: None
-
-
-def opened(source, folder, **keys):
-    return open_source(TypeAdapter(Data).validate_python({"source": source, "folder": str(folder)} | keys), folder)
-
-
-def split(source, folder, name="train", **keys):
-    skipped = Skipped()
-    return opened(source, folder, **keys).examples(name, skipped, bar), [why for _, why in skipped.items]
 
 
 def write(path, content):

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from demo_runs import run_demo
 from typer.testing import CliRunner
 
 from groundgraph.cli import app
 from groundgraph.data.store import StoredRegions
 from groundgraph.engine.fingerprints import fingerprints
-from groundgraph.engine.run import Run
 from groundgraph.language.concepts import same_concept
 from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.stages import artifacts, stages
@@ -25,11 +25,7 @@ LESS = ["detector.known_categories=10", "detector.label_noise=0.4"]
 
 
 def demo(out, *settings):
-    words = [w for s in [*SMALL, *settings] for w in ("--set", s)]
-    result = CliRunner().invoke(app, ["demo", "--out", str(out), *words])
-    assert result.exit_code == 0, result.output
-    run = Run(load_recipe(out / "recipe.yaml"), out)
-    return run, {line.split()[1] for line in result.output.splitlines() if line.startswith("done ")}
+    return run_demo(out, *SMALL, *settings)
 
 
 def test_what_reads_labels_is_due_and_no_region_is_found_again(tmp_path):

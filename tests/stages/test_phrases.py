@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
+from demo_runs import run_demo
 
-from groundgraph.cli import app
-from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
 from groundgraph.stages import artifacts
 from groundgraph.stages.cases import choose_cases
@@ -27,11 +25,7 @@ SMALL = [
 
 
 def demo(out, *settings):
-    words = [w for s in [*SMALL, *settings] for w in ("--set", s)]
-    result = CliRunner().invoke(app, ["demo", "--out", str(out), *words])
-    assert result.exit_code == 0, result.output
-    run = Run(load_recipe(out / "recipe.yaml"), out)
-    return run, {line.split()[1] for line in result.output.splitlines() if line.startswith("done ")}
+    return run_demo(out, *SMALL, *settings)
 
 
 def test_three_teachers_teach(tmp_path):

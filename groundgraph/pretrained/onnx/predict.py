@@ -69,8 +69,8 @@ class Model:
             around = np.concatenate([corners[:, :, 0].min(1), corners[:, :, 1].max(1)], 1)
             regions["unions"] = self.run["pooling"](None, inputs | {"boxes": around})[0]
         inputs = regions | self.vocabulary | {"size": size, "pairs": pairs}
-        given = self.run["scene-graph model"](None, inputs)
-        boxes, labels, scores, stays, settled, predicates, ranks, *_ = given
+        outputs = self.run["scene-graph model"](None, inputs)
+        boxes, labels, scores, stays, settled, predicates, ranks, *_ = outputs
         near, same = overlaps(boxes), labels[:, None] == labels
         if rule["duplicates"] == "drop":  # the best of those with one label that overlap
             stays = survivors(scores + 2 * settled, (near > rule["nms_threshold"]) & same & ~settled[:, None], stays)

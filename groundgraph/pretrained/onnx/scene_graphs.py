@@ -122,8 +122,8 @@ class SceneGraph(OneImage):
         objects, settled = self._objects(batch, outputs)
         predicates, scores = outputs.predicates.softmax(-1), objects.scores[0]
         ranks = scores[pairs[:, 0]] * scores[pairs[:, 1]] * predicates[:, 1:].amax(-1)
-        given = (*(part[0] for part in objects), settled[0], predicates, ranks)
-        return (*given, outputs.objects[0], outputs.predicates)
+        decided = (*(part[0] for part in objects), settled[0], predicates, ranks)
+        return (*decided, outputs.objects[0], outputs.predicates)
 
     def _objects(self, batch: Batch, outputs: Outputs) -> tuple[Objects, Tensor]:
         """What the regions are before duplicates fall, as `sgg.inference` has it of SGDet; and what is settled."""
