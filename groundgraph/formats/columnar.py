@@ -55,7 +55,8 @@ def read_columns(path: Path, choose: Callable[[Sequence[str]], Sequence[str]]) -
 
 def _at_once(pa: Any, schema: Any, columns: Sequence[str]) -> int:
     """How many rows are made Python's values at a time."""
-    return _PICTURES if any(pa.types.is_struct(schema.field(column).type) for column in columns) else _ROWS
+    pictures = (pa.types.is_struct, pa.types.is_binary, pa.types.is_large_binary)
+    return _PICTURES if any(of(schema.field(column).type) for column in columns for of in pictures) else _ROWS
 
 
 def _arrow_batches(pa: Any, file: Any) -> Iterator[Any]:

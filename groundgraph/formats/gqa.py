@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from groundgraph.data.boxes import sound
-from groundgraph.data.text import plain, read_json
+from groundgraph.data.text import read_json
 from groundgraph.data.types import Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.boxed_image import NOT_ONE, BoxedImage, BoxedImages
+from groundgraph.formats.entries import name as name_of
 from groundgraph.formats.entries import vocabulary
 from groundgraph.formats.psg import numbered_image
 
@@ -33,7 +34,7 @@ def read_gqa(path: Path, names: Path, split: str, skipped: Skipped) -> BoxedImag
     Raises:
         InputError: A file is no such JSON; names it.
     """
-    content = read_json(path, "GQA's graphs")
+    content = read_json(path, "GQA's graphs", without="attributes")  # nobody's need, a tenth of the memory
     if not isinstance(content, dict):
         raise InputError(f"{path}: no JSON object; give GQA_200_Train.json or train_sceneGraphs.json")
     if not any(part in content for part in PARTS):
@@ -68,12 +69,12 @@ def _scene_graphs(content: dict, path: Path, skipped: Skipped) -> list[BoxedImag
             kept = [entry for entry, fits in zip(objects, good, strict=True) if fits]
             place = {key: row for row, (key, _) in enumerate(kept)}
             relations = tuple(
-                (place[key], plain(r["name"]), place[str(r["object"])])
+                (place[key], name_of(r["name"]), place[str(r["object"])])
                 for key, o in kept
                 for r in _listed(o.get("relations"))
                 if str(r["object"]) in place and str(r["object"]) != key
             )
-            frame, labels = (float(graph["width"]), float(graph["height"])), tuple(plain(o["name"]) for _, o in kept)
+            frame, labels = (float(graph["width"]), float(graph["height"])), tuple(name_of(o["name"]) for _, o in kept)
             images.append(BoxedImage(name, f"{name}.jpg", frame, corners[good], labels, relations))
         except NOT_ONE as error:
             skipped.add(f"{path.name}: {name}", f"a graph that is not GQA's: {type(error).__name__} {error}")

@@ -19,7 +19,7 @@ _TEXTS = (".txt", ".caption")
 def read_tar(path: Path) -> Iterator[tuple[int, Any, Any]]:
     """A tar's samples, one after another, never unpacked: (number from 1, {"path", "bytes"}, caption).
 
-    The caption is the member `.txt`, else `caption` or `text` of `.json`; None where there is none.
+    The captions are the lines of the member `.txt`, else `caption` or `text` of `.json`; None where there is none.
 
     Raises:
         InputError: It is missing or damaged; names it.
@@ -48,10 +48,10 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return b"" if file is None else file.read()
 
 
-def _caption(content: dict[str, bytes]) -> str | None:
+def _caption(content: dict[str, bytes]) -> Any:
     texts = [ending for ending in _TEXTS if ending in content] or [e for e in content if e.endswith(".txt")]
     if texts:
-        return content[texts[0]].decode("utf-8", "replace")
+        return content[texts[0]].decode("utf-8-sig", "replace").split("\n")
     try:
         fields = json.loads(content.get(".json", b"{}"))
     except ValueError:

@@ -1,7 +1,7 @@
 """Captions as data sets of captions are stored, streamed: an image at a time, whatever the files' size.
 
-Rows of one image that follow one another are one image. Pictures that lie in the files themselves (tars, Arrow,
-parquet) are written into the run's folder, where every later stage finds them.
+Rows of one image that follow one another are one image, and in files of moderate size all of them. Pictures that lie
+in the files themselves (tars, Arrow, parquet) are written into the run's folder, where every later stage finds them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,20 @@ from groundgraph.data.files import atomic_write
 from groundgraph.data.images import ImageError, locate_any
 from groundgraph.data.sources.caption_config import CaptionsData
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.sources.shards import shard_paths
 from groundgraph.data.text import plain
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.errors import InputError
-from groundgraph.formats.caption_tables import captions_of, read_rows
+from groundgraph.formats.caption_tables import Row, captions_of, read_rows
+from groundgraph.formats.columnar import COLUMNAR
 from groundgraph.formats.karpathy import read_karpathy
 from groundgraph.formats.webdataset import read_tar
 
 _COCO = re.compile(r"COCO_(\w+?)_\d+\.")
+METADATA = "metadata"  # what the `datasets` library calls a table that lies beside its pictures
 MOST = 1000  # captions of an image
+# Bytes of a file whose rows are held, so that those of an image may lie apart: COCO's captions by their ids are.
+HELD, HELD_COLUMNS = 128 << 20, 16 << 20
 
 
 class CaptionsSource:
@@ -37,7 +43,9 @@ class CaptionsSource:
 
     def needs(self) -> list[Need]:
         """The files and folders that the recipe names."""
-        required = [Need("captions", name, "your own", key="data.captions") for name in self.data.captions]
+        paths = [shard_paths(name) for name in self.data.captions]
+        named = [next((path for path in own if not path.exists()), own[0]) for own in paths]  # a shard stands for all
+        required = [Need("captions", str(path), "your own", key="data.captions") for path in named]
         return required + ([Need("images", self.data.images, "your own")] if self.data.images else [])
 
     def pictures(self) -> list[Path]:
@@ -70,8 +78,8 @@ class CaptionsSource:
             first.setdefault(why, where)
 
         with progress(f"reading {split} captions", len(files)) as advance:
-            for file in files:
-                for (name, mark), rows in groupby(self._rows(file, split), key=lambda row: _picture(row[1])):
+            for file, folder in zip(files, _folders(files, self.images / split), strict=True):
+                for (name, mark), rows in self._by_picture(file, split):
                     if split == "train" and count == self.data.train:
                         break
                     (number, picture, _), texts = (own := list(islice(rows, MOST)))[0], _texts(own)
@@ -79,6 +87,7 @@ class CaptionsSource:
                     if name is None or not texts:
                         leave_out("rows without a " + ("picture" if name is None else "caption"), where)
                         continue
+                    own_name, name = name, self._named(name, mark, file)
                     key = hash((name, mark))
                     if key in known:
                         leave_out("images that come again, after others", f"{where}: {name}")
@@ -86,7 +95,7 @@ class CaptionsSource:
                     if mark and hash(name) in known:  # "0.jpg" of two folders, which `datasets` names by their ends
                         name = f"{mark}-{name}"
                     try:
-                        path = self._path(name, picture, self.images / split / file.name.partition(".")[0], number)
+                        path = self._path(own_name, picture, file, folder / f"{number:09d}")
                     except ImageError as error:
                         leave_out("images that are not there", f"{where}: {error}")
                         continue
@@ -104,28 +113,68 @@ class CaptionsSource:
             return read_karpathy(file, split)
         if self.data.source == "webdataset":
             return read_tar(file)
-        return read_rows(file, self.data.columns.image, self.data.columns.caption)
+        own = split if self.data.split_by_row else None
+        return read_rows(file, self.data.columns.image, self.data.columns.caption, own)
 
-    def _path(self, name: str, picture: Any, folder: Path, number: int) -> Path:
-        """Where an image is: written out into `folder` where the file holds it, else in the folder of the pictures.
+    def _by_picture(self, file: Path, split: str) -> Iterator[tuple[tuple[str | None, str], Iterable[Row]]]:
+        """The rows of each image: (its name, the mark of its bytes), and the rows."""
+        grouped = groupby(self._rows(file, split), key=lambda row: _picture(row[1]))
+        most = HELD_COLUMNS if file.suffix in COLUMNAR else HELD
+        if self.data.source != "table" or not file.is_file() or file.stat().st_size > most:
+            yield from grouped
+            return
+        held: dict[tuple[str | None, str], list[Row]] = {}
+        for key, rows in grouped:
+            held.setdefault(key, []).extend(rows)
+        for key, own in held.items():  # rows without a picture are told one by one
+            yield from ((key, [row]) for row in own) if key[0] is None else [(key, own)]
 
-        A name without an ending (img2dataset's keys) is looked for with .jpg, and in the folder of its first five
-        digits; COCO's of 2014 in the folder that it has the name of too.
+    def _beside(self, file: Path) -> bool:
+        """Whether a table's pictures lie beside it, as those of the `datasets` library's `metadata.csv` do."""
+        return self.data.source == "table" and (self.data.images is None or file.stem == METADATA)
+
+    def _named(self, name: str, mark: str, file: Path) -> str:
+        """What an image is called: with the folder of its table, where pictures lie beside tables."""
+        inner = "" if mark or not self._beside(file) else self.data.folder_of(file)
+        return f"{inner}/{name}" if inner else name
+
+    def _path(self, name: str, picture: Any, file: Path, written: Path) -> Path:
+        """Where an image is: where the file holds it, it is written out as `written`.
+
+        Else it is beside its table, or in the folder of the pictures. A name without an ending (img2dataset's keys) is
+        looked for with .jpg, and in the folder of its first five digits; COCO's of 2014 in the folder that it has the
+        name of too, and one with folders, or a path on another machine, by its last part.
         """
-        if isinstance(picture, dict) and picture.get("bytes"):
-            ending = Path(name).suffix.lower() or ".jpg"
-            path = folder / f"{number:09d}{ending}"
-            if not path.exists() or path.stat().st_size != len(picture["bytes"]):
+        content = picture.get("bytes") if isinstance(picture, dict) else picture
+        if isinstance(content, bytes) and content:
+            path = written.with_suffix(Path(name).suffix.lower() or ".jpg")
+            if not path.exists() or path.stat().st_size != len(content):
                 with atomic_write(path, sync=False) as temporary:
-                    temporary.write_bytes(picture["bytes"])
+                    temporary.write_bytes(content)
             return path
-        if self.data.images is None:
-            raise ImageError(f"{name}: data.images is null, and the file has no pictures in it; name their folder")
-        part = _COCO.match(name)
-        others = [f"{part[1]}/{name}"] if part else []
+        alone = re.split(r"[/\\]", name)[-1]
+        others = [f"{part[1]}/{alone}"] if (part := _COCO.match(alone)) else []
         if not Path(name).suffix:
             others = [f"{name}.jpg", f"{name[:5]}/{name}.jpg", f"{name}.png"]
-        return locate_any(self.data.images, [name, *others])
+        folders = [file.parent] if self._beside(file) else []
+        folders += [] if self.data.images is None else [Path(self.data.images)]
+        if not folders:
+            raise ImageError(f"{name}: data.images is null, and the file has no pictures in it; name their folder")
+        for folder in folders[:-1]:
+            with suppress(ImageError):
+                return locate_any(folder, [name, *others])
+        try:
+            return locate_any(folders[-1], [name, *others, *filter(None, [alone])])
+        except ImageError as error:
+            if self.data.images is not None:
+                raise
+            raise ImageError(f"{error}; or name the folder of the pictures as data.images") from error
+
+
+def _folders(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Where each file's pictures are written: by its name, and files of one name by their number too."""
+    stems = [file.name.partition(".")[0] for file in files]
+    return [folder / (stem if stems.index(stem) == n else f"{stem}-{n}") for n, stem in enumerate(stems)]
 
 
 def _texts(rows: Iterable[tuple[int, Any, Any]]) -> list[str]:
@@ -143,5 +192,7 @@ def _picture(picture: Any) -> tuple[str | None, str]:
         path, content = picture.get("path"), picture.get("bytes")
         mark = hashlib.sha1(content, usedforsecurity=False).hexdigest() if isinstance(content, bytes) else ""
         return (str(path) if path else mark or None), mark
+    if isinstance(picture, bytes):
+        return _picture({"bytes": picture})
     text = str(picture).strip() if isinstance(picture, str | int) else ""
     return text or None, ""
