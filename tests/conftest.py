@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from groundgraph import api
 from groundgraph.models import device
@@ -18,6 +19,15 @@ def on_the_cpu():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "gpu_count", lambda: 0)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_the_hub():
+    """The Hugging Face hub is asked nothing, here and in what tests start; tests of asking have a server of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
+        patch.setenv("HF_HUB_OFFLINE", "1")
         yield
 
 

@@ -36,10 +36,14 @@ def located(name: str | os.PathLike[str], *parts: Sequence[str]) -> str:
         parts: What is to be loaded, such as `WEIGHTS`; where one is not in the cache, the id is given as it stands.
 
     Raises:
-        InputError: See `resolve`.
+        InputError: See `resolve`; or nothing of it is in the cache, and the hub does not give it.
     """
     place = resolve(name)
-    return place if os.path.exists(place) else cached(place, parts) or place
+    if os.path.exists(place):
+        return place
+    if cached(place, []) is None and (why := obstacles([place])):
+        raise InputError(f"{name}: no such folder; and as an id of the hub: {why[place]}")
+    return cached(place, parts) or place
 
 
 def cached(model: str, parts: Sequence[Sequence[str]]) -> str | None:

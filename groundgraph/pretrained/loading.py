@@ -9,6 +9,7 @@ from pathlib import Path
 from groundgraph.data.images import IMAGE_ENDINGS
 from groundgraph.errors import InputError
 from groundgraph.models import resolve
+from groundgraph.models.hub import cached, obstacles
 from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.pretrained.packing import is_packed
 
@@ -52,13 +53,20 @@ def load(
         raise InputError(f"{name}: a packed model has one method; leave out {method!r}")
     if path.exists():
         return SceneGraphModel.from_pretrained(str(path), device=device)
+    # The hub's client would ask a hub that cannot be reached six times, for half a minute.
+    if cached(name, []) is None and (why := obstacles([name]).get(name)):
+        raise _not_fetched(name, why)
     try:
         return SceneGraphModel.from_pretrained(name, device=device)
     except InputError:
         raise
     except Exception as error:  # whatever the hub's client in use raises
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"{os.path.abspath(name)}: no such folder; and as an id of the hub it cannot be fetched ({reason}): give a "
-            "run's folder, one that `groundgraph pack` wrote, or connect"
-        ) from error
+        raise _not_fetched(name, f"{str(error).strip().splitlines()[0]}: connect") from error
+
+
+def _not_fetched(name: str, why: str) -> InputError:
+    """The error that says why a hub id cannot be fetched, and what to do."""
+    return InputError(
+        f"{os.path.abspath(name)}: no such folder; and as an id of the hub it cannot be fetched: {why}, or give a run's"
+        " folder or one that `groundgraph pack` wrote"
+    )

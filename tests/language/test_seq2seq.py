@@ -110,7 +110,7 @@ def test_commands_take_it(model, tmp_path):
         ("[a]", "give a name, or a mapping"),
         ("{name: seq2seq, model: bundled:text}", "is a bert model, no encoder-decoder"),
         ("{name: seq2seq, model: ./gone}", "does not exist"),
-        ("seq2seq", f"no parser could be loaded from '{MODEL}'"),
+        ("seq2seq", f"{MODEL}: no such folder; and as an id of the hub: HF_HUB_OFFLINE forbids to fetch it"),
         ("truth", "reads the data's annotations, not captions"),
         ("{name: truth, model: x}", "the parser truth has no model"),
     ],

@@ -12,6 +12,7 @@ import groundgraph
 from groundgraph.data.files import write_json
 from groundgraph.engine.run import Run
 from groundgraph.errors import InputError
+from groundgraph.pretrained import loading
 from groundgraph.pretrained import model as module
 from groundgraph.pretrained.loading import is_model
 from groundgraph.pretrained.model import SceneGraphModel
@@ -69,12 +70,13 @@ def test_save_and_load_as_the_hub_does(packed, image, tmp_path, monkeypatch):
     loaded.push_to_hub("me/graphs")
     assert uploaded["repo_id"] == "me/graphs"
     # What lies on the hub is loaded by its id.
+    monkeypatch.setattr(loading, "obstacles", lambda ids: {})
     monkeypatch.setattr(module, "snapshot_download", lambda name, **_: str(tmp_path / "hub"))
     monkeypatch.setattr(hub_mixin, "hf_hub_download", lambda **_: str(tmp_path / "hub" / "config.json"))
     same(loaded.predict(image).graph, groundgraph.load("me/graphs").predict(image).graph)
 
 
-def test_a_model_of_the_hub_that_cannot_be_fetched(monkeypatch):
+def test_a_model_of_the_hub_that_cannot_be_fetched():
     with pytest.raises(InputError, match="no such folder; and as an id of the hub it cannot be fetched"):
         groundgraph.load("nobody/nothing")
 
