@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -205,37 +206,37 @@ def test_a_full_disk_is_said_and_the_stage_goes_on_when_there_is_room(tmp_path):
     assert execute(run, [stage]) == ["one"] and run.record("one")["counts"] == {"found": 1}
 
 
-def fork(work):
-    """Run `work` in a child that ends without a word; its process id."""
-    child = os.fork()
-    if child == 0:
-        sys.stdout = open(os.devnull, "w")
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return child
+DAWDLE = """
+import sys, time
+from pathlib import Path
+from groundgraph.engine.execute import execute
+from groundgraph.engine.run import Run
+from groundgraph.engine.stage import Stage
+from groundgraph.stages.recipe import find_recipe, load_recipe
+
+def work(run, folder):
+    (folder / "begun").touch()
+    time.sleep(600)
+
+execute(Run(load_recipe(find_recipe("demo")), Path(sys.argv[1])), [Stage("one", (), 0, work)])
+"""
 
 
 def test_a_second_run_is_refused_and_a_killed_ones_lock_is_recognised(tmp_path, capsys):
-    def work(run, folder):
-        (folder / "begun").touch()
-        time.sleep(60)
-
-    stage = Stage("one", (), 0, work)
-    child = fork(lambda: execute(new_run(tmp_path), [stage]))
+    child = subprocess.Popen([sys.executable, "-c", DAWDLE, str(tmp_path)], stdout=subprocess.DEVNULL)
     try:
         while not (tmp_path / "one.part" / "begun").exists():
+            assert child.poll() is None
             time.sleep(0.01)
-        with pytest.raises(ValueError, match=rf"process {child} on .*, since .* is at work in this folder"):
-            execute(new_run(tmp_path), [stage])
-        assert str(child) in lock.holder(tmp_path)
+        with pytest.raises(ValueError, match=rf"process {child.pid} on .*, since .* is at work in this folder"):
+            execute(new_run(tmp_path), [Stage("one", (), 0, lambda run, folder: {})])
+        assert str(child.pid) in lock.holder(tmp_path)
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        child.kill()
+        child.wait()
     assert lock.holder(tmp_path) is None
     assert execute(new_run(tmp_path), [Stage("one", (), 0, lambda run, folder: {})]) == ["one"]
-    assert f"broken off (process {child}" in capsys.readouterr().out.replace("\n", " ")
+    assert f"broken off (process {child.pid}" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.filterwarnings("ignore:flock not supported")

@@ -102,7 +102,8 @@ class Numbers:
                     place.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
         if (self.run.folder / "dawdle").exists():
-            time.sleep(60)
+            time.sleep(600)
+            (self.run.folder / "dawdled").touch()
         self.beyond += 2
         for i in range(part.start, part.stop):
             if i == 9:
@@ -223,10 +224,9 @@ def test_a_signal_ends_it_while_actors_are_at_work(numbered, work):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    began = time.monotonic()
     with pytest.raises(Stopped):
         execute(numbered, [work])
-    assert time.monotonic() - began < 40  # an actor dawdles for 60 s a slice
+    assert not (numbered.folder / "dawdled").exists()
 
 
 def test_tasks_are_few_and_large_but_enough_for_all(tmp_path):

@@ -31,7 +31,7 @@ def run(folder, *launcher, settings=SMALL):
         cwd=folder.parent,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 
