@@ -46,6 +46,7 @@ from groundgraph.sgg import SGG_MODELS
 from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.heads import names_kept, set_names
 from groundgraph.sgg.inference import InferenceConfig
+from groundgraph.sgg.merging import Merging
 from groundgraph.stages.recipe import find_recipe, load_recipe
 from groundgraph.vision import load_detector
 from groundgraph.vision.chain import DetectorChain
@@ -134,7 +135,11 @@ def whole_case(folder: Path, threads: int, repeats: int) -> dict[str, object]:
 
     sys.path.remove(str(onnx))
     image = next(iter(MiniGenome("test", "vg_caption", folder / "images", 1))).path
-    by_onnx, model = predict.Model(onnx, threads=threads), groundgraph.load(packed, device="cpu")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    by_onnx, model = predict.Model(onnx, options=options), groundgraph.load(packed, device="cpu")
     calls = {"PyTorch": lambda: model.predict(image), "ONNX Runtime": lambda: by_onnx.predict(image)}
     weights = [packed / "model.safetensors", Path(resolve("bundled:detector")) / "model.safetensors"]
     fresh = {
@@ -165,7 +170,7 @@ def main() -> None:
         options = folder, arguments.threads, arguments.repeats
         report(result, "whole", whole_case(*options))
         for name, model in scene_graph_models().items():
-            network, batch = SceneGraph(model, InferenceConfig()), batch_of([REGIONS], None)
+            network, batch = SceneGraph(model, InferenceConfig(), Merging()), batch_of([REGIONS], None)
             batch = replace(batch, targets=None)
             with names_kept(network.model):
                 inputs = [example_inputs(network, count, count) for count in (4, REGIONS)]

@@ -6,6 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groundgraph.grounding.looped_matching import looped_matching
+
+LONGEST_EXPORTED = 127  # path from one of a text graph's entities to another, in a graph that is exported
+
 
 def text_graphs(entities: Tensor, triplets: Tensor, triplet_mask: Tensor) -> Tensor:
     """Which of an image's text graphs an entity belongs to.
@@ -22,12 +26,13 @@ def text_graphs(entities: Tensor, triplets: Tensor, triplet_mask: Tensor) -> Ten
         [B, E] int64, the place of the graph's first entity.
     """
     count = entities.shape[1]
-    joined = torch.eye(count, dtype=torch.bool, device=entities.device).repeat(len(entities), 1, 1)
-    image, which = triplet_mask.nonzero(as_tuple=True)
-    subject, object_ = triplets[image, which].unbind(-1)
-    joined[image, subject, object_] = joined[image, object_, subject] = True
-    reach = joined.float()
-    for _ in range(max(1, count - 1).bit_length()):  # squaring doubles the length of the paths that count
+    places = torch.arange(count, device=entities.device)
+    subject, object_ = ((end[..., None] == places).float() for end in triplets.unbind(-1))  # [B, T, E]
+    joined = (subject * triplet_mask[..., None]).transpose(1, 2) @ object_
+    reach = (joined + joined.transpose(1, 2) + (places[:, None] == places).float()).clamp(max=1)
+    # A graph in ONNX is of any number of entities.
+    longest = LONGEST_EXPORTED if torch.onnx.is_in_onnx_export() else max(1, count - 1)
+    for _ in range(longest.bit_length()):  # squaring doubles the length of the paths that count
         reach = (reach @ reach).clamp(max=1)
     return reach.argmax(-1)  # argmax gives the first of equals
 
@@ -49,6 +54,8 @@ def one_to_one(scores: Tensor, graphs: Tensor, entities: Tensor, regions: Tensor
     Returns:
         [K, E] int64, places of regions; of padded entities, anything.
     """
+    if torch.onnx.is_in_onnx_export():
+        return looped_matching(scores, graphs, entities, regions)
     values = scores.detach().float().masked_fill(~regions.unsqueeze(1), -torch.inf)
     best = values.argmax(-1)
     rivals = (graphs.unsqueeze(2) == graphs.unsqueeze(1)) & (best.unsqueeze(2) == best.unsqueeze(1))

@@ -83,7 +83,7 @@ class RolePassing(nn.Module):
         Padded regions get about -1e4.
         """
         both = (entities, predicates)
-        keys = [k(x).unflatten(-1, (2, self.d)).transpose(1, 2) for k, x in zip(self.keys, both, strict=True)]
+        keys = [torch.stack(k(x).chunk(2, -1), 1) for k, x in zip(self.keys, both, strict=True)]
         logits = (keys[1] @ keys[0].transpose(2, 3)).float() * self.d**-0.5
         logits = logits.masked_fill(~regions[:, None, None], MASKED_LOGIT)
         over_roles = torch.cat([logits, torch.zeros_like(logits[:, :1])], 1).log_softmax(1)[:, :2]

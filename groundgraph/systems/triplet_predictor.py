@@ -73,15 +73,19 @@ class TripletPredictor(nn.Module):
         k = subject.shape[1]
         *state, look = (part[:, None].expand(-1, k, -1).flatten(0, 1) for part in (*state, looks[1]))
         name = categories.weight[subject].flatten(0, 1)
-        hidden, cell = self.cell(torch.cat([look, name], -1), tuple(state))
-        both = log_p[..., None] + categories(hidden).log_softmax(-1).unflatten(0, subject.shape)  # [N, k, C]
+        state = self.cell(torch.cat([look, name], -1), tuple(state))
+        both = log_p[..., None] + categories(state[0]).log_softmax(-1).view(*subject.shape, len(categories.weight))
         log_p, place = both.flatten(1).topk(k)
         parent, object_ = place // both.shape[-1], place % both.shape[-1]
-        rows = (torch.arange(len(parent), device=parent.device)[:, None] * k + parent).flatten()
         name = categories.weight[object_].flatten(0, 1)
-        hidden, _ = self.cell(torch.cat([torch.zeros_like(name), name], -1), (hidden[rows], cell[rows]))
+        own = parent[..., None].expand(-1, -1, name.shape[-1])
+        state = tuple(part.view(own.shape).gather(1, own).flatten(0, 1) for part in state)
+        hidden, _ = self.cell(torch.cat([torch.zeros_like(name), name], -1), state)
         return Beams(
-            subject.gather(1, parent), object_, log_p, predicates(hidden).log_softmax(-1).unflatten(0, object_.shape)
+            subject.gather(1, parent),
+            object_,
+            log_p,
+            predicates(hidden).log_softmax(-1).view(*object_.shape, len(predicates.weight)),
         )
 
     def predicates_of(

@@ -25,7 +25,7 @@ from groundgraph.errors import InputError
 from groundgraph.pretrained.onnx.detectors import (
     OUTPUTS,
     DetectedRegions,
-    PooledBoxes,
+    PooledUnions,
     example_inputs,
     example_picture,
     preparation_of,
@@ -178,22 +178,24 @@ def test_what_is_no_graph_says_why():
 
 
 @pytest.mark.parametrize("build", [bundled, pytest.param(retinanet, marks=pytest.mark.slow), "detr"])
-def test_features_of_given_boxes(build, tmp_path):
+def test_features_of_the_boxes_around_pairs(build, tmp_path):
     torch.manual_seed(0)
     if build == "detr":
         own = load_detector("transformers", detr(tmp_path), features="map", device="cpu")
     else:
         own = build()
-    network, file = PooledBoxes(covered(own)), tmp_path / "p.onnx"
+    network, file = PooledUnions(covered(own)), tmp_path / "p.onnx"
     write_graph(network, file, [example_inputs(network, (120, 90), 3)])
     session = session_of(file, 1)
     for count, size in enumerate(SIZES):
         inputs = dict(zip(network.inputs, example_inputs(network, size, count), strict=True))
-        (regions,) = own.pool([example_picture(size, count)], [inputs["boxes"].numpy()])
+        ends = inputs["boxes"].numpy()[inputs["pairs"].numpy()]
+        around = np.concatenate([ends[..., :2].min(1), ends[..., 2:].max(1)], 1)
+        (regions,) = own.pool([example_picture(size, count)], [around])
         if build == "detr":
             inputs["pixels"] = own.prepare([example_picture(size, count)])["pixel_values"][0]
         (features,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-        assert features.shape == (1 + count, regions.features.shape[1])
+        assert features.shape == ((1 + count) ** 2, regions.features.shape[1])
         assert np.allclose(features, regions.features, atol=2e-4, rtol=1e-4)
 
 

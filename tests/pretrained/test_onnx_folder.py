@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_onnx_systems import SYSTEMS, untrained
 from typer.testing import CliRunner
 
 import groundgraph
@@ -20,6 +21,7 @@ from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.pretrained.onnx import folder, graph_file
 from groundgraph.pretrained.onnx.folder import write_vocabulary
 from groundgraph.pretrained.packing import read_packed
+from groundgraph.sgg.merging import Merging
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 
 
@@ -84,6 +86,24 @@ def test_boxes_around_pairs_are_pooled(run, portable, tmp_path):
     by_onnx.showing["min score"] = 1e-9
     image = next((run / "images").glob("test-*.png"))
     same(*by_onnx.predict(image), model.predict(image, min_score=1e-9))
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_systems_graphs(name, run, portable, tmp_path):
+    """A system in the place of the scene-graph model: untrained, which does not matter here."""
+    parts = read_packed(portable, "cpu")
+    system = untrained(name, replace(parts.network.sizes, text=0, words=8))
+    names = parts.names | {"merging": Merging(bias=-20.0).record()}  # its surest relations are of what overlaps much
+    parts = replace(parts, network=system, names=names, grounder=None)
+    folder.write_onnx(parts, tmp_path)
+    by_onnx, model = example(tmp_path / "onnx").Model(tmp_path / "onnx"), SceneGraphModel(parts)
+    by_onnx.showing["min score"] = 1e-20
+    count = 0
+    for image in sorted((run / "images").glob("test-*.png")):
+        things, relations = by_onnx.predict(image)
+        count += len(relations)
+        same(things, relations, model.predict(image, min_score=1e-20))
+    assert count
 
 
 def test_other_names(portable, image, tmp_path):

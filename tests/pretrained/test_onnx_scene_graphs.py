@@ -13,6 +13,7 @@ from groundgraph.pretrained.onnx.scene_graphs import SceneGraph, example_inputs,
 from groundgraph.sgg.batch import SggModel, Sizes, collate, ordered_pairs
 from groundgraph.sgg.heads import names_kept, set_names
 from groundgraph.sgg.inference import InferenceConfig, predict
+from groundgraph.sgg.merging import Merging
 from groundgraph.sgg.motifs import Motifs, MotifsConfig
 from groundgraph.sgg.uniter import Uniter, UniterConfig
 
@@ -66,8 +67,8 @@ def tell(model, categories, predicates, seed=0):
         set_names(model, means=means)
 
 
-def written(model, folder, config=None):
-    network = SceneGraph(model, config or InferenceConfig())
+def written(model, folder, config=None, merging=None):
+    network = SceneGraph(model, config or InferenceConfig(), merging or Merging())
     with names_kept(network.model):
         part = write_graph(network, folder / "m.onnx", [example_inputs(network, 4)])
     assert set(part["inputs"]) == set(network.inputs) and tuple(part["outputs"]) == network.outputs
@@ -106,23 +107,36 @@ def test_the_logits_are_the_models(case, tmp_path):
         assert np.allclose(outputs["predicate_logits"], predicates, atol=1e-4)
 
 
-@pytest.mark.parametrize("duplicates", ["drop", "relabel"])
+CONFIGS = {
+    "drop": InferenceConfig(nms_threshold=0.2, pairs=1000),
+    "drop, best pairs": InferenceConfig(nms_threshold=0.4, pairs=7),
+    "drop, overlapping": InferenceConfig(overlapping=True),
+    "relabel": InferenceConfig(nms_threshold=0.3, duplicates="relabel"),
+}
+
+
+@pytest.mark.parametrize("merging", [Merging(bias=-100.0), Merging(bias=-3.0)])
+@pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("case", ["motifs", "motifs, from the detector"])
-def test_the_objects_are_those_of_inference(case, duplicates, tmp_path):
-    """Where no box falls and all pairs are kept, the graph has the file's objects and scores of relations."""
-    model = a_model(*CASES[case])
-    config = InferenceConfig(nms_threshold=1.0 if duplicates == "drop" else 0.3, duplicates=duplicates, pairs=1000)
-    network, session = written(model, tmp_path, config)
+def test_objects_and_relations_are_those_of_inference(case, config, merging, tmp_path):
+    """The file's own answer to what falls as a duplicate, which pairs are best, and which boxes are of one thing."""
+    model, config = a_model(*CASES[case]), CONFIGS[config]
+    network, session = written(model, tmp_path, config, merging)
     for count in (1, 2, 9):
         inputs = example_inputs(network, count, seed=count)
         outputs, named = run(network, session, inputs), dict(zip(network.inputs, inputs, strict=True))
         (graph,) = predict(model, [regions_of(named)], config)
-        there = outputs["there"]
-        assert np.allclose(outputs["object_boxes"][there], graph.boxes, atol=1e-4)
-        assert np.array_equal(outputs["object_labels"][there], graph.labels)
-        assert np.allclose(outputs["object_scores"][there], graph.scores, atol=1e-5)
-        counted = there[named["pairs"].numpy()].all(1)
-        assert np.allclose(np.sort(outputs["relation_scores"][counted]), np.sort(graph.relation_scores), atol=1e-5)
+        graph = merging.merged(graph)
+        kept, places = outputs["object_kept"], np.cumsum(outputs["object_kept"]) - 1
+        assert np.allclose(outputs["object_boxes"][kept], graph.boxes, atol=1e-4)
+        assert np.array_equal(outputs["object_labels"][kept], graph.labels)
+        assert np.allclose(outputs["object_scores"][kept], graph.scores, atol=1e-5)
+        rows = outputs["relation_kept"]
+        pairs = [tuple(pair) for pair in places[outputs["relation_pairs"][rows]].tolist()]
+        scores = dict(zip(pairs, outputs["relation_scores"][rows], strict=True))
+        expected = dict(zip(map(tuple, graph.pairs.tolist()), graph.relation_scores, strict=True))
+        assert scores.keys() == expected.keys()
+        assert all(abs(scores[pair] - expected[pair]) < 1e-5 for pair in expected)
 
 
 @pytest.mark.parametrize("case", ["motifs, open heads from the detector", "uniter, open heads from the detector"])
@@ -153,7 +167,7 @@ def test_another_model_says_why_not():
 
     sizes = Sizes(features=6, detector_categories=4, categories=5, predicates=3)
     with pytest.raises(InputError, match="other reads a graph off an image in steps of Python"):
-        SceneGraph(Other(sizes, None), InferenceConfig())
+        SceneGraph(Other(sizes, None), InferenceConfig(), Merging())
 
 
 def test_a_file_that_gives_other_numbers_is_none(tmp_path):

@@ -5,14 +5,11 @@ Loops are TorchScript, which becomes ONNX's Loop, and pairs are read all at once
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from groundgraph.pretrained.onnx.finishing import iou, scripted
 from groundgraph.sgg.batch import Batch
 from groundgraph.sgg.heads import head_weights
 from groundgraph.sgg.lstm import highway_step, lstm_step
@@ -97,7 +94,7 @@ class LoopedMotifs(Motifs):
         (weight, added), width = self.decoder.enters(), inputs.shape[-1]
         head, bias = head_weights(self.objects)
         nothing = torch.zeros_like(head[:1])
-        logits = _scripted(decode_greedily)(
+        logits = scripted(decode_greedily)(
             linear(inputs[0], weight[:, :width], added),
             linear(self.previous.weight, weight[:, width:]),
             self.decoder.step_weight(),
@@ -131,20 +128,4 @@ class WholeUniter(Uniter):
 
 def suppressed_labels(probabilities: Tensor, boxes: Tensor, threshold: float) -> Tensor:
     """`decode_labels` of one image, probabilities [1, V, 1 + C] and boxes [1, V, 4], as a loop: [1, V]."""
-    return _scripted(decode_once)(probabilities[0], iou(boxes[0]) >= threshold).unsqueeze(0)
-
-
-def iou(boxes: Tensor) -> Tensor:
-    """`sgg.batch.overlaps` of one image in operations that ONNX has: [V, 4] -> [V, V]."""
-    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    return shared / (area[:, None] + area[None] - shared)
-
-
-@cache
-def _scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and what replaces it traces loops of fixed length alone
-        return torch.jit.script(function)
+    return scripted(decode_once)(probabilities[0], iou(boxes[0]) >= threshold).unsqueeze(0)

@@ -97,19 +97,20 @@ class DetectedRegions(PictureNetwork):
         return boxes[wide], self.new_label[labels[wide] + 1], scores[wide], features[wide]
 
 
-class PooledBoxes(PictureNetwork):
-    """A detector's features of given boxes of one picture: `ImageDetector.pool` as far as tensors go."""
+class PooledUnions(PictureNetwork):
+    """A detector's features of the boxes around pairs of boxes of one picture: `ImageDetector.pool` of these."""
 
-    outputs = ("features",)
-    axes = PICTURE_AXES | {name: {0: "boxes"} for name in ("boxes", "features")}
+    outputs = ("unions",)
+    axes = PICTURE_AXES | {"boxes": {0: "regions"}, **{name: {0: "pairs"} for name in ("pairs", "unions")}}
 
     def __init__(self, detector: CoveredDetector) -> None:
         super().__init__(detector)
-        self.inputs = (*self.inputs, "boxes")
+        self.inputs = (*self.inputs, "boxes", "pairs")
 
     def forward(self, *values: Tensor) -> Tensor:
-        """What `inputs` names, boxes [U, 4] in pixels among it -> features [U, D]."""
-        boxes = values[-1]
+        """What `inputs` names, boxes [V, 4] in pixels and pairs [Q, 2] of these among it -> features [Q, D]."""
+        ends = values[-2][values[-1]]
+        boxes = torch.cat([ends[..., :2].amin(1), ends[..., 2:].amax(1)], 1)
         if self.preparation is not None:
             inputs = {"pixel_values": values[0][None]}
             with backbone_maps(self.model) as maps:
@@ -177,7 +178,7 @@ def example_picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
 
 
 def example_inputs(network: PictureNetwork, size: tuple[int, int], seed: int = 0) -> tuple[Tensor, ...]:
-    """What a graph reads of `example_picture`; of boxes so many as `seed` says, and one."""
+    """What a graph reads of `example_picture`; of boxes so many as `seed` says, and one, with all pairs."""
     from groundgraph.pretrained.onnx.predict import prepared
 
     picture = example_picture(size, seed)
@@ -186,6 +187,7 @@ def example_inputs(network: PictureNetwork, size: tuple[int, int], seed: int = 0
         "image": torch.from_numpy(np.array(picture)),
         "size": torch.tensor(size, dtype=torch.float32),
         "boxes": torch.cat([corner, corner + torch.tensor(size) / 3], 1),
+        "pairs": torch.cartesian_prod(torch.arange(1 + seed), torch.arange(1 + seed)),
     }
     if network.preparation is not None:
         values["pixels"] = torch.from_numpy(np.ascontiguousarray(prepared(picture, network.preparation)))

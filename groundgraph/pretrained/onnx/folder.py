@@ -1,7 +1,7 @@
 """A packed model's `onnx` folder: what runs with ONNX Runtime, numpy and pillow alone.
 
 detector.onnx       a picture -> its regions
-pooling.onnx        a picture and boxes -> their features, where a scene-graph model reads those of union boxes
+pooling.onnx        a picture, boxes and pairs -> features of the boxes around pairs, where a model reads them
 scene_graph.onnx    regions and pairs of them (with open heads the vocabulary too) -> objects and relations
 grounder.onnx       embeddings of words, and regions -> scores
 vocabulary.npz      the names, and with open heads what scene_graph.onnx reads of them
@@ -25,15 +25,17 @@ from groundgraph.grounding.learned import Learned
 from groundgraph.pretrained.model import SceneGraphModel
 from groundgraph.pretrained.onnx import detectors, grounders, scene_graphs
 from groundgraph.pretrained.onnx.graph_file import require_onnx, write_graph
+from groundgraph.pretrained.onnx.system_graphs import SystemGraph
 from groundgraph.pretrained.packing import ModelParts
 from groundgraph.sgg.heads import names_kept
 from groundgraph.sgg.showing import Showing
 from groundgraph.sgg.unions import reads_unions
 from groundgraph.stages.detector_labels import coverage
 from groundgraph.stages.regions import open_detector
+from groundgraph.systems.model import SystemModel
 from groundgraph.vision.label_coverage import CoveredDetector
 
-FORMAT = 1
+FORMAT = 2
 # Sizes of pictures that a detector's file is tried with; it is traced with the first.
 PICTURES = ((320, 240), (200, 260), (256, 256))
 REGIONS = (5, 1, 2, 12)  # likewise of a scene-graph model's
@@ -54,6 +56,7 @@ def write_onnx(parts: ModelParts, folder: Path) -> None:
     target = folder / "onnx"
     target.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {"format": FORMAT, "preparation": None}
+    showing = Showing.of_names(parts.names)
 
     def picture_network(kind: type[detectors.PictureNetwork], name: str) -> dict[str, Any]:
         recipe = parts.recipe
@@ -67,12 +70,13 @@ def write_onnx(parts: ModelParts, folder: Path) -> None:
         return picture_network(detectors.DetectedRegions, "detector.onnx")
 
     def pooling() -> dict[str, Any]:
-        return picture_network(detectors.PooledBoxes, "pooling.onnx")
+        return picture_network(detectors.PooledUnions, "pooling.onnx")
 
     def scene_graph() -> dict[str, Any]:
         if parts.recipe.sgg.start == "image-text":
             raise InputError("it reads what an image-text model makes of regions' crops (sgg.start: image-text)")
-        network = scene_graphs.SceneGraph(parts.network, parts.recipe.sgg.inference)
+        kind = SystemGraph if isinstance(parts.network, SystemModel) else scene_graphs.SceneGraph
+        network: Any = kind(parts.network, parts.recipe.sgg.inference, showing.merging)
         examples = [scene_graphs.example_inputs(network, count, count) for count in REGIONS]
         with names_kept(network.model):
             return write_graph(network, target / "scene_graph.onnx", examples)
@@ -89,7 +93,6 @@ def write_onnx(parts: ModelParts, folder: Path) -> None:
     pools = {"pooling": pooling} if reads_unions(parts.recipe.sgg.chosen) else {}
     names = {"detector": detector, **pools, "scene-graph model": scene_graph, "grounder": grounder}
     write_vocabulary(parts, target / "vocabulary.npz")
-    showing = Showing.of_names(parts.names)
     manifest |= {
         "parts": {name: _part(make) for name, make in names.items()},
         "inference": parts.recipe.sgg.inference.model_dump(mode="json"),

@@ -8,7 +8,6 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from groundgraph.errors import InputError
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.learned import Learned
 from groundgraph.grounding.pairs import Pairs
@@ -31,9 +30,6 @@ class Grounding(OneImage):
 
     Args:
         grounder: Trained, its weights on the CPU.
-
-    Raises:
-        InputError: There is no such graph of it; the message says why.
     """
 
     outputs = OUTPUTS
@@ -42,17 +38,15 @@ class Grounding(OneImage):
     def __init__(self, grounder: Learned) -> None:
         super().__init__()
         self.model, self.sizes = grounder.model, grounder.sizes
-        if isinstance(self.model, Wsgm | Vspnet):
-            raise InputError("it matches words and regions by the Hungarian method, for which ONNX has no operation")
-        joint = ["boxes", "predicates", "triplets"] if isinstance(self.model, Pairs) else []
-        self.inputs = ("entities", "features", *joint)
+        self.inputs = ("entities", "features", *_READS_TRIPLETS.get(type(self.model), ()))
         self.eval()
 
     def forward(self, *values: Tensor) -> Tensor:
         """What `inputs` names -> a [E, V], how well each region fits each entity; higher is better.
 
-        entities [E, de] and features [V, dv]; then, of a grounder of pairs, boxes [V, 4] xyxy in shares of the image,
-        predicates [T, de], and triplets [T, 2], the places of subjects and objects among the entities.
+        entities [E, de] and features [V, dv]; then, of a grounder that reads triplets (`pairs`, `wsgm`, `vspnet`), the
+        triplets [T, 2], places of subjects and objects among the entities, their predicates [T, de], and boxes [V, 4]
+        xyxy in shares of the image.
         """
         named = dict(zip(self.inputs, values, strict=True))
         entities, features = named["entities"][None], named["features"][None]
@@ -76,6 +70,13 @@ class Grounding(OneImage):
         }
         batch = PaddedSet(**taught | read)
         return cast(Trainable, self.model).score(batch)[0]
+
+
+_READS_TRIPLETS = {
+    Pairs: ("boxes", "predicates", "triplets"),
+    Wsgm: ("triplets",),
+    Vspnet: ("predicates", "triplets"),
+}
 
 
 def example_inputs(

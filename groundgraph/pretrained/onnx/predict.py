@@ -20,79 +20,57 @@ def prepared(image: Image.Image, rule: dict) -> np.ndarray:
     return ((pixels - np.float32(rule["mean"])) / np.float32(rule["std"])).transpose(2, 0, 1)
 
 
-def overlaps(boxes: np.ndarray) -> np.ndarray:
-    """IoU of every two boxes: [N, 4] -> [N, N]."""
-    low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
-    shared, area = (high - low).clip(0).prod(-1), (boxes[:, 2:] - boxes[:, :2]).prod(-1)
-    return shared / (area[:, None] + area - shared)
-
-
-def survivors(ranks: np.ndarray, rivals: np.ndarray, stays: np.ndarray) -> np.ndarray:
-    """Those [N] bool that stay when, best rank first, each falls that has a rival which stays: rivals [N, N] bool."""
-    order, stays = np.argsort(-ranks, kind="stable"), stays.copy()
-    for place, i in enumerate(order):
-        stays[i] &= not (rivals[i] & stays)[order[:place]].any()
-    return stays
-
-
 class Model:
     """The detector and the scene-graph model; a vocabulary's file has other names than the model's own."""
 
-    def __init__(self, folder: Path = HERE, vocabulary: str | Path | None = None, threads: int = 0) -> None:
+    def __init__(self, folder: Path = HERE, vocabulary: str | Path | None = None, options: object = None) -> None:
         self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         parts = {name: part for name, part in self.manifest["parts"].items() if name != "grounder"}
         for name, part in parts.items():
             if "file" not in part:
                 raise SystemExit(f"{folder}: the {name} is not here: {part['why not']}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: as many as there are cores
         files = {name: str(folder / part["file"]) for name, part in parts.items()}
-        self.run = {name: onnxruntime.InferenceSession(file, options).run for name, file in files.items()}
+        self.sessions = {name: onnxruntime.InferenceSession(file, options) for name, file in files.items()}
         self.vocabulary = dict(np.load(vocabulary or folder / "vocabulary.npz"))
         self.categories, self.predicates = (self.vocabulary.pop(f"{kind} names") for kind in ("category", "predicate"))
+        # Of other names it is not known how likely which score is right.
         self.showing = self.manifest["showing"] | ({"calibration": None, "min score": 0} if vocabulary else {})
+
+    def run(self, name: str, inputs: dict) -> dict[str, np.ndarray]:
+        """A network's outputs by name, of those inputs that it has."""
+        session = self.sessions[name]
+        own = {value.name: inputs[value.name] for value in session.get_inputs()}
+        return dict(zip((value.name for value in session.get_outputs()), session.run(None, own), strict=True))
 
     def predict(self, photo: str | Path) -> tuple[list[dict], list[dict]]:
         """Objects with category, score and box; relations with subject, predicate, object and score, best first."""
-        image, rule = ImageOps.exif_transpose(Image.open(photo)).convert("RGB"), self.manifest["inference"]
-        size, preparation = np.float32(image.size), self.manifest["preparation"]
-        inputs = {"pixels": prepared(image, preparation), "size": size} if preparation else {"image": np.array(image)}
-        detected = self.run["detector"](None, inputs)
-        regions = dict(zip(("boxes", "labels", "scores", "features"), detected, strict=True))
-        if not len(regions["boxes"]):
+        image, preparation = ImageOps.exif_transpose(Image.open(photo)).convert("RGB"), self.manifest["preparation"]
+        inputs = {"image": np.array(image), "size": np.float32(image.size)}
+        if preparation:
+            inputs["pixels"] = prepared(image, preparation)
+        inputs |= self.run("detector", inputs)  # boxes, labels, scores and features of the regions
+        if not len(inputs["boxes"]):
             return [], []
-        pairs = np.argwhere(~np.eye(len(regions["boxes"]), dtype=bool))
-        if rule["overlapping"]:
-            pairs = pairs[overlaps(regions["boxes"])[tuple(pairs.T)] > 0]
-        if "pooling" in self.run:
-            corners = regions["boxes"][pairs].reshape(-1, 2, 2, 2)
-            around = np.concatenate([corners[:, :, 0].min(1), corners[:, :, 1].max(1)], 1)
-            regions["unions"] = self.run["pooling"](None, inputs | {"boxes": around})[0]
-        inputs = regions | self.vocabulary | {"size": size, "pairs": pairs}
-        outputs = self.run["scene-graph model"](None, inputs)
-        boxes, labels, scores, stays, settled, predicates, ranks, *_ = outputs
-        near, same = overlaps(boxes), labels[:, None] == labels
-        if rule["duplicates"] == "drop":  # the best of those with one label that overlap
-            stays = survivors(scores + 2 * settled, (near > rule["nms_threshold"]) & same & ~settled[:, None], stays)
-        best = np.argsort(-np.where(stays[pairs].all(1), ranks, -1), kind="stable")[: rule["pairs"]]
-        best = best[stays[pairs[best]].all(1)]
-        pairs, predicates, ranks = pairs[best], predicates[best, 1:].argmax(1), ranks[best]
-        surest, merging = scores * 1e-6, self.showing["merging"]  # each thing once, as the box in the surest relation
-        np.maximum.at(surest, pairs.ravel(), np.repeat(ranks, 2))
-        rivals = merging["bias"] + merging["overlap"] * near + merging["agreement"] * same > 0
-        stays = survivors(surest, rivals, stays)
-        if curve := self.showing["calibration"]:
-            ranks = np.interp(np.log(ranks.clip(1e-30)), np.log(curve["scores"]), curve["probabilities"])
-        shown = stays[pairs].all(1) & (ranks >= self.showing["min score"])
-        pairs, predicates, ranks = pairs[shown], predicates[shown], ranks[shown]
-        objects = np.unique(pairs) if self.showing["min score"] > 0 else np.flatnonzero(stays)
-        things = [
-            {"category": str(self.categories[labels[i] - 1]), "score": float(scores[i]), "box": boxes[i].tolist()}
-            for i in objects
-        ]
-        places, words = np.searchsorted(objects, pairs).tolist(), self.predicates[predicates].tolist()
-        rows = zip(places, words, ranks.tolist(), strict=True)
-        return things, [{"subject": s, "predicate": p, "object": o, "score": score} for (s, o), p, score in rows]
+        pairs = inputs["pairs"] = np.argwhere(~np.eye(len(inputs["boxes"]), dtype=bool))
+        if "pooling" in self.sessions:  # features of the boxes around both, which some models look at too
+            inputs |= self.run("pooling", inputs)
+        graph = self.run("scene-graph model", inputs | self.vocabulary)
+        scores = graph["relation_scores"]
+        if curve := self.showing["calibration"]:  # how likely a relation with such a score is right
+            scores = np.interp(np.log(scores.clip(1e-30)), np.log(curve["scores"]), curve["probabilities"])
+        shown = np.flatnonzero(graph["relation_kept"] & (scores >= self.showing["min score"]))
+        shown = shown[np.argsort(-graph["relation_scores"][shown], kind="stable")]
+        pairs, names = graph["relation_pairs"][shown], graph["predicate_scores"][shown, 1:].argmax(1)
+        objects = np.unique(pairs) if self.showing["min score"] > 0 else np.flatnonzero(graph["object_kept"])
+        labels, sure, boxes = (graph[f"object_{name}"][objects].tolist() for name in ("labels", "scores", "boxes"))
+        rows = zip(
+            np.searchsorted(objects, pairs).tolist(), self.predicates[names], scores[shown].tolist(), strict=True
+        )
+        things = zip(self.categories[np.array(labels, int) - 1], sure, boxes, strict=True)
+        return (
+            [{"category": str(name), "score": score, "box": box} for name, score, box in things],
+            [{"subject": s, "predicate": str(name), "object": o, "score": score} for (s, o), name, score in rows],
+        )
 
 
 if __name__ == "__main__":

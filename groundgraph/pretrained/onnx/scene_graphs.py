@@ -13,21 +13,21 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from groundgraph.errors import InputError
+from groundgraph.pretrained.onnx import finishing
 from groundgraph.pretrained.onnx.decoding import LoopedMotifs, WholeUniter, suppressed_labels
+from groundgraph.pretrained.onnx.finishing import RawGraph, finished, iou, suppressed
 from groundgraph.pretrained.onnx.graph_file import OneImage
 from groundgraph.sgg.batch import Batch, Outputs, SggModel
 from groundgraph.sgg.heads import NameFeatures, OpenHead
 from groundgraph.sgg.inference import InferenceConfig, Objects, beside_detected
+from groundgraph.sgg.merging import Merging
 from groundgraph.sgg.motifs import Motifs
 from groundgraph.sgg.pairs import LanguagePrior
 from groundgraph.sgg.start import DetectorStart
 from groundgraph.sgg.uniter import Uniter
 
 INPUTS = ("features", "boxes", "labels", "scores", "size", "pairs")
-OUTPUTS = (
-    *("object_boxes", "object_labels", "object_scores", "there", "settled"),
-    *("predicate_scores", "relation_scores", "object_logits", "predicate_logits"),
-)
+OUTPUTS = (*finishing.OUTPUTS, "object_logits", "predicate_logits")
 AXES = {
     **{name: {0: "regions"} for name in INPUTS[:4]},
     "pairs": {0: "pairs"},
@@ -38,10 +38,9 @@ AXES = {
     **{name: {1: "1 + categories"} for name in ("match", "roles")},
     "views": {0: "categories"},
     "prior": {0: "1 + categories", 1: "1 + categories", 2: "1 + predicates"},
-    **{name: {0: "objects"} for name in OUTPUTS[:5]},
+    **finishing.AXES,
     "object_logits": {0: "regions", 1: "1 + categories"},
-    "relation_scores": {0: "pairs"},
-    **{name: {0: "pairs", 1: "1 + predicates"} for name in ("predicate_scores", "predicate_logits")},
+    "predicate_logits": {0: "pairs", 1: "1 + predicates"},
 }
 
 
@@ -73,11 +72,10 @@ def vocabulary_of(model: SggModel) -> dict[str, np.ndarray]:
 class SceneGraph(OneImage):
     """A scene-graph model for one image: `sgg.inference.predict` as far as tensors go.
 
-    What falls as a duplicate of another, which relations are best and what is shown of them is left to the reader.
-
     Args:
         model: Of `SGG_MODELS`, on the CPU.
-        config: What becomes of duplicates.
+        config: What becomes of duplicates, and how many relations are kept.
+        merging: Which boxes are of one thing.
 
     Raises:
         InputError: There is no such graph of this model; the message says why.
@@ -86,9 +84,10 @@ class SceneGraph(OneImage):
     outputs = OUTPUTS
     axes = AXES
 
-    def __init__(self, model: SggModel, config: InferenceConfig) -> None:
+    def __init__(self, model: SggModel, config: InferenceConfig, merging: Merging) -> None:
         super().__init__()
-        self.model, self.config, self.vocabulary = _one_image(model), config, tuple(vocabulary_of(model))
+        self.model, self.vocabulary = _one_image(model), tuple(vocabulary_of(model))
+        self.config, self.merging = config, merging
         self.inputs = (*INPUTS, *(["unions"] if model.sizes.unions else []), *self.vocabulary)
         self.eval()
 
@@ -99,34 +98,31 @@ class SceneGraph(OneImage):
         regions; then union features [Q, U] and the vocabulary (`vocabulary_of`), where the model reads them.
 
         Returns:
-            Boxes [N, 4], labels [N] in 1..C and scores [N] of the objects, which of them are there and which are as the
-            detector says, [N] bool: the first V are the regions, and of a model that starts from the detector V more
-            are what the detector makes of them. Then the pairs' predicate scores [Q, 1 + P], each's subject score x
-            object score x best predicate score [Q], object logits [V, 1 + C] and predicate logits [Q, 1 + P].
+            What `finishing.finished` does, of the objects and a relation a pair: the first V objects are the regions,
+            and of a model that starts from the detector V more are what the detector makes of them. Then object logits
+            [V, 1 + C] and predicate logits [Q, 1 + P].
         """
         named = dict(zip(self.inputs, values, strict=True))
         if self.vocabulary:
             tell(self.model, named)
-        pairs, labels = named["pairs"], named["labels"][None]
-        batch = Batch(
-            *(named[name][None] for name in ("features", "boxes")),
-            labels,
-            named["scores"][None],
-            mask=torch.ones_like(labels, dtype=torch.bool),
-            sizes=named["size"][None],
-            pairs=torch.cat([torch.zeros_like(pairs[:, :1]), pairs], 1),
-            unions=named.get("unions"),
-        )
+        pairs, batch = named["pairs"], batch_of(named)
         with torch.enable_grad():  # without, pairs are scored some at a time, which fixes their number
             outputs = Outputs(*(None if part is None else part.detach() for part in self.model(batch)))
-        objects, settled = self._objects(batch, outputs)
-        predicates, scores = outputs.predicates.softmax(-1), objects.scores[0]
-        ranks = scores[pairs[:, 0]] * scores[pairs[:, 1]] * predicates[:, 1:].amax(-1)
-        decided = (*(part[0] for part in objects), settled[0], predicates, ranks)
-        return (*decided, outputs.objects[0], outputs.predicates)
+        boxes, labels, scores, there, settled = self._objects(batch, outputs)
+        if self.config.duplicates == "drop":
+            there = suppressed(boxes, labels, scores, there, self.config.nms_threshold, settled)
+        allowed = torch.ones_like(pairs[:, 0], dtype=torch.bool)
+        if self.config.overlapping:
+            allowed = iou(named["boxes"])[pairs[:, 0], pairs[:, 1]] > 0
+        raw = RawGraph(boxes, labels, scores, there, pairs + 0, outputs.predicates.softmax(-1), allowed)
+        return (*finished(raw, self.config, self.merging), outputs.objects[0], outputs.predicates)
 
-    def _objects(self, batch: Batch, outputs: Outputs) -> tuple[Objects, Tensor]:
+    def _objects(self, batch: Batch, outputs: Outputs) -> tuple[Tensor, ...]:
         """What the regions are before duplicates fall, as `sgg.inference` has it of SGDet; and what is settled."""
+        objects, settled = self._of_batch(batch, outputs)
+        return (*(part[0] for part in objects), settled[0])
+
+    def _of_batch(self, batch: Batch, outputs: Outputs) -> tuple[Objects, Tensor]:
         probabilities, none = outputs.objects.softmax(-1), torch.zeros_like(batch.mask)
         if self.config.duplicates == "relabel":
             labels = suppressed_labels(probabilities, batch.boxes, self.config.nms_threshold)
@@ -147,6 +143,20 @@ class SceneGraph(OneImage):
         there = (known & beside.mask) | (~known & twice.mask)
         chosen = (torch.where(known, one, other) for one, other in zip(beside[:3], twice[:3], strict=True))
         return Objects(*chosen, there), settled & known
+
+
+def batch_of(named: Mapping[str, Tensor]) -> Batch:
+    """One image's regions as a batch, with pairs of them and features of the boxes around pairs where given."""
+    labels, pairs = named["labels"][None], named.get("pairs")
+    return Batch(
+        *(named[name][None] for name in ("features", "boxes")),
+        labels,
+        named["scores"][None],
+        mask=torch.ones_like(labels, dtype=torch.bool),
+        sizes=named["size"][None],
+        pairs=None if pairs is None else torch.cat([torch.zeros_like(pairs[:, :1]), pairs], 1),
+        unions=named.get("unions"),
+    )
 
 
 def tell(model: SggModel, named: Mapping[str, Tensor]) -> None:
