@@ -197,6 +197,7 @@ def test_slices_of_a_killed_process_are_done_by_another(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")  # as each process has
 def test_figures_and_artifacts_do_not_depend_on_the_number_of_jobs(tmp_path):
     settings = ["data.train=60", "data.validation=12", "data.test=20", "grounder=[two-teachers,sgnls]"]
     settings += ["grounding.epochs=1", "sgg.training.epochs=1"]

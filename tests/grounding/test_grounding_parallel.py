@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from nearly import assert_same_values, assert_same_weights
 from others import world as world_of_triplets
 from several import several
 from world import world
@@ -83,7 +84,7 @@ def test_losses_equal_one_processs(found, kind):
     for several_ in found[1]:
         close(several_[kind], one)
     first, second = (several_[kind][1] for several_ in found[1])
-    assert all(torch.equal(v, second[k]) for k, v in first.items())
+    assert_same_weights(first, second)
 
 
 @pytest.mark.slow
@@ -119,7 +120,8 @@ def test_a_killed_training_goes_on_with_the_same_losses(tmp_path, kind, stop):
     whole = train(ALONE, kind, dropout=0.2)
     assert train(ALONE, kind, stop, tmp_path / "training.pt", dropout=0.2) is None
     curves, weights = train(ALONE, kind, checkpoint=tmp_path / "training.pt", dropout=0.2)
-    assert curves == whole[0] and all(torch.equal(v, whole[1][k]) for k, v in weights.items())
+    assert_same_values(curves, whole[0])
+    assert_same_weights(weights, whole[1])
     with pytest.raises(ValueError, match=r"training\.pt is of a training with other settings \(batches, config\)"):
         train(ALONE, kind, checkpoint=tmp_path / "training.pt", dropout=0.2, epochs=3)
 

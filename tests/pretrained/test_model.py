@@ -20,7 +20,7 @@ from groundgraph.stages import artifacts
 from groundgraph.stages.recipe import run_recipe
 
 
-def same(one, other, tolerance=0.0):
+def same(one, other, tolerance=1e-5):
     assert np.allclose(one.boxes, other.boxes, atol=tolerance) and np.array_equal(one.labels, other.labels)
     assert np.allclose(one.predicate_scores, other.predicate_scores, atol=tolerance)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from nearly import assert_same_weights
 from several import several
 from test_sgg_training import SIZES, SMALL, TINY, scene
 
@@ -100,7 +101,7 @@ def test_losses_equal_one_processs(found, kind):
     for several_ in found[1]:
         close(several_[kind][0], losses)
     first, second = (several_[kind][1] for several_ in found[1])
-    assert all(torch.equal(v, second[k]) for k, v in first.items())
+    assert_same_weights(first, second)
 
 
 @pytest.mark.slow

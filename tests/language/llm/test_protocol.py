@@ -20,7 +20,10 @@ CONVERSATIONS = [(Message("user", str(number)),) for number in range(6)]
 
 @contextmanager
 def serving(*replies):
-    """A server that gives these replies (status, headers, content) in order, and then answers; gives it and its log."""
+    """A server that gives these replies (status, headers, content) in order, and then answers; gives it and its log.
+
+    A header's value may be a function, called when it is sent.
+    """
     replies, log, lock = list(replies), [], threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,7 +42,7 @@ def serving(*replies):
             data = (content if isinstance(content, str) else json.dumps(content or whole)).encode()
             self.send_response(status)
             for name, value in headers.items():
-                self.send_header(name, value)
+                self.send_header(name, value() if callable(value) else value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -87,8 +90,8 @@ def test_many_are_asked_at_the_same_time():
 
 
 def test_a_busy_server_is_asked_again_when_it_says():
-    date = formatdate(time.time() + 4, usegmt=True)
-    busy = [(429, {"Retry-After": "1"}, None), (503, {"Retry-After": date}, None), (500, {}, "oops")]
+    date = {"Retry-After": lambda: formatdate(time.time() + 3, usegmt=True)}
+    busy = [(429, {"Retry-After": "1"}, None), (503, date, None), (500, {}, "oops")]
     with serving(*busy) as (url, log):
         texts, server = answers(url, CONVERSATIONS[:1])
         assert texts == {"0": "answer 0"} and server.retries == 3
