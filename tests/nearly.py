@@ -20,7 +20,7 @@ def number(value):
 
 
 def assert_same_values(one, other, relative=1e-4, absolute=1e-6):
-    """Two nests of dictionaries and lists, such as curves of a training, have the same keys and nearly the same values."""
+    """Nested dictionaries and lists, such as curves of a training, have the same keys and nearly the same values."""
     ours, theirs = values(one), values(other)
     assert {p: v for p, v in ours.items() if not number(v)} == {p: v for p, v in theirs.items() if not number(v)}
     assert {p: v for p, v in ours.items() if number(v)} == pytest.approx(
