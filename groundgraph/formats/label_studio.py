@@ -40,7 +40,8 @@ Box = tuple[list[float], list[str], Any]  # corners, labels, Label Studio's scor
 def read_label_studio(path: str | Path, skipped: Skipped) -> BoxedImages:
     """The images of exported tasks with their boxes and relations.
 
-    Of a task the last annotation counts that nobody cancelled, else the first prediction. A turned box is read as the
+    Of a task the annotation counts that is marked as ground truth, else the last that nobody cancelled, else the first
+    prediction; a task that a person skipped (cancelled annotations alone) is left out. A turned box is read as the
     upright one around it. A relation of both directions is two; one without a label, or of what is no box, is none.
     What has no score, as a box that a person drew, has nan.
 
@@ -83,7 +84,11 @@ def _image(task: dict[str, Any], skipped: Skipped) -> BoxedImage:
     name = id_text(data.get("image_id")) or names[0]
     scores = data.get("scores") if isinstance(data.get("scores"), dict) else {}
     annotations = [*items(task, "annotations"), *items(task, "completions")]  # what annotations were called before 1.0
-    done = [a for a in annotations if isinstance(a, dict) and not a.get("was_cancelled")]
+    annotations = [a for a in annotations if isinstance(a, dict)]
+    done = [a for a in annotations if not a.get("was_cancelled")]
+    if annotations and not done:
+        raise InputError("was skipped by who was to annotate it (was_cancelled)")
+    done = [a for a in done if a.get("ground_truth") is True] or done
     chosen = done[-1:] or [p for p in items(task, "predictions") if isinstance(p, dict)][:1]
     if not chosen:
         raise InputError("has neither an annotation nor a prediction")
@@ -92,6 +97,7 @@ def _image(task: dict[str, Any], skipped: Skipped) -> BoxedImage:
     frame, boxes = _boxes(results, wrong)
     kept = [key for key, (corners, labels, _) in boxes.items() if labels and sound(np.array(corners))[0]]
     wrong["box without a label or area"] += len(boxes) - len(kept)
+    wrong["label of a box that has another, the first"] += sum(len(set(boxes[key][1])) - 1 for key in kept)
     relations, values = _relations(results, {key: row for row, key in enumerate(kept)}, scores, wrong)
     for what, count in wrong.items():
         if count:
@@ -197,7 +203,7 @@ def picture_names(address: str) -> tuple[str, ...]:
     except ValueError:  # "http://[": no address
         return (address,)
     if parts.path.rstrip("/").endswith("/data/local-files") and (chosen := parse_qs(parts.query).get("d")):
-        folders = chosen[0].strip("/").split("/")
+        folders = chosen[0].replace("\\", "/").strip("/").split("/")  # of a server on Windows
         return tuple("/".join(folders[k:]) for k in range(len(folders)))
     if not parts.scheme and not address.startswith("/"):
         return (address,)

@@ -57,6 +57,21 @@ def test_the_last_annotation_counts_else_the_prediction(tmp_path):
     assert image.labels == ("dog",)
     (image,), _ = read(tmp_path, corrected | {"annotations": []})
     assert image.labels == ("cat",)
+    (image,), _ = read(tmp_path, corrected | {"annotations": [first | {"ground_truth": True}, last]})
+    assert image.labels == ("cat",)
+
+
+def test_a_skipped_task_is_left_out_whatever_was_predicted(tmp_path):
+    # labelstud.io/guide/export: "Skip" leaves an annotation with was_cancelled; its own converter passes over it.
+    marked = {"result": [box("a", 0, 0, 9, 9, "cow")]}
+    skipped = task(annotations=[marked | {"was_cancelled": True, "result": []}], predictions=[marked])
+    (image,), notes = read(tmp_path, skipped, task(box("a", 0, 0, 9, 9, "cat"), image="b.jpg"))
+    assert image.labels == ("cat",) and notes == ["was skipped by who was to annotate it (was_cancelled)"]
+
+
+def test_further_labels_of_a_box_are_counted(tmp_path):
+    (image,), notes = read(tmp_path, task(box("a", 0, 0, 9, 9, "cat", "animal"), box("b", 0, 0, 9, 9, "cat", "cat")))
+    assert image.labels == ("cat", "cat") and notes == ["1 left out: label of a box that has another, the first"]
 
 
 def test_a_turned_box_is_the_upright_one_around_it(tmp_path):
@@ -85,6 +100,7 @@ def test_what_is_no_export_is_told(tmp_path):
     ("address", "names"),
     [
         ("/data/local-files/?d=photos/a%20b.jpg", ("photos/a b.jpg", "a b.jpg")),
+        ("/data/local-files/?d=photos%5Ca.jpg", ("photos/a.jpg", "a.jpg")),
         ("http://localhost:8080/data/local-files/?d=x/y/a.jpg", ("x/y/a.jpg", "y/a.jpg", "a.jpg")),
         ("/data/upload/12/0123abcd-a.jpg", ("a.jpg", "0123abcd-a.jpg")),
         ("https://example.com/x/a.jpg?q=1", ("a.jpg", "x/a.jpg")),
