@@ -6,6 +6,7 @@ DataComp's parquet with img2dataset's keys, the Arrow files and `metadata.jsonl`
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
@@ -15,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.images import IMAGE_ENDINGS
 from groundgraph.data.text import text_file
 from groundgraph.errors import InputError
 from groundgraph.formats.columnar import COLUMNAR, read_columns
@@ -41,6 +43,9 @@ KINDS = (COLUMNAR, (".csv", ".tsv", ".token", *LINES), (".txt",))
 SPLIT = "split"  # the column that says of each row which split it is of, as Karpathy's are stored on the hub
 ROW_SPLITS = SPLITS | {"train": (*SPLITS["train"], "restval")}  # ours -> what rows call it
 _TOKENS = re.compile(r"([^\t]+)#\d+\t")  # Flickr's, without a header: name#number, caption
+_TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_TEXTS = re.compile(_TEXT)
+_LISTED = re.compile(rf"\[\s*(?:(?:{_TEXT})[\s,]*)+\]")  # a list as Python or NumPy prints it, which pandas writes
 _QUOTED = re.compile(r'\A"((?:[^"]|"")*)"\Z')  # a cell that pandas quoted, where other files have quotes as they are
 Row = tuple[int, Any, Any]  # number from 1, image, captions
 
@@ -163,16 +168,26 @@ def _column(path: Path, names: Sequence[str], column: str | None, usual: Sequenc
             "files or tars that it writes, whose keys are the pictures' names"
         )
     cause = f"no column {column!r}" if column else f"no column that is usual for the {what}"
+    if any(Path(name).suffix.lower() in IMAGE_ENDINGS for name in names):
+        raise InputError(f"{path}: its first line names no columns but a picture; write `image,caption` above it")
     raise InputError(f"{path}: {cause}; there are {there}: set data.columns.{what} to one of them")
 
 
 def captions_of(value: Any) -> list[str] | None:
-    """The captions in a cell: a text, a list of texts, a JSON list as text, or {"raw": text}; None: none of these."""
+    """The captions in a cell: a text, a list of texts, such a list as text, or {"raw": text}; None: none of these.
+
+    A list as text is JSON's, or as Python or NumPy prints it: that is what pandas writes into a CSV.
+    """
     if isinstance(value, str) and value.startswith("["):
         try:
             value = json.loads(value)
         except ValueError:
-            return [value]
+            if not _LISTED.fullmatch(value):
+                return [value]
+            try:
+                return [ast.literal_eval(text) for text in _TEXTS.findall(value)]
+            except (ValueError, SyntaxError):
+                return [value]
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):  # as Karpathy's files have a sentence

@@ -396,3 +396,52 @@ def test_sentences_as_the_hub_has_karpathys_files(tmp_path):
     for sentences in (one, [one]):
         pq.write_table(pa.Table.from_pylist([{"filename": "a.jpg", "sentences": sentences}]), tmp_path / "x.parquet")
         assert read("table", tmp_path / "x.parquet", tmp_path, images=str(tmp_path))[0] == [("a.jpg", ("A dog .",))]
+
+
+def test_boxes_beyond_their_picture_end_at_its_sides(tmp_path):
+    # As SGG-Benchmark (data.py: clip_to_image) and maskrcnn-benchmark read boxes; one that has nothing in the picture
+    # is none there either. Where most boxes lie beyond, they are corners where sides were meant, and fall as before.
+    content = {"images": [{"id": 5, "file_name": "a.jpg", "width": 100, "height": 80}]}
+    content["categories"] = [{"id": 1, "name": "person"}, {"id": 2, "name": "horse"}]
+    boxes = [[-20, -20, 50, 50], [60, 40, 80, 60], [120, 10, 20, 20], [10, 10, 20, 20], [40, 10, 20, 20], [1, 1, 9, 9]]
+    content["annotations"] = [
+        {"id": k, "image_id": 5, "category_id": 1 + k % 2, "bbox": box, "iscrowd": 0} for k, box in enumerate(boxes)
+    ]
+    content["rel_categories"] = [{"id": 0, "name": "riding"}, {"id": 1, "name": "near"}]
+    pairs = [(0, 1, 0), (2, 1, 1), (3, 1, 1)]
+    content["rel_annotations"] = [
+        {"id": k, "subject_id": s, "object_id": o, "predicate_id": p, "image_id": 5}
+        for k, (s, o, p) in enumerate(pairs)
+    ]
+    write(tmp_path / "train.json", content)
+    picture(tmp_path / "images" / "a.jpg", (200, 160))  # twice as large as it was annotated
+    for images, scale in ((None, 1), ("images", 2)):
+        (example,), notes = split("coco-relations", tmp_path, images=images)
+        assert example.truth.labels == ("person", "horse", "horse", "person", "horse")
+        expected = np.array([[0, 0, 30, 30], [60, 40, 100, 80], [10, 10, 30, 30]]) * scale
+        assert example.truth.boxes[:3].tolist() == expected.tolist()
+        assert example.truth.relations == ((0, "riding", 1), (2, "near", 1))
+        size = "100 x 80" if images is None else "200 x 160"
+        assert notes == [
+            f"2 boxes that reach beyond the image of {size} pixels end at its sides",
+            f"1 boxes left out that reach beyond the image of {size} pixels, with 1 relations",
+        ]
+    for note in content["annotations"]:
+        note["bbox"] = [60, 50, 90, 75]  # corners
+    write(tmp_path / "train.json", content)
+    examples, notes = split("coco-relations", tmp_path, images=None)
+    assert not examples and "6 boxes left out that reach beyond" in notes[0]
+
+
+@pytest.mark.parametrize("images", [None, "images"])
+def test_boxes_that_are_shares_are_told(tmp_path, images):
+    content = {"images": [{"id": 5, "file_name": "a.jpg", "width": 100, "height": 80}]}
+    content["categories"] = [{"id": 1, "name": "person"}]
+    content["annotations"] = [
+        {"id": k, "image_id": 5, "category_id": 1, "bbox": [0.1 * k, 0.1, 0.3, 0.3]} for k in (0, 1)
+    ]
+    content["rel_categories"], relation = ["near"], {"subject_id": 0, "object_id": 1, "predicate_id": 0, "image_id": 5}
+    write(tmp_path / "train.json", content | {"rel_annotations": [relation]})
+    picture(tmp_path / "images" / "a.jpg", (100, 80))
+    examples, (note,) = split("coco-relations", tmp_path, images=images)
+    assert not examples and "boxes are shares of 0..1, not pixels: multiply them" in note

@@ -177,3 +177,22 @@ def test_a_table_without_its_pictures_says_where_it_looked(tmp_path):
     (tmp_path / "t.csv").write_text("image,caption\na.jpg,One .\n")
     _, _, (note,) = read("table", tmp_path / "t.csv", tmp_path)
     assert "a.jpg: no such image" in note and "name the folder of the pictures as data.images" in note
+
+
+@pytest.mark.parametrize("cell", ["['A man .', \"It's \\n here .\"]", "['A man .'\n \"It's \\n here .\"]"])
+def test_lists_that_pandas_wrote_into_a_csv(tmp_path, cell):
+    # pandas.DataFrame.to_csv of a column of lists (a hub data set's), or of NumPy's arrays (a parquet's): their repr.
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_text('image,caption\na.jpg,"{}"\n'.format(cell.replace('"', '""')))
+    own, _, notes = read("table", tmp_path / "t.csv", tmp_path, images=str(tmp_path))
+    assert own == [("a.jpg", ("A man .", "It's here ."))] and not notes
+    (tmp_path / "t.csv").write_text("image,caption\na.jpg,[sic] a dog\n")
+    assert read("table", tmp_path / "t.csv", tmp_path, images=str(tmp_path))[0] == [("a.jpg", ("[sic] a dog",))]
+
+
+def test_a_table_without_a_header_is_told_to_have_one(tmp_path):
+    (tmp_path / "t.csv").write_text("a.jpg,One .\n")
+    with pytest.raises(
+        InputError, match=r"t\.csv: its first line names no columns but a picture; write `image,caption`"
+    ):
+        read("table", tmp_path / "t.csv", tmp_path, images=str(tmp_path))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from groundgraph.data.boxes import inside, shares, upright
+from groundgraph.data.boxes import inside, shares, sound, upright
 from groundgraph.data.images import image_frame, locate_any
 from groundgraph.data.types import Example, GroundTruth, Mention, Skipped
 from groundgraph.errors import InputError
@@ -26,27 +26,29 @@ def picture_of(image: BoxedImage, folder: str | Path) -> Path:
     return locate_any(folder, (image.file_name, *image.other_names))
 
 
-def boxed_example(image: BoxedImage, folder: str | Path | None, skipped: Skipped) -> Example | None:
+def boxed_example(image: BoxedImage, folder: str | Path | None, skipped: Skipped, cut: bool = False) -> Example | None:
     """An image with what is trained on (its captions, else its triplets) and its boxes as the truth.
 
-    A box that lies outside the picture is left out with its relations.
+    A box that reaches beyond the picture is left out with its relations, or cut.
 
     Args:
         image: As a file has it.
         folder: Of the pictures; None: without pictures, the image is as large as the file says, else as its boxes
             reach.
         skipped: Gets what is left out.
+        cut: Where the file says how large the picture is, boxes end at its sides, as public loaders have it
+            (clip_to_image); only one that has nothing in it is left out.
 
     Returns:
         The example; None, and recorded: its picture cannot be used or nothing is left of it.
     """
     path, size, boxes, known = Path(image.file_name), None, image.boxes, True
     try:
+        if image.frame != (1, 1) and shares(boxes):
+            raise InputError("boxes are shares of 0..1, not pixels: multiply them by the picture's width and height")
         if folder is not None:
             path = picture_of(image, folder)
             size, orientation = image_frame(path)
-            if image.frame is None and shares(boxes):
-                raise InputError("boxes are shares of 0..1, not pixels")
             boxes = upright(boxes, image.frame, size, orientation)
         elif image.frame == (1, 1):
             raise InputError("its boxes are shares of the picture: name the folder of the pictures, data.images")
@@ -58,6 +60,12 @@ def boxed_example(image: BoxedImage, folder: str | Path | None, skipped: Skipped
         width, height = image.frame or np.ceil(boxes[:, 2:].max(0, initial=1)).tolist()
         size = int(width), int(height)
     good = inside(boxes, size)
+    if cut and image.frame is not None and not good.all():
+        ends = ~good & sound(boxes.clip(0, np.array([*size, *size])))
+        good |= ends
+        if ends.any():
+            beyond = f"{ends.sum()} boxes that reach beyond the image of {size[0]} x {size[1]} pixels end at its sides"
+            skipped.add(image.image_id, beyond)
     labels, relations = image.labels, image.relations
     if known and not good.all():
         boxes, labels, relations = kept_graph(boxes, labels, relations, good)

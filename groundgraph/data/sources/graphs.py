@@ -7,7 +7,7 @@ have some; the boxes are the truth that is measured against, that `grounder: ful
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from groundgraph.data.boxes import inside
 from groundgraph.data.images import ImageError
 from groundgraph.data.published import PublishedPart, coco_part
 from groundgraph.data.sources.boxed import boxed_example, picture_of
@@ -108,10 +109,10 @@ class GraphSource:
         folder = None if self.data.images is None else self.data.place(self.data.images)
         if folder is not None and not folder.is_dir():
             raise InputError(f"{folder}: no such image folder; name it in data.images, or null for none")
-        examples = []
+        examples, cut = [], _mostly_inside(listed)
         with progress(f"reading {split} images", len(listed[:most])) as advance:
             for image in listed[:most]:
-                if example := boxed_example(image, folder, skipped):
+                if example := boxed_example(image, folder, skipped, cut):
                     examples.append(example)
                 advance(1)
         return examples
@@ -155,6 +156,15 @@ def _once(content: BoxedImages, skipped: Skipped) -> BoxedImages:
         if images.setdefault(image.image_id, image) is not image:
             skipped.add(image.image_id, "an image of this id stands before it in the file; the first counts")
     return replace(content, images=list(images.values()))
+
+
+def _mostly_inside(images: Sequence[BoxedImage]) -> bool:
+    """Whether most boxes lie in the pictures that a file describes; else they are of another form, such as corners."""
+    framed = [image for image in images if image.frame is not None and len(image.boxes)]
+    if not framed:
+        return False
+    sizes = np.repeat([image.frame for image in framed], [len(image.boxes) for image in framed], axis=0)
+    return bool(2 * inside(np.concatenate([image.boxes for image in framed]), sizes).sum() >= len(sizes))
 
 
 def _picture(image: BoxedImage, folder: Path) -> Path:
