@@ -36,6 +36,24 @@ class ContrastHead(nn.Module):
         return leaky_relu(self.head(features))
 
 
+def exclusive_log_p(logits: Tensor) -> Tensor:
+    """Log probability of each category at each region, which shows one of them or none, whose logit is 0.
+
+    As the classes of a region compete in weakly supervised detection (Bilen and Vedaldi, CVPR 2016). Where this, and
+    not the logits, is taught by `category_contrast`, what explains a region is taken from all else that could: shirts
+    are said of no image without the shirt, and pants of none without both, so that pants are where no shirt is. By
+    logits alone nearly all pants went to the shirts.
+
+    Args:
+        logits: [b, V, C].
+
+    Returns:
+        [b, V, C].
+    """
+    total = logits.logsumexp(-1, keepdim=True)
+    return logits - total.logaddexp(torch.zeros_like(total))
+
+
 def own_log_p(logits: Tensor, batch: SystemBatch, nothing: float = MASKED_LOGIT) -> Tensor:
     """Log probability of each entity's category at each region, among the categories that its image's text names.
 

@@ -62,6 +62,15 @@ class SystemBatch:
         """What regions have of each entity's category: [b, V, C] -> [b, E, V]."""
         return values.gather(2, self.categories[:, None].expand(-1, values.shape[1], -1)).transpose(1, 2)
 
+    def with_repeated_triplets(self, times: int) -> SystemBatch:
+        """The same with each triplet there so many times."""
+        return replace(
+            self,
+            triplets=self.triplets.repeat(1, times, 1),
+            predicates=self.predicates.repeat(1, times),
+            triplet_mask=self.triplet_mask.repeat(1, times),
+        )
+
     def to(self, device: torch.device | str) -> SystemBatch:
         """The same on another device."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "share"}

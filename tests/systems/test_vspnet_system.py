@@ -1,5 +1,6 @@
 """VSPNet as a system: its costs and contrast by hand, a plain re-statement of it, its graphs, and what it learns."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,10 +11,18 @@ from torch.nn.functional import leaky_relu
 
 from groundgraph.sgg.batch import collate
 from groundgraph.sgg.inference import InferenceConfig, predict
-from groundgraph.systems.contrast import category_contrast, evidence, own_log_p
+from groundgraph.systems.contrast import category_contrast, evidence, exclusive_log_p, own_log_p
 from groundgraph.systems.graphs import graph_of
 from groundgraph.systems.text_graphs import TextGraph, system_batch
-from groundgraph.systems.vspnet import ImageGraph, costs
+from groundgraph.systems.vspnet import (
+    GUIDE_WEIGHT,
+    ImageGraph,
+    best_pairs,
+    costs,
+    shown_with,
+    thing_costs,
+    thing_roles,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -135,20 +144,83 @@ def test_evidence_is_less_what_silent_images_have_by_hand():
     assert torch.allclose(evidence(logits + torch.arange(6.0), batch), table, atol=1e-4)
 
 
+def test_an_exclusive_probability_by_hand():
+    logits = torch.tensor([[[0.0, 1.0, 2.0], [-1.0, 0.0, 0.0]]])
+    log_p = exclusive_log_p(logits)
+    assert math.isclose(log_p[0, 0, 1].item(), 1 - math.log(2 + math.e + math.e**2), rel_tol=1e-5)
+    assert math.isclose(log_p[0, 1, 0].item(), -1 - math.log(3 + 1 / math.e), rel_tol=1e-5)
+
+
+def test_what_another_category_explains_is_less_probable():
+    """Regions 0 and 1 look like the second category alike, but 0 looks like the first too."""
+    logits = torch.zeros(1, 2, CATEGORIES)
+    logits[0, 0, :2] = logits[0, 1, 1] = 4.0
+    log_p = exclusive_log_p(logits)
+    both, alone = 2 * math.exp(4) + CATEGORIES - 1, math.exp(4) + CATEGORIES
+    assert math.isclose((log_p[0, 1, 1] - log_p[0, 0, 1]).item(), math.log(both / alone), rel_tol=1e-4)
+
+
 def test_a_lone_entity_goes_where_the_contrasts_head_has_it():
     regions, whole, _, _ = scene(5)
     batch = system_batch([regions], [TextGraph(whole.categories[:1], np.zeros((0, 3), np.int64))], CATEGORIES, EVEN)
     model = untrained("vspnet")
     with torch.no_grad():
-        model.contrast.head.weight.mul_(100)
-        logits = model.categories(model.contrast(model.inputs(batch.images.features)))[0, :, batch.categories[0, 0]]
-        expected = costs(model(batch.images), batch).entity[0, 0, logits.argmax()]
-    assert logits.argmax() > 0 and torch.isclose(model.losses(batch)["entity"], expected)
+        model.contrast.head.weight.normal_(std=3, generator=torch.Generator().manual_seed(2))
+        logits = model.categories(model.contrast(model.inputs(batch.images.features)))[0]
+        p = logits.exp()[:, batch.categories[0, 0]] / (1 + logits.exp().sum(-1))
+        table = costs(model(batch.images), batch).entity[0, 0]
+    expected = (table - GUIDE_WEIGHT * p.log()).argmin()
+    assert expected != table.argmin() and torch.isclose(model.losses(batch)["entity"], table[expected])
+
+
+def test_regions_of_one_thing_share_what_it_is_taught_by_hand():
+    """Of five regions 0 and 1 show one thing; what is aligned with 1 costs their mean, and both have its roles."""
+    model, regions = untrained("vspnet"), scene(3)[0]
+    boxes = regions.boxes.copy()
+    boxes[1] = boxes[0] + [0, 0, 4, 0]  # IoU 20 / 24
+    batch = collate([dataclasses.replace(regions, boxes=boxes)])
+    same = model.same_thing(batch)
+    assert same[0].tolist() == [[i == j or {i, j} == {0, 1} for j in range(5)] for i in range(5)]
+    chosen = torch.tensor([[1, 3]])
+    assert shown_with(chosen, same)[0].int().tolist() == [[1, 1, 0, 0, 0], [0, 0, 0, 1, 0]]
+    table = torch.arange(10.0).view(1, 2, 5)
+    assert thing_costs(table, chosen, same).tolist() == [[0.5, 8.0]]
+    weights = torch.tensor([0.1, 0.2, 0.3, 0.0, 0.4])
+    roles = thing_roles(weights.log().expand(1, 2, 3, 5), same)
+    assert torch.allclose(roles.exp()[0, 1, 2], torch.tensor([0.3, 0.3, 0.3, 0.0, 0.4]), atol=1e-6)
+    assert roles.isfinite().all()
+    strict = untrained("vspnet", overlap=1.0).same_thing(batch)
+    assert torch.equal(strict[0], torch.eye(5, dtype=torch.bool))
+
+
+def test_a_triplet_teaches_as_many_nodes_as_is_asked_for():
+    """One triplet, six nodes that all learn it: its predicate's loss is their mean, and all shall be sure."""
+    regions, whole, _, _ = scene(1)
+    batch = system_batch([regions], [TextGraph(whole.categories, np.array([[0, 1, 1]]))], CATEGORIES, EVEN)
+    assert batch.with_repeated_triplets(2).triplets.tolist() == [[[0, 1], [0, 1]]]
+    model = untrained("vspnet", contrast_weight=0.0, nodes_per_triplet=6)
+    losses, table = model.losses(batch), costs(model(batch.images), batch).predicate[0, 0]
+    assert torch.isclose(losses["predicate"], table.mean())
+    sure = model(batch.images).confidences[1][0].sigmoid()
+    assert torch.isclose(losses["predicate_confidence"], -sure.log().mean(), rtol=1e-4)
+
+
+def test_a_nodes_best_pairs_by_hand():
+    """Two nodes over three regions, of which 2 has fallen: the product of the weights ranks the two pairs left."""
+    weights = torch.tensor([[[[0.4, 0.1, 0.5]] * 2, [[0.2, 0.6, 0.2]] * 2]])
+    allowed = torch.tensor([[[False, True, False], [True, False, False], [False] * 3]])
+    pairs, strength = best_pairs(weights.log(), allowed, 4)
+    assert pairs[0, 0, :2].tolist() == [[0, 1], [1, 0]] and pairs.shape == (1, 2, 4, 2)
+    assert torch.allclose(strength[0, 1], torch.tensor([1.0, 0.1 * 0.2 / (0.4 * 0.6), 0.0, 0.0]))
+    assert (pairs[0, :, 2:, 0] == pairs[0, :, 2:, 1]).all()
+    assert best_pairs(weights.log(), allowed, 99)[0].shape == (1, 2, 9, 2)
+    nothing = best_pairs(weights.log(), torch.zeros_like(allowed), 2)
+    assert (nothing[1] == 0).all() and (nothing[0][..., 0] == nothing[0][..., 1]).all()
 
 
 def test_triplets_are_read_off_the_predicate_nodes(monkeypatch):
-    """Three nodes over four regions: two say the same pair, one names a box that is suppressed."""
-    model, regions = untrained("vspnet"), scene(3)[0]
+    """Three nodes over four regions that say a pair each: two say the same, one the pair that it is surest of."""
+    model, regions = untrained("vspnet", pairs_per_node=1), scene(3)[0]
     entities = torch.full((1, 5, CATEGORIES), -9.0)
     entities[0, range(5), [2, 3, 4, 5, 5]] = 9.0
     roles = torch.full((1, 2, 3, 5), -9.0)
