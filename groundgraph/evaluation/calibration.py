@@ -67,6 +67,37 @@ def related_predictions(truth: TruthArrays, predictions: PredictionArrays) -> np
     )
 
 
+def named_predictions(relations: np.ndarray, predictions: PredictionArrays) -> tuple[np.ndarray, np.ndarray]:
+    """Which predicted relations somebody says of the image, and of which somebody relates things of these names.
+
+    Where things are is not asked. Each relation counts by the best predicate of its pair; of several by the same names
+    the first counts, as nobody says how often something is so.
+
+    Args:
+        relations: [S, 4] (image, subject's label, object's label, predicate in 1..P), what is said.
+        predictions: The predicted graphs.
+
+    Returns:
+        [Q] bool, its three names are said; [Q] bool, its two things' names are, with any predicate.
+    """
+    if not len(predictions.pairs):
+        return np.zeros(0, bool), np.zeros(0, bool)
+    image = owners(predictions.pair_offsets)
+    ends = predictions.labels[predictions.box_offsets[image][:, None] + predictions.pairs]
+    keys = np.column_stack([image, ends, 1 + predictions.predicate_scores[:, 1:].argmax(1)])
+    right, related = (_first_among(keys[:, :width], relations[:, :width]) for width in (4, 3))
+    return right, related
+
+
+def _first_among(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Which rows [Q, k] are the first of their kind, and of a kind that is wanted [S, k]: [Q] bool."""
+    _, place = np.unique(np.concatenate([keys, wanted]), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    first = np.zeros(len(keys), bool)
+    first[np.unique(place[: len(keys)], return_index=True)[1]] = True
+    return first & np.isin(place[: len(keys)], place[len(keys) :])
+
+
 def reliability_bins(scores: np.ndarray, right: np.ndarray, bins: int = BINS) -> ReliabilityBins:
     """Predictions in `bins` bins of their scores: [Q] in 0..1 and [Q] bool -> what a reliability diagram shows."""
     scores = np.asarray(scores, np.float64)

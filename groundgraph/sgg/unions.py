@@ -62,6 +62,10 @@ UnionsOf = Callable[[Sequence[Example], Sequence[Regions]], UnionFeatures | None
 """(images, the regions of each) -> the features of their union boxes, or None for a model that asks for none."""
 
 
+def no_unions(images: Sequence[Example], regions: Sequence[Regions]) -> None:
+    """What a model that asks for no union features is given."""
+
+
 def reads_unions(config: BaseModel) -> bool:
     """Whether a scene-graph model of a configuration reads union features: `union: visual`."""
     return getattr(config, "union", None) == "visual"
@@ -74,4 +78,4 @@ def union_features(config: BaseModel, load: Callable[[], PoolingDetector]) -> Un
         config: The model's.
         load: Gives the detector; called once, where the model reads union features.
     """
-    return partial(UnionFeatures, load()) if reads_unions(config) else lambda examples, regions: None
+    return partial(UnionFeatures, load()) if reads_unions(config) else no_unions

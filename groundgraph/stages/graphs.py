@@ -19,7 +19,7 @@ from groundgraph.sgg.inference import GraphTask, predict
 from groundgraph.sgg.lstm import precision_of
 from groundgraph.sgg.showing import Showing
 from groundgraph.sgg.storing import save_sgg
-from groundgraph.sgg.unions import UnionsOf
+from groundgraph.sgg.unions import UnionsOf, no_unions
 from groundgraph.stages.detector_labels import detector_categories
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.names import tell_names, trained_names
@@ -37,7 +37,7 @@ def write_model(
     curves: Curves,
     precision: str,
     showing: Showing,
-    unions_of: UnionsOf = lambda examples, regions: None,
+    unions_of: UnionsOf = no_unions,
 ) -> dict[str, Any]:
     """Store a trained model, its curves, and the graphs that it finds on the measured split.
 

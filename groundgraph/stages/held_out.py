@@ -1,24 +1,31 @@
 """What a scene-graph model's scores mean where no relation is annotated: by the captions of images held out from it.
 
 The training images are parted in three; a model that is trained on two parts finds the graphs of the third, and what
-the third's captions say, grounded, tells which relations are right; who says a man says a person too. The run's own
-model is trained on all.
+the third's captions say tells which relations are right: of the boxes that their words are grounded in, or, where
+words are not grounded, of things of these names. Who says a man says a person too. The run's own model is trained on
+all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from groundgraph.data.graph_arrays import owners, prediction_arrays, truth_arrays
-from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph, GroundTruth, Regions
 from groundgraph.data.vocabulary import Vocabularies
 from groundgraph.engine.run import Run
-from groundgraph.evaluation.calibration import related_predictions, right_predictions, score_figures
+from groundgraph.evaluation.calibration import (
+    named_predictions,
+    related_predictions,
+    right_predictions,
+    score_figures,
+)
 from groundgraph.language.concepts import meaning_of
+from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.calibration import Calibration, fit_calibration, spoken_share
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.merging import Merging
@@ -27,7 +34,7 @@ from groundgraph.sgg.unions import UnionsOf
 from groundgraph.stages.calibration import annotated_validation
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.names import trained_names
-from groundgraph.stages.sgg_training import labels_of, train_model
+from groundgraph.stages.sgg_training import labels_of
 from groundgraph.stages.views import viewed_regions
 
 FOLDS = 3
@@ -54,52 +61,106 @@ class HeldOut(NamedTuple):
     mentioned: int
 
 
-def found_by_others(run: Run, method: str, unions_of: UnionsOf) -> HeldOut | None:
+# The images' places, their regions, and the graphs found on them -> which relations are right, which captions speak of
+# (both [Q] bool), and how many relations the captions say.
+Compare = Callable[[np.ndarray, Sequence[Regions], list[Graph]], tuple[np.ndarray, np.ndarray, int]]
+
+
+def found_by_others(
+    run: Run,
+    usable: np.ndarray,
+    batch_size: int,
+    unions_of: UnionsOf,
+    train: Callable[[list[int], str], SggModel],
+    compare: Compare,
+) -> HeldOut | None:
     """Train a model on each two thirds of the images, and let it find the graphs of the others.
+
+    Args:
+        run: With regions and a vocabulary.
+        usable: Places of the training images that teach something.
+        batch_size: Of the training.
+        unions_of: Gives the visual features around pairs.
+        train: Gives a model of the training images at these places; the words name its progress bar and checkpoint.
+        compare: What captions say of graphs.
 
     Returns:
         What they found; None where relations of validation images are annotated, or there are too few images.
     """
-    ids, listing = image_ids(run, "train"), examples(run, "train")
-    usable = np.flatnonzero(counts_of(viewed_regions(run, "train")))
-    if run.recipe.methods[method].supervised or annotated_validation(run, unions_of) or len(usable) < LEAST:
+    if len(usable) < LEAST or annotated_validation(run, unions_of):
         return None
     others = len(usable) - -(-len(usable) // FOLDS)
-    if others // -(-others // run.recipe.sgg.training.batch_size) < run.processes.world:
+    if others // -(-others // batch_size) < run.processes.world:
         return None  # a step of so few images cannot be shared by so many processes
-    draw, rng = labels_of(run, method, surest=True), np.random.default_rng(run.recipe.seed)
+    ids, listing = image_ids(run, "train"), examples(run, "train")
     graphs: list[Graph] = []
-    truths: list[GroundTruth] = []
-    mentioned = 0
+    compared = []
     for fold in range(FOLDS):
         held, rest = usable[fold::FOLDS], np.delete(usable, np.s_[fold::FOLDS])
-        model, _ = train_model(run, method, unions_of, rest.tolist(), f"held out {fold + 1}")
+        model = train(rest.tolist(), f"held out {fold + 1}")
         if run.processes.first:
             proposals = viewed_regions(run, "train", tuple(ids[i] for i in held))
             unions = unions_of([listing[i] for i in held], proposals)
-            graphs += map(Merging().merged, predict(model, proposals, run.recipe.sgg.inference, unions=unions))
-            labels = [draw(int(i), rng) for i in held]
-            mentioned += sum(int((relations[:, 2] > 0).sum()) for _, relations in labels)
-            truths += [spoken_graph(*pair, trained_names(run)) for pair in zip(proposals, labels, strict=True)]
+            own = [Merging().merged(g) for g in predict(model, proposals, run.recipe.sgg.inference, unions=unions)]
+            compared.append(compare(held, proposals, own))
+            graphs += own
     if not run.processes.first:
         return None
-    truth, predictions = truth_arrays(truths, *trained_names(run)), prediction_arrays(graphs)
+    right, spoken, mentioned = zip(*compared, strict=True)
     counts = [len(usable[fold::FOLDS]) for fold in range(FOLDS)]
     return HeldOut(
         np.concatenate([graph.relation_scores for graph in graphs]),
-        right_predictions(truth, predictions),
-        related_predictions(truth, predictions),
-        predictions.pair_offsets,
+        np.concatenate(right),
+        np.concatenate(spoken),
+        prediction_arrays(graphs).pair_offsets,
         np.repeat(np.arange(FOLDS), counts),
-        mentioned,
+        sum(mentioned),
     )
 
 
-def spoken_graph(proposals: Regions, labels: tuple[np.ndarray, np.ndarray], names: Vocabularies) -> GroundTruth:
+def by_pseudo_labels(run: Run, method: str) -> Compare:
+    """What captions say of graphs, where their words are grounded: boxes count."""
+    draw, names, rng = labels_of(run, method, surest=True), trained_names(run), np.random.default_rng(run.recipe.seed)
+
+    def compare(
+        places: np.ndarray, proposals: Sequence[Regions], graphs: list[Graph]
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        labels = [draw(int(i), rng) for i in places]
+        truths = [spoken_graph(own.boxes, said, names) for own, said in zip(proposals, labels, strict=True)]
+        truth, predictions = truth_arrays(truths, *names), prediction_arrays(graphs)
+        mentioned = sum(int((relations[:, 2] > 0).sum()) for _, relations in labels)
+        return right_predictions(truth, predictions), related_predictions(truth, predictions), mentioned
+
+    return compare
+
+
+def by_names(relations: Callable[[int], np.ndarray], names: Vocabularies) -> Compare:
+    """What captions say of graphs, where nobody knows of which boxes: who says "man riding horse" says any of them.
+
+    Args:
+        relations: What the captions of the training image at a place say: [T, 3] (subject, object, predicate), names by
+            number from 1.
+        names: The categories and predicates.
+    """
+
+    def compare(
+        places: np.ndarray, proposals: Sequence[Regions], graphs: list[Graph]
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        own = [np.unique(relations(int(i)), axis=0) for i in places]
+        rows = np.concatenate([np.insert(part, 0, place, axis=1) for place, part in enumerate(own)])
+        wider = wider_names(names[0])
+        row, subject, object_ = np.nonzero(wider[rows[:, 1] - 1][:, :, None] & wider[rows[:, 2] - 1][:, None])
+        widened = np.column_stack([rows[row, 0], subject + 1, object_ + 1, rows[row, 3]])
+        return *named_predictions(widened, prediction_arrays(graphs)), len(rows)
+
+    return compare
+
+
+def spoken_graph(boxes: np.ndarray, labels: tuple[np.ndarray, np.ndarray], names: Vocabularies) -> GroundTruth:
     """What captions say of an image, as a graph of the regions that their words are grounded in.
 
     Args:
-        proposals: The image's V regions.
+        boxes: The image's regions [V, 4].
         labels: Labels [V] in 0..C, 0 = no word means it, and relations [R, 3] (subject region, object region, predicate
             in 1..P, or -1: withheld).
         names: The categories and predicates.
@@ -115,7 +176,7 @@ def spoken_graph(proposals: Regions, labels: tuple[np.ndarray, np.ndarray], name
         for subject in boxes_of[s]
         for object_ in boxes_of[o]
     ]
-    return GroundTruth(proposals.boxes[region], tuple(names[0][c] for c in category), tuple(triplets))
+    return GroundTruth(boxes[region], tuple(names[0][c] for c in category), tuple(triplets))
 
 
 @cache

@@ -62,9 +62,9 @@ def untrained_model(run: Run, unions: int = 0) -> SggModel:
 
 
 def trained_names(run: Run) -> Vocabularies:
-    """The categories and predicates that a model is trained with: of open heads those that are not withheld."""
+    """The categories and predicates that a model is numbered by: of open heads those that are not withheld."""
     every = [listing.names for listing in vocabulary(run)]
-    if run.recipe.sgg.heads == "closed":
+    if run.recipe.system or run.recipe.sgg.heads == "closed":
         return every[0], every[1]
     first, second = (
         tuple(name for name, out in zip(names, withheld, strict=True) if not out)

@@ -12,21 +12,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from groundgraph.data.files import write_json
 from groundgraph.data.ragged import Ragged
 from groundgraph.data.sources.needs import Need
+from groundgraph.data.store import counts_of
 from groundgraph.data.types import Graph
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Cost, Stage
 from groundgraph.models.hub import TOKENIZER
+from groundgraph.sgg.batch import SggModel
 from groundgraph.sgg.showing import Showing
-from groundgraph.sgg.unions import union_features
+from groundgraph.sgg.unions import UnionsOf, union_features
 from groundgraph.stages import pseudo_labels
 from groundgraph.stages.calibration import learn_showing
 from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import image_ids
 from groundgraph.stages.graphs import write_model
-from groundgraph.stages.held_out import FOLDS, captions_showing, found_by_others, held_out_figures
+from groundgraph.stages.held_out import (
+    FOLDS,
+    HeldOut,
+    by_pseudo_labels,
+    captions_showing,
+    found_by_others,
+    held_out_figures,
+)
 from groundgraph.stages.names import name_models, name_needs
 from groundgraph.stages.needs import model_identity, need_file, need_model
 from groundgraph.stages.reading import Lazy, kept
@@ -37,6 +48,7 @@ from groundgraph.stages.regions import (
     pooling_detector,
 )
 from groundgraph.stages.sgg_training import train_model
+from groundgraph.stages.views import viewed_regions
 from groundgraph.stages.vocabulary import vocabulary
 
 HELD_OUT = "held_out.json"  # what the scores are worth, by the captions of images held out
@@ -106,13 +118,38 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     """
     unions_of = union_features(run.recipe.sgg.chosen, lambda: pooling_detector(run))
     model, curves = train_model(run, method, unions_of)
-    held_out = found_by_others(run, method, unions_of)
+    training, held_out = run.recipe.sgg.training, None
+    if not run.recipe.methods[method].supervised:
+        held_out = found_by_others(
+            run,
+            np.flatnonzero(counts_of(viewed_regions(run, "train"))),
+            training.batch_size,
+            unions_of,
+            lambda places, what: train_model(run, method, unions_of, places, what)[0],
+            by_pseudo_labels(run, method),
+        )
     if not run.processes.first:
         return {}
-    showing = learn_showing(run, model, unions_of) if held_out is None else captions_showing(held_out)
-    if held_out is not None and showing.calibration:
+    showing = show(run, folder, model, held_out, unions_of)
+    return write_model(run, folder, model, curves, training.precision, showing, unions_of)
+
+
+def show(run: Run, folder: Path, model: SggModel, held_out: HeldOut | None, unions_of: UnionsOf) -> Showing:
+    """What people are shown of a model's graphs; writes what its scores are worth where captions alone tell.
+
+    Args:
+        run: A run with regions and a vocabulary.
+        folder: The stage's.
+        model: Trained on all images.
+        held_out: What its like found on images held out; None: annotated validation images tell, or nobody.
+        unions_of: Gives the visual features around pairs.
+    """
+    if held_out is None:
+        return learn_showing(run, model, unions_of)
+    showing = captions_showing(held_out)
+    if showing.calibration:
         write_json(folder / HELD_OUT, held_out_figures(held_out, showing.calibration))
-    return write_model(run, folder, model, curves, run.recipe.sgg.training.precision, showing, unions_of)
+    return showing
 
 
 @kept("sgg-{0}")

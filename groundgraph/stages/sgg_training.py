@@ -15,7 +15,7 @@ from groundgraph.sgg.examples import Draw
 from groundgraph.sgg.novel import withhold
 from groundgraph.sgg.supervision import supervised
 from groundgraph.sgg.training import train_sgg
-from groundgraph.sgg.unions import UnionsOf
+from groundgraph.sgg.unions import UnionsOf, no_unions
 from groundgraph.stages import pseudo_labels
 from groundgraph.stages.calibration import annotated_validation
 from groundgraph.stages.examples import examples, image_ids
@@ -108,7 +108,7 @@ def _every_label(run: Run, method: str, surest: bool) -> Draw:
 
 
 def validation_recall(
-    run: Run, training: OptimConfig, unions_of: UnionsOf = lambda examples, regions: None
+    run: Run, training: OptimConfig, unions_of: UnionsOf = no_unions
 ) -> Callable[[SggModel], float] | None:
     """R@50 (SGDet) of a model on the validation split, which early stopping goes by; None where nothing does.
 

@@ -5,13 +5,14 @@ Reads the examples, parsed captions, regions and vocabulary; writes sgg-SYSTEM, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from groundgraph.data.store import counts_of
 from groundgraph.data.types import ParsedCaption
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Cost, Stage
@@ -19,11 +20,13 @@ from groundgraph.language.concepts import ConceptMap
 from groundgraph.language.encoder import TextEncoder
 from groundgraph.models.hub import TOKENIZER, WEIGHTS
 from groundgraph.sgg.batch import Sizes
+from groundgraph.sgg.unions import no_unions
 from groundgraph.stages import sgg
-from groundgraph.stages.calibration import learn_showing
 from groundgraph.stages.detector_labels import detector_categories, label_settings
+from groundgraph.stages.examples import image_ids
 from groundgraph.stages.graphs import write_model
-from groundgraph.stages.names import novel
+from groundgraph.stages.held_out import FOLDS, by_names, found_by_others
+from groundgraph.stages.names import novel, trained_names
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.parsed import entities, parsed, triplet_rows
 from groundgraph.stages.progress import done_of
@@ -35,7 +38,7 @@ from groundgraph.systems import SYSTEMS
 from groundgraph.systems.model import SystemModel
 from groundgraph.systems.text_graphs import TextGraph
 from groundgraph.systems.training import train_system
-from groundgraph.training.trainer import seeded
+from groundgraph.training.trainer import Curves, seeded
 
 
 def build(recipe: Recipe) -> list[Stage]:
@@ -64,9 +67,10 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def _cost(recipe: Recipe, name: str) -> Cost:
     training = getattr(recipe.systems, name).training
+    trainings = 1 if "validation" in recipe.splits else FOLDS
 
     def images(counts: Mapping[str, int]) -> int:
-        return training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]
+        return trainings * training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]
 
     return Cost(
         images, lambda counts: f"train {name}: {training.epochs} epochs of {counts['train']:,} images", seconds=2.0
@@ -78,30 +82,54 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
 
     A training that is broken off goes on from its checkpoint with the same losses.
     """
-    config, proposals, graphs = getattr(run.recipe.systems, method), regions(run, "train"), text_graphs(run)
+    graphs, training = text_graphs(run), getattr(run.recipe.systems, method).training
     encoder = TextEncoder(run.recipe.text.model, pool="phrase", **run.placement)
     names = tuple(encoder.embed_words(listing.names) for listing in vocabulary(run))
-    model, training = _untrained(run, method, names[0].shape[1]), config.training
-    with run.progress(f"training {method}", training.epochs) as advance:
+    entities = np.array([len(graph.categories) for graph in graphs])
+    usable = np.flatnonzero((counts_of(regions(run, "train")) > 0) & (entities > 0))
+    train = partial(_train, run, method, graphs, names)
+    model, curves = train(range(len(graphs)), "training")
+    held_out = found_by_others(
+        run,
+        usable,
+        training.batch_size,
+        no_unions,
+        lambda places, what: train(places, what)[0],
+        by_names(lambda i: graphs[i].named, trained_names(run)),
+    )
+    if not run.processes.first:
+        return {}
+    counts = {"entities": int(entities.sum()), "triplets": sum(len(graph.triplets) for graph in graphs)}
+    showing = sgg.show(run, folder, model, held_out, no_unions)
+    return counts | write_model(run, folder, model, curves, training.precision, showing)
+
+
+def _train(
+    run: Run,
+    method: str,
+    graphs: Sequence[TextGraph],
+    names: tuple[np.ndarray, np.ndarray],
+    places: Sequence[int],
+    what: str,
+) -> tuple[SystemModel, Curves]:
+    """A system trained on the training images at these places; the last words name its progress bar and checkpoint."""
+    training, ids = getattr(run.recipe.systems, method).training, image_ids(run, "train")
+    model = _untrained(run, method, names[0].shape[1])
+    with run.progress(f"{what} {method}", training.epochs) as advance:
         done = done_of(advance)
         curves = train_system(
             model,
-            proposals,
-            graphs,
+            regions(run, "train", tuple(ids[i] for i in places)),
+            [graphs[i] for i in places],
             names,
             validate=validation_recall(run, training),
             progress=lambda batches, total, _: done(batches * training.epochs // total),
             seed=run.recipe.seed,
             reweight=run.recipe.sgg.reweight,
-            checkpoint=run.scratch() / "training.pt",
+            checkpoint=run.scratch() / f"{what}.pt",
             ranks=run.processes,
         )
-    if not run.processes.first:
-        return {}
-    triplets = sum(len(graph.triplets) for graph in graphs)
-    counts = {"entities": sum(len(graph.categories) for graph in graphs), "triplets": triplets}
-    showing = learn_showing(run, model, lambda examples, proposals: None)
-    return counts | write_model(run, folder, model, curves, training.precision, showing)
+    return model, curves
 
 
 def _untrained(run: Run, method: str, words: int) -> SystemModel:

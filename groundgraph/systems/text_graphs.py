@@ -26,6 +26,11 @@ class TextGraph:
     categories: np.ndarray
     triplets: np.ndarray
 
+    @property
+    def named(self) -> np.ndarray:
+        """[T, 3] int64 (subject, object, predicate), each by its name's number from 1."""
+        return 1 + np.column_stack([self.categories[self.triplets[:, :2]], self.triplets[:, 2]])
+
 
 @dataclass(frozen=True)
 class SystemBatch:

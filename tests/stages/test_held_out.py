@@ -13,8 +13,9 @@ from groundgraph.data.types import Graph, Regions
 from groundgraph.evaluation.calibration import related_predictions, right_predictions
 from groundgraph.report.charts import reliability_records
 from groundgraph.sgg.showing import Showing
-from groundgraph.stages.held_out import HeldOut, captions_showing, held_out_figures, spoken_graph
+from groundgraph.stages.held_out import HeldOut, by_names, captions_showing, held_out_figures, spoken_graph
 from groundgraph.stages.missing import BY_CAPTIONS
+from groundgraph.systems import SYSTEMS
 
 NAMES = ("man", "horse", "kite"), ("riding", "holding")
 BOXES = np.array([[0, 0, 10, 20], [0, 10, 30, 40], [50, 0, 60, 10], [20, 20, 40, 40]], np.float32)
@@ -23,27 +24,54 @@ PROPOSALS = Regions(BOXES, np.zeros(4, int), np.ones(4), np.zeros((4, 2)), (64, 
 
 def test_what_captions_say_by_hand():
     # A man rides a horse; no word means the last region, and "holding" is withheld.
-    said = spoken_graph(PROPOSALS, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, -1]])), NAMES)
+    said = spoken_graph(BOXES, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, -1]])), NAMES)
     np.testing.assert_array_equal(said.boxes, BOXES[:3])
     assert said.labels == ("man", "horse", "kite") and said.relations == ((0, "riding", 1),)
 
 
 def test_who_says_a_man_says_a_person():
     names = ("man", "horse", "person", "animal"), ("riding",)
-    said = spoken_graph(PROPOSALS, (np.array([1, 2, 0, 3]), np.array([[0, 1, 1]])), names)
+    said = spoken_graph(BOXES, (np.array([1, 2, 0, 3]), np.array([[0, 1, 1]])), names)
     assert said.labels == ("man", "person", "horse", "animal", "person")  # the last is no man
     np.testing.assert_array_equal(said.boxes, BOXES[[0, 0, 1, 1, 3]])
     assert said.relations == tuple((s, "riding", o) for s in (0, 1) for o in (2, 3))
 
 
 def test_what_captions_do_not_say_is_unknown_by_hand():
-    said = spoken_graph(PROPOSALS, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, 2]])), NAMES)
+    said = spoken_graph(BOXES, (np.array([1, 2, 3, 0]), np.array([[0, 1, 1], [0, 2, 2]])), NAMES)
     # Found: man riding horse; man riding kite, of which the captions say that he holds it; horse riding kite.
     table = np.tile(np.float32([0, 0.9, 0.1]), (3, 1))
     graph = Graph(BOXES[:3], np.array([1, 2, 3]), np.ones(3), np.array([[0, 1], [0, 2], [1, 2]]), table)
     arrays = truth_arrays([said], *NAMES), prediction_arrays([graph])
     assert right_predictions(*arrays).tolist() == [True, False, False]
     assert related_predictions(*arrays).tolist() == [True, True, False]
+
+
+def test_names_alone_by_hand():
+    # Two men, a horse, a kite. Found: man 0 riding horse, man 1 riding horse, man 0 holding kite, horse riding kite.
+    riding, holding = np.float32([0, 0.9, 0.1]), np.float32([0, 0.2, 0.8])
+    pairs = np.array([[0, 2], [1, 2], [0, 3], [2, 3]])
+    graph = Graph(
+        np.tile(np.float32([0, 0, 9, 9]), (4, 1)), np.array([1, 1, 2, 3]), np.ones(4), pairs,
+        np.stack([riding, riding, holding, riding]),
+    )  # fmt: skip
+    empty = Graph(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0), np.zeros((0, 2), int), np.zeros((0, 3)))
+    # Nothing is said of the first image; of the second that a man rides a horse, twice, and that a man rides a kite.
+    captions = [np.zeros((0, 3), int), np.array([[1, 2, 1], [1, 2, 1], [1, 3, 1]])]
+    right, related, mentioned = by_names(captions.__getitem__, NAMES)(np.array([0, 1]), [], [empty, graph])
+    assert right.tolist() == [True, False, False, False]
+    assert related.tolist() == [True, False, True, False]
+    assert mentioned == 2
+    none = by_names(captions.__getitem__, NAMES)(np.array([1]), [], [empty])
+    assert [len(part) for part in none[:2]] == [0, 0] and none[2] == 2
+
+
+def test_a_name_that_is_wider_is_said_too():
+    names = ("man", "horse", "person"), ("riding",)
+    graph = Graph(BOXES[:2], np.array([3, 2]), np.ones(2), np.array([[0, 1]]), np.float32([[0, 1]]))
+    for subject, right in ((1, True), (3, True), (2, False)):
+        compared = by_names(lambda _, subject=subject: np.array([[subject, 2, 1]]), names)(np.array([0]), [], [graph])
+        assert compared[0].tolist() == [right]
 
 
 @pytest.fixture
@@ -93,3 +121,20 @@ def test_photos_without_annotation_have_a_threshold_and_blank_ones_no_graph(tmp_
     groundgraph.pack(run.folder, tmp_path / "packed")
     assert groundgraph.load(tmp_path / "packed").min_score == model.min_score
     assert "estimated from what their captions say" in (tmp_path / "packed" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_without_annotation_has_a_threshold_too(tmp_path, system):
+    captioned_photos(tmp_path / "photos", 24)
+    settings = {
+        **{"detector.kind": "torchvision", "detector.model": "bundled:detector", "text.model": "bundled:text"},
+        **{"teachers.interaction": None, "teachers.expert": None, "vocabulary.minimum": 1, "system": system},
+        f"systems.{system}.training.epochs": 8,
+    }
+    run = groundgraph.run(tmp_path / "photos", settings, tmp_path / "run")
+    extra = json.loads((run.folder / f"sgg-{system}" / "config.json").read_text())["extra"]
+    assert extra["calibration"]["source"] == "captions" and 0 < extra["calibration"]["spoken"] <= 1
+    own = run.metrics["methods"][system]["calibration"]
+    assert own["by"] == "captions" and own["min_score"] == extra["calibration"]["min_score"] > 0
+    assert BY_CAPTIONS in run.metrics["notes"]
+    assert groundgraph.load(run.folder).min_score == own["min_score"]
