@@ -134,6 +134,17 @@ ABLATIONS = {
         "background",
         graphs=True,
     ),
+    "heads": Ablation(
+        "heads of the scene-graph model: a weight a name, or the names' text features",
+        {
+            "closed": "sgg.heads=closed",
+            "open": "sgg.heads=open",
+            # As minigenome-novel has them.
+            "open with prior": ("sgg.heads=open", "sgg.start=image-text", "sgg.language_prior=bundled:text"),
+        },
+        "closed",
+        graphs=True,
+    ),
     "negatives": Ablation(
         "negatives of the adaptor (Eq. 13), self-guided",
         _each("grounding.negatives", "random", "lowest"),

@@ -125,7 +125,7 @@ def test_ablations_vary_one_thing(name):
     cell = next(cell for cell in cells if cell.row.variant.title == ablation.reference)
     base = [s for s in cell.settings if s not in own]
     assert load_recipe(find_recipe("minigenome"), base) == recipes[ablation.reference]
-    assert all(cell.row.graphs == (name in ("K", "parser", "relatedness")) for cell in plan.cells)
+    assert all(cell.row.graphs == (name in ("K", "heads", "parser", "relatedness")) for cell in plan.cells)
 
 
 def test_coverage_has_every_method_under_every_detector():
