@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from groundgraph.data.fetched import START, not_fetched
 from groundgraph.errors import InputError
 
 # What photos come in. Pillow knows more, some by way of other programs (EPS runs Ghostscript), which strangers' files
@@ -137,6 +138,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     except IsADirectoryError as error:
         raise ImageError(f"{path}: not an image but a folder or a device; name the images, or leave it out") from error
     except UnidentifiedImageError as error:
+        with open(path, "rb") as file:
+            what = not_fetched(file.read(START))
+        if what:
+            raise ImageError(f"{path}: {what}") from error
         raise ImageError(
             f"{path}: not an image of a kind that is read; save it as JPEG or 8-bit PNG, or leave it out"
         ) from error

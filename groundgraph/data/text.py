@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from groundgraph.data.fetched import START, not_fetched
 from groundgraph.errors import InputError
 from groundgraph.terminal import visible
 
@@ -41,11 +42,13 @@ def text_file(path: str | Path, kind: str, newline: str | None = None) -> Iterat
     """
     try:
         with open(path, "rb") as raw:
-            start = raw.peek(4)[:4]
+            start = raw.peek(START)[:START]
+            if what := not_fetched(start):
+                raise InputError(f"{path}: {what}")
             for mark, (packed, program) in _PACKED.items():
                 if start.startswith(mark):
                     raise InputError(f"{path}: packed by {packed}; unpack it ({program}), or give {kind}")
-            encoding = json.detect_encoding(start)
+            encoding = json.detect_encoding(start[:4])
             # utf-8-sig passes over a mark and needs none
             yield io.TextIOWrapper(raw, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline=newline)
     except FileNotFoundError as error:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.fetched import check_fetched
 from groundgraph.errors import InputError
 
-COLUMNAR = (".parquet", ".arrow")
+COLUMNAR = (".parquet", ".arrow", ".feather")
 _ROWS, _PICTURES = 1024, 16  # rows read at a time, and of rows that have pictures in them
 
 
@@ -30,6 +31,7 @@ def read_columns(path: Path, choose: Callable[[Sequence[str]], Sequence[str]]) -
         import pyarrow.parquet as pq
     except ImportError as error:
         raise InputError(f'{path}: reading it needs pyarrow: pip install "groundgraph[tables]"') from error
+    check_fetched(path)
     try:
         with pa.OSFile(str(path)) if path.suffix == ".parquet" else pa.memory_map(str(path)) as file:
             columns: Sequence[str] = []

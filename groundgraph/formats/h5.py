@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from groundgraph.data.fetched import check_fetched
 from groundgraph.errors import InputError
 from groundgraph.formats.untrusted import memory_of
 
@@ -32,6 +33,7 @@ def open_h5(path: str | Path, kind: str) -> h5py.File:
     if not Path(path).is_file():
         raise InputError(f"{path}: a folder or a device, no file; give {kind}")
     try:
+        check_fetched(path)
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:
         raise InputError(f"{path}: may not be read (permission denied); give yourself the right to") from error

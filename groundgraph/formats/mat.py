@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groundgraph.data.fetched import check_fetched
 from groundgraph.errors import InputError
 
 _TRIAL = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1], variable_names=sys.argv[2:])"
@@ -27,6 +28,7 @@ def load_mat(path: Path, names: Sequence[str], simplified: bool = False) -> dict
     """
     from scipy.io import loadmat
 
+    check_fetched(path)
     # SciPy follows a damaged file's lengths wherever they lead; what that ends is another process.
     trial = [sys.executable, "-c", _TRIAL, os.path.abspath(path), *names]
     if path.is_file() and subprocess.run(trial, capture_output=True, check=False).returncode < 0:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from groundgraph.data.fetched import START, not_fetched
 from groundgraph.data.text import plain
 from groundgraph.errors import InputError
 from groundgraph.formats.pickle_machine import Machine
@@ -69,6 +70,9 @@ def read_file(path: str | Path, kind: str, reader: Callable[[BinaryIO, int], Any
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: a folder or a device, not {kind}")
         with path.open("rb") as file:
+            if what := not_fetched(file.read(START)):
+                raise InputError(f"{path}: {what}")
+            file.seek(0)
             return reader(file, path.stat().st_size)
     except FileNotFoundError as error:
         raise InputError(f"{path.absolute()}: no such file; give {kind}") from error

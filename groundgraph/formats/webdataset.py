@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from groundgraph.data.fetched import check_fetched
 from groundgraph.data.images import IMAGE_ENDINGS
 from groundgraph.errors import InputError
 
@@ -24,6 +25,7 @@ def read_tar(path: Path) -> Iterator[tuple[int, Any, Any]]:
     Raises:
         InputError: It is missing or damaged; names it.
     """
+    check_fetched(path)
     try:
         with tarfile.open(path, "r|*") as tar:
             members = ((PurePosixPath(m.name), _content(tar, m)) for m in tar if m.isfile() and m.size <= LARGEST)
