@@ -22,7 +22,7 @@ def read_karpathy(path: Path, split: str) -> Iterator[tuple[int, Any, Any]]:
     Raises:
         InputError: The file is no such JSON; names it.
     """
-    content = read_json(path, "Karpathy's dataset_*.json")
+    content = read_json(path, "Karpathy's dataset_*.json", without="tokens")  # most of it, and nobody's need
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not all(isinstance(i, dict) and "filename" in i for i in images):
         raise InputError(f'{path}: has no list "images" with a "filename" each; give Karpathy\'s dataset_*.json')

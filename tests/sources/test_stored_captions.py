@@ -196,3 +196,16 @@ def test_a_table_without_a_header_is_told_to_have_one(tmp_path):
         InputError, match=r"t\.csv: its first line names no columns but a picture; write `image,caption`"
     ):
         read("table", tmp_path / "t.csv", tmp_path, images=str(tmp_path))
+
+
+@pytest.mark.parametrize("images", [None, "photos"])
+def test_a_folder_of_pictures_with_a_text_each(tmp_path, images):
+    # As kohya-ss/sd-scripts (caption_extension: .txt) and img2dataset (output_format: files) keep captions.
+    for name, text in (("10_dog/a.png", "a dog , running\n"), ("b.JPG", "One .\r\nTwo .\r\n"), ("c.jpg", "")):
+        picture(tmp_path / "photos" / name)
+        write(tmp_path / "photos" / name.replace(".png", ".txt").replace(".JPG", ".txt").replace(".jpg", ".txt"), text)
+    keys = {"images": None if images is None else str(tmp_path / images)}
+    own, examples, notes = read("table", tmp_path / "photos", tmp_path, **keys)
+    assert own == [("10_dog/a.png", ("a dog , running",)), ("b.JPG", ("One .", "Two ."))]
+    assert examples[0].path == str(tmp_path / "photos" / "10_dog" / "a.png")
+    assert [note.split(",")[0] for note in notes] == ["1 rows without a caption"]

@@ -114,10 +114,10 @@ class CaptionsData(DataPart):
                 files.append(path)
         return files
 
-    def folder_of(self, file: Path) -> str:
-        """Where a file lies in the folder that `captions` names, "" in itself or where they name files."""
+    def folder_of(self, folder: Path) -> str:
+        """What a file's folder is called within that which `captions` names; "": it is that, or files are named."""
         folders = [Path(name).expanduser() for name in self.captions]
-        inner = next((file.parent.relative_to(one) for one in folders if file.parent.is_relative_to(one)), Path())
+        inner = next((folder.relative_to(one) for one in folders if folder.is_relative_to(one)), Path())
         return "" if inner == Path() else inner.as_posix()
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from groundgraph.data.files import atomic_write
-from groundgraph.data.images import ImageError, locate_any
+from groundgraph.data.images import IMAGE_ENDINGS, ImageError, locate_any
 from groundgraph.data.sources.caption_config import CaptionsData
 from groundgraph.data.sources.needs import Need
 from groundgraph.data.sources.shards import shard_paths
-from groundgraph.data.text import plain
+from groundgraph.data.text import plain, read_text
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.caption_tables import Row, captions_of, read_rows
@@ -79,6 +79,7 @@ class CaptionsSource:
 
         with progress(f"reading {split} captions", len(files)) as advance:
             for file, folder in zip(files, _folders(files, self.images / split), strict=True):
+                beside = self._beside(file)
                 for (name, mark), rows in self._by_picture(file, split):
                     if split == "train" and count == self.data.train:
                         break
@@ -87,7 +88,7 @@ class CaptionsSource:
                     if name is None or not texts:
                         leave_out("rows without a " + ("picture" if name is None else "caption"), where)
                         continue
-                    own_name, name = name, self._named(name, mark, file)
+                    own_name, name = name, self._named(name, mark, beside)
                     key = hash((name, mark))
                     if key in known:
                         leave_out("images that come again, after others", f"{where}: {name}")
@@ -95,7 +96,7 @@ class CaptionsSource:
                     if mark and hash(name) in known:  # "0.jpg" of two folders, which `datasets` names by their ends
                         name = f"{mark}-{name}"
                     try:
-                        path = self._path(own_name, picture, file, folder / f"{number:09d}")
+                        path = self._path(own_name, picture, beside, folder / f"{number:09d}")
                     except ImageError as error:
                         leave_out("images that are not there", f"{where}: {error}")
                         continue
@@ -113,6 +114,8 @@ class CaptionsSource:
             return read_karpathy(file, split)
         if self.data.source == "webdataset":
             return read_tar(file)
+        if (picture := _picture_of(file)) is not None:
+            return iter([(1, picture, read_text(file, "captions").split("\n"))])
         own = split if self.data.split_by_row else None
         return read_rows(file, self.data.columns.image, self.data.columns.caption, own)
 
@@ -129,16 +132,17 @@ class CaptionsSource:
         for key, own in held.items():  # rows without a picture are told one by one
             yield from ((key, [row]) for row in own) if key[0] is None else [(key, own)]
 
-    def _beside(self, file: Path) -> bool:
-        """Whether a table's pictures lie beside it, as those of the `datasets` library's `metadata.csv` do."""
-        return self.data.source == "table" and (self.data.images is None or file.stem == METADATA)
+    def _beside(self, file: Path) -> Path | None:
+        """The folder of a table whose pictures lie beside it, as those of `datasets`' `metadata.csv` do."""
+        alone = self.data.images is None or file.stem == METADATA or _picture_of(file) is not None
+        return file.parent if self.data.source == "table" and alone else None
 
-    def _named(self, name: str, mark: str, file: Path) -> str:
+    def _named(self, name: str, mark: str, beside: Path | None) -> str:
         """What an image is called: with the folder of its table, where pictures lie beside tables."""
-        inner = "" if mark or not self._beside(file) else self.data.folder_of(file)
+        inner = "" if mark or beside is None else self.data.folder_of(beside)
         return f"{inner}/{name}" if inner else name
 
-    def _path(self, name: str, picture: Any, file: Path, written: Path) -> Path:
+    def _path(self, name: str, picture: Any, beside: Path | None, written: Path) -> Path:
         """Where an image is: where the file holds it, it is written out as `written`.
 
         Else it is beside its table, or in the folder of the pictures. A name without an ending (img2dataset's keys) is
@@ -156,8 +160,8 @@ class CaptionsSource:
         others = [f"{part[1]}/{alone}"] if (part := _COCO.match(alone)) else []
         if not Path(name).suffix:
             others = [f"{name}.jpg", f"{name[:5]}/{name}.jpg", f"{name}.png"]
-        folders = [file.parent] if self._beside(file) else []
-        folders += [] if self.data.images is None else [Path(self.data.images)]
+        places = (beside, None if self.data.images is None else Path(self.data.images))
+        folders = [place for place in places if place is not None]
         if not folders:
             raise ImageError(f"{name}: data.images is null, and the file has no pictures in it; name their folder")
         for folder in folders[:-1]:
@@ -174,7 +178,16 @@ class CaptionsSource:
 def _folders(files: Sequence[Path], folder: Path) -> list[Path]:
     """Where each file's pictures are written: by its name, and files of one name by their number too."""
     stems = [file.name.partition(".")[0] for file in files]
-    return [folder / (stem if stems.index(stem) == n else f"{stem}-{n}") for n, stem in enumerate(stems)]
+    first = {stem: n for n, stem in reversed([*enumerate(stems)])}
+    return [folder / (stem if first[stem] == n else f"{stem}-{n}") for n, stem in enumerate(stems)]
+
+
+def _picture_of(text: Path) -> str | None:
+    """The picture that a text lies beside, by its name: `a.jpg` of `a.txt`."""
+    if text.suffix.lower() != ".txt":
+        return None
+    endings = (case for ending in IMAGE_ENDINGS for case in (ending, ending.upper()))
+    return next((name.name for ending in endings if (name := text.with_suffix(ending)).is_file()), None)
 
 
 def _texts(rows: Iterable[tuple[int, Any, Any]]) -> list[str]:
