@@ -16,7 +16,7 @@ from groundgraph.systems.lsws import LswsSystem, LswsSystemConfig
 from groundgraph.systems.vspnet import VspnetSystem, VspnetSystemConfig
 
 SYSTEMS = {
-    "vspnet": (VspnetSystem, VspnetSystemConfig(states=8, predicates=12)),
+    "vspnet": (VspnetSystem, VspnetSystemConfig(states=8, predicates=12, overlap=1)),
     "lsws": (LswsSystem, LswsSystemConfig(refinements=2, candidates=20, beam_size=3)),
 }
 SIZES = Sizes(features=6, detector_categories=4, categories=5, predicates=3, words=7)
@@ -62,3 +62,12 @@ def test_the_graphs_are_the_systems(name, config, merging, tmp_path):
         expected = rows_of(graph.boxes, graph.labels, graph.pairs, graph.relation_scores)
         assert scores.keys() == expected.keys()
         assert all(abs(scores[key] - expected[key]) < 1e-5 for key in expected)
+
+
+def test_pairs_that_weigh_alike_are_all_kept(tmp_path):
+    """With VSPNet's regions of one thing, whose roles are the same sum; which of them counts would be chance."""
+    model = untrained("vspnet")
+    model.config = model.config.model_copy(update={"overlap": 0.3})
+    network = SystemGraph(model, InferenceConfig(), Merging(bias=-100.0))
+    part = write_graph(network, tmp_path / "m.onnx", [example_inputs(network, count, count) for count in (5, 1, 12)])
+    assert part["largest difference"] < 1e-4

@@ -18,7 +18,10 @@ from groundgraph.sgg.inference import InferenceConfig
 from groundgraph.sgg.merging import Merging
 from groundgraph.systems.lsws import LswsSystem
 from groundgraph.systems.model import SystemModel
-from groundgraph.systems.vspnet import VspnetSystem
+from groundgraph.systems.vspnet import VspnetSystem, thing_roles
+
+NEVER = -1e9  # log weight of a pair that may not be related
+TIED = 1e-5  # difference of log weights that rounding makes
 
 
 class SystemGraph(OneImage):
@@ -52,26 +55,30 @@ class SystemGraph(OneImage):
             "size": values[1][0, 2:],
         }
         batch = batch_of(unread | dict(zip(self.inputs, values, strict=True)))
-        raw = self.read(self.model, batch, self.config)
-        ranks = raw.scores[raw.pairs].prod(1) * raw.predicates[:, 1:].amax(-1)
-        same = (raw.pairs.unsqueeze(1) == raw.pairs).all(-1)
-        allowed = raw.allowed & raw.there[raw.pairs].all(1)
-        best = survivors(ranks, same, allowed)  # of the relations of two objects
-        return finished(raw._replace(allowed=best), self.config, self.merging)
+        return finished(self.read(self.model, batch, self.config), self.config, self.merging)
 
 
 def _vspnet(model: VspnetSystem, batch: Batch, config: InferenceConfig) -> RawGraph:
-    """A relation a predicate node, see `VspnetSystem.generate`."""
+    """Every pair with the surest of the nodes that it is one of the best of, see `VspnetSystem.generate`.
+
+    Of pairs that a node weighs alike, as of one thing's regions, all count where there it is as it happens.
+    """
     graph = model(batch)
     boxes, labels, scores, there = _objects(batch, graph.entities[0].softmax(-1), config)
-    weights = torch.where(there, graph.roles[0], torch.full_like(graph.roles[0], -torch.inf))
-    subject = weights[0].argmax(-1)
-    itself = subject.unsqueeze(1) == torch.ones_like(labels).cumsum(0) - 1
-    object_ = torch.where(itself, torch.full_like(weights[1], -torch.inf), weights[1]).argmax(-1)
-    sure = graph.confidences[1][0].sigmoid().unsqueeze(-1)
-    predicates = torch.cat([1 - sure, sure * graph.predicates[0].softmax(-1)], -1)
-    allowed = _allowed(boxes, there, config)[subject, object_]
-    return RawGraph(boxes, labels, scores, there, torch.stack([subject, object_], -1), predicates, allowed)
+    same = (iou(boxes) >= model.config.overlap) | _itself(boxes)
+    subject, object_ = thing_roles(graph.roles, same.unsqueeze(0))[0].unbind(0)  # [P, V]
+    products = subject.unsqueeze(2) + object_.unsqueeze(1)
+    products = torch.where(_allowed(boxes, there, config), products, torch.full_like(products, NEVER))
+    top, least = scripted(_best_and_last)(products.flatten(1), model.config.pairs_per_node)
+    chosen = (products > NEVER / 2) & (products >= least.unsqueeze(-1) - TIED)
+    shares = torch.where(chosen, (products - top.unsqueeze(-1)).exp(), torch.zeros_like(products))
+    sure, named = graph.confidences[1][0].sigmoid()[:, None, None] * shares, graph.predicates[0].softmax(-1)
+    node = (sure * named.amax(-1)[:, None, None]).argmax(0)  # [V, V], the surest of each pair
+    sure = sure.gather(0, node.unsqueeze(0)).flatten().unsqueeze(1)
+    places = torch.ones_like(labels).cumsum(0) - 1
+    pairs = torch.stack([places.unsqueeze(1).expand_as(node), places.unsqueeze(0).expand_as(node)], -1)
+    predicates = torch.cat([1 - sure, sure * named[node.flatten()]], 1)
+    return RawGraph(boxes, labels, scores, there, pairs.flatten(0, 1), predicates, chosen.any(0).flatten())
 
 
 def _lsws(model: LswsSystem, batch: Batch, config: InferenceConfig) -> RawGraph:
@@ -108,14 +115,16 @@ def _lsws(model: LswsSystem, batch: Batch, config: InferenceConfig) -> RawGraph:
     sure = beams.log_p.exp() * related[pairs[:, 0], pairs[:, 1]].sum(-1, keepdim=True)
     rows = (sure.unsqueeze(-1) * beams.predicates.exp()).flatten(0, 1)
     rows = torch.cat([1 - rows.sum(-1, keepdim=True), rows], -1)
+    scores = torch.cat([scores, detected[region, name]])
+    ranks, same = scores[nodes].prod(1) * rows[:, 1:].amax(-1), (nodes.unsqueeze(1) == nodes).all(-1)
     return RawGraph(
         torch.cat([boxes, boxes[region]]),
         torch.cat([labels, name]),
-        torch.cat([scores, detected[region, name]]),
+        scores,
         torch.cat([there, there[region] & (name != labels[region])]),
         nodes,
         rows,
-        nodes[:, 0] != nodes[:, 1],
+        survivors(ranks, same, nodes[:, 0] != nodes[:, 1]),  # the best of each two objects
     )
 
 
@@ -131,9 +140,20 @@ def _objects(batch: Batch, probabilities: Tensor, config: InferenceConfig) -> tu
 
 def _allowed(boxes: Tensor, there: Tensor, config: InferenceConfig) -> Tensor:
     """`systems.graphs.allowed_pairs` of one image: [V, V] bool."""
-    places = torch.ones_like(there, dtype=torch.int64).cumsum(0)
-    allowed = there.unsqueeze(1) & there & (places.unsqueeze(1) != places)
+    allowed = there.unsqueeze(1) & there & ~_itself(boxes)
     return allowed & (iou(boxes) > 0) if config.overlapping else allowed
+
+
+def _itself(boxes: Tensor) -> Tensor:
+    """Each of V boxes with itself: [V, V] bool."""
+    places = torch.ones_like(boxes[:, 0], dtype=torch.int64).cumsum(0)
+    return places.unsqueeze(1) == places
+
+
+def _best_and_last(values: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The largest of each row of values [P, N], and the last of its `most` largest: [P, 1] both."""
+    best = values.topk(min(most, values.size(1)))[0]
+    return best[:, :1], best[:, -1:]
 
 
 def _best_places(values: Tensor, most: int) -> Tensor:
