@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 
 from groundgraph.data.sources.needs import Need
 from groundgraph.engine.dry_run import done_stages
 from groundgraph.engine.execute import execute
 from groundgraph.engine.folder import require_own
+from groundgraph.engine.record import NAME
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Stage, with_needs
 from groundgraph.errors import InputError
@@ -74,7 +76,26 @@ def ways(need: Need) -> str:
 
 
 def count_supervision(run: Run) -> dict[str, int]:
-    """Run the stages up to the concept map in the run's folder (the run itself then skips them) and give its counts."""
-    execute(run, with_needs(stages(run.recipe), ["concepts"]))
+    """Run the stages up to the concept map in the run's folder (the run itself then skips them) and give its counts.
+
+    Raises:
+        InputError: The folder holds a run that got further by another recipe, which counting would write over.
+    """
+    counted = with_needs(stages(run.recipe), ["concepts"])
+    _require_own_recipe(run, [stage.name for stage in counted])
+    execute(run, counted)
     counts = run.record("examples")["counts"] | unread(run) | run.record("concepts")["counts"] | mapped_triplets(run)
     return {name: count for name, count in counts.items() if isinstance(count, int)}
+
+
+def _require_own_recipe(run: Run, counted: Sequence[str]) -> None:
+    """Check that a folder's run has no stages but the counted ones, or is by the same recipe."""
+    begun = {record.parent.name.removesuffix(".part") for record in run.folder.glob(f"*/{NAME}")}
+    recipe = run.folder / "recipe.yaml"
+    if begun <= set(counted) or not recipe.is_file() or recipe.read_bytes() == run.recipe.yaml().encode():
+        return
+    own = shlex.join(["groundgraph", "data", "check", str(recipe), "--out", str(run.folder)])
+    raise InputError(
+        f"{run.folder} holds a run by another recipe, which counting would write over: count in another folder "
+        f"(--out FOLDER), count by that recipe ({own}), or add --no-count"
+    )
