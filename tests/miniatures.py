@@ -16,12 +16,12 @@ from test_backbone import save as save_backbone  # noqa: E402
 from test_blip import caption, picture, save_blip  # noqa: E402
 from test_one_stage_detector import NAMES as CATS  # noqa: E402
 from test_one_stage_detector import network as one_stage  # noqa: E402
-from test_open_vocabulary_detector import grounding_dino, owl  # noqa: E402
 from test_sgg_training import SIZES, scene  # noqa: E402
 from test_torchvision_detector import NAMES, pictures  # noqa: E402
 from test_torchvision_detector import network as two_stages  # noqa: E402
 from test_transformers_detector import deformable, rt_detr, save_detr, save_yolos  # noqa: E402
 from tiny_albef import save_tiny  # noqa: E402
+from tiny_open_vocabulary import grounding_dino, owl  # noqa: E402
 from tiny_seq2seq import GRAPHS, fit_parser  # noqa: E402
 from transformers import DetrImageProcessor, RTDetrImageProcessor, ViTConfig, ViTModel  # noqa: E402
 

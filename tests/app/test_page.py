@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,22 +19,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from chromium import chromium, needs_chromium
 from PIL import Image
 
 from groundgraph.data.minigenome.dataset import MiniGenome
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="no Gradio: pip install groundgraph[app]"),
 ]
-# Root needs --no-sandbox; the rest keeps it from calling its maker.
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 EVIL = '<img src=x onerror="top.document.title=1"> ${document.title=2} {{value}} </script><b>'
 PATIENCE = 120_000  # ms, on a busy machine; nothing waits that long otherwise
 
@@ -78,10 +71,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -4,25 +4,17 @@ Needs Chromium (Debian's package `chromium`) and playwright; skipped where eithe
 """
 
 import re
-import shutil
 
 import numpy as np
 import pytest
+from chromium import chromium, needs_chromium
 from PIL import Image
 
 from groundgraph.report.cases import Case, Teaching
 from groundgraph.report.charts import PredicateRecall
 from groundgraph.report.html import GraphPicture, ReportData, write_report
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-
-# Root needs --no-sandbox; the rest keeps it from calling its maker.
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+pytestmark = needs_chromium
 EXAMPLES = 200
 EVIL = '<img src=x onerror="document.title=1"></script>'
 # Whether an element is lit once the frame after the pointer's arrival has been painted.
@@ -82,10 +74,8 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

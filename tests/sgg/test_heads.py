@@ -5,23 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_regions import SIZES, some_regions
+from tiny_regions import SIZES, batch_of, name_features
 
 from groundgraph.sgg import SGG_MODELS
-from groundgraph.sgg.batch import collate, ordered_pairs
+from groundgraph.sgg.batch import ordered_pairs
 from groundgraph.sgg.heads import OpenHead, names_kept, set_names
 
-MEANS = np.array([[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], bool)
 MODELS = pytest.mark.parametrize("name", SGG_MODELS)
-
-
-def batch_of(labels, scores):
-    regions = some_regions(len(labels), 0)
-    return collate([replace(regions, labels=np.array(labels), scores=np.array(scores, np.float32))])
-
-
-def names(count, seed):
-    return np.random.default_rng(seed).normal(size=(count, 7)).astype(np.float32)
 
 
 def test_an_open_heads_logits_by_hand():
@@ -39,12 +29,12 @@ def test_an_open_heads_logits_by_hand():
 def test_names_are_replaced_after_training(name):
     torch.manual_seed(0)
     model = SGG_MODELS[name](replace(SIZES, text=7)).eval()
-    old = names(5, 0), names(3, 1)
+    old = name_features(5, 0), name_features(3, 1)
     set_names(model, *old)
     batch = batch_of([0, 1, 2, -1], [0.9, 0.7, 0.8, 0.4])
     batch = replace(batch, pairs=ordered_pairs(batch))
     before = model(batch)
-    set_names(model, names(5, 0)[[4, 0]], names(3, 1)[[2]])
+    set_names(model, name_features(5, 0)[[4, 0]], name_features(3, 1)[[2]])
     after = model(batch)
     assert (model.sizes.categories, model.sizes.predicates) == (2, 1)
     assert after.predicates.shape == (12, 2)
@@ -56,7 +46,7 @@ def test_names_are_replaced_after_training(name):
 def test_names_that_training_did_not_have_get_a_bonus():
     torch.manual_seed(0)
     model = SGG_MODELS["motifs"](replace(SIZES, text=7)).eval()
-    features = names(5, 0), names(3, 1)
+    features = name_features(5, 0), name_features(3, 1)
     set_names(model, *features)
     batch = batch_of([0, 1], [0.9, 0.7])
     batch = replace(batch, pairs=ordered_pairs(batch))
@@ -71,7 +61,7 @@ def test_names_that_training_did_not_have_get_a_bonus():
 def test_what_words_expect_between_two_labels_is_added(name):
     torch.manual_seed(0)
     model = SGG_MODELS[name](replace(SIZES, text=7, prior=True)).eval()
-    features, ratios = (names(5, 0), names(3, 1)), np.zeros((5, 5, 3), np.float32)
+    features, ratios = (name_features(5, 0), name_features(3, 1)), np.zeros((5, 5, 3), np.float32)
     set_names(model, *features)
     batch = batch_of([0, 1, 2, -1], [0.9, 0.7, 0.8, 0.4])
     batch = replace(batch, pairs=ordered_pairs(batch))

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_regions import SIZES, some_regions
+from tiny_regions import SIZES, batch_of, name_features, some_regions
 
 from groundgraph.data.boxes import box_iou
 from groundgraph.language.concepts import BARRED, FREE, OWN
 from groundgraph.sgg import SGG_MODELS
-from groundgraph.sgg.batch import Outputs, collate, ordered_pairs
+from groundgraph.sgg.batch import Outputs, ordered_pairs
 from groundgraph.sgg.heads import set_names
 from groundgraph.sgg.inference import predict
 from groundgraph.sgg.losses import LossConfig, sgg_loss
@@ -21,15 +21,6 @@ from groundgraph.sgg.start import DetectorStart
 MEANS = np.array([[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], bool)
 ROLES = np.where(MEANS, OWN, np.where(MEANS.any(0), BARRED, FREE)).astype(np.int8)
 MODELS = pytest.mark.parametrize("name", SGG_MODELS)
-
-
-def batch_of(labels, scores):
-    regions = some_regions(len(labels), 0)
-    return collate([replace(regions, labels=np.array(labels), scores=np.array(scores, np.float32))])
-
-
-def names(count, seed):
-    return np.random.default_rng(seed).normal(size=(count, 7)).astype(np.float32)
 
 
 def start_of(sizes=SIZES):
@@ -89,7 +80,7 @@ def test_a_model_stored_before_names_had_roles_is_loaded():
 def test_no_training_makes_objects_worse_than_the_detector_finds_them(name, text):
     torch.manual_seed(0)
     model = SGG_MODELS[name](replace(SIZES, text=text, start=True)).eval()
-    features = (names(5, 0), names(3, 1)) if text else (None, None)
+    features = (name_features(5, 0), name_features(3, 1)) if text else (None, None)
     set_names(model, *features, (MEANS, ROLES))
     with torch.no_grad():  # as wrong as can be
         for parameter in model.parameters():
@@ -112,7 +103,7 @@ def test_no_training_makes_objects_worse_than_the_detector_finds_them(name, text
 def test_an_untrained_model_says_what_the_detector_says(name, text):
     torch.manual_seed(0)
     model = SGG_MODELS[name](replace(SIZES, text=text, start=True)).eval()
-    features = (names(5, 0), names(3, 1)) if text else (None, None)
+    features = (name_features(5, 0), name_features(3, 1)) if text else (None, None)
     set_names(model, *features, (MEANS, ROLES))
     batch = batch_of([0, 1, 3, -1], [0.9, 0.7, 0.8, 0.4])
     outputs = model(replace(batch, pairs=ordered_pairs(batch)))

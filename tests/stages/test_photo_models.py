@@ -21,8 +21,8 @@ sys.path[:0] = [str(Path(__file__).parents[1] / part) for part in ("vision", "te
 
 from test_blip import save_blip  # noqa: E402
 from test_clip import save_clip  # noqa: E402
-from test_open_vocabulary_detector import grounding_dino  # noqa: E402
 from test_transformers_detector import save_detr  # noqa: E402
+from tiny_open_vocabulary import grounding_dino  # noqa: E402
 
 QUICK = [
     "text.model=bundled:text", "vocabulary.minimum=1", "detector.regions=6", "grounding.dimension=16",

@@ -16,7 +16,7 @@ from groundgraph.stages.recipe import find_recipe, load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vision"))
 
-from test_open_vocabulary_detector import grounding_dino
+from tiny_open_vocabulary import grounding_dino
 
 SMALL = [
     "data.train=12", "data.validation=4", "data.test=6", "grounding.dimension=16", "grounding.epochs=1",

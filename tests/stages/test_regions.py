@@ -14,7 +14,7 @@ from groundgraph.stages import artifacts
 from groundgraph.stages.recipe import load_recipe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vision"))
-from test_open_vocabulary_detector import owl
+from tiny_open_vocabulary import owl
 
 SMALL = [
     "data.train=8", "data.validation=2", "data.test=3", "grounding.dimension=16", "grounding.epochs=1",

@@ -21,15 +21,12 @@ from groundgraph.teachers.phrase import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "vision"))
 
-from test_open_vocabulary_detector import grounding_dino, owl
+from tiny_open_vocabulary import KINDS, save_open_vocabulary
 
 
-@pytest.fixture(scope="module", params=["grounding-dino", "owlvit", "owlv2"])
+@pytest.fixture(scope="module", params=KINDS)
 def folder(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp(request.param)
-    torch.manual_seed(0)
-    grounding_dino(path) if request.param == "grounding-dino" else owl(path, request.param)
-    return path, request.param
+    return save_open_vocabulary(tmp_path_factory.mktemp(request.param), request.param)
 
 
 def caption(names, *triplets):
