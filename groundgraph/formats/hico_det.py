@@ -32,8 +32,9 @@ def read_hico(path: Path, verbs: Path, split: str, skipped: Skipped) -> BoxedIma
     Args:
         path: anno_bbox.mat of the authors, with both splits, which counts pixels from 1; or instances_train2015.json as
             fredzzhang/hicodet has it (PARTS, pairs of boxes, of which the first pixel counts from 1); or
-            trainval_hico.json as PPDM and QPIC have it: a list of {file_name, annotations: [{bbox: x1, y1, x2, y2,
-            category_id of COCO}], hoi_annotation: [{subject_id, object_id, category_id: a verb's number from 1}]}.
+            trainval_hico.json as PPDM and QPIC have it, which counts pixels from 0 (its boxes are the authors' less 1):
+            a list of {file_name, annotations: [{bbox: x1, y1, x2, y2, category_id of COCO}], hoi_annotation:
+            [{subject_id, object_id, category_id: a verb's number from 1}]}.
         verbs: hico_list_vb.txt, published with HICO: a number and a verb a line; of the last form.
         split: train, validation or test.
         skipped: Gets what is left out.

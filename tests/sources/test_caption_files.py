@@ -56,7 +56,7 @@ def test_flickr8k_and_a_list_in_a_cell(folder, monkeypatch):
     (folder / "captions.txt").write_text('image,caption\na.jpg,"One, two ."\na.jpg,Three .\nb.jpg,Four .\na.jpg,Late\n')
     rows, _, notes = read("table", folder / "captions.txt", folder, images=str(folder / "images"))
     assert rows == [("a.jpg", ("One, two .", "Three .", "Late")), ("b.jpg", ("Four .",))] and not notes
-    monkeypatch.setattr("groundgraph.data.sources.captions.HELD", 10)  # of a larger file, rows are not held
+    monkeypatch.setattr("groundgraph.data.sources.captions.HELD", 3)  # rows are held no longer
     rows, _, notes = read("table", folder / "captions.txt", folder, images=str(folder / "images"))
     assert rows == [("a.jpg", ("One, two .", "Three .")), ("b.jpg", ("Four .",))]
     assert "images that come again" in notes[0]

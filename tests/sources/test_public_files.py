@@ -244,6 +244,29 @@ def test_hico_det_with_numbers_as_text(tmp_path):
     assert example.truth.boxes.tolist() == [[31, 114, 638, 427], [28, 213, 636, 477]]
 
 
+def test_ppdms_training_file_counts_pixels_from_0(tmp_path):
+    # One image as both quote it: README of fredzzhang/hicodet has the authors' 208, 33, 427, 300; readers of PPDM's
+    # trainval_hico.json have 207, 32, 426, 299.
+    pair = {"boxes_h": [[208.0, 33.0, 427.0, 300.0]], "boxes_o": [[59.0, 98.0, 572.0, 405.0]]}
+    pair |= {"hoi": [152], "object": [0], "verb": [0]}
+    content = {"annotation": [pair], "filenames": ["HICO_train2015_00000001.jpg"], "size": [[640, 480]]}
+    content |= {"objects": ["motorcycle"], "verbs": ["race"]}
+    write(tmp_path / "instances_train2015.json", content)
+    entry = {"file_name": "HICO_train2015_00000001.jpg", "img_id": 1}
+    entry["annotations"] = [{"bbox": [207, 32, 426, 299], "category_id": 1}]
+    entry["annotations"] += [{"bbox": [58, 97, 571, 404], "category_id": 4}]
+    entry["hoi_annotation"] = [{"subject_id": 0, "object_id": 1, "category_id": 1, "hoi_category_id": 153}]
+    write(tmp_path / "trainval_hico.json", [entry])
+    write(tmp_path / "hico_list_vb.txt", "  1  race\n")
+    keys = {"images": None, "test_annotations": None}
+    first, second = (
+        split("hico-det", tmp_path, **keys, train_annotations=name)[0][0]
+        for name in ("instances_train2015.json", "trainval_hico.json")
+    )
+    assert first.triplets == second.triplets == (("person", "race", "motorcycle"),)
+    assert first.truth.boxes[:, :2].tolist() == second.truth.boxes[:, :2].tolist() == [[207, 32], [58, 97]]
+
+
 def test_sgg_benchmarks_bare_predicates(tmp_path):
     # sgg_benchmark/data/datasets/data.py of Maelic/SGG-Benchmark: rel_categories may be names, whose places are ids.
     content = {"images": [{"id": 5, "file_name": "a.jpg", "width": 100, "height": 80}]}

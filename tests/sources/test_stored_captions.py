@@ -209,3 +209,14 @@ def test_a_folder_of_pictures_with_a_text_each(tmp_path, images):
     assert own == [("10_dog/a.png", ("a dog , running",)), ("b.JPG", ("One .", "Two ."))]
     assert examples[0].path == str(tmp_path / "photos" / "10_dog" / "a.png")
     assert [note.split(",")[0] for note in notes] == ["1 rows without a caption"]
+
+
+def test_rows_apart_beyond_those_that_are_held(tmp_path, monkeypatch):
+    for name in "ab":
+        picture(tmp_path / f"{name}.jpg")
+    monkeypatch.setattr("groundgraph.data.sources.captions.HELD", 3)
+    lines = ["a.jpg,1", "b.jpg,2", "a.jpg,3", "a.jpg,4", ",5", "b.jpg,6", ",7", ",8"]
+    (tmp_path / "t.csv").write_text("\n".join(["image,caption", *lines, ""]))
+    own, _, notes = read("table", tmp_path / "t.csv", tmp_path, images=str(tmp_path))
+    assert own == [("a.jpg", ("1", "3")), ("b.jpg", ("2",))]
+    assert [note.split(",")[0] for note in notes] == ["2 images that come again", "2 rows without a picture"]

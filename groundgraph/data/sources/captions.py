@@ -1,6 +1,6 @@
 """Captions as data sets of captions are stored, streamed: an image at a time, whatever the files' size.
 
-Rows of one image that follow one another are one image, and in files of moderate size all of them. Pictures that lie
+Rows of one image that follow one another are one image, and of a file's first rows all that name it. Pictures that lie
 in the files themselves (tars, Arrow, parquet) are written into the run's folder, where every later stage finds them.
 """
 
@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,13 @@ from groundgraph.data.text import plain, read_text
 from groundgraph.data.types import Example, ProgressBar, Skipped
 from groundgraph.errors import InputError
 from groundgraph.formats.caption_tables import Row, captions_of, read_rows
-from groundgraph.formats.columnar import COLUMNAR
 from groundgraph.formats.karpathy import read_karpathy
 from groundgraph.formats.webdataset import read_tar
 
 _COCO = re.compile(r"COCO_(\w+?)_\d+\.")
 METADATA = "metadata"  # what the `datasets` library calls a table that lies beside its pictures
 MOST = 1000  # captions of an image
-# Bytes of a file whose rows are held, so that those of an image may lie apart: COCO's captions by their ids are.
-HELD, HELD_COLUMNS = 128 << 20, 16 << 20
+HELD = 600_000  # rows of a file, of which those of an image may lie apart: COCO's captions by their ids do
 
 
 class CaptionsSource:
@@ -120,17 +118,24 @@ class CaptionsSource:
         return read_rows(file, self.data.columns.image, self.data.columns.caption, own)
 
     def _by_picture(self, file: Path, split: str) -> Iterator[tuple[tuple[str | None, str], Iterable[Row]]]:
-        """The rows of each image: (its name, the mark of its bytes), and the rows."""
+        """The rows of each image: (its name, the mark of its bytes), and the rows.
+
+        Of the first HELD rows all that are of an image, wherever they lie; after them those that follow one another.
+        """
         grouped = groupby(self._rows(file, split), key=lambda row: _picture(row[1]))
-        most = HELD_COLUMNS if file.suffix in COLUMNAR else HELD
-        if self.data.source != "table" or not file.is_file() or file.stat().st_size > most:
-            yield from grouped
-            return
         held: dict[tuple[str | None, str], list[Row]] = {}
-        for key, rows in grouped:
-            held.setdefault(key, []).extend(rows)
-        for key, own in held.items():  # rows without a picture are told one by one
-            yield from ((key, [row]) for row in own) if key[0] is None else [(key, own)]
+        count = 0
+        for key, rows in grouped if self.data.source == "table" else ():
+            own = list(islice(rows, HELD - count))
+            held.setdefault(key, []).extend(own)
+            count += len(own)
+            if key[1] or count >= HELD:  # a picture in the file, or a long one: from here on row by row
+                break
+        for known, own in held.items():  # rows without a picture are told one by one
+            yield from ((known, [row]) for row in own) if known[0] is None else [(known, own)]
+        if count >= HELD and (row := next(rows, None)) is not None:  # the last image's, beyond
+            yield key, chain([row], rows)
+        yield from grouped
 
     def _beside(self, file: Path) -> Path | None:
         """The folder of a table whose pictures lie beside it, as those of `datasets`' `metadata.csv` do."""
