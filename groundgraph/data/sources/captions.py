@@ -68,6 +68,7 @@ class CaptionsSource:
         if self.data.images is not None and not Path(self.data.images).is_dir():
             raise InputError(f"{self.data.images}: no such image folder; name it in data.images")
         files, known, count = self.data.files(split), set[int](), 0
+        row_split = split if self.data.split_by_row else None
         wrong: Counter[str] = Counter()
         first: dict[str, str] = {}
 
@@ -78,7 +79,7 @@ class CaptionsSource:
         with progress(f"reading {split} captions", len(files)) as advance:
             for file, folder in zip(files, _folders(files, self.images / split), strict=True):
                 beside = self._beside(file)
-                for (name, mark), rows in self._by_picture(file, split):
+                for (name, mark), rows in self._by_picture(self._rows(file, split, row_split)):
                     if split == "train" and count == self.data.train:
                         break
                     (number, picture, _), texts = (own := list(islice(rows, MOST)))[0], _texts(own)
@@ -107,22 +108,21 @@ class CaptionsSource:
         if split == "train" and self.data.unread:
             skipped.add(self.data.captions[0], f"splits that are not read: {', '.join(self.data.unread)}")
 
-    def _rows(self, file: Path, split: str) -> Iterator[tuple[int, Any, Any]]:
+    def _rows(self, file: Path, split: str, row_split: str | None) -> Iterator[tuple[int, Any, Any]]:
         if self.data.source == "karpathy":
             return read_karpathy(file, split)
         if self.data.source == "webdataset":
             return read_tar(file)
         if (picture := _picture_of(file)) is not None:
             return iter([(1, picture, read_text(file, "captions").split("\n"))])
-        own = split if self.data.split_by_row else None
-        return read_rows(file, self.data.columns.image, self.data.columns.caption, own)
+        return read_rows(file, self.data.columns.image, self.data.columns.caption, row_split)
 
-    def _by_picture(self, file: Path, split: str) -> Iterator[tuple[tuple[str | None, str], Iterable[Row]]]:
+    def _by_picture(self, rows_of_file: Iterator[Row]) -> Iterator[tuple[tuple[str | None, str], Iterable[Row]]]:
         """The rows of each image: (its name, the mark of its bytes), and the rows.
 
         Of the first HELD rows all that are of an image, wherever they lie; after them those that follow one another.
         """
-        grouped = groupby(self._rows(file, split), key=lambda row: _picture(row[1]))
+        grouped = groupby(rows_of_file, key=lambda row: _picture(row[1]))
         held: dict[tuple[str | None, str], list[Row]] = {}
         count = 0
         for key, rows in grouped if self.data.source == "table" else ():
