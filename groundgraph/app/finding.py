@@ -13,7 +13,7 @@ import numpy as np
 
 from groundgraph.app.photos import check_photo
 from groundgraph.app.remembering import RememberingDetector
-from groundgraph.data.images import open_image
+from groundgraph.data.images import ImageError, open_image
 from groundgraph.data.types import Graph, Skipped
 from groundgraph.errors import InputError
 from groundgraph.pretrained.explaining import explained
@@ -116,7 +116,7 @@ class Finder:
         with model.named(things or None, relations or None) if self.open else nullcontext():
             graph = next((graph for _, graph in model.graphs([photo], skipped)), None)
             if graph is None:
-                raise InputError("This photo cannot be read to its end: it is damaged. Save it again as JPEG or PNG.")
+                raise InputError(_why_nothing(photo))
             named = NamedGraph(graph, tuple(model.categories), tuple(model.predicates))
             min_score = model.min_score
         return (named if self.open else _limited(named, things, relations)), min_score
@@ -130,8 +130,21 @@ class Finder:
         except InputError:  # the photo was read before
             return None, None, ["Nothing was found in the photo that a word could mean."]
         if not case.spans:
-            return None, None, ["The caption names nothing that could have a box. Try “a man riding a horse”."]
+            return (
+                None,
+                None,
+                ["The caption names nothing that could have a box; it is read as English. Try “a man riding a horse”."],
+            )
         return grounded, case_record(case), []
+
+
+def _why_nothing(photo: Path) -> str:
+    """Of a photo without regions."""
+    try:
+        width, height = open_image(photo).size
+    except ImageError:
+        return "This photo cannot be read to its end: it is damaged. Save it again as JPEG or PNG."
+    return f"Nothing was found in this photo of {width:,} × {height:,} pixels. Try a larger one, or another."
 
 
 def _names(text: str) -> list[str]:

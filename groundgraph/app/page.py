@@ -31,6 +31,12 @@ THEME = gr.themes.Default(
 ).set(
     body_background_fill="#f6f6f3",  # as the framed page's
     body_background_fill_dark="#14171a",
+    # Letters of 4.5 times their ground's brightness, or the reverse, which Gradio's own do not all have.
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    input_placeholder_color="*neutral_500",
+    input_placeholder_color_dark="*neutral_400",
+    body_text_color_subdued="*neutral_500",
     block_info_text_color="*neutral_600",
     block_info_text_color_dark="*neutral_300",
 )
@@ -73,6 +79,7 @@ class Page:
 
     def __init__(self, finder: Finder, folder: Path) -> None:
         self.finder, self.folder, self.visitors = finder, folder, Visitors(folder)
+        self.closed = False
 
     def find(
         self,
@@ -88,19 +95,25 @@ class Page:
         before = self.visitors.finding(name)
         self.visitors.bring(name, Path(photo) if photo else None)
         if not photo:
-            return _message(_INTRODUCTION), gr.skip(), later, later
+            return _message(_INTRODUCTION), min_score, later, later
         try:
             finding = self.finder.find(Path(photo), caption or "", categories or "", predicates or "")
         except InputError as error:
-            return _message(str(error), problem=True), gr.skip(), later, later
+            return _message(str(error), problem=True), min_score, later, later
         except Exception:
             traceback.print_exc()
-            return _message(_BUG, problem=True), gr.skip(), later, later
+            return _message(_BUG, problem=True), min_score, later, later
         self.visitors.show(name, finding)
         # Other names' scores are on another scale.
         moved = before is not None and before.min_score != finding.min_score
         least = round(finding.min_score, 3) if moved else min_score
-        return _framed(finding.page(least)), least if moved else gr.skip(), later, later
+        return _framed(finding.page(least)), least, later, later
+
+    def remove(self, request: gr.Request) -> tuple[str, Any, Any]:
+        """The visitor's photo is taken away."""
+        self.visitors.bring(request.session_hash or "", None)
+        later = gr.DownloadButton(interactive=False)
+        return _message(_INTRODUCTION), later, later
 
     def limit(self, min_score: float, request: gr.Request) -> str | Any:
         """The result again, with the relations of at least this score."""
@@ -119,6 +132,8 @@ class Page:
                 _write(finding, min_score, *paths)
             except InputError:  # the visitor left, and with the visitor the photo
                 return gr.skip(), gr.skip()
+            if self.closed:
+                return gr.skip(), gr.skip()
             files = [save_file_to_cache(path, str(self.folder)) for path in paths]
         if not self.visitors.offer(name, finding, map(Path, files)):
             return gr.skip(), gr.skip()
@@ -129,9 +144,14 @@ class Page:
         """The page was closed or loaded anew."""
         self.visitors.leave(request.session_hash or "")
 
+    def close(self) -> None:
+        """Wait for what is being made; nothing is written into the folder from then on."""
+        with self.finder.lock:
+            self.closed = True
 
-def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
-    """The page.
+
+def build(model: SceneGraphModel, name: str | None, folder: Path) -> tuple[gr.Blocks, Page]:
+    """The page, and what happens on it.
 
     Args:
         model: Finds.
@@ -163,7 +183,7 @@ def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
                 caption = gr.Textbox(
                     first[1],
                     label="Caption",
-                    info="An English sentence about it: each thing it names gets a box.",
+                    info=f"An English sentence of up to {MAX_CAPTION} characters: each thing it names gets a box.",
                     placeholder="a man riding a horse",
                     max_length=MAX_CAPTION,
                     lines=1,
@@ -178,6 +198,9 @@ def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
                     label="Least score of a relation",
                     info=f"Of the scene graph; its {TOP} best are shown.",
                 )
+                # Gradio's own fails where the number is deleted, or written too large. Both stay as long as what
+                # changes the component are values, not gr.skip() or another update.
+                min_score.preprocess = lambda payload: min(max(payload or 0.0, 0.0), 1.0)
                 with gr.Accordion("Vocabulary of the scene graph", open=False):
                     listed = "Any names" if page.finder.open else "Some of the model's names"
                     boxes = [
@@ -204,8 +227,10 @@ def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
                         for kind in ("JSON", "SVG")
                     ]
         inputs, outputs = [photo, caption, *boxes, min_score], [result, min_score, *downloads]
-        triggers = [photo.input, caption.submit, *(box.submit for box in boxes), button.click]
+        triggers = [photo.upload, caption.submit, *(box.submit for box in boxes), button.click]
         events = [gr.on(triggers, page.find, inputs, outputs, **one_at_a_time)]
+        # A photo that the page put there is still among the inputs when it is removed.
+        photo.clear(page.remove, None, [result, *downloads], **one_at_a_time)
         for sample, own in zip(samples, taken, strict=True):
             take = own.click(partial(_both, *sample), None, [photo, caption], queue=False, api_visibility="private")
             events.append(take.then(page.find, inputs, outputs, **one_at_a_time))
@@ -219,7 +244,7 @@ def build(model: SceneGraphModel, name: str | None, folder: Path) -> gr.Blocks:
         for event in by_hand:
             event.then(None, js=SHOW_RESULT, api_visibility="private")
         demo.unload(page.leave)
-    return demo
+    return demo, page
 
 
 def _head(model: SceneGraphModel, name: str | None) -> str:

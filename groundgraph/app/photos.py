@@ -6,6 +6,7 @@ from pathlib import Path
 
 from groundgraph.data.images import ImageError, TooLargeError, header_size
 from groundgraph.errors import InputError
+from groundgraph.vision.detector import MAX_ASPECT
 
 MAX_PIXELS = 40_000_000  # four times a phone's usual photo; decoded it takes 120 MB
 MAX_BYTES = 30_000_000  # of an upload
@@ -32,6 +33,11 @@ def check_photo(path: Path) -> None:
         raise InputError(
             f"This photo is too large: {width:,} × {height:,} is {_millions(width * height)} megapixels, and up to "
             f"{_millions(MAX_PIXELS)} can be looked at here. {_SMALLER}"
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InputError(
+            f"This photo is a strip of {width:,} × {height:,} pixels, in which nothing can be found. Crop it: one side "
+            f"may be up to {MAX_ASPECT} times the other."
         )
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"This file is larger than {_millions(MAX_BYTES)} MB. {_SMALLER}")

@@ -41,15 +41,19 @@ def serve(model: str | os.PathLike[str] | None = None, method: str | None = None
             from groundgraph.app import page  # with Gradio, which reads these variables
         except ImportError as error:
             raise InputError(f"the page needs {error.name}: pip install 'groundgraph[app]'") from error
-        demo = page.build(load(model, method, device), None if model is None else str(model), Path(folder))
+        demo, shown = page.build(load(model, method, device), None if model is None else str(model), Path(folder))
         print("A page to try it on; Ctrl+C stops it.", flush=True)
-        demo.launch(
-            share=False,
-            max_file_size=MAX_BYTES,
-            run_history=False,  # which keeps photos in the browser
-            footer_links=[],
-            enable_monitoring=False,
-            ssr_mode=False,
-            theme=page.THEME,
-            css=page.CSS,
-        )
+        try:
+            demo.launch(
+                share=False,
+                max_file_size=MAX_BYTES,
+                run_history=False,  # which keeps photos in the browser
+                footer_links=[],
+                enable_monitoring=False,
+                ssr_mode=False,
+                theme=page.THEME,
+                css=page.CSS,
+            )
+        finally:  # what is being drawn for somebody would be written while the folder is deleted
+            demo.close(verbose=False)
+            shown.close()

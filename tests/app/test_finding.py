@@ -100,3 +100,32 @@ def test_where_there_is_nothing_the_page_says_so(finder, samples, tmp_path):
     (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="cannot be read to its end"):
         finder.find(tmp_path / "half.png", "a man")
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    with pytest.raises(InputError, match="Nothing was found in this photo of 1 × 1 pixels"):
+        finder.find(tmp_path / "dot.png", "a man")
+
+
+def pictures_as_people_have_them(folder):
+    """What is read: kinds of pictures that a photo may come as."""
+    picture = Image.linear_gradient("L").resize((120, 90)).convert("RGB")
+    picture.save(folder / "animated.gif", save_all=True, append_images=[picture.rotate(30), picture.rotate(60)])
+    picture.convert("CMYK").save(folder / "print.jpg")
+    Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture.save(folder / "turned.jpg", exif=turned)
+    return sorted(folder.iterdir())
+
+
+def test_pictures_of_all_kinds_are_looked_at_upright(finder, tmp_path):
+    for path in pictures_as_people_have_them(tmp_path):
+        finding = finder.find(path, "a man riding a horse")
+        assert finding.picture["size"] == ([90, 120] if path.name == "turned.jpg" else [120, 90])
+        assert finding.page(0.5) and finding.record(0.5)["graph"] is not None
+
+
+def test_captions_that_are_no_english_sentences(finder, samples):
+    photo, _ = samples[0]
+    for caption in ("一个男人骑马", "😀🐴👩‍👩‍👧", "\u202eesroh a no nam"):
+        assert "it is read as English" in finder.find(photo, caption).page(0.5)
+    assert finder.find(photo, "<b>man</b> &amp; a DOG").record(0.5)["caption"]["entities"]

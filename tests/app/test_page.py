@@ -1,143 +1,17 @@
-"""The page of `groundgraph app` in a real browser, served by the command itself.
+"""What a visitor does on the page of `groundgraph app`, in a real browser."""
 
-Needs Gradio (extra `app`), Chromium (Debian's package `chromium`) and playwright; skipped where one is absent.
-"""
-
-import importlib.util
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
-from chromium import chromium, needs_chromium
 from PIL import Image
+from visiting import IN_A_BROWSER, ask, caption_shown, downloaded, result, serving, upload
 
-from groundgraph.data.minigenome.dataset import MiniGenome
-
-pytestmark = [
-    pytest.mark.slow,
-    needs_chromium,
-    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="no Gradio: pip install groundgraph[app]"),
-]
+pytestmark = IN_A_BROWSER
 EVIL = '<img src=x onerror="top.document.title=1"> ${document.title=2} {{value}} </script><b>'
-PATIENCE = 120_000  # ms, on a busy machine; nothing waits that long otherwise
-
-
-@contextmanager
-def serving(place, *command):
-    """A process that serves the page; gives its address and its folder, which must be gone after it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = {"GRADIO_SERVER_PORT": str(port), "TMPDIR": str(place), "OMP_NUM_THREADS": "1"}
-    with (place / "log").open("w") as log:
-        words = [sys.executable, *command]
-        process = subprocess.Popen(words, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT)
-    address = f"http://127.0.0.1:{port}/"
-    try:
-        for _ in range(3000):
-            assert process.poll() is None, (place / "log").read_text()
-            try:
-                urllib.request.urlopen(address, timeout=5)
-                break
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        (folder,) = place.glob("groundgraph-app-*")
-        yield address, folder
-        process.send_signal(signal.SIGTERM)
-        process.wait(120)
-        assert not folder.exists()
-        assert "Traceback" not in (place / "log").read_text()
-    finally:
-        process.kill()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The command in a process of its own; gives its address and the folder that it keeps uploads in."""
-    with serving(tmp_path_factory.mktemp("server"), "-m", "groundgraph", "app") as (address, folder):
-        yield address, folder / "uploads"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def opened(browser, server):
-    """Opens the page and waits for its first finding; complaints and requests elsewhere must be none."""
-    complaints, contexts, address = [], [], server[0]
-
-    def open_(width=1280, height=900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request", lambda r: None if r.url.startswith(("data:", "blob:", address)) else complaints.append(r.url)
-        )
-        page.goto(address)
-        result(page).locator("#cases .entity").first.wait_for()
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    """A drawn scene, a caption of it: an image file as somebody has one."""
-    folder = tmp_path_factory.mktemp("photo")
-    example = MiniGenome("test", "vg_caption", folder / "drawn", 10)[8]
-    with Image.open(example.path) as image:
-        image.resize((448, 448)).save(folder / "my horse.jpg")
-    return folder / "my horse.jpg", "a woman in a purple cap riding the gray horse"
-
-
-def result(page):
-    return page.frame_locator("#result iframe")
-
-
-def caption_shown(page, text):
-    """Wait until the result is of this caption."""
-    result(page).locator("#cases .caption", has_text=text).wait_for()
-
-
-def upload(page, path):
-    """Drop a photo, and wait until it is there."""
-    page.locator("#photo input[type=file]").set_input_files(path)
-    page.locator(f"#photo img[src*='{path.stem.split()[0]}']").wait_for(state="attached")
-
-
-def ask(page, text):
-    page.get_by_label("Caption").fill(text)
-    page.get_by_label("Caption").press("Enter")
-
-
-def downloaded(page, kind):
-    """The file's name and content."""
-    button = page.get_by_role("button", name=f"Download {kind}")
-    button.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)  # right after scrolling, Chromium takes a click for the framed page's
-    with page.expect_download() as download:
-        button.click()
-    return download.value.suggested_filename, download.value.path().read_bytes()
 
 
 def test_a_word_pointed_at_shows_its_box_and_the_teachers(opened):

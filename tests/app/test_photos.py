@@ -32,6 +32,10 @@ def test_what_is_no_photo_or_too_long_a_file(tmp_path):
         with pytest.raises(InputError, match="no photo that can be read") as error:
             check_photo(tmp_path / name)
         assert str(tmp_path) not in str(error.value)  # the server's folders are nobody's business
+    for size in ((10_000, 1), (1, 10_000)):
+        Image.new("RGB", size).save(tmp_path / "strip.png")
+        with pytest.raises(InputError, match=r"is a strip of .* pixels.* up to 50 times the other"):
+            check_photo(tmp_path / "strip.png")
     with pytest.raises(InputError, match="no longer here"):
         check_photo(tmp_path / "gone.png")
     Image.new("RGB", (8, 8)).save(tmp_path / "d.bmp")
