@@ -1,12 +1,11 @@
 """The page of `groundgraph app` in a real browser, served by the command itself.
 
-Needs Gradio (extra `app`), Chromium (Debian's package `chromium`) and playwright.
+Needs Gradio (extra `app`), Chromium (Debian's package `chromium`) and playwright: the modules `chromium` and `visiting`
+skip whoever imports them where these are absent, which the tests of this folder that need none do not.
 """
 
 import pytest
-from chromium import chromium
 from PIL import Image
-from visiting import PATIENCE, result, serving
 
 from groundgraph.data.minigenome.dataset import MiniGenome
 
@@ -17,12 +16,16 @@ LEAVING = ("AbortError", "Connection errored out")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The command in a process of its own; gives its address and the folder that it keeps uploads in."""
+    from visiting import serving
+
     with serving(tmp_path_factory.mktemp("server"), "-m", "groundgraph", "app") as (address, folder):
         yield address, folder / "uploads"
 
 
 @pytest.fixture(scope="module")
 def browser():
+    from chromium import chromium
+
     with chromium() as browser:
         yield browser
 
@@ -30,6 +33,8 @@ def browser():
 @pytest.fixture
 def opened(browser, server):
     """Opens the page and waits for its first finding; complaints and requests elsewhere must be none."""
+    from visiting import PATIENCE, result
+
     complaints, contexts, address = [], [], server[0]
 
     def complain(text):
