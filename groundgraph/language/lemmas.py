@@ -76,7 +76,12 @@ def lemma(word: str, kind: str) -> str:
 
 
 def participle(verb: str) -> str:
-    """Return the present participle of a verb in base form: stand -> standing, ride -> riding, sit -> sitting."""
+    """Return the present participle of a verb in base form: stand -> standing, ride -> riding, sit -> sitting.
+
+    One that is a participle stays: data sets of relations have the name "riding".
+    """
+    if verb.endswith("ing") and not is_base(verb, "verb"):
+        return verb
     irregular = _tables()["verb"][0]
     doubled = f"{verb}{verb[-1]}ing"
     if verb in irregular.get(doubled, ()):

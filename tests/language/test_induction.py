@@ -135,3 +135,9 @@ def test_participles(verb, form):
 def test_a_past_form_is_written_where_most_captions_do():
     assert as_written("fill with", {"filled": 3, "filling": 1}) == "filled with"
     assert as_written("fill with", {"filled": 1, "fills": 2}) == "filling with"
+
+
+def test_a_predicate_that_is_a_participle_is_written_as_it_is():
+    # GQA's, PSG's and VG150's names: "riding", "sitting on"; not "ridinging".
+    assert as_written("riding", {"riding": 3}) == "riding" and as_written("sitting on", {}) == "sitting on"
+    assert as_written("ride", {"riding": 3}) == "riding" and as_written("swing", {}) == "swinging"
