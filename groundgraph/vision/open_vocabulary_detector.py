@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,25 @@ class OpenVocabularyDetector(QueryDetector):
     def detect_same_size(self, images: list[Image.Image]) -> list[Regions]:
         """See `QueryDetector.detect_same_size`; with the vocabulary."""
         return self._prompted(images, [self._vocabulary] * len(images))
+
+    def prompt(self, image: Image.Image) -> tuple[dict[str, Tensor], Callable[[Any], Tensor]]:
+        """The vocabulary alone, for pictures that come without it.
+
+        Args:
+            image: Any picture; the processor wants one beside a text.
+
+        Returns:
+            The model's inputs but for pixels, of one picture; and its output -> probabilities [1, Q, C].
+
+        Raises:
+            InputError: The vocabulary goes through the model in several passes.
+        """
+        passes = self._passes(self._vocabulary)
+        if len(passes) != 1:
+            raise InputError(f"its {len(self._vocabulary)} names go through it in {len(passes)} passes")
+        inputs = dict(self._inputs([image], passes))
+        text = {name: values for name, values in inputs.items() if not name.startswith("pixel_")}
+        return text, partial(self._probabilities, inputs=inputs, names=passes)
 
     def prepare(self, images: list[Image.Image]) -> Any:
         """See `QueryDetector.prepare`; the names do not matter to the map."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_open_vocabulary import save_open_vocabulary
 from torchvision.models import get_model
 from transformers import (
     DeformableDetrConfig,
@@ -156,6 +157,26 @@ def test_regions_of_transformers_detectors(build, features, tmp_path):
         assert np.array_equal(outputs["labels"], regions.labels) and len(regions)
         for name in ("boxes", "scores", "features"):
             assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+
+
+def test_an_open_vocabulary_detectors_names_are_in_its_file(tmp_path):
+    torch.manual_seed(0)
+    place, _ = save_open_vocabulary(tmp_path, "owlvit")
+    options = {"vocabulary": ("cat", "remote control", "hats"), "count": 8, "device": "cpu"}
+    own = load_detector("open-vocabulary", str(place), **options)
+    _, session = written(covered(own), tmp_path)
+    for seed, size in enumerate(SIZES):
+        picture = example_picture(size, seed)
+        (regions,) = own.regions([picture])
+        pixels = own.prepare([picture])["pixel_values"][0].numpy()
+        values = session.run(None, {"pixels": pixels, "size": np.float32(size)})
+        outputs = dict(zip(OUTPUTS, values, strict=True))
+        assert np.array_equal(outputs["labels"], regions.labels) and len(regions)
+        for name in ("boxes", "scores", "features"):
+            assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+    own._vocabulary = tuple(map(str, range(300)))
+    with pytest.raises(InputError, match="300 names go through it in 2 passes"):
+        DetectedRegions(covered(own))
 
 
 def test_pictures_are_prepared_as_the_processor_does(tmp_path):

@@ -14,6 +14,7 @@ from groundgraph.pretrained.onnx.graph_file import OneImage
 from groundgraph.vision.chain import DetectorChain
 from groundgraph.vision.label_coverage import CoveredDetector
 from groundgraph.vision.one_stage_detector import OneStageDetector
+from groundgraph.vision.open_vocabulary_detector import OpenVocabularyDetector
 from groundgraph.vision.pooling import sides_of
 from groundgraph.vision.query_detector import backbone_maps, feature_map
 from groundgraph.vision.torchvision_detector import TorchvisionDetector
@@ -46,8 +47,12 @@ class PictureNetwork(OneImage):
             raise InputError("several detectors are asked in turn (detector.also)")
         self.detector: Any = chain.detectors[0]
         self.preparation: dict[str, Any] | None = None
+        self.prompt: dict[str, Tensor] = {}  # the names that an open-vocabulary detector looks for, part of its graph
         if isinstance(self.detector, TransformersDetector):
+            self.preparation, self.probabilities = preparation_of(self.detector), self.detector.probabilities_of
+        elif isinstance(self.detector, OpenVocabularyDetector):
             self.preparation = preparation_of(self.detector)
+            self.prompt, self.probabilities = self.detector.prompt(example_picture((64, 64)))
         elif not isinstance(self.detector, TorchvisionDetector | OneStageDetector):
             raise InputError(f"{type(self.detector).__name__}: {_WHY_NOT.get(type(self.detector).__name__, _OTHER)}")
         self.model: nn.Module = self.detector.model
@@ -85,8 +90,8 @@ class DetectedRegions(PictureNetwork):
     def forward(self, *values: Tensor) -> tuple[Tensor, ...]:
         """What `inputs` names -> boxes [V, 4] in pixels, labels [V], -1 for none, scores [V] and features [V, D]."""
         if self.preparation is not None:
-            inputs, probabilities = {"pixel_values": values[0][None]}, self.detector.probabilities_of
-            ((boxes, labels, scores, features),) = self.detector.find(inputs, probabilities, values[1])
+            inputs = {"pixel_values": values[0][None]} | self.prompt
+            ((boxes, labels, scores, features),) = self.detector.find(inputs, self.probabilities, values[1])
         elif isinstance(self.detector, OneStageDetector):
             ((boxes, labels, scores, features),) = self.detector.find([values[0].permute(2, 0, 1).float() / 255])
         else:
@@ -112,7 +117,7 @@ class PooledUnions(PictureNetwork):
         ends = values[-2][values[-1]]
         boxes = torch.cat([ends[..., :2].amin(1), ends[..., 2:].amax(1)], 1)
         if self.preparation is not None:
-            inputs = {"pixel_values": values[0][None]}
+            inputs = {"pixel_values": values[0][None]} | self.prompt
             with backbone_maps(self.model) as maps:
                 output = self.model(**inputs)
             whole = feature_map(self.model, inputs, output, maps)
@@ -125,12 +130,11 @@ class PooledUnions(PictureNetwork):
 
 _OTHER = "its network is not known here"
 _WHY_NOT = {
-    "OpenVocabularyDetector": "what it looks for is text, whose tokens the graph would have to be written for",
     "PooledDetector": "its features come from a network of their own (detector.features), which reads the boxes",
 }
 
 
-def preparation_of(detector: TransformersDetector) -> dict[str, Any]:
+def preparation_of(detector: TransformersDetector | OpenVocabularyDetector) -> dict[str, Any]:
     """How a detector of transformers has pictures: what `predict.prepared` reads.
 
     Returns:
@@ -142,7 +146,7 @@ def preparation_of(detector: TransformersDetector) -> dict[str, Any]:
     """
     from groundgraph.pretrained.onnx.predict import prepared
 
-    processor = detector.processor
+    processor = getattr(detector.processor, "image_processor", detector.processor)
 
     def says(name: str, otherwise: Any = None) -> Any:
         return getattr(processor, name, None) or otherwise
