@@ -64,6 +64,13 @@ class VspnetConfig(BaseModel):
     predicates: int = Field(16, ge=1, description="predicate nodes an image")
     rounds: int = Field(3, ge=1, description="rounds of messages")
     alignments: int = Field(3, ge=1, description="turns of the alignment")
+    guided: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the epochs, the first ones, in which entities are aligned by a head that learns from the "
+        "contrast alone (ours, counts with contrast_weight); 0: by their nodes from the beginning, as published",
+    )
 
 
 class PairsConfig(BaseModel):

@@ -17,11 +17,14 @@ from torch.nn.functional import dropout, leaky_relu, softplus
 
 from groundgraph.grounding.batches import Step
 from groundgraph.grounding.config import GroundingConfig
+from groundgraph.grounding.contrast import ContrastGuide, log_attention
 from groundgraph.grounding.data import PaddedSet
 from groundgraph.grounding.inputs import Inputs
 from groundgraph.grounding.layers import MASKED_LOGIT, batch_vocabulary, everywhere, initialise, mean_where, mlp
 from groundgraph.grounding.losses import entity_contrast
 from groundgraph.grounding.matching import match_first, one_to_one, text_graphs
+
+GUIDE_WEIGHT = 2.0  # of the guide's log attention against a node's log probability
 
 
 class Costs(NamedTuple):
@@ -139,6 +142,14 @@ class Vspnet(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(own.states, d) for _ in range(2))  # of entity nodes, of predicate nodes
         self.bias = nn.ModuleList(nn.Linear(d, 1) for _ in range(2))  # of a class, from its embedding
         initialise(self)
+        self.guide = ContrastGuide(text_size, visual_size, d) if self.config.contrast_weight and own.guided else None
+
+    def look(self, batch: PaddedSet) -> tuple[Tensor, Tensor]:
+        """Entities' embeddings and regions' features as they are read, after dropout."""
+        share, inputs = self.config.dropout, self.inputs
+        pairs = (inputs.text, batch.embeddings), (inputs.regions, batch.features)
+        embeddings, features = (dropout(read(values), share, self.training) for read, values in pairs)
+        return embeddings, features
 
     def read(self, batch: PaddedSet) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
         """The nodes of both graphs in one space.
@@ -158,6 +169,9 @@ class Vspnet(nn.Module):
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Mean costs of the aligned nodes and edges, and where configured (ours) the contrast of each entity.
 
+        In the first epochs the contrast teaches the guide instead of the nodes, and the guide says where entities are
+        aligned: nodes that messages have mixed exchange persons and their clothes with some seeds, and stay so.
+
         Args:
             step: The batch.
             generator: Nothing is drawn by it.
@@ -175,7 +189,13 @@ class Vspnet(nn.Module):
             own, rest = batch_vocabulary(nodes, node_mask, words, bias, word_mask, share.start)
             costs.append(softplus(rest.unsqueeze(-1) - own).transpose(1, 2))
         whole = Costs(costs[0], costs[1], -edges)
-        entity, predicate, role = aligned(whole, batch, *align(whole, batch, self.config.vspnet.alignments))
+        guided, words, regions = whole, embedded[1][0], embedded[0][0]
+        first_epochs = self.config.vspnet.guided * self.config.epochs
+        if self.guide is not None and step.epoch is not None and step.epoch < first_epochs:
+            words, regions = self.guide(*self.look(batch))
+            attention = log_attention(words, regions, batch.regions)
+            guided = whole._replace(entity=whole.entity - GUIDE_WEIGHT * attention)
+        entity, predicate, role = aligned(whole, batch, *align(guided, batch, self.config.vspnet.alignments))
         terms = {
             "entity": mean_where(entity, batch.entities, share),
             "predicate": mean_where(predicate, batch.triplet_mask, share),
@@ -183,7 +203,7 @@ class Vspnet(nn.Module):
         }
         if self.config.contrast_weight:
             real = share.gather(batch.entities)
-            logits = everywhere(share.gather(embedded[1][0])[real], embedded[0][0])
+            logits = everywhere(share.gather(words)[real], regions)
             contrast = entity_contrast(logits, real.nonzero()[:, 0], batch.regions, share)
             terms["entity_contrast"] = self.config.contrast_weight * contrast
         return terms

@@ -3,37 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch import Tensor
 
-from groundgraph.grounding.layers import MASKED_LOGIT, initialise
+from groundgraph.grounding.layers import MASKED_LOGIT
 from groundgraph.systems.text_graphs import SystemBatch
-
-FIRST_SCALE = 0.01  # of the head's first weights
-
-
-class ContrastHead(nn.Module):
-    """What each region may be called, learnt by `category_contrast` alone, whatever else the system is taught.
-
-    Its weights begin near zero: at first an image's score for a category is the mean over its regions, so that all
-    seeds begin with what the images' texts say and not with a chance preference of one region. With full-sized weights
-    some seeds exchanged what comes together, as persons and their clothes, and never came back.
-
-    Args:
-        features: Width of a region's features.
-        words: Width of the names' embeddings.
-    """
-
-    def __init__(self, features: int, words: int) -> None:
-        super().__init__()
-        self.head = nn.Linear(features, words)
-        initialise(self)
-        with torch.no_grad():
-            self.head.weight.mul_(FIRST_SCALE)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """States [b, V, words], to be classified by the names, of features [b, V, D]."""
-        return leaky_relu(self.head(features))
 
 
 def exclusive_log_p(logits: Tensor) -> Tensor:

@@ -27,11 +27,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, leaky_relu
 
 from groundgraph.data.types import Graph
+from groundgraph.grounding.contrast import ContrastHead
 from groundgraph.grounding.layers import MASKED_LOGIT, initialise, mean_where
 from groundgraph.grounding.lsws import GraphContext
 from groundgraph.sgg.batch import Batch, Sizes, overlaps
 from groundgraph.sgg.inference import GraphTask, InferenceConfig
-from groundgraph.systems.contrast import ContrastHead, category_contrast, evidence, own_log_p
+from groundgraph.systems.contrast import category_contrast, evidence, own_log_p
 from groundgraph.systems.graphs import allowed_pairs, completed_graph, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch

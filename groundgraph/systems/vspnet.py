@@ -32,12 +32,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, dropout, leaky_relu
 
 from groundgraph.data.types import Graph
+from groundgraph.grounding.contrast import ContrastHead
 from groundgraph.grounding.layers import initialise, mean_where
 from groundgraph.grounding.vspnet import Costs, RolePassing, align, aligned
 from groundgraph.sgg.batch import Batch, Sizes, overlaps
 from groundgraph.sgg.inference import GraphTask, InferenceConfig
 from groundgraph.sgg.pairs import box_geometry
-from groundgraph.systems.contrast import ContrastHead, category_contrast, exclusive_log_p
+from groundgraph.systems.contrast import category_contrast, exclusive_log_p
 from groundgraph.systems.graphs import allowed_pairs, graph_of, objects_of
 from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch

@@ -3,11 +3,15 @@
 from itertools import permutations, product
 
 import torch
-from others import check_padding_and_order, check_without_triplets, learnt
+from others import NOUNS, check_padding_and_order, check_without_triplets, learnt, world
 from torch.nn.functional import leaky_relu
 
+from groundgraph.grounding import GroundingConfig
+from groundgraph.grounding.batches import Step
+from groundgraph.grounding.contrast import log_attention
 from groundgraph.grounding.data import GroundingImage, pad
-from groundgraph.grounding.matching import text_graphs
+from groundgraph.grounding.layers import batch_vocabulary, mean_where
+from groundgraph.grounding.matching import one_to_one, text_graphs
 from groundgraph.grounding.vspnet import Costs, RolePassing, Vspnet, align, aligned, entity_roles, predicate_roles
 
 
@@ -85,6 +89,7 @@ def test_each_kind_is_best_given_the_other():
 def test_padding_and_order():
     check_padding_and_order(Vspnet)
     check_padding_and_order(Vspnet, contrast_weight=1.0)
+    check_padding_and_order(Vspnet, contrast_weight=1.0, vspnet={"guided": 0})
 
 
 def test_without_triplets():
@@ -94,3 +99,50 @@ def test_without_triplets():
 
 def test_learns_from_which_caption_goes_with_which_image():
     assert learnt("vspnet", epochs=12) > 0.6  # chance is 0.2
+
+
+def guided(weight, share):
+    """A grounder of 10 epochs, and a batch."""
+    torch.manual_seed(0)
+    config = GroundingConfig(dimension=8, dropout=0, epochs=10, contrast_weight=weight, vspnet={"guided": share})
+    return Vspnet(NOUNS, NOUNS, config), pad(world(3, 4)[0])
+
+
+def test_log_attention_by_hand():
+    words, regions = (
+        torch.tensor([[[1.0, 0.0, 0.0, 2.0]]]),
+        torch.tensor([[[2.0, 9, 9, 0], [0, 9, 9, 2], [9, 9, 9, 9]]]),
+    )
+    logits = torch.tensor([2.0, 4.0]) / 2
+    found = log_attention(words, regions, torch.tensor([[True, True, False]]))
+    assert torch.allclose(found[0, 0, :2], logits.log_softmax(0), atol=1e-5) and found[0, 0, 2] < -1e3
+
+
+def test_entities_go_where_the_guide_has_them_in_the_first_epochs():
+    model, batch = guided(1.0, 0.3)
+    model.guide.regions.head.weight.data.mul_(1e4)  # far surer than any node
+    words, regions = model.guide(*model.look(batch))
+    *embedded, _ = model.read(batch)
+    own, rest = batch_vocabulary(embedded[0][0], batch.regions, embedded[1][0], embedded[2][0], batch.entities)
+    cost = torch.nn.functional.softplus(rest.unsqueeze(-1) - own).transpose(1, 2)
+    graphs = text_graphs(batch.entities, batch.triplets, batch.triplet_mask)
+    best = one_to_one(log_attention(words, regions, batch.regions), graphs, batch.entities, batch.regions)
+    chosen = cost.gather(2, best.unsqueeze(-1)).squeeze(-1)
+    expected = mean_where(chosen, batch.entities)
+    assert torch.allclose(model.losses(Step(batch, batch, 2))["entity"], expected, atol=1e-4)
+    late, validation = (model.losses(Step(batch, batch, epoch)) for epoch in (3, None))
+    assert not torch.allclose(late["entity"], expected, atol=1e-4)
+    assert all(torch.allclose(late[name], validation[name]) for name in late)
+
+
+def test_the_contrast_teaches_the_guide_first_and_then_the_nodes():
+    model, batch = guided(1.0, 0.3)
+    for epoch, learns in ((2, True), (3, False)):
+        model.zero_grad(set_to_none=True)
+        model.losses(Step(batch, batch, epoch))["entity_contrast"].backward()
+        assert (model.guide.words.weight.grad is not None) == learns
+        assert (model.heads[0].weight.grad is not None) != learns
+
+
+def test_there_is_no_guide_where_nothing_teaches_it():
+    assert guided(0.0, 0.3)[0].guide is None and guided(1.0, 0.0)[0].guide is None
