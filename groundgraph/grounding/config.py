@@ -65,7 +65,7 @@ class VspnetConfig(BaseModel):
     rounds: int = Field(3, ge=1, description="rounds of messages")
     alignments: int = Field(3, ge=1, description="turns of the alignment")
     guided: float = Field(
-        0.2,
+        0.0,
         ge=0,
         le=1,
         description="share of the epochs, the first ones, in which entities are aligned by a head that learns from the "

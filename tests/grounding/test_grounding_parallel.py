@@ -28,7 +28,7 @@ KINDS = {
     "pairs": ("pairs", {"pairs": {"contrast_triplets": 5, "predicate_contrast_weight": 0.3, "settle_after": 0.5}}),
     "wsgm": ("wsgm", {}),
     "lsws": ("lsws", {"lsws": {"context_dropout": 0}}),
-    "vspnet": ("vspnet", {"vspnet": {"states": 8, "predicates": 4}}),
+    "vspnet": ("vspnet", {"vspnet": {"states": 8, "predicates": 4, "guided": 0.5}}),
 }
 
 

@@ -89,12 +89,13 @@ def test_each_kind_is_best_given_the_other():
 def test_padding_and_order():
     check_padding_and_order(Vspnet)
     check_padding_and_order(Vspnet, contrast_weight=1.0)
-    check_padding_and_order(Vspnet, contrast_weight=1.0, vspnet={"guided": 0})
+    check_padding_and_order(Vspnet, contrast_weight=1.0, vspnet={"guided": 1})
 
 
 def test_without_triplets():
     check_without_triplets(Vspnet)
     check_without_triplets(Vspnet, contrast_weight=1.0)
+    check_without_triplets(Vspnet, contrast_weight=1.0, vspnet={"guided": 1})
 
 
 def test_learns_from_which_caption_goes_with_which_image():
