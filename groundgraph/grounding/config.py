@@ -68,8 +68,8 @@ class VspnetConfig(BaseModel):
         0.0,
         ge=0,
         le=1,
-        description="share of the epochs, the first ones, in which entities are aligned by a head that learns from the "
-        "contrast alone (ours, counts with contrast_weight); 0: by their nodes from the beginning, as published",
+        description="share of the epochs, the first ones, in which a head that learns from the "
+        "contrast alone helps to align entities (ours, counts with contrast_weight); 0: nodes alone do, as published",
     )
 
 

@@ -169,8 +169,8 @@ class Vspnet(nn.Module):
     def losses(self, step: Step, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Mean costs of the aligned nodes and edges, and where configured (ours) the contrast of each entity.
 
-        In the first epochs the contrast teaches the guide instead of the nodes, and the guide says where entities are
-        aligned: nodes that messages have mixed exchange persons and their clothes with some seeds, and stay so.
+        In the first epochs (`vspnet.guided`) the contrast teaches the guide instead of the nodes, and entities are
+        aligned by it too: with some seeds nodes alone exchange persons and their clothes, and stay so.
 
         Args:
             step: The batch.
