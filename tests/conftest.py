@@ -1,6 +1,7 @@
 """What tests of several folders use."""
 
 import os
+import random
 
 import pytest
 import torch
@@ -8,6 +9,13 @@ from huggingface_hub import constants
 
 from groundgraph import api
 from groundgraph.models import device
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """What a test and its fixtures draw without a seed of their own does not depend on which tests came before."""
+    random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
