@@ -22,7 +22,7 @@ def study(
         typer.Option(
             metavar="NAME",
             help="Vary one thing: K, alpha, alpha2, layer, temperature, scale, pairs, parser, relatedness, prompts, "
-            "negatives or coverage.",
+            "heads, negatives or coverage.",
         ),
     ] = None,
     graphs: Annotated[bool, typer.Option(help="An ablation's scene graphs too, not its grounding alone.")] = False,
