@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,9 @@ def _text_cells(path: Path, choose: Callable[[Sequence[str]], list[str]], usual:
         bare = sum(addresses) == 1 == len(addresses) - 1  # a caption and an address, and no header
         delimiter = "\t" if path.suffix == ".tsv" or bare else max("|\t,;", key=head.count)
         quoted = delimiter in ",;"
-        rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+        rows = (
+            _quoted_rows(lines, delimiter) if quoted else csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        )
         names = [] if bare else [name.strip().strip('"') for name in next(rows, [])]
         if len(names) == 2:
             addresses = [name.lower() in ADDRESSES for name in names]
@@ -146,6 +149,31 @@ def _text_cells(path: Path, choose: Callable[[Sequence[str]], list[str]], usual:
                 yield cells if quoted else [*map(_unquoted, cells)]
             elif row:
                 yield [None] * len(places)
+
+
+def _quoted_rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """The rows of lines whose cells may be quoted.
+
+    A quote that nobody closes makes one cell of all that follows, up to the next quote. Where one of these lines is a
+    row by itself, each line is read as one.
+    """
+    held: list[str] = []  # the lines of the row that is being read
+    columns = 0
+
+    def holding() -> Iterator[str]:
+        for line in lines:
+            held.append(line)
+            yield line
+
+    for row in csv.reader(holding(), delimiter=delimiter):
+        columns = columns or len(row)
+        alone = [next(csv.reader([line], delimiter=delimiter), []) for line in held] if len(held) > 1 else []
+        yield from alone if any(map(partial(_is_row, columns), alone[1:])) else [row]
+        held.clear()
+
+
+def _is_row(columns: int, cells: list[str]) -> bool:
+    return len(cells) >= columns and any(cell.lower().endswith(tuple(IMAGE_ENDINGS)) for cell in cells)
 
 
 def _unquoted(cell: str) -> str:

@@ -144,6 +144,23 @@ def test_commas_without_quotes_and_semicolons(tmp_path, line):
     assert own == [("a.jpg", ("Two young , White males are outside .",))] and not notes
 
 
+def test_a_quote_that_nobody_closes_takes_no_rows_along(tmp_path):
+    lines = ['a.jpg,"A man rides', "b.jpg,Two dogs run", 'c.jpg,"A red, small kite"', 'd.jpg,"A cat']
+    for name in "abcd":
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "captions.csv").write_text("\r\n".join(["image,caption", *lines, ""]))
+    own, _, notes = read("table", tmp_path / "captions.csv", tmp_path, images=str(tmp_path))
+    texts = ["A man rides", "Two dogs run", "A red, small kite", "A cat"]
+    assert own == [(f"{name}.jpg", (text,)) for name, text in zip("abcd", texts, strict=True)] and not notes
+
+
+def test_a_caption_of_several_lines_stays_one(tmp_path):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "captions.csv").write_text('image,caption\na.jpg,"A man,\nriding, a horse"\n')
+    own, *_ = read("table", tmp_path / "captions.csv", tmp_path, images=str(tmp_path))
+    assert [" ".join(text.split()) for _, texts in own for text in texts] == ["A man, riding, a horse"]
+
+
 def test_pictures_as_bare_bytes(tmp_path):
     # A parquet's binary column, without the struct of the `datasets` library.
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
