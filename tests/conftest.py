@@ -65,3 +65,12 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium; tests that ask for it without playwright are skipped, see the module `chromium`."""
+    from chromium import chromium
+
+    with chromium() as browser:
+        yield browser

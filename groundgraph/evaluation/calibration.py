@@ -89,9 +89,9 @@ def named_predictions(relations: np.ndarray, predictions: PredictionArrays) -> t
     return right, related
 
 
-def _first_among(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which rows [Q, k] are the first of their kind, and of a kind that is wanted [S, k]: [Q] bool."""
-    _, place = np.unique(np.concatenate([keys, wanted]), axis=0, return_inverse=True)
+def _first_among(keys: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Which rows [Q, k] are the first of their kind, and of a kind that is among others [S, k]: [Q] bool."""
+    _, place = np.unique(np.concatenate([keys, among]), axis=0, return_inverse=True)
     place = place.reshape(-1)
     first = np.zeros(len(keys), bool)
     first[np.unique(place[: len(keys)], return_index=True)[1]] = True

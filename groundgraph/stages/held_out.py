@@ -34,6 +34,7 @@ from groundgraph.sgg.unions import UnionsOf
 from groundgraph.stages.calibration import annotated_validation
 from groundgraph.stages.examples import examples, image_ids
 from groundgraph.stages.names import trained_names
+from groundgraph.stages.recipe import Recipe
 from groundgraph.stages.sgg_training import labels_of
 from groundgraph.stages.views import viewed_regions
 
@@ -59,6 +60,14 @@ class HeldOut(NamedTuple):
     offsets: np.ndarray
     folds: np.ndarray
     mentioned: int
+
+
+def trainings_of(recipe: Recipe) -> int:
+    """How many trainings as long as the model's own a recipe's model is estimated to take.
+
+    Without validation images as many models as there are folds, each on the other folds, calibrate it.
+    """
+    return 1 if "validation" in recipe.splits else FOLDS
 
 
 # The images' places, their regions, and the graphs found on them -> which relations are right, which captions speak of
@@ -126,7 +135,7 @@ def by_pseudo_labels(run: Run, method: str) -> Compare:
         places: np.ndarray, proposals: Sequence[Regions], graphs: list[Graph]
     ) -> tuple[np.ndarray, np.ndarray, int]:
         labels = [draw(int(i), rng) for i in places]
-        truths = [spoken_graph(own.boxes, said, names) for own, said in zip(proposals, labels, strict=True)]
+        truths = [spoken_graph(own.boxes, label, names) for own, label in zip(proposals, labels, strict=True)]
         truth, predictions = truth_arrays(truths, *names), prediction_arrays(graphs)
         mentioned = sum(int((relations[:, 2] > 0).sum()) for _, relations in labels)
         return right_predictions(truth, predictions), related_predictions(truth, predictions), mentioned

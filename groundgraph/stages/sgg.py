@@ -31,12 +31,12 @@ from groundgraph.stages.detector_labels import label_settings
 from groundgraph.stages.examples import image_ids
 from groundgraph.stages.graphs import write_model
 from groundgraph.stages.held_out import (
-    FOLDS,
     HeldOut,
     by_pseudo_labels,
     captions_showing,
     found_by_others,
     held_out_figures,
+    trainings_of,
 )
 from groundgraph.stages.names import name_models, name_needs
 from groundgraph.stages.needs import model_identity, need_file, need_model
@@ -89,8 +89,7 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def _cost(recipe: Recipe) -> Cost:
     training, model = recipe.sgg.training, recipe.sgg.model
-    # Without validation images as many models as there are folds, each on the other folds, calibrate the model.
-    trainings = 1 if "validation" in recipe.splits else FOLDS
+    trainings = trainings_of(recipe)
 
     def images(counts: Mapping[str, int]) -> int:
         return trainings * training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from groundgraph.data.store import counts_of
 from groundgraph.data.types import ParsedCaption
 from groundgraph.engine.run import Run
 from groundgraph.engine.stage import Cost, Stage
@@ -25,7 +24,7 @@ from groundgraph.stages import sgg
 from groundgraph.stages.detector_labels import detector_categories, label_settings
 from groundgraph.stages.examples import image_ids
 from groundgraph.stages.graphs import write_model
-from groundgraph.stages.held_out import FOLDS, by_names, found_by_others
+from groundgraph.stages.held_out import by_names, found_by_others, trainings_of
 from groundgraph.stages.names import novel, trained_names
 from groundgraph.stages.needs import model_identity, need_model
 from groundgraph.stages.parsed import entities, parsed, triplet_rows
@@ -37,7 +36,7 @@ from groundgraph.stages.vocabulary import vocabulary
 from groundgraph.systems import SYSTEMS
 from groundgraph.systems.model import SystemModel
 from groundgraph.systems.text_graphs import TextGraph
-from groundgraph.systems.training import train_system
+from groundgraph.systems.training import teaching_images, train_system
 from groundgraph.training.trainer import Curves, seeded
 
 
@@ -67,7 +66,7 @@ def build(recipe: Recipe) -> list[Stage]:
 
 def _cost(recipe: Recipe, name: str) -> Cost:
     training = getattr(recipe.systems, name).training
-    trainings = 1 if "validation" in recipe.splits else FOLDS
+    trainings = trainings_of(recipe)
 
     def images(counts: Mapping[str, int]) -> int:
         return trainings * training.epochs * counts["train"] + counts.get("validation", 0) + counts[recipe.measured]
@@ -85,13 +84,11 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     graphs, training = text_graphs(run), getattr(run.recipe.systems, method).training
     encoder = TextEncoder(run.recipe.text.model, pool="phrase", **run.placement)
     names = tuple(encoder.embed_words(listing.names) for listing in vocabulary(run))
-    entities = np.array([len(graph.categories) for graph in graphs])
-    usable = np.flatnonzero((counts_of(regions(run, "train")) > 0) & (entities > 0))
     train = partial(_train, run, method, graphs, names)
     model, curves = train(range(len(graphs)), "training")
     held_out = found_by_others(
         run,
-        usable,
+        teaching_images(regions(run, "train"), graphs),
         training.batch_size,
         no_unions,
         lambda places, what: train(places, what)[0],
@@ -99,7 +96,8 @@ def learn(run: Run, folder: Path, method: str) -> dict[str, Any]:
     )
     if not run.processes.first:
         return {}
-    counts = {"entities": int(entities.sum()), "triplets": sum(len(graph.triplets) for graph in graphs)}
+    triplets = sum(len(graph.triplets) for graph in graphs)
+    counts = {"entities": sum(len(graph.categories) for graph in graphs), "triplets": triplets}
     showing = sgg.show(run, folder, model, held_out, no_unions)
     return counts | write_model(run, folder, model, curves, training.precision, showing)
 

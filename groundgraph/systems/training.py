@@ -70,6 +70,12 @@ class SystemTask(ImagesTask[SystemBatch]):
         return self.model.losses(batch.to(self.device))
 
 
+def teaching_images(regions: Sequence[Regions], graphs: Sequence[TextGraph]) -> np.ndarray:
+    """Places [N] of the images that a system learns from: those with a region and an entity of the vocabulary."""
+    entities = np.array([len(graph.categories) for graph in graphs])
+    return np.flatnonzero((counts_of(regions) > 0) & (entities > 0))
+
+
 def train_system(
     model: SystemModel,
     regions: Sequence[Regions],
@@ -106,8 +112,7 @@ def train_system(
         InputError: No image has both a region and an entity of the vocabulary, a step has fewer images than there are
             processes, or as `trainer.train` does.
     """
-    entities = np.array([len(graph.categories) for graph in graphs])
-    images = np.flatnonzero((counts_of(regions) > 0) & (entities > 0))
+    images = teaching_images(regions, graphs)
     if not len(images):
         raise InputError(
             "no training image has both a region and an entity of the vocabulary: check captions and regions"

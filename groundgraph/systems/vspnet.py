@@ -44,8 +44,6 @@ from groundgraph.systems.model import SystemConfig, SystemModel
 from groundgraph.systems.text_graphs import SystemBatch
 
 GUIDE_WEIGHT = 4.0  # of the head in the alignment: with 1, nodes and roles kept a wrong exchange together
-
-
 LEAST_WEIGHT = 1e-30  # of a role, whose logarithm is taken
 
 

@@ -22,14 +22,6 @@ def server(tmp_path_factory):
         yield address, folder / "uploads"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from chromium import chromium
-
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def opened(browser, server):
     """Opens the page and waits for its first finding; complaints and requests elsewhere must be none."""

@@ -140,6 +140,19 @@ def saved(model, processor, place):
     return str(place)
 
 
+def assert_same_regions(session, detector):
+    """Given the pixels that its own processor prepares, the file's regions are the detector's."""
+    for seed, size in enumerate(SIZES):
+        picture = example_picture(size, seed)
+        (regions,) = detector.regions([picture])
+        pixels = detector.prepare([picture])["pixel_values"][0].numpy()
+        values = session.run(None, {"pixels": pixels, "size": np.float32(size)})
+        outputs = dict(zip(OUTPUTS, values, strict=True))
+        assert np.array_equal(outputs["labels"], regions.labels) and len(regions)
+        for name in ("boxes", "scores", "features"):
+            assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("features", ["detector", "map"])
 @pytest.mark.parametrize("build", [detr, yolos, rt_detr])
 def test_regions_of_transformers_detectors(build, features, tmp_path):
@@ -148,15 +161,7 @@ def test_regions_of_transformers_detectors(build, features, tmp_path):
     detector = covered(load_detector("transformers", build(tmp_path), count=8, features=features, device="cpu"))
     _, session = written(detector, tmp_path)
     own = detector.detector.detectors[0]
-    for seed, size in enumerate(SIZES):
-        picture = example_picture(size, seed)
-        (regions,) = own.regions([picture])
-        pixels = own.prepare([picture])["pixel_values"][0].numpy()
-        values = session.run(None, {"pixels": pixels, "size": np.float32(size)})
-        outputs = dict(zip(OUTPUTS, values, strict=True))
-        assert np.array_equal(outputs["labels"], regions.labels) and len(regions)
-        for name in ("boxes", "scores", "features"):
-            assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+    assert_same_regions(session, own)
 
 
 def test_an_open_vocabulary_detectors_names_are_in_its_file(tmp_path):
@@ -165,15 +170,7 @@ def test_an_open_vocabulary_detectors_names_are_in_its_file(tmp_path):
     options = {"vocabulary": ("cat", "remote control", "hats"), "count": 8, "device": "cpu"}
     own = load_detector("open-vocabulary", str(place), **options)
     _, session = written(covered(own), tmp_path)
-    for seed, size in enumerate(SIZES):
-        picture = example_picture(size, seed)
-        (regions,) = own.regions([picture])
-        pixels = own.prepare([picture])["pixel_values"][0].numpy()
-        values = session.run(None, {"pixels": pixels, "size": np.float32(size)})
-        outputs = dict(zip(OUTPUTS, values, strict=True))
-        assert np.array_equal(outputs["labels"], regions.labels) and len(regions)
-        for name in ("boxes", "scores", "features"):
-            assert np.allclose(outputs[name], getattr(regions, name), atol=2e-4, rtol=1e-4)
+    assert_same_regions(session, own)
     own._vocabulary = tuple(map(str, range(300)))
     with pytest.raises(InputError, match="300 names go through it in 2 passes"):
         DetectedRegions(covered(own))

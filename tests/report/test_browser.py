@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from chromium import chromium, needs_chromium
+from chromium import needs_chromium
 from PIL import Image
 
 from groundgraph.report.cases import Case, Teaching
@@ -70,12 +70,6 @@ def report(tmp_path_factory):
     )
     write_report(path, data)
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

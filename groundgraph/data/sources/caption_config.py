@@ -45,14 +45,18 @@ class CaptionsData(DataPart):
         if self.source == "karpathy":
             return ("train", "validation", "test")
         if self.split_by_row:
-            return tuple(split for split, names in ROW_SPLITS.items() if self._row_splits.intersection(names))
+            return self._splits_of_rows
         return tuple(split for split in SPLITS if split in self._by_split) or ("train",)
 
     @property
     def split_by_row(self) -> bool:
         """Whether a table's own column says of which split each row is: its files do not, and training is not all."""
-        known = [split for split, names in ROW_SPLITS.items() if self._row_splits.intersection(names)]
-        return "train" in known and len(known) > 1
+        return "train" in self._splits_of_rows and len(self._splits_of_rows) > 1
+
+    @property
+    def _splits_of_rows(self) -> tuple[str, ...]:
+        """Which of our splits rows say they are of."""
+        return tuple(split for split, names in ROW_SPLITS.items() if self._row_splits.intersection(names))
 
     @property
     def unread(self) -> tuple[str, ...]:

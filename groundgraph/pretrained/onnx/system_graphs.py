@@ -102,10 +102,8 @@ def _lsws(model: LswsSystem, batch: Batch, config: InferenceConfig) -> RawGraph:
 
     ends = pairs.unsqueeze(1).expand(-1, beams.subjects.shape[1], -1).reshape(-1)
     names = 1 + torch.stack([beams.subjects, beams.objects], -1).reshape(-1)
-    other, width = (
-        (names != labels[ends]) & counts.expand(-1, beams.subjects.shape[1], 2).reshape(-1),
-        detected.shape[1],
-    )
+    other = (names != labels[ends]) & counts.expand(-1, beams.subjects.shape[1], 2).reshape(-1)
+    width = detected.shape[1]
     keys = ends * width + names
     # Each region with another name once; and one more, the first region with its own, which nothing is said of.
     new = torch.cat([keys[other], labels[:1]]).unique()
